@@ -1,0 +1,64 @@
+"""Checks of what the caller gave, and the import of optional libraries."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+
+
+def choose(name: str, given: object, allowed: Iterable[str]) -> str:
+    """``given`` when it is one of ``allowed``, else a ``ValueError`` that lists them."""
+    options = list(allowed)
+    if isinstance(given, str) and given in options:
+        return given
+    raise ValueError(f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, options))}")
+
+
+def positive(name: str, given: object) -> float:
+    """``given`` as a finite float above zero, else a ``ValueError``."""
+    try:
+        number = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0) or isinstance(given, bool):
+        raise ValueError(f"{name} must be a positive finite number, got {given!r}")
+    return number
+
+
+def positive_int(name: str, given: object) -> int:
+    """``given`` as an integer above zero, else a ``ValueError``."""
+    number = positive(name, given)
+    if number != int(number):
+        raise ValueError(f"{name} must be a whole number, got {given!r}")
+    return int(number)
+
+
+def optional_import(module: str, extra: str, feature: str) -> ModuleType:
+    """Import ``module`` or say which extra of gapless brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{feature} needs {module.split('.')[0]}, which is not installed; "
+            f"install it with: pip install 'gapless[{extra}]'"
+        ) from error
+
+
+def to_2d(name: str, values: Any) -> Array:
+    """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused."""
+    matrix = np.asarray(values, dtype=np.float64)
+    if matrix.ndim == 1:
+        matrix = matrix[:, None]
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must have 1 or 2 dimensions, got shape {matrix.shape}")
+    if not np.all(np.isfinite(matrix)):
+        raise ValueError(f"{name} has NaN or infinite entries; remove or impute them first")
+    return matrix

@@ -1,0 +1,256 @@
+"""Convex losses with their conjugates.
+
+A loss compares the network's outputs ``F`` with the targets ``Y``, both of shape
+``(n_samples, n_outputs)``, one value per sample; the weighted mean over samples is
+taken in :mod:`gapless.problem`.  Every loss offers
+
+* ``value(F, Y)``       the loss of each sample, shape ``(n_samples,)``;
+* ``gradient(F, Y)``    its derivative in ``F``, shape ``(n_samples, n_outputs)``;
+* ``conjugate(V, Y)``   ``sup_f <v, f> - loss(f, y)``, shape ``(n_samples,)``, ``inf``
+  outside the dual domain;
+* ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
+  second derivative (equal to it for one output), shape ``(n_samples,)``;
+* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for the hinge).
+
+Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
+``V = gradient(F, Y)``, is what makes a certificate valid; a test checks it for
+every entry of :data:`LOSSES`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.special import expit, log_softmax, softmax, xlogy
+
+from ._validate import Array, choose
+
+# A dual coordinate may leave its domain by rounding alone; within this distance it
+# is moved back onto the boundary, where every conjugate below is continuous.
+DOMAIN_SLACK = 1e-12
+
+
+class Loss(ABC):
+    """Interface of a convex loss, see the module's docstring."""
+
+    name: ClassVar[str]
+    #: what the targets must be: "real", "sign" (-1 or +1) or "onehot"
+    targets: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def smoothness(self) -> float: ...
+
+    @abstractmethod
+    def value(self, F: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def gradient(self, F: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def curvature(self, F: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def conjugate(self, V: Array, Y: Array) -> Array: ...
+
+    def smoothed(self, mu: float) -> Loss:
+        """A loss within ``mu / 2`` per output below this one, with Lipschitz gradient."""
+        return self
+
+    def check_targets(self, Y: Array) -> None:
+        """Raise ``ValueError`` when ``Y`` is not what this loss compares with."""
+        if self.targets == "sign" and not np.all(np.abs(Y) == 1):
+            raise ValueError(
+                f"the {self.name} loss needs targets -1 or +1, got other values; "
+                "use ReLUClassifier for class labels, or loss='squared' for real targets"
+            )
+        if self.targets == "onehot" and (
+            Y.shape[1] < 2 or not np.all((Y == 0) | (Y == 1)) or not np.all(Y.sum(axis=1) == 1)
+        ):
+            raise ValueError(
+                "the softmax loss needs one-hot targets with at least 2 columns; "
+                "use ReLUClassifier for class labels"
+            )
+
+
+@dataclass(frozen=True)
+class Squared(Loss):
+    """``1/2 ||f - y||^2``, conjugate ``1/2 ||v||^2 + v.y``."""
+
+    name: ClassVar[str] = "squared"
+    targets: ClassVar[str] = "real"
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0
+
+    def value(self, F: Array, Y: Array) -> Array:
+        R = F - Y
+        return 0.5 * np.einsum("ij,ij->i", R, R)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return F - Y
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        return np.ones(len(F))
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        return np.einsum("ij,ij->i", V, 0.5 * V + Y)
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Quadratic up to ``delta``, then linear; summed over outputs.
+
+    The conjugate is that of the squared loss on ``|v| <= delta``.
+    """
+
+    delta: float = 1.35
+    name: ClassVar[str] = "huber"
+    targets: ClassVar[str] = "real"
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.delta) and self.delta > 0):
+            raise ValueError(f"Huber's delta must be a positive number, got {self.delta!r}")
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0
+
+    def value(self, F: Array, Y: Array) -> Array:
+        R = np.abs(F - Y)
+        inner = np.minimum(R, self.delta)
+        return np.sum(inner * (R - 0.5 * inner), axis=1)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return np.clip(F - Y, -self.delta, self.delta)
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        return np.any(np.abs(F - Y) < self.delta, axis=1).astype(float)
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        outside = np.any(np.abs(V) > self.delta * (1 + DOMAIN_SLACK), axis=1)
+        return np.where(outside, np.inf, np.einsum("ij,ij->i", V, 0.5 * V + Y))
+
+
+@dataclass(frozen=True)
+class Logistic(Loss):
+    """``log(1 + exp(-y f))`` for y = +-1, summed over outputs.
+
+    With ``t = -v y`` the conjugate is ``t log t + (1 - t) log(1 - t)`` on ``0 <= t <= 1``.
+    """
+
+    name: ClassVar[str] = "logistic"
+    targets: ClassVar[str] = "sign"
+
+    @property
+    def smoothness(self) -> float:
+        return 0.25
+
+    def value(self, F: Array, Y: Array) -> Array:
+        return np.sum(np.logaddexp(0.0, -Y * F), axis=1)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return -Y * expit(-Y * F)
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        p = expit(F)
+        return np.max(p * (1 - p), axis=1)
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        T, outside = _unit_interval(-V * Y)
+        return np.where(outside, np.inf, np.sum(xlogy(T, T) + xlogy(1 - T, 1 - T), axis=1))
+
+
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """``max(0, 1 - y f)`` for y = +-1, summed over outputs.
+
+    With ``t = -v y`` the conjugate is ``-t`` on ``0 <= t <= 1`` (JMLR 2021, Theorem 10).
+    ``smoothing = mu > 0`` gives its Moreau envelope, whose conjugate adds ``mu t^2 / 2``.
+    """
+
+    smoothing: float = 0.0
+    name: ClassVar[str] = "hinge"
+    targets: ClassVar[str] = "sign"
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
+
+    def _slope(self, F: Array, Y: Array) -> tuple[Array, Array]:
+        margin = 1.0 - Y * F
+        if self.smoothing > 0:
+            return margin, np.clip(margin / self.smoothing, 0.0, 1.0)
+        return margin, (margin > 0).astype(float)
+
+    def value(self, F: Array, Y: Array) -> Array:
+        margin, t = self._slope(F, Y)
+        return np.sum(t * (margin - 0.5 * self.smoothing * t), axis=1)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return -Y * self._slope(F, Y)[1]
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        t = self._slope(F, Y)[1]
+        curved = np.any((t > 0) & (t < 1), axis=1)
+        return curved * self.smoothness if self.smoothing > 0 else np.zeros(len(F))
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        T, outside = _unit_interval(-V * Y)
+        return np.where(outside, np.inf, np.sum(T * (0.5 * self.smoothing * T - 1.0), axis=1))
+
+    def smoothed(self, mu: float) -> Hinge:
+        return Hinge(smoothing=mu)
+
+
+@dataclass(frozen=True)
+class Softmax(Loss):
+    """Cross-entropy ``log sum_k exp(f_k) - f.y`` for one-hot y.
+
+    With ``p = v + y`` the conjugate is ``sum_k p_k log p_k`` on the unit simplex.
+    """
+
+    name: ClassVar[str] = "softmax"
+    targets: ClassVar[str] = "onehot"
+
+    @property
+    def smoothness(self) -> float:
+        return 0.5  # diag(p) - p p^T has spectral norm at most 1/2
+
+    def value(self, F: Array, Y: Array) -> Array:
+        return -np.einsum("ij,ij->i", log_softmax(F, axis=1), Y)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return softmax(F, axis=1) - Y
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        # Gershgorin on diag(p) - p p^T, whose norm is never above 1/2
+        p = softmax(F, axis=1)
+        return np.minimum(2 * np.max(p * (1 - p), axis=1), 0.5)
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        P, outside = _unit_interval(V + Y)
+        outside |= np.abs(P.sum(axis=1) - 1.0) > 1e3 * DOMAIN_SLACK
+        return np.where(outside, np.inf, np.sum(xlogy(P, P), axis=1))
+
+
+def _unit_interval(T: Array) -> tuple[Array, Array]:
+    outside = np.any((T < -DOMAIN_SLACK) | (T > 1 + DOMAIN_SLACK), axis=1)
+    return np.clip(T, 0.0, 1.0), outside
+
+
+#: every loss by name
+LOSSES: dict[str, type[Loss]] = {
+    cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Softmax)
+}
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """The loss called ``loss``, or ``loss`` itself when it is one already."""
+    if isinstance(loss, Loss):
+        return loss
+    return LOSSES[choose("loss", loss, LOSSES)]()

@@ -1,0 +1,217 @@
+"""The training problem, its scaling and its dual.
+
+Everything in gapless minimises, over networks ``f(x) = sum_j (x.u_j + b_j)_+ a_j + c``
+of any width m,
+
+    P(U, a) = sum_i w_i loss(f(x_i), y_i) + weight_decay / 2 * sum_j (||u_j||^2 + ||a_j||^2)
+
+with weights w that sum to one (a plain mean when none are given).  ``weight_decay`` is
+thus what PyTorch's ``weight_decay`` multiplies when the loss is a mean.  Since the
+network does not change under ``u_j -> t u_j, a_j -> a_j / t``, the penalty of a balanced
+network is ``weight_decay * sum_j ||u_j|| ||a_j||`` (Ergen & Pilanci, JMLR 2021, Lemma 1).
+
+The three bias rules:
+
+``"free"``
+    hidden biases b and the output bias c are not penalised (the paper's eq. 2);
+``"penalized"``
+    a constant column is appended to X and its weights are regularised like the rest,
+    c = 0 (an output bias is the neuron ``u = 0, b = 1`` and pays for itself);
+``"none"``
+    b = 0 and c = 0.
+
+The dual (JMLR 2021, Theorems 8 and 13) is
+
+    max_Lam  -sum_i w_i loss*(-Lam_i / w_i)    subject to    g(Lam) <= weight_decay,
+
+with the gauge ``g(Lam) = max ||Lam^T (X u + b)_+||`` over ``||u|| <= 1`` (and all b when
+the bias is free, which also forces ``sum_i Lam_i = 0``).  Any feasible Lam gives a lower
+bound on P for every width: that is the certificate.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import minimize_scalar
+
+from ._array import Design, append_ones
+from ._validate import Array, choose, positive, to_2d
+from .losses import Loss, get_loss
+
+BIAS_RULES = ("free", "penalized", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Data, loss, weight decay and bias rule of one training problem.
+
+    Parameters
+    ----------
+    X : array or sparse matrix of shape (n_samples, n_features)
+    Y : array of shape (n_samples,) or (n_samples, n_outputs)
+        Real targets, signs -1/+1, or one-hot rows, as the loss asks.
+    loss : str or Loss, default "squared"
+        "squared", "huber", "logistic", "hinge", "softmax".
+    weight_decay : float
+    bias : {"free", "penalized", "none"}, default "free"
+    sample_weight : array of shape (n_samples,), optional
+        Non-negative; only ratios matter.  Samples of weight zero are dropped.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinite entries, shapes that differ, targets the loss cannot use,
+        a weight decay that is not positive, or weights that are negative or all zero.
+    """
+
+    X: Any
+    Y: Any
+    loss: Any = "squared"
+    weight_decay: float = 0.01
+    bias: str = "free"
+    sample_weight: Any = None
+
+    def __post_init__(self) -> None:
+        if sp.issparse(self.X):
+            X: Design = sp.csr_matrix(self.X, dtype=np.float64)
+            if not np.all(np.isfinite(X.data)):
+                raise ValueError("X has NaN or infinite entries; remove or impute them first")
+        else:
+            X = np.ascontiguousarray(to_2d("X", self.X))
+        Y = to_2d("Y", self.Y)
+        if X.shape[0] != Y.shape[0]:
+            raise ValueError(f"X has {X.shape[0]} samples but Y has {Y.shape[0]}")
+        if X.shape[0] == 0 or X.shape[1] == 0:
+            raise ValueError(f"X must have at least one sample and one feature, got {X.shape}")
+        weights = _normalised_weights(self.sample_weight, X.shape[0])
+        keep = weights > 0
+        if not np.all(keep):
+            X, Y, weights = X[keep], Y[keep], weights[keep]
+        loss = get_loss(self.loss)
+        loss.check_targets(Y)
+        for name, value in (
+            ("X", X),
+            ("Y", Y),
+            ("loss", loss),
+            ("weight_decay", positive("weight_decay", self.weight_decay)),
+            ("bias", choose("bias", self.bias, BIAS_RULES)),
+            ("sample_weight", weights),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_samples(self) -> int:
+        return int(self.X.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        return int(self.X.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.Y.shape[1])
+
+    @property
+    def free(self) -> bool:
+        """Whether biases are unpenalised."""
+        return self.bias == "free"
+
+    @cached_property
+    def design(self) -> Design:
+        """What the hidden directions multiply: X, or [X, 1] under the penalised bias."""
+        return append_ones(self.X) if self.bias == "penalized" else self.X
+
+    def with_loss(self, loss: Loss) -> Problem:
+        """The same data under another loss for the same kind of targets; nothing is copied."""
+        if loss is self.loss:
+            return self
+        other = copy.copy(self)
+        object.__setattr__(other, "loss", loss)
+        return other
+
+    def data_fit(self, F: Array) -> float:
+        """The weighted mean loss of the outputs ``F`` (n_samples, n_outputs)."""
+        return float(self.sample_weight @ self.loss.value(F, self.Y))
+
+    def residual(self, F: Array) -> Array:
+        """``-w * loss'(F)``: the descent direction in the outputs, (n_samples, n_outputs)."""
+        return -self.sample_weight[:, None] * self.loss.gradient(F, self.Y)
+
+    def dual_point(self, F: Array) -> Array:
+        """The residual, moved to sum to zero when the bias is free."""
+        Lam = self.residual(F)
+        return self.centre(Lam) if self.free else Lam
+
+    def centre(self, Lam: Array) -> Array:
+        """Move ``Lam`` by rounding-sized steps so that its columns sum to zero.
+
+        The side (positive or negative entries) that weighs more is scaled down, which
+        keeps every loss's dual domain: it contains zero and is a product of intervals.
+        Only the simplex of the softmax couples outputs; there a multiple of the null
+        model's dual point, whose columns sum to zero, absorbs the step.
+        """
+        if self.loss.name == "softmax":
+            total = Lam.sum(axis=0)
+            step = self.sample_weight[:, None] * total
+            P = self.Y - Lam / self.sample_weight[:, None] + step / self.sample_weight[:, None]
+            deepest = max(0.0, -float(P.min()))
+            base = self.sample_weight @ self.Y
+            mix = deepest / (deepest + float(base.min()))
+            null = self.sample_weight[:, None] * (self.Y - base)
+            return (1 - mix) * (Lam - step) + mix * null
+        up = np.where(Lam > 0, Lam, 0.0)
+        down = Lam - up
+        high, low = up.sum(axis=0), -down.sum(axis=0)
+        least = np.minimum(high, low)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return up * np.where(high > 0, least / high, 0) + down * np.where(
+                low > 0, least / low, 0
+            )
+
+    def dual_value(self, Lam: Array) -> float:
+        """``-sum_i w_i loss*(-Lam_i / w_i)``; -inf outside the dual domain."""
+        w = self.sample_weight
+        return -float(w @ self.loss.conjugate(-Lam / w[:, None], self.Y))
+
+    def best_scale(self, Lam: Array, limit: float) -> tuple[float, float]:
+        """The scale s in [0, limit] that maximises ``dual_value(s Lam)``, and the value.
+
+        The value is concave in s and is 0 or more at s = 0 for the losses at hand, so
+        the answer is never worse than the trivial bound.
+        """
+        if not limit > 0:
+            return 0.0, self.dual_value(0.0 * Lam)
+        if self.loss.name == "squared":
+            denominator = float(np.sum(Lam * Lam / self.sample_weight[:, None]))
+            s = float(np.sum(Lam * self.Y)) / denominator if denominator > 0 else 0.0
+            candidates = [min(max(s, 0.0), limit)]
+        else:
+            # the dual domain ends somewhere in [0, limit]: start from its end
+            top = limit if np.isfinite(limit) else 1.0
+            if not np.isfinite(self.dual_value(top * Lam)):
+                top = min(top, 1.0)
+            found = minimize_scalar(
+                lambda s: -self.dual_value(s * Lam), bounds=(0.0, top), method="bounded"
+            )
+            candidates = [float(found.x), top]
+        value, s = max((self.dual_value(s * Lam), s) for s in (0.0, *candidates))
+        return s, value
+
+
+def _normalised_weights(sample_weight: Any, n_samples: int) -> Array:
+    if sample_weight is None:
+        return np.full(n_samples, 1.0 / n_samples)
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim == 0:
+        weights = np.full(n_samples, float(weights))
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight must have shape ({n_samples},), got {weights.shape}")
+    if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not np.any(weights > 0):
+        raise ValueError("sample_weight must be finite, not negative, and not all zero")
+    return weights / weights.sum()

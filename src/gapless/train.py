@@ -1,0 +1,273 @@
+"""The outer loop: column generation on the dual of weight-decay training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._validate import Array, positive, positive_int
+from .certify import better, certificate
+from .gauge import gauge_bound, is_exact
+from .master import solve_master
+from .network import Network
+from .oracle import Candidates, Oracle
+from .problem import Problem
+from .reduction import Reduction
+from .result import Certificate, History, Solution, Status
+
+# A round of exact kink steps on the current neurons ends when it gains less than this share.
+LOCAL_GAIN = 1e-6
+LOCAL_ROUNDS = 6
+# Random starts of the first search; doubled whenever a search finds little.
+FIRST_STARTS = 64
+# Searches in a row, each with more starts, that must find nothing before the loop gives up.
+QUIET_SEARCHES = 3
+# Neurons a round: more than a few hundred new columns only slow the master down.
+MAX_NEW = 300
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after each round."""
+
+    iteration: int
+    seconds: float
+    certificate: Certificate
+    n_neurons: int
+
+
+def train(
+    problem: Problem,
+    *,
+    tol: float = 1e-3,
+    max_neurons: int | None = None,
+    max_iter: int = 500,
+    time_limit: float | None = None,
+    init: Network | None = None,
+    callback: Callable[[Progress], bool | None] | None = None,
+    random_state: int | np.random.Generator | None = 0,
+) -> Solution:
+    """Train a two-layer ReLU network to within a certified gap of the best of any width.
+
+    Each round (1) takes the dual point of the current network, (2) searches neurons that
+    violate its constraint ``|| Lam^T (X u + b)_+ || <= weight_decay``, (3) solves the convex
+    master over old and new neurons, (4) slides the neurons along their kinks and merges those
+    of equal pattern, and (5) certifies.
+
+    Parameters
+    ----------
+    problem : Problem
+    tol : float, default 1e-3
+        Relative gap to reach: proven where a proof is cheap, else estimated.
+    max_neurons : int, optional
+        The widest network allowed; the certificate is still against every width.
+    max_iter : int, default 500
+        Rounds.
+    time_limit : float, optional
+        Seconds.
+    init : Network, optional
+        Warm start; the result is never worse than it.
+    callback : callable, optional
+        Called with a :class:`Progress` after each round; a true answer stops.
+    random_state : int, Generator or None, default 0
+        The same seed gives the same network.
+
+    Returns
+    -------
+    Solution
+        Also when interrupted (Ctrl-C, callback, limits): the best network so far.
+    """
+    tol = positive("tol", tol)
+    max_iter = positive_int("max_iter", max_iter)
+    if max_neurons is not None:
+        max_neurons = positive_int("max_neurons", max_neurons)
+    if time_limit is not None:
+        time_limit = positive("time_limit", time_limit)
+    run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
+    status = Status.ITERATION_LIMIT
+    try:
+        for iteration in range(1, max_iter + 1):
+            if run.round(time_limit):
+                status = run.verdict()
+                break
+            progress = Progress(iteration, run.seconds, run.certificate, run.best.n_neurons)
+            if callback is not None and callback(progress):
+                status = Status.STOPPED
+                break
+            if time_limit is not None and run.seconds > time_limit:
+                status = Status.TIME_LIMIT
+                break
+    except KeyboardInterrupt:
+        status = Status.STOPPED
+    return run.solution(status)
+
+
+class _Run:
+    """State of one training: current and best network on the core problem, bounds, history."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        tol: float,
+        max_neurons: int | None,
+        init: Network | None,
+        rng: np.random.Generator,
+    ) -> None:
+        self.started = time.perf_counter()
+        self.reduction = Reduction(problem)
+        self.core = self.reduction.core
+        self.tol, self.max_neurons = tol, max_neurons
+        self.oracle = Oracle(self.core.X, self.core.free, rng)
+        self.exact = is_exact(self.core)
+        self.history = History()
+        self.smoothing = 0.3  # of the hinge; other losses ignore it
+        self.n_starts, self.quiet = FIRST_STARTS, 0
+        self.finished: Status | None = None
+        k, C = self.core.n_features, self.core.n_outputs
+        empty = Network(np.zeros((k, 0)), np.zeros(0), np.zeros((0, C)), np.zeros(C))
+        self.current = empty if init is None else self.reduction.apply(init)
+        self.best = self.current
+        self.best_value = self.best.objective(self.core)
+        self._resolve(Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0)))
+        self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    @property
+    def smooth(self) -> Problem:
+        """The problem the master solves: the core one, its hinge smoothed."""
+        return self.core.with_loss(self.core.loss.smoothed(self.smoothing))
+
+    def round(self, time_limit: float | None) -> bool:
+        """One pass of the outer loop; True when it is over."""
+        before = self.best_value
+        # 1-2. dual point, and neurons that violate its constraint
+        smooth = self.smooth
+        Lam = smooth.dual_point(self.current.predict(self.core.X))
+        found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
+        bound = gauge_bound(self.core, Lam)
+        if self.exact and bound.witness is not None:
+            found = _append(found, bound.witness, bound.lower)
+        # 5. certify the best network with this dual point
+        top = float(found.value.max(initial=0.0))
+        new = certificate(self.core, self.best_value, Lam, bound, top)
+        self.certificate = better(self.certificate, new)
+        self.history.record(self.seconds, self.certificate, self.best.n_neurons)
+        if self._settled(new):
+            return True
+        # 3-4. master, then slide the neurons along their kinks
+        self._resolve(found)
+        for _ in range(LOCAL_ROUNDS):
+            if time_limit is not None and self.seconds > time_limit:
+                break
+            value = self.best_value
+            smooth = self.smooth
+            Lam = smooth.dual_point(self.current.predict(self.core.X))
+            U, b, _ = _unit(self.current)
+            self._resolve(self.oracle.improve(Lam, U, b))
+            if not self.best_value < value * (1 - LOCAL_GAIN):
+                break
+        self._schedule(before)
+        return self.finished is not None
+
+    def _settled(self, new: Certificate) -> bool:
+        """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
+        if self.certificate.relative_gap <= self.tol:
+            return True
+        self.quiet = self.quiet + 1 if new.estimated_relative_gap <= self.tol else 0
+        return self.quiet >= QUIET_SEARCHES
+
+    def _schedule(self, before: float) -> None:
+        """More starts when little was gained, less smoothing, and a stop when both are spent."""
+        if not np.isfinite(self.best_value):
+            self.finished = Status.NUMERICAL_ERROR
+        gain = (before - self.best_value) / max(before, 1e-300)
+        # smoothing mu costs at most mu / 2 of the objective an output
+        enough = 0.5 * self.tol * self.best_value / self.core.n_outputs
+        rough = self.core.loss.name == "hinge" and self.smoothing > enough
+        self.smoothing = max(0.5 * self.smoothing, enough)
+        if gain > 0.1 * self.tol or rough:
+            return
+        if self.n_starts < 16 * FIRST_STARTS:
+            self.n_starts *= 2
+        elif gain <= 1e-9:
+            capped = self.max_neurons is not None and self.best.n_neurons >= self.max_neurons
+            self.finished = Status.NEURON_LIMIT if capped else Status.STALLED
+
+    def verdict(self) -> Status:
+        """The status of a loop that ended by itself."""
+        proven = self.certificate.relative_gap
+        if proven <= self.tol:
+            return Status.OPTIMAL
+        if proven <= 100 * self.tol:
+            return Status.NEAR_OPTIMAL
+        return self.finished or Status.HEURISTIC
+
+    def _resolve(self, new: Candidates) -> None:
+        """Master over current and new neurons, merge, keep the best by the true objective."""
+        new = _distinct(new, self.core, MAX_NEW)
+        U, b, size = _unit(self.current)
+        U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
+        a = np.vstack(
+            [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
+        )
+        Z = np.maximum(self.core.X @ U + b, 0.0)
+        a, c = solve_master(self.smooth, Z, a, self.current.output_bias)
+        network = Network(U, b, a, c).merge(self.core.X)
+        if self.max_neurons is not None and network.n_neurons > self.max_neurons:
+            network = self._strongest(network, self.max_neurons)
+        self.current = network
+        value = network.objective(self.core)
+        if value < self.best_value:
+            self.best, self.best_value = network, value
+
+    def _strongest(self, network: Network, count: int) -> Network:
+        """The ``count`` neurons of largest weight, refitted."""
+        U, b, size = _unit(network)
+        keep = np.argsort(-size, kind="stable")[:count]
+        Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
+        a = network.output_weights[keep] * size[keep, None]
+        a, c = solve_master(self.smooth, Z, a, network.output_bias)
+        return Network(U[:, keep], b[keep], a, c).balance()
+
+    def solution(self, status: Status) -> Solution:
+        """Prune, map back, and state the certificate for the very network returned."""
+        network = self.best
+        if network.n_neurons > self.core.n_samples and self.core.n_outputs == 1:
+            network = network.prune(self.core.X)
+        network = self.reduction.invert(network)
+        objective = network.objective(self.reduction.problem)
+        last = self.certificate
+        final = Certificate(objective, last.lower_bound, last.estimated_lower_bound, last.proof)
+        self.history.record(self.seconds, final, network.n_neurons)
+        return Solution(network, final, status, self.history)
+
+
+def _unit(network: Network) -> tuple[Array, Array, Array]:
+    """Unit directions, their biases, and the norms taken out."""
+    size = np.linalg.norm(network.hidden_weights, axis=0)
+    return network.hidden_weights / size, network.hidden_bias / size, size
+
+
+def _append(found: Candidates, witness: tuple[Array, float], value: float) -> Candidates:
+    u, b = witness
+    return Candidates(
+        np.column_stack([found.U, u]), np.append(found.b, b), np.append(found.value, value)
+    )
+
+
+def _distinct(found: Candidates, core: Problem, count: int) -> Candidates:
+    """The violating candidates, the best of each pattern, best first, at most ``count``."""
+    found = found.take(found.value > core.weight_decay * (1 + 1e-9))
+    found = found.take(np.argsort(-found.value, kind="stable"))
+    if len(found) == 0:
+        return found
+    S = core.X @ found.U + found.b
+    packed = np.packbits(1e-9 * np.max(np.abs(S), axis=0) < S, axis=0)
+    first = np.unique(packed, axis=1, return_index=True)[1]
+    return found.take(np.sort(first)[:count])
