@@ -318,7 +318,7 @@ def _plane_free(P: Array, Lam: Array) -> tuple[float, Array, float]:
 
 def _space(P: Array, Lam: Array) -> tuple[float, Array]:
     """Rank three: every data plane, then the insides of the cells beside its arcs."""
-    n, C = Lam.shape
+    C = Lam.shape[1]
     size = np.linalg.norm(P, axis=1)
     P, Lam, size = P[size > 0], Lam[size > 0], size[size > 0]
     moments = P[:, :, None] * Lam[:, None, :]  # (n, 3, C)
