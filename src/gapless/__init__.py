@@ -1,6 +1,7 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
 from .certify import certify
+from .estimators import ReLUClassifier, ReLURegressor
 from .network import Network
 from .problem import Problem
 from .result import Certificate, History, Solution, Status
@@ -14,6 +15,8 @@ __all__ = [
     "Network",
     "Problem",
     "Progress",
+    "ReLUClassifier",
+    "ReLURegressor",
     "Solution",
     "Status",
     "certify",

@@ -10,6 +10,7 @@ taken in :mod:`gapless.problem`.  Every loss offers
   outside the dual domain;
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
+* ``hessian_product(F, Y, V)``  the second derivative applied to ``V``, row by row;
 * ``smoothness``        a Lipschitz constant of the gradient (``inf`` for the hinge).
 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
@@ -52,6 +53,9 @@ class Loss(ABC):
 
     @abstractmethod
     def curvature(self, F: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array: ...
 
     @abstractmethod
     def conjugate(self, V: Array, Y: Array) -> Array: ...
@@ -97,6 +101,9 @@ class Squared(Loss):
     def curvature(self, F: Array, Y: Array) -> Array:
         return np.ones(len(F))
 
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        return V
+
     def conjugate(self, V: Array, Y: Array) -> Array:
         return np.einsum("ij,ij->i", V, 0.5 * V + Y)
 
@@ -131,6 +138,9 @@ class Huber(Loss):
     def curvature(self, F: Array, Y: Array) -> Array:
         return np.any(np.abs(F - Y) < self.delta, axis=1).astype(float)
 
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        return (np.abs(F - Y) < self.delta) * V
+
     def conjugate(self, V: Array, Y: Array) -> Array:
         outside = np.any(np.abs(V) > self.delta * (1 + DOMAIN_SLACK), axis=1)
         return np.where(outside, np.inf, np.einsum("ij,ij->i", V, 0.5 * V + Y))
@@ -159,6 +169,10 @@ class Logistic(Loss):
     def curvature(self, F: Array, Y: Array) -> Array:
         p = expit(F)
         return np.max(p * (1 - p), axis=1)
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        p = expit(F)
+        return p * (1 - p) * V
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
@@ -195,9 +209,13 @@ class Hinge(Loss):
         return -Y * self._slope(F, Y)[1]
 
     def curvature(self, F: Array, Y: Array) -> Array:
+        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        if self.smoothing == 0:
+            return np.zeros_like(V)
         t = self._slope(F, Y)[1]
-        curved = np.any((t > 0) & (t < 1), axis=1)
-        return curved * self.smoothness if self.smoothing > 0 else np.zeros(len(F))
+        return ((t > 0) & (t < 1)) * V / self.smoothing
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
@@ -231,6 +249,10 @@ class Softmax(Loss):
         # Gershgorin on diag(p) - p p^T, whose norm is never above 1/2
         p = softmax(F, axis=1)
         return np.minimum(2 * np.max(p * (1 - p), axis=1), 0.5)
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        p = softmax(F, axis=1)
+        return p * (V - np.einsum("ij,ij->i", p, V)[:, None])
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         P, outside = _unit_interval(V + Y)

@@ -26,24 +26,40 @@ from .problem import Problem
 # Each step drops, adds or moves; a few hundred settle every master met so far, and a master
 # left unfinished is only a worse start for the next round.
 MAX_STEPS = 300
-# Curvature of flat samples (confident logistic, clipped Huber), relative to the largest.
+# Curvature given to flat samples (confident logistic, clipped Huber), relative to the largest
+# the loss can have.
 FLAT = 1e-4
+# A decrement this small against the objective is rounding.
+ROUNDING = 1e-15
+# New neurons enter once the decrement has fallen by this factor.
+FORCING = 1e-2
+# Steps of conjugate gradients where the curvature of a sample is not one number.
+CG_STEPS = 12
 
 
 def solve_master(
-    problem: Problem, Z: Array, a: Array, c: Array, tol: float = 1e-7
+    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float = 1e-12
 ) -> tuple[Array, Array]:
     """Output weights ``a`` (m, C) and bias ``c`` (C,), from the given ones.
 
-    ``Z`` (n, m) holds the activations of neurons of unit penalised norm.  Stops when every
-    inactive neuron obeys ``||Z_j^T Lam|| <= beta (1 + tol)`` and the Newton decrement on the
-    active ones is rounding.  The objective never increases.  ``c`` moves only when
-    ``problem.free``.
+    ``Z`` (n, m) holds the activations of neurons of unit penalised norm.  Stops when the Newton
+    decrement on the active neurons is below ``accuracy`` times the objective and every inactive
+    one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective never increases.
+    ``c`` moves only when ``problem.free``.
     """
     master = _Master(problem, Z, a, c)
+    tol = accuracy**0.5
+    goal = 0.0  # decrement at which new neurons are worth more than another Newton step
     for _ in range(MAX_STEPS):
-        if master.newton_step() and not master.activate(tol):
+        decrement = master.newton_step()
+        if decrement > max(goal, accuracy * abs(master.value)):
+            goal = max(goal, FORCING * decrement)
+        elif master.activate(tol):
+            goal = 0.0
+        elif goal == 0.0 or decrement <= accuracy * abs(master.value):
             break
+        else:
+            goal = 0.0
     return master.a, master.c
 
 
@@ -69,8 +85,9 @@ class _Master:
         return Zh.T @ Zh
 
     def _curvature(self) -> Array:
-        h = self.problem.loss.curvature(self.F, self.problem.Y)
-        return self.problem.sample_weight * np.maximum(h, FLAT * max(float(h.max()), 1e-12))
+        loss = self.problem.loss
+        h = np.maximum(loss.curvature(self.F, self.problem.Y), FLAT * loss.smoothness)
+        return self.problem.sample_weight * h
 
     def activate(self, tol: float) -> bool:
         """Give the most violating inactive neurons a first weight; False if there are none."""
@@ -81,17 +98,17 @@ class _Master:
         if violating.size == 0:
             return False
         # A share at a time: the neighbours of one maximum are nearly collinear.
-        count = min(violating.size, 1 + len(self.active) // 4)
+        count = min(violating.size, 4 + len(self.active) // 4)
         enter = violating[np.argsort(-size[violating])[:count]]
         # A proximal step for each, divided by their number, cannot raise the objective.
         Z = self.Z[:, enter]
-        lipschitz = (Z * Z).T @ self._curvature() * count
+        lipschitz = (Z * Z).T @ self.problem.sample_weight * (self.problem.loss.smoothness * count)
         a = self.a.copy()
         a[enter] = scores[enter] * ((1 - self.beta / size[enter]) / lipschitz)[:, None]
         return self._move(a, self.c, np.concatenate([self.active, enter]))
 
-    def newton_step(self) -> bool:
-        """One step on the active neurons; True when nothing is left to gain."""
+    def newton_step(self) -> float:
+        """One step on the active neurons; the Newton decrement, 0 when no step gains."""
         S, beta = self.active, self.beta
         R = self.problem.residual(self.F)
         size = np.linalg.norm(self.a[S], axis=1)
@@ -100,16 +117,19 @@ class _Master:
         if self.problem.free:
             gradient = np.vstack([gradient, -R.sum(axis=0)])
         if gradient.size == 0:
-            return True
+            return 0.0
         if self.gram is not None:
             index = np.append(S, len(self.a)) if self.problem.free else S
             G = self.gram[np.ix_(index, index)]
         else:
             G = self._bordered_gram(self.Z[:, S], self._curvature())
-        step = -_solve_hessian(G, beta / size, unit, gradient)
+        hessian = _Hessian(G, beta / size, unit)
+        step = -hessian.solve(gradient)
+        if unit.shape[1] > 1 and self.gram is None:
+            step = self._conjugate_gradients(hessian, gradient, step)
         decrement = -float(np.sum(gradient * step))
-        if decrement <= 1e-14 * max(abs(self.value), 1e-300):
-            return True
+        if not decrement > ROUNDING * abs(self.value):
+            return 0.0
         step_a, step_c = step[: len(S)], (step[-1] if self.problem.free else 0.0)
         # A group that turns round passes zero and leaves.  Try the whole step with all of
         # them gone, then the way to the first zero, on which a quadratic always falls.
@@ -121,8 +141,42 @@ class _Master:
             a = self.a.copy()
             a[S] = moved
             if self._move(a, self.c + t * step_c, S):
-                return False
-        return True
+                return decrement
+        return 0.0
+
+    def _conjugate_gradients(self, scalar: _Hessian, gradient: Array, first: Array) -> Array:
+        """The Newton step of the exact Hessian, preconditioned by the scalar-curvature one."""
+        S, m, D, unit = self.active, len(self.active), scalar.D, scalar.unit
+        problem, Z = self.problem, np.ascontiguousarray(self.Z[:, S])
+
+        def hessian(step: Array) -> Array:
+            V = Z @ step[:m] + (step[-1] if problem.free else 0.0)
+            V = problem.loss.hessian_product(self.F, problem.Y, V)
+            V = V * problem.sample_weight[:, None]
+            along = np.einsum("jc,jc->j", step[:m], unit)
+            out = Z.T @ V + D[:, None] * (step[:m] - unit * along[:, None])
+            return np.vstack([out, V.sum(axis=0)]) if problem.free else out
+
+        x = np.zeros_like(gradient)
+        r, p = -gradient, first
+        z = first
+        rz = float(np.sum(r * z))
+        target = 0.1 * rz
+        for _ in range(CG_STEPS):
+            Hp = hessian(p)
+            curvature = float(np.sum(p * Hp))
+            if not curvature > 0:
+                break
+            t = rz / curvature
+            x = x + t * p
+            r = r - t * Hp
+            z = scalar.solve(r)
+            rz_new = float(np.sum(r * z))
+            if not rz_new > target:
+                break
+            p = z + (rz_new / rz) * p
+            rz = rz_new
+        return x if np.any(x) else first
 
     def _move(self, a: Array, c: Array, active: Array) -> bool:
         """Go there if the objective falls."""
@@ -135,35 +189,44 @@ class _Master:
         return True
 
 
-def _solve_hessian(G: Array, D: Array, unit: Array, right: Array) -> Array:
-    """Solve ``((G + D) (x) I - V D V^T) x = right`` (module docstring); rows are blocks.
+class _Hessian:
+    """Factors ``H = (G + D) (x) I - V D V^T`` (module docstring); rows of blocks in and out.
 
     ``G`` may have one more row and column than ``D``: the unpenalised bias.
     """
-    m, C = len(D), right.shape[1]
-    ridge = 1e-13 * np.trace(G) / len(G) + 1e-300
-    for _ in range(8):
+
+    def __init__(self, G: Array, D: Array, unit: Array) -> None:
+        m, C = unit.shape
+        self.D, self.unit, self.diagonal = D, unit, float(np.max(np.diag(G)))
+        self.factor = self.inner = None
+        ridge = 1e-13 * float(np.trace(G)) / len(G) + 1e-300
         K = G.copy()
-        K[np.arange(len(G)), np.arange(len(G))] += ridge
         if C > 1:
             K[np.arange(m), np.arange(m)] += D
-        try:
-            factor = scipy.linalg.cho_factor(K, check_finite=False)
-        except np.linalg.LinAlgError:
+        while self.factor is None and ridge < self.diagonal:
+            K[np.diag_indices_from(K)] += ridge
             ridge *= 100
-            continue
-        x = scipy.linalg.cho_solve(factor, right, check_finite=False)
-        if C == 1 or m == 0:
+            self.factor = _cholesky(K)
+        if C > 1 and m > 0 and self.factor is not None:
+            self.inverse = scipy.linalg.cho_solve(self.factor, np.eye(len(G)))[:, :m]
+            # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
+            self.root = np.sqrt(D)
+            inner = self.root[:, None] * self.inverse[:m] * (unit @ unit.T) * self.root
+            self.inner = _cholesky(np.eye(m) * (1 + 1e-9) - inner)
+
+    def solve(self, right: Array) -> Array:
+        if self.factor is None:
+            return right / self.diagonal
+        x = scipy.linalg.cho_solve(self.factor, right, check_finite=False)
+        if self.inner is None:
             return np.asarray(x)
-        K = scipy.linalg.cho_solve(factor, np.eye(len(G)), check_finite=False)
-        # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
-        root = np.sqrt(D)
-        inner = np.eye(m) * (1 + 1e-11) - root[:, None] * K[:m, :m] * (unit @ unit.T) * root
-        y = root * np.einsum("jc,jc->j", unit, x[:m])
-        try:
-            factor = scipy.linalg.cho_factor(inner, check_finite=False)
-            y = root * scipy.linalg.cho_solve(factor, y, check_finite=False)
-        except np.linalg.LinAlgError:
-            y = root * np.linalg.lstsq(inner, y, rcond=1e-10)[0]
-        return np.asarray(x + K[:, :m] @ (unit * y[:, None]))
-    return right / (np.diag(G).max() + 1.0)
+        along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
+        y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
+        return np.asarray(x + self.inverse @ (self.unit * y[:, None]))
+
+
+def _cholesky(K: Array) -> tuple[Array, bool] | None:
+    try:
+        return scipy.linalg.cho_factor(K, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None

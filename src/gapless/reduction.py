@@ -1,9 +1,11 @@
 """From the problem as given to the problem as solved, and back.
 
-The solvers see a *core* problem: no penalised bias (its constant column is part of the
-design), dense data centred when the bias is free (the hidden biases absorb the shift), and
-wide data replaced by their coordinates in the row space (a direction orthogonal to every
-sample only costs penalty).  None of the three changes the optimal value.
+The solvers see a *core* problem: rows in one canonical order with equal samples merged (so
+that the order of the data, or repeating a sample instead of weighting it, cannot change the
+answer), no penalised bias (its constant column is part of the design), dense data centred
+when the bias is free (the hidden biases absorb the shift), and wide data replaced by their
+coordinates in the row space (a direction orthogonal to every sample only costs penalty).
+None of it changes the optimal value.
 """
 
 from __future__ import annotations
@@ -15,32 +17,33 @@ from ._validate import Array
 from .network import Network
 from .problem import Problem
 
+# Sparse designs up to this many numbers (32 MiB) are faster dense.
+DENSE = 1 << 22
+# Dense designs up to this many numbers are sorted: a second for the largest.
+CANONICAL = 1 << 24
+
 
 class Reduction:
     """``core`` with ``apply`` and ``invert`` for networks."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        A = problem.design
+        A, Y, weights = problem.design, problem.Y, problem.sample_weight
+        if is_sparse(A) and (A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] <= DENSE):
+            A = A.toarray()
+        if not is_sparse(A) and A.size <= CANONICAL:
+            A, Y, weights = _canonical(A, Y, weights)
         n, k = A.shape
         self.mean: Array | None = None
         self.basis: Array | None = None  # (k, n) orthonormal columns spanning the rows
-        if is_sparse(A) and k > n:
-            A = A.toarray()
         if problem.free and not is_sparse(A):
-            self.mean = problem.sample_weight @ A
+            self.mean = weights @ A
             A = A - self.mean
         if k > n:
             self.basis, R = np.linalg.qr(A.T)
             A = R.T
-        self.core = Problem(
-            A,
-            problem.Y,
-            problem.loss,
-            problem.weight_decay,
-            "free" if problem.free else "none",
-            problem.sample_weight,
-        )
+        bias = "free" if problem.free else "none"
+        self.core = Problem(A, Y, problem.loss, problem.weight_decay, bias, weights)
 
     def apply(self, network: Network) -> Network:
         """A network on X as one on the core's design: same outputs, no larger penalty."""
@@ -67,3 +70,14 @@ class Reduction:
         if self.problem.bias == "penalized":
             U, b = U[:-1], U[-1]
         return Network(U, b, network.output_weights, network.output_bias)
+
+
+def _canonical(A: Array, Y: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Rows sorted, those equal in both ``A`` and ``Y`` merged with their weights added."""
+    order = np.lexsort(np.hstack([Y, A]).T)
+    A, Y, weights = A[order], Y[order], weights[order]
+    first = np.ones(len(A), dtype=bool)
+    first[1:] = np.any(A[1:] != A[:-1], axis=1) | np.any(Y[1:] != Y[:-1], axis=1)
+    if first.all():
+        return A, Y, weights
+    return A[first], Y[first], np.add.reduceat(weights, np.flatnonzero(first))

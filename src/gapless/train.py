@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ._validate import Array, positive, positive_int
 from .certify import better, certificate
@@ -25,6 +26,10 @@ LOCAL_ROUNDS = 6
 FIRST_STARTS = 64
 # Searches in a row, each with more starts, that must find nothing before the loop gives up.
 QUIET_SEARCHES = 3
+# Numbers in X from which BLAS may use all its threads.
+THREADED = 200_000
+# Accuracy of the master, relative to the tolerance of the gap.
+MASTER = 1e-5
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
@@ -86,23 +91,20 @@ def train(
         max_neurons = positive_int("max_neurons", max_neurons)
     if time_limit is not None:
         time_limit = positive("time_limit", time_limit)
-    run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
-    status = Status.ITERATION_LIMIT
-    try:
-        for iteration in range(1, max_iter + 1):
-            if run.round(time_limit):
-                status = run.verdict()
-                break
-            progress = Progress(iteration, run.seconds, run.certificate, run.best.n_neurons)
-            if callback is not None and callback(progress):
-                status = Status.STOPPED
-                break
-            if time_limit is not None and run.seconds > time_limit:
-                status = Status.TIME_LIMIT
-                break
-    except KeyboardInterrupt:
-        status = Status.STOPPED
-    return run.solution(status)
+    # On small matrices a second BLAS thread costs more than it brings.
+    n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
+    with threadpool_limits(n_threads, user_api="blas"):
+        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
+        return run.solution(run.loop(max_iter, time_limit, callback))
+
+
+def null_model(problem: Problem) -> Array:
+    """The outputs ``c`` (C,) of the best network without neurons: zero unless the bias is free."""
+    empty = np.zeros((problem.n_samples, 0))
+    smooth = problem.with_loss(problem.loss.smoothed(1e-3))
+    return solve_master(
+        smooth, empty, np.zeros((0, problem.n_outputs)), np.zeros(problem.n_outputs)
+    )[1]
 
 
 class _Run:
@@ -133,6 +135,26 @@ class _Run:
         self.best_value = self.best.objective(self.core)
         self._resolve(Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0)))
         self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
+
+    def loop(
+        self,
+        max_iter: int,
+        time_limit: float | None,
+        callback: Callable[[Progress], bool | None] | None,
+    ) -> Status:
+        """Rounds until the gap is met or something ends them."""
+        try:
+            for iteration in range(1, max_iter + 1):
+                if self.round(time_limit):
+                    return self.verdict()
+                info = Progress(iteration, self.seconds, self.certificate, self.best.n_neurons)
+                if callback is not None and callback(info):
+                    return Status.STOPPED
+                if time_limit is not None and self.seconds > time_limit:
+                    return Status.TIME_LIMIT
+        except KeyboardInterrupt:
+            return Status.STOPPED
+        return Status.ITERATION_LIMIT
 
     @property
     def seconds(self) -> float:
@@ -217,7 +239,7 @@ class _Run:
             [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
         )
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(self.smooth, Z, a, self.current.output_bias)
+        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, MASTER * self.tol)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
@@ -232,7 +254,7 @@ class _Run:
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
-        a, c = solve_master(self.smooth, Z, a, network.output_bias)
+        a, c = solve_master(self.smooth, Z, a, network.output_bias, MASTER * self.tol)
         return Network(U[:, keep], b[keep], a, c).balance()
 
     def solution(self, status: Status) -> Solution:

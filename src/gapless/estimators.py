@@ -1,0 +1,275 @@
+"""scikit-learn estimators over :func:`gapless.train`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from ._validate import Array, choose
+from .problem import Problem
+from .progress import progress
+from .result import Status
+from .train import train
+
+#: Statuses that end a fit early; the others are as far as proof or search can go.
+_UNFINISHED = (Status.ITERATION_LIMIT, Status.TIME_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
+
+
+class _ReLUEstimator(BaseEstimator):  # type: ignore[misc]
+    """What regressor and classifier share: fit on a Problem, attributes, outputs."""
+
+    def __init__(
+        self,
+        weight_decay: float = 0.01,
+        *,
+        bias: str = "free",
+        loss: Any = "squared",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
+        init = getattr(self, "network_", None) if self.warm_start else None
+        if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):
+            raise ValueError(
+                f"warm_start: the fitted network has {init.n_features} features and "
+                f"{init.n_outputs} outputs, the new data {X.shape[1]} and {Y.shape[1]}; "
+                "fit a new estimator"
+            )
+        seed = self.random_state
+        if isinstance(seed, np.random.RandomState):
+            seed = int(seed.randint(2**31))
+        with progress("training", enabled=bool(self.verbose)) as report:
+            solution = train(
+                problem,
+                tol=self.tol,
+                max_neurons=self.max_neurons,
+                time_limit=self.time_limit,
+                init=init,
+                callback=report,
+                random_state=seed,
+            )
+        if solution.status in _UNFINISHED:
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
+        self.solution_ = solution
+        self.network_ = solution.network
+        self.certificate_ = solution.certificate
+        self.status_ = solution.status
+        self.n_neurons_ = solution.network.n_neurons
+        self.n_iter_ = len(solution.history) - 1
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return self.network_.predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class ReLURegressor(RegressorMixin, _ReLUEstimator):  # type: ignore[misc]
+    """Two-layer ReLU network for regression, trained to a certified gap.
+
+    Minimises, over networks ``f(x) = sum_j (x.u_j + b_j)_+ a_j + c`` of any width,
+
+        sum_i w_i loss(f(x_i), y_i) / sum_i w_i + weight_decay/2 sum_j (||u_j||^2 + ||a_j||^2)
+
+    with ``loss = 1/2 ||f - y||^2`` by default, on X and y as given: standardise them first
+    (Ergen & Pilanci, JMLR 2021, eq. 2).
+
+    Parameters
+    ----------
+    weight_decay : float, default 0.01
+        Larger gives fewer neurons.  PyTorch's ``weight_decay`` when the loss is a mean.
+    bias : {"free", "penalized", "none"}, default "free"
+        Whether biases are unpenalised, penalised like weights, or absent.
+    loss : {"squared", "huber"} or Loss, default "squared"
+    tol : float, default 1e-3
+        Relative gap to reach, proven where a proof is cheap, else estimated.
+    max_neurons : int, optional
+        The widest network allowed.
+    time_limit : float, optional
+        Seconds.
+    random_state : int, RandomState or None, default 0
+        Seed of the search; the same seed gives the same network.
+    warm_start : bool, default False
+        Start from the network of the last fit.
+    verbose : int, default 0
+        1 shows a progress line.
+
+    Attributes
+    ----------
+    network_ : Network
+    certificate_ : Certificate
+        Objective, proven and estimated lower bounds and gaps.
+    solution_ : Solution
+    status_ : Status
+    n_neurons_ : int
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : array of str, when X has column names
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from gapless import ReLURegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ReLURegressor(weight_decay=0.1).fit(scale(X), scale(y))
+    >>> bool(model.certificate_.estimated_relative_gap < 1e-3)
+    True
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLURegressor:
+        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
+        loss = (
+            self.loss
+            if not isinstance(self.loss, str)
+            else choose("loss", self.loss, ("squared", "huber"))
+        )
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        self._one_column = y.ndim == 1
+        self._fit(X, y.reshape(len(y), -1).astype(np.float64), loss, sample_weight)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predictions, of the shape of the y given to fit."""
+        F = self._outputs(X)
+        return F[:, 0] if self._one_column else F
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+class ReLUClassifier(ClassifierMixin, _ReLUEstimator):  # type: ignore[misc]
+    """Two-layer ReLU network for classification, trained to a certified gap.
+
+    The objective is that of :class:`ReLURegressor` with a classification loss; two classes
+    share one output, more have one output each and neurons in common.
+
+    Parameters
+    ----------
+    weight_decay, bias, tol, max_neurons, time_limit, random_state, warm_start, verbose
+        As in :class:`ReLURegressor`.
+    loss : {"logistic", "hinge", "squared"}, default "logistic"
+        "logistic" is the cross-entropy of the softmax for more than two classes; "hinge" and
+        "squared" compare with -1/+1, one class against the rest.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        As in :class:`ReLURegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gapless import ReLUClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ReLUClassifier(weight_decay=0.01).fit(X, y)
+    >>> bool(model.score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        weight_decay: float = 0.01,
+        *,
+        bias: str = "free",
+        loss: Any = "logistic",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            weight_decay,
+            bias=bias,
+            loss=loss,
+            tol=tol,
+            max_neurons=max_neurons,
+            time_limit=time_limit,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+        )
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLUClassifier:
+        """Train on X (n_samples, n_features) and labels y (n_samples,)."""
+        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        check_classification_targets(y)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            seen = sample_weight > 0
+        else:
+            seen = np.ones(len(y), dtype=bool)
+        labels = LabelEncoder().fit(y)
+        self.classes_ = labels.classes_
+        present = np.unique(y[seen])
+        if len(present) < 2:
+            raise ValueError(
+                f"a classifier needs at least 2 classes, y has only one class: {present!r}"
+            )
+        Y, loss = encode_labels(labels.transform(y), len(self.classes_), loss)
+        self._fit(X, Y, loss, sample_weight)
+        return self
+
+    def decision_function(self, X: Any) -> Array:
+        """The network's outputs: (n_samples,) for two classes, else (n_samples, n_classes)."""
+        F = self._outputs(X)
+        return F[:, 0] if F.shape[1] == 1 else F
+
+    def predict(self, X: Any) -> Array:
+        """The most likely class of each sample."""
+        F = self.decision_function(X)
+        return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
+
+    @available_if(lambda self: self.loss == "logistic")
+    def predict_proba(self, X: Any) -> Array:
+        """Class probabilities (n_samples, n_classes); only for the logistic loss."""
+        F = self.decision_function(X)
+        if F.ndim == 1:
+            return np.column_stack([expit(-F), expit(F)])
+        return softmax(F, axis=1)
+
+
+def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:
+    """Targets for class numbers 0..n_classes-1, and the loss that goes with them."""
+    if n_classes == 2:
+        return np.where(labels == 1, 1.0, -1.0)[:, None], loss
+    one_hot = np.eye(n_classes)[labels]
+    return (one_hot, "softmax") if loss == "logistic" else (2.0 * one_hot - 1.0, loss)
