@@ -21,7 +21,7 @@ from .result import Solution
 from .train import null_model, train
 
 # A path is left once the validation loss has been above its best for this many values.
-PATIENCE = 3
+PATIENCE = 2
 
 
 def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 0) -> float:
@@ -71,7 +71,7 @@ def choose_weight_decay(
     n_folds: int = 5,
     n_values: int = 13,
     ratio: float = 1e-3,
-    tol: float = 1e-2,
+    tol: float = 3e-2,
     n_jobs: int | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,

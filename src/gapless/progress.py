@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from .train import Progress
 
@@ -32,3 +32,16 @@ def progress(title: str, enabled: bool = True) -> Iterator[Callable[[Progress], 
             )
 
         yield report
+
+
+@contextmanager
+def counter(title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar for work in parts: call it with (done, total)."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

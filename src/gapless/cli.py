@@ -1,0 +1,467 @@
+"""The ``gapless`` command.
+
+Exit codes: 0 the command did what was asked; 1 training ended early (time limit, Ctrl-C), the
+best network so far was still written; 2 a mistake in the input, said in one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as RichTable
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import train_test_split
+
+from . import __version__
+from ._validate import Array, positive
+from .certify import certify
+from .estimators import encode_labels
+from .network import Network
+from .path import choose_weight_decay
+from .persist import Header, load, predict, save
+from .problem import Problem
+from .progress import counter, progress
+from .result import Certificate, Status
+from .table import DATASETS, Encoder, InputError, Table, load_dataset, read_table
+from .train import train
+
+EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
+# Whole-number targets with at most this many values are classes, unless --task says otherwise.
+MAX_CLASSES = 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (ValueError, ImportError, OSError) as error:
+        print(f"gapless: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gapless: interrupted, nothing was written", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gapless",
+        description="Train two-layer ReLU networks with a proof of how far from the best they are.",
+    )
+    parser.add_argument("--version", action="version", version=f"gapless {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    fit = _command(commands, "fit", _fit, "train a network on a table")
+    _data_arguments(fit)
+    fit.add_argument("--task", choices=("regression", "classification"), help="default: guessed")
+    fit.add_argument(
+        "--drop", action="append", default=[], metavar="COL", help="leave a column out"
+    )
+    fit.add_argument(
+        "--weight-decay",
+        default="auto",
+        metavar="W",
+        help="a number, or auto: chosen by cross-validation (default)",
+    )
+    fit.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    fit.add_argument("--bias", choices=("free", "penalized", "none"), default="free")
+    fit.add_argument("--tol", type=float, default=1e-3, help="relative gap to reach (default 1e-3)")
+    fit.add_argument("--max-neurons", type=int, metavar="M")
+    fit.add_argument("--time-limit", type=float, metavar="S", help="seconds for the final fit")
+    fit.add_argument("--test-size", type=float, default=0.2, help="share held out (default 0.2)")
+    fit.add_argument("--seed", type=int, default=0)
+    fit.add_argument("--raw", action="store_true", help="do not standardise features and target")
+    fit.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
+    fit.add_argument("--plot", metavar="FILE.png", help="draw how the gap closed and the neurons")
+
+    predict_ = _command(commands, "predict", _predict, "predictions of a model for a table")
+    predict_.add_argument("model")
+    predict_.add_argument("data")
+    predict_.add_argument("--out", metavar="FILE.csv", help="default: standard output")
+
+    info = _command(commands, "info", _info, "what a model file says of itself")
+    info.add_argument("model")
+
+    check = _command(commands, "certify", _certify, "certify a model on its training table again")
+    check.add_argument("model")
+    _data_arguments(check, target=False)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> Any:
+    command = commands.add_parser(name, help=text, description=text)
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command.set_defaults(run=run)
+    return command
+
+
+def _data_arguments(command: Any, target: bool = True) -> None:
+    command.add_argument("data", nargs="?", help="a .csv, .tsv or .parquet file")
+    command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
+    if target:
+        command.add_argument("--target", metavar="COL", help="the column to predict")
+
+
+def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
+    if (args.data is None) == (args.dataset is None):
+        raise InputError(f"give a data file or --dataset NAME ({', '.join(DATASETS)}), not both")
+    if args.dataset is not None:
+        return load_dataset(args.dataset)
+    return read_table(args.data), None
+
+
+# gapless fit
+
+
+def _fit(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    table, target = _read(args)
+    target = args.target or target
+    if target is None:
+        raise InputError(f"say which column to predict with --target; columns: {', '.join(table)}")
+    for name in (target, *args.drop):
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+    if not 0 < args.test_size < 1:
+        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    weight_decay = args.weight_decay
+    if weight_decay != "auto":
+        weight_decay = positive("--weight-decay", weight_decay)
+    y = table.pop(target)
+    notes = []
+    encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
+    if constant:
+        notes.append(f"constant columns left out: {', '.join(constant)}")
+    task, why = _guess_task(target, y, args.task)
+    notes.append(f"{task}: {why}")
+    job = _Job(encoder.encode(table), y, task, args)
+    if weight_decay == "auto":
+        with counter("choosing weight_decay") as report:
+            choice = choose_weight_decay(
+                job.problem(1.0), callback=report, random_state=args.seed, n_jobs=_cores()
+            )
+        weight_decay = choice.weight_decay
+        notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
+    with progress("training") as watch:
+        solution = train(
+            job.problem(weight_decay),
+            tol=args.tol,
+            max_neurons=args.max_neurons,
+            time_limit=args.time_limit,
+            callback=watch,
+            random_state=args.seed,
+        )
+    network = job.unscale(solution.network)
+    result: dict[str, Any] = {
+        "status": solution.status.name,
+        "task": task,
+        **solution.certificate.as_dict(),
+        "n_neurons": network.n_neurons,
+        "weight_decay": weight_decay,
+        "score": "R2" if task == "regression" else "accuracy",
+        "train_score": job.score(network, job.train),
+        "test_score": job.score(network, job.test),
+        "baseline_test_score": job.baseline(),
+        "n_train": len(job.train),
+        "n_test": len(job.test),
+        "notes": notes,
+    }
+    if args.out:
+        training = {
+            "loss": job.loss, "weight_decay": weight_decay, "bias": args.bias,
+            "mean": job.mean.tolist(), "scale": job.scale.tolist(),
+            "y_mean": job.y_mean, "y_scale": job.y_scale,
+            "test_size": args.test_size, "seed": args.seed, "n_rows": len(y),
+        }  # fmt: skip
+        save(
+            args.out,
+            network,
+            Header(
+                task,
+                target,
+                job.classes,
+                [list(c) for c in encoder.columns],
+                solution.status.name,
+                solution.certificate.as_dict(),
+                training,
+            ),
+        )
+        result["model"] = args.out
+    if args.plot:
+        _draw(args.plot, solution, job.X[job.train], encoder.names)
+        result["plot"] = args.plot
+    result["seconds"] = time.perf_counter() - started
+    if args.json:
+        print(json.dumps(result))
+    else:
+        _report(result, solution.status)
+    return 1 if solution.status in EARLY else 0
+
+
+def _cores() -> int:
+    return min(os.cpu_count() or 1, 5)
+
+
+def _guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
+    text = y.dtype.kind != "f"
+    if text and asked == "regression":
+        raise InputError(f"target {target!r} is text, regression needs numbers")
+    if asked is not None:
+        return asked, "as asked"
+    if text:
+        return "classification", f"target {target!r} is text"
+    distinct = np.unique(y)
+    if len(distinct) <= MAX_CLASSES and np.all(distinct == np.round(distinct)):
+        return "classification", (
+            f"target {target!r} has {len(distinct)} whole values (--task regression to change)"
+        )
+    return "regression", f"target {target!r} has {len(distinct)} different numbers"
+
+
+class _Job:
+    """One table made numbers, split, standardised; and the way back to raw units."""
+
+    def __init__(self, X: Array, y: Array, task: str, args: argparse.Namespace) -> None:
+        from .table import check_complete
+
+        check_complete(args.target or "target", y)
+        self.task, self.bias = task, args.bias
+        self.classes: list[Any] | None = None
+        labels = None
+        if task == "classification":
+            classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
+            if len(classes) < 2:
+                raise InputError(f"the target has one class only, {classes[0]!r}; two are needed")
+            if counts.min() < 2:
+                raise InputError(
+                    f"class {classes[counts.argmin()]!r} has one row only; at least 2 are needed"
+                )
+            self.classes = classes.tolist()
+            kind = args.loss or "logistic"
+            if kind == "huber":
+                raise InputError(
+                    "--loss huber is for regression; choose logistic, hinge or squared"
+                )
+            self.Y, self.loss = encode_labels(labels, len(classes), kind)
+        else:
+            if len(np.unique(y)) < 2:
+                raise InputError("the target is constant: there is nothing to learn")
+            self.loss = args.loss or "squared"
+            if self.loss not in ("squared", "huber"):
+                raise InputError(f"--loss {self.loss} is for classes; choose squared or huber")
+            self.Y = y[:, None].astype(float)
+        self.X, self.labels = X, labels
+        self.train, self.test = split_rows(len(y), labels, args.test_size, args.seed)
+        self.mean, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
+        self.y_mean, self.y_scale = 0.0, 1.0
+        if not args.raw:
+            self.mean = X[self.train].mean(axis=0)
+            spread = X[self.train].std(axis=0)
+            self.scale = np.where(spread > 0, spread, 1.0)
+            if task == "regression":
+                self.y_mean = float(self.Y[self.train].mean())
+                self.y_scale = float(self.Y[self.train].std()) or 1.0
+
+    def problem(self, weight_decay: float) -> Problem:
+        X = (self.X[self.train] - self.mean) / self.scale
+        Y = (self.Y[self.train] - self.y_mean) / self.y_scale
+        return Problem(X, Y, self.loss, weight_decay, self.bias)
+
+    def unscale(self, network: Network) -> Network:
+        return rescale(network, self.mean, self.scale, self.y_mean, self.y_scale)
+
+    def score(self, network: Network, rows: Array) -> float:
+        F = network.predict(self.X[rows])
+        if self.labels is None:
+            y = self.Y[rows]
+            return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), 1e-300))
+        guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
+        return float(np.mean(guess == self.labels[rows]))
+
+    def baseline(self) -> float:
+        """A linear model on the same split: ridge or logistic regression."""
+        X = (self.X - self.mean) / self.scale
+        if self.labels is None:
+            model: Any = RidgeCV(np.logspace(-3, 3, 13)).fit(X[self.train], self.Y[self.train, 0])
+            return float(model.score(X[self.test], self.Y[self.test, 0]))
+        model = LogisticRegression(max_iter=2000).fit(X[self.train], self.labels[self.train])
+        return float(model.score(X[self.test], self.labels[self.test]))
+
+
+def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:
+    """Row numbers of the training and the test part."""
+    try:
+        train_rows, test_rows = train_test_split(
+            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{n} rows cannot be split with --test-size {test_size}: {error}"
+        ) from error
+    return train_rows, test_rows
+
+
+def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale: float) -> Network:
+    """The network on raw units of one trained on ``(X - mean) / scale`` and scaled targets."""
+    U = network.hidden_weights / np.asarray(scale)[:, None]
+    return Network(
+        U,
+        network.hidden_bias - np.asarray(mean) @ U,
+        network.output_weights * y_scale,
+        network.output_bias * y_scale + y_mean,
+    )
+
+
+def _draw(path: str, solution: Any, X: Array, names: list[str]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    from .displays import GapDisplay, NeuronDisplay
+
+    height = 3.0 + 0.24 * min(len(names), 40)
+    figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
+    GapDisplay.from_solution(solution, ax=axes[0])
+    NeuronDisplay.from_network(solution.network, feature_names=names, ax=axes[1])
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _report(result: dict[str, Any], status: Status) -> None:
+    console = Console(highlight=False)
+    for note in result["notes"]:
+        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+    table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
+    score = result["score"]
+    rows = [
+        ("status", status.value),
+        ("objective", f"{result['objective']:.6g}"),
+        (
+            "proven gap",
+            f"{result['relative_gap']:.3%} (no network of any width is below "
+            f"{result['lower_bound']:.6g})",
+        ),
+        (
+            "estimated gap",
+            f"{result['estimated_relative_gap']:.3%} (from a search: it proves nothing)",
+        ),
+        ("neurons", str(result["n_neurons"])),
+        (f"{score} train / test", f"{result['train_score']:.4f} / {result['test_score']:.4f}"),
+        ("linear model, test", f"{result['baseline_test_score']:.4f}"),
+        ("seconds", f"{result['seconds']:.1f}"),
+    ]  # fmt: skip
+    rows += [(key, result[key]) for key in ("model", "plot") if key in result]
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+# gapless predict, info, certify
+
+
+def _predict(args: argparse.Namespace) -> int:
+    network, header = load(args.model)
+    columns = predict(network, header, read_table(args.data))
+    rows = list(zip(*[c.tolist() for c in columns.values()]))
+    if args.json:
+        print(json.dumps({name: c.tolist() for name, c in columns.items()}))
+    elif args.out:
+        with open(args.out, "w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([list(columns), *rows])
+    else:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([list(columns), *rows])
+    return 0
+
+
+def _info(args: argparse.Namespace) -> int:
+    network, header = load(args.model)
+    columns = [name for name, _ in header.columns]
+    facts = {
+        "task": header.task,
+        "target": header.target,
+        "classes": header.classes,
+        "columns": columns,
+        "n_features": network.n_features,
+        "n_neurons": network.n_neurons,
+        "n_outputs": network.n_outputs,
+        "status": header.status,
+        **header.certificate,
+        "loss": header.training.get("loss"),
+        "weight_decay": header.training.get("weight_decay"),
+        "bias": header.training.get("bias"),
+    }
+    if args.json:
+        print(json.dumps(facts))
+        return 0
+    table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for key, value in facts.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(key.replace("_", " "), shown)
+    Console(highlight=False).print(table)
+    return 0
+
+
+def _certify(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    network, header = load(args.model)
+    table = _read(args)[0]
+    certificate = _recertify(network, header, table)
+    result = {**certificate.as_dict(), "n_neurons": network.n_neurons,
+              "status": header.status, "seconds": time.perf_counter() - started}  # fmt: skip
+    if args.json:
+        print(json.dumps(result))
+    else:
+        console = Console(highlight=False)
+        console.print(f"objective      {certificate.objective:.6g}")
+        console.print(f"lower bound    {certificate.lower_bound:.6g}, proven for every width")
+        console.print(f"proven gap     {certificate.relative_gap:.3%}")
+        console.print(f"estimated gap  {certificate.estimated_relative_gap:.3%}, by search")
+        console.print(f"proof          {certificate.proof}")
+    return 0
+
+
+def _recertify(network: Network, header: Header, table: Table) -> Certificate:
+    """The certificate on the rows and in the units the model was trained on."""
+    t = header.training
+    if not t:
+        raise InputError("the model file does not say how it was trained")
+    if header.target not in table:
+        raise InputError(f"the data have no target column {header.target!r}")
+    y = table[header.target]
+    if len(y) != t["n_rows"]:
+        raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
+    X = header.encoder.encode(table)
+    labels = None
+    if header.task == "classification":
+        known = np.array(header.classes)
+        labels = np.searchsorted(known, y)
+        if np.any(known[np.minimum(labels, len(known) - 1)] != y):
+            raise InputError("the target column has classes that the model does not know")
+        Y = encode_labels(labels, len(known), "logistic" if t["loss"] == "softmax" else t["loss"])[
+            0
+        ]
+    else:
+        Y = (y[:, None] - t["y_mean"]) / t["y_scale"]
+    rows = split_rows(len(y), labels, t["test_size"], t["seed"])[0]
+    mean, scale = np.array(t["mean"]), np.array(t["scale"])
+    # undo the scaling of the weights: back to standardised units
+    inverse = rescale(network, -mean / scale, 1 / scale, 0.0, 1.0)
+    inverse = Network(
+        inverse.hidden_weights, inverse.hidden_bias, inverse.output_weights / t["y_scale"],
+        (inverse.output_bias - t["y_mean"]) / t["y_scale"],
+    )  # fmt: skip
+    return certify(
+        inverse, ((X - mean) / scale)[rows], Y[rows],
+        loss=t["loss"], weight_decay=t["weight_decay"], bias=t["bias"],
+    )  # fmt: skip

@@ -1,0 +1,158 @@
+"""Pictures: matplotlib Display objects, drawn by ``from_estimator`` or ``from_solution``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._array import scores
+from ._validate import Array, optional_import
+from .network import Network
+from .result import History, Solution
+
+
+def _axes(ax: Any, **figure: Any) -> Any:
+    plt = optional_import("matplotlib.pyplot", "plot", "drawing")
+    return plt.subplots(**figure)[1] if ax is None else ax
+
+
+class GapDisplay:
+    """Objective and lower bounds against time: how the gap closed.
+
+    Parameters
+    ----------
+    history : History
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib axes and figure
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+
+    @classmethod
+    def from_solution(cls, solution: Solution, *, ax: Any = None) -> GapDisplay:
+        return cls(solution.history).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> GapDisplay:
+        """Draw the training of a fitted estimator with a ``solution_``."""
+        return cls.from_solution(estimator.solution_, ax=ax)
+
+    def plot(self, *, ax: Any = None) -> GapDisplay:
+        ax = _axes(ax, figsize=(7, 4), layout="constrained")
+        h = self.history
+        t = np.array(h.seconds)
+        ax.step(t, h.objective, where="post", color="C0", lw=2, label="objective")
+        ax.step(
+            t,
+            h.estimated_lower_bound,
+            where="post",
+            color="C1",
+            ls="--",
+            label="lower bound, estimated by search",
+        )
+        ax.step(t, h.lower_bound, where="post", color="C2", label="lower bound, proven")
+        ax.fill_between(t, h.lower_bound, h.objective, step="post", color="C2", alpha=0.08)
+        ax.set(xlabel="seconds", ylabel="training objective")
+        gap = 1 - h.lower_bound[-1] / h.objective[-1] if h.objective[-1] > 0 else 0.0
+        ax.set_title(f"the best network lies in the shaded band: proven gap {gap:.2%}", fontsize=10)
+        ax.set_ylim(bottom=min(0.0, min(h.lower_bound)))
+        ax.legend(loc="best", frameon=False)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class NeuronDisplay:
+    """The strongest neurons: weights per feature, share of the output, active samples.
+
+    Parameters
+    ----------
+    weights : array of shape (n_features, n_shown)
+        Hidden weights, each neuron's largest scaled to one.
+    sign : array of shape (n_shown,)
+        +1 where the neuron raises the (first or strongest) output, -1 where it lowers it.
+    share : array of shape (n_shown,)
+        ``||u_j|| ||a_j||`` over the sum of all neurons: the share of the penalty.
+    active : array of shape (n_shown,) or None
+        Share of the samples on which the neuron is active.
+    feature_names : list of str
+    """
+
+    def __init__(
+        self,
+        weights: Array,
+        sign: Array,
+        share: Array,
+        active: Array | None,
+        feature_names: list[str],
+        n_neurons: int,
+    ) -> None:
+        self.weights, self.sign, self.share, self.active = weights, sign, share, active
+        self.feature_names, self.n_neurons = feature_names, n_neurons
+
+    @classmethod
+    def from_network(
+        cls,
+        network: Network,
+        X: Any = None,
+        *,
+        feature_names: Any = None,
+        n_shown: int = 12,
+        ax: Any = None,
+    ) -> NeuronDisplay:
+        U, a = network.hidden_weights, network.output_weights
+        size = np.linalg.norm(U, axis=0) * np.linalg.norm(a, axis=1)
+        order = np.argsort(-size, kind="stable")[:n_shown]
+        strongest = a[order, np.argmax(np.abs(a[order]), axis=1)] if len(order) else np.zeros(0)
+        active = None
+        if X is not None:
+            S = scores(np.asarray(X, float), U[:, order], network.hidden_bias[order])
+            active = np.mean(S > 0, axis=0)
+        names = [f"x{j}" for j in range(len(U))] if feature_names is None else list(feature_names)
+        top = np.max(np.abs(U[:, order]), axis=0, initial=1e-300)
+        display = cls(
+            U[:, order] / top,
+            np.sign(strongest),
+            size[order] / max(size.sum(), 1e-300),
+            active,
+            [str(n) for n in names],
+            network.n_neurons,
+        )
+        return display.plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any = None, *, n_shown: int = 12, ax: Any = None
+    ) -> NeuronDisplay:
+        """Draw the neurons of a fitted estimator with a ``network_``."""
+        names = getattr(estimator, "feature_names_in_", None)
+        return cls.from_network(estimator.network_, X, feature_names=names, n_shown=n_shown, ax=ax)
+
+    def plot(self, *, ax: Any = None) -> NeuronDisplay:
+        d, m = self.weights.shape
+        size = (2.6 + 0.62 * max(m, 4), 1.8 + 0.27 * min(max(d, 4), 40))
+        ax = _axes(ax, figsize=size, layout="constrained")
+        image = ax.imshow(self.weights, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        labels = []
+        for j in range(m):
+            lines = ["raises" if self.sign[j] > 0 else "lowers", f"{self.share[j]:.0%}"]
+            if self.active is not None:
+                lines.append(f"on {self.active[j]:.0%}")
+            labels.append("\n".join(lines))
+        ax.set_xticks(range(m), labels, fontsize=8)
+        step = max(1, d // 40)
+        ax.set_yticks(range(0, d, step), self.feature_names[::step], fontsize=8)
+        ax.set_xlabel(
+            "each column a neuron: raises or lowers the output, share of all weight"
+            + (", active on this share of samples" if self.active is not None else ""),
+            fontsize=8,
+        )
+        shown = "all" if m == self.n_neurons else f"the strongest {m} of"
+        ax.set_title(f"{shown} {self.n_neurons} neurons", fontsize=10)
+        if m:
+            ax.figure.colorbar(image, ax=ax, label="hidden weight / its largest", shrink=0.9)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,178 @@
+"""Tables for the command: CSV and Parquet files, scikit-learn's data sets, numeric encoding."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from sklearn import datasets
+
+from ._validate import Array, choose, optional_import
+
+#: column name -> float64 values, or strings; all of one length
+Table: TypeAlias = dict[str, Array]
+
+DATASETS: dict[str, Callable[..., Any]] = {
+    "diabetes": datasets.load_diabetes,
+    "breast_cancer": datasets.load_breast_cancer,
+    "wine": datasets.load_wine,
+    "iris": datasets.load_iris,
+    "digits": datasets.load_digits,
+}
+# One-hot columns a text column may become; more is a key or free text.
+MAX_CATEGORIES = 50
+MISSING = {"", "na", "nan", "n/a", "null", "none"}
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave; the message is one sentence for them."""
+
+
+def read_table(path: str) -> Table:
+    """Read a CSV (header line first) or Parquet file.
+
+    Raises
+    ------
+    InputError
+        For a missing, empty, ragged or unreadable file.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"no such file: {path}")
+    if file.suffix.lower() in (".parquet", ".pq"):
+        return _read_parquet(file)
+    if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        raise InputError(f"{path}: unknown kind of table; give a .csv, .tsv or .parquet file")
+    return _read_csv(file)
+
+
+def load_dataset(name: str) -> tuple[Table, str]:
+    """One of scikit-learn's bundled data sets, and the name of its target column."""
+    bunch = DATASETS[choose("--dataset", name, DATASETS)]()
+    table = {str(n): np.asarray(c, float) for n, c in zip(bunch.feature_names, bunch.data.T)}
+    names = getattr(bunch, "target_names", None)
+    target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)
+    return table | {"target": target}, "target"
+
+
+def _read_csv(file: Path) -> Table:
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as stream:
+            sample = stream.read(1 << 16)
+            stream.seek(0)
+            try:
+                dialect: Any = csv.Sniffer().sniff(sample.split("\n", 1)[0], delimiters=",;\t|")
+            except csv.Error:
+                dialect = csv.excel
+            rows = [row for row in csv.reader(stream, dialect) if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as text: {error}") from error
+    if len(rows) < 2:
+        raise InputError(f"{file}: needs a header line and at least one row of data")
+    header = [name.strip() for name in rows[0]]
+    if len(set(header)) < len(header) or "" in header:
+        raise InputError(f"{file}: column names must be unique and not empty, got {header}")
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(header):
+            raise InputError(
+                f"{file}: row {number} has {len(row)} values, the header has {len(header)} columns"
+            )
+    return {name: _column([row[j] for row in rows[1:]]) for j, name in enumerate(header)}
+
+
+def _column(cells: list[str]) -> Array:
+    """Numbers where every cell that is not missing is one, else strings."""
+    values = [cell.strip() for cell in cells]
+    try:
+        return np.array([np.nan if v.lower() in MISSING else float(v) for v in values])
+    except ValueError:
+        return np.array(values, dtype=str)
+
+
+def _read_parquet(file: Path) -> Table:
+    parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
+    try:
+        columns = parquet.read_table(file).to_pydict()
+    except Exception as error:  # pyarrow has many kinds, none of them in this process yet
+        raise InputError(f"{file}: cannot be read as Parquet: {error}") from error
+    table: Table = {}
+    for name, cells in columns.items():
+        if all(c is None or isinstance(c, (bool, int, float)) for c in cells):
+            table[name] = np.array([np.nan if c is None else float(c) for c in cells])
+        else:
+            table[name] = np.array(["" if c is None else str(c) for c in cells], dtype=str)
+    return table
+
+
+def check_complete(name: str, column: Array) -> None:
+    """Raise InputError when a column has missing, infinite or empty cells."""
+    if column.dtype.kind == "f":
+        bad = ~np.isfinite(column)
+    else:
+        bad = np.array([v.strip().lower() in MISSING for v in column])
+    if np.any(bad):
+        raise InputError(
+            f"column {name!r} has {int(bad.sum())} missing or infinite values, the first in data "
+            f"row {int(np.argmax(bad)) + 1}; remove those rows or fill them in"
+        )
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How columns become numbers: as they are, or one 0/1 column a category.
+
+    ``columns`` is a list of ``(name, categories)``, ``categories`` None for numbers.
+    """
+
+    columns: list[tuple[str, list[str] | None]]
+
+    @classmethod
+    def learn(cls, table: Table) -> tuple[Encoder, list[str]]:
+        """The encoder of a training table, and the names of its constant columns, left out."""
+        columns: list[tuple[str, list[str] | None]] = []
+        constant = []
+        for name, values in table.items():
+            check_complete(name, values)
+            distinct = np.unique(values)
+            if len(distinct) < 2:
+                constant.append(name)
+            elif values.dtype.kind == "f":
+                columns.append((name, None))
+            elif len(distinct) <= MAX_CATEGORIES:
+                columns.append((name, [str(v) for v in distinct]))
+            else:
+                raise InputError(
+                    f"column {name!r} is text with {len(distinct)} different values, at most "
+                    f"{MAX_CATEGORIES} are turned into 0/1 columns; drop it with --drop {name}"
+                )
+        if not columns:
+            raise InputError("no column is left to learn from: all are constant or dropped")
+        return cls(columns), constant
+
+    @property
+    def names(self) -> list[str]:
+        """A name for each number."""
+        out = []
+        for name, categories in self.columns:
+            out += [name] if categories is None else [f"{name}={c}" for c in categories]
+        return out
+
+    def encode(self, table: Table) -> Array:
+        """The matrix (n_rows, n_numbers); InputError when columns are missing or differ."""
+        blocks = []
+        for name, categories in self.columns:
+            if name not in table:
+                raise InputError(f"the data have no column {name!r}, which the model needs")
+            values = table[name]
+            check_complete(name, values)
+            if categories is None:
+                if values.dtype.kind != "f":
+                    raise InputError(f"column {name!r} must be numbers, it has text")
+                blocks.append(values[:, None])
+            else:
+                blocks.append((values[:, None] == np.array(categories)).astype(float))
+        return np.hstack(blocks)
