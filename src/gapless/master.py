@@ -131,11 +131,14 @@ class _Master:
         if not decrement > ROUNDING * abs(self.value):
             return 0.0
         step_a, step_c = step[: len(S)], (step[-1] if self.problem.free else 0.0)
-        # A group that turns round passes zero and leaves.  Try the whole step with all of
-        # them gone, then the way to the first zero, on which a quadratic always falls.
+        # A group that turns round passes zero and leaves.  Try the whole step with all of them
+        # gone, then half of them, a quarter, ... and the way to the first zero, on which a
+        # quadratic always falls.
         along = np.einsum("jc,jc->j", step_a, unit)
-        first = min(1.0, float(np.min(-size[along < 0] / along[along < 0], initial=1.0)))
-        for t in (1.0, first, *(first * 0.4**i for i in range(1, 20))):
+        zeros = np.sort(-size[along < -size] / along[along < -size])
+        halves = [zeros[len(zeros) >> i] for i in range(1, len(zeros).bit_length() + 1)]
+        first = zeros[0] if len(zeros) else 1.0
+        for t in (1.0, *halves, *(first * 0.4**i for i in range(1, 20))):
             moved = self.a[S] + t * step_a
             moved[size + t * along <= 1e-14 * size] = 0.0
             a = self.a.copy()

@@ -127,12 +127,11 @@ class Problem:
         """What the hidden directions multiply: X, or [X, 1] under the penalised bias."""
         return append_ones(self.X) if self.bias == "penalized" else self.X
 
-    def with_loss(self, loss: Loss) -> Problem:
-        """The same data under another loss for the same kind of targets; nothing is copied."""
-        if loss is self.loss:
-            return self
+    def variant(self, loss: Loss, weight_decay: float) -> Problem:
+        """The same data under another loss for the same targets, or weight decay; no copies."""
         other = copy.copy(self)
         object.__setattr__(other, "loss", loss)
+        object.__setattr__(other, "weight_decay", weight_decay)
         return other
 
     def data_fit(self, F: Array) -> float:

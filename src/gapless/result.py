@@ -24,8 +24,8 @@ class Status(Enum):
         "Neuron limit: max_neurons keeps better networks out; raise max_neurons or weight_decay."
     )
     STALLED = (
-        "Stalled: improving neurons exist, but adding them no longer lowers the objective; "
-        "the data may be badly scaled, standardise them."
+        "Stalled: the search still finds neurons that improve the network, but by less than the "
+        "tolerance; the proven gap is wider. Certify with more time to narrow it."
     )
     NUMERICAL_ERROR = (
         "Numerical error: the objective is not finite; rescale the data (standardise X and y)."

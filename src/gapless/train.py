@@ -22,12 +22,17 @@ from .result import Certificate, History, Solution, Status
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
 LOCAL_GAIN = 1e-6
 LOCAL_ROUNDS = 6
+# The master's weight decay comes down to the one asked for by this factor a round: asked for
+# all at once, a small one makes thousands of neurons enter and leave.
+EASE = 0.15
 # Random starts of the first search; doubled whenever a search finds little.
 FIRST_STARTS = 64
 # Searches in a row, each with more starts, that must find nothing before the loop gives up.
 QUIET_SEARCHES = 3
 # Numbers in X from which BLAS may use all its threads.
 THREADED = 200_000
+# Rounds whose gains together must exceed a tenth of the tolerance.
+PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
 MASTER = 1e-5
 # Neurons a round: more than a few hundred new columns only slow the master down.
@@ -101,7 +106,7 @@ def train(
 def null_model(problem: Problem) -> Array:
     """The outputs ``c`` (C,) of the best network without neurons: zero unless the bias is free."""
     empty = np.zeros((problem.n_samples, 0))
-    smooth = problem.with_loss(problem.loss.smoothed(1e-3))
+    smooth = problem.variant(problem.loss.smoothed(1e-3), problem.weight_decay)
     return solve_master(
         smooth, empty, np.zeros((0, problem.n_outputs)), np.zeros(problem.n_outputs)
     )[1]
@@ -126,6 +131,7 @@ class _Run:
         self.exact = is_exact(self.core)
         self.history = History()
         self.smoothing = 0.3  # of the hinge; other losses ignore it
+        self.weight_decay = np.inf  # of the master, until the first violation is known
         self.n_starts, self.quiet = FIRST_STARTS, 0
         self.finished: Status | None = None
         k, C = self.core.n_features, self.core.n_outputs
@@ -133,6 +139,8 @@ class _Run:
         self.current = empty if init is None else self.reduction.apply(init)
         self.best = self.current
         self.best_value = self.best.objective(self.core)
+        if init is not None:
+            self.weight_decay = self.core.weight_decay
         self._resolve(Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0)))
         self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
 
@@ -161,16 +169,14 @@ class _Run:
         return time.perf_counter() - self.started
 
     @property
-    def smooth(self) -> Problem:
-        """The problem the master solves: the core one, its hinge smoothed."""
-        return self.core.with_loss(self.core.loss.smoothed(self.smoothing))
+    def eased(self) -> Problem:
+        """The problem the master solves: hinge smoothed, weight decay on its way down."""
+        return self.core.variant(self.core.loss.smoothed(self.smoothing), self.weight_decay)
 
     def round(self, time_limit: float | None) -> bool:
         """One pass of the outer loop; True when it is over."""
-        before = self.best_value
         # 1-2. dual point, and neurons that violate its constraint
-        smooth = self.smooth
-        Lam = smooth.dual_point(self.current.predict(self.core.X))
+        Lam = self.eased.dual_point(self.current.predict(self.core.X))
         found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
         bound = gauge_bound(self.core, Lam)
         if self.exact and bound.witness is not None:
@@ -183,41 +189,53 @@ class _Run:
         if self._settled(new):
             return True
         # 3-4. master, then slide the neurons along their kinks
+        self.weight_decay = max(self.core.weight_decay, min(EASE * top, self.weight_decay))
         self._resolve(found)
         for _ in range(LOCAL_ROUNDS):
             if time_limit is not None and self.seconds > time_limit:
                 break
-            value = self.best_value
-            smooth = self.smooth
-            Lam = smooth.dual_point(self.current.predict(self.core.X))
+            value = self.current.objective(self.eased)
+            Lam = self.eased.dual_point(self.current.predict(self.core.X))
             U, b, _ = _unit(self.current)
             self._resolve(self.oracle.improve(Lam, U, b))
-            if not self.best_value < value * (1 - LOCAL_GAIN):
+            if not self.current.objective(self.eased) < value * (1 - LOCAL_GAIN):
                 break
-        self._schedule(before)
+        self._schedule()
         return self.finished is not None
 
     def _settled(self, new: Certificate) -> bool:
         """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
         if self.certificate.relative_gap <= self.tol:
             return True
-        self.quiet = self.quiet + 1 if new.estimated_relative_gap <= self.tol else 0
+        gap = new.objective - new.estimated_lower_bound
+        self.quiet = self.quiet + 1 if gap <= self.tol * self.size else 0
         return self.quiet >= QUIET_SEARCHES
 
-    def _schedule(self, before: float) -> None:
+    @property
+    def size(self) -> float:
+        """What gains are measured against: the objective, or 1% of what it was at first.
+
+        Near interpolation the objective is a small remainder of the null model's, and a share
+        of it is a demand that no fit can notice.
+        """
+        return max(self.best_value, 0.01 * self.history.objective[0])
+
+    def _schedule(self) -> None:
         """More starts when little was gained, less smoothing, and a stop when both are spent."""
         if not np.isfinite(self.best_value):
             self.finished = Status.NUMERICAL_ERROR
-        gain = (before - self.best_value) / max(before, 1e-300)
         # smoothing mu costs at most mu / 2 of the objective an output
-        enough = 0.5 * self.tol * self.best_value / self.core.n_outputs
-        rough = self.core.loss.name == "hinge" and self.smoothing > enough
+        enough = 0.5 * self.tol * self.size / self.core.n_outputs
+        rough = self.weight_decay > self.core.weight_decay or (
+            self.core.loss.name == "hinge" and self.smoothing > enough
+        )
         self.smoothing = max(0.5 * self.smoothing, enough)
-        if gain > 0.1 * self.tol or rough:
+        past = self.history.objective[-PATIENCE:]
+        if rough or past[0] - self.best_value > 0.1 * self.tol * self.size:
             return
         if self.n_starts < 16 * FIRST_STARTS:
             self.n_starts *= 2
-        elif gain <= 1e-9:
+        elif len(past) == PATIENCE:
             capped = self.max_neurons is not None and self.best.n_neurons >= self.max_neurons
             self.finished = Status.NEURON_LIMIT if capped else Status.STALLED
 
@@ -232,14 +250,14 @@ class _Run:
 
     def _resolve(self, new: Candidates) -> None:
         """Master over current and new neurons, merge, keep the best by the true objective."""
-        new = _distinct(new, self.core, MAX_NEW)
+        new = _distinct(new, self.eased, MAX_NEW)
         U, b, size = _unit(self.current)
         U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
         a = np.vstack(
             [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
         )
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, MASTER * self.tol)
+        a, c = solve_master(self.eased, Z, a, self.current.output_bias, MASTER * self.tol)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
@@ -254,7 +272,7 @@ class _Run:
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
-        a, c = solve_master(self.smooth, Z, a, network.output_bias, MASTER * self.tol)
+        a, c = solve_master(self.eased, Z, a, network.output_bias, MASTER * self.tol)
         return Network(U[:, keep], b[keep], a, c).balance()
 
     def solution(self, status: Status) -> Solution:
