@@ -1,6 +1,7 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
 from .certify import certify
+from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .network import Network
 from .problem import Problem
@@ -11,8 +12,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Certificate",
+    "GapDisplay",
     "History",
     "Network",
+    "NeuronDisplay",
     "Problem",
     "Progress",
     "ReLUClassifier",

@@ -135,6 +135,10 @@ class NeuronDisplay:
         d, m = self.weights.shape
         size = (2.6 + 0.62 * max(m, 4), 1.8 + 0.27 * min(max(d, 4), 40))
         ax = _axes(ax, figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        if m == 0:
+            ax.set(xticks=[], yticks=[], title="no neurons: the output is constant")
+            return self
         image = ax.imshow(self.weights, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
         labels = []
         for j in range(m):
@@ -152,7 +156,5 @@ class NeuronDisplay:
         )
         shown = "all" if m == self.n_neurons else f"the strongest {m} of"
         ax.set_title(f"{shown} {self.n_neurons} neurons", fontsize=10)
-        if m:
-            ax.figure.colorbar(image, ax=ax, label="hidden weight / its largest", shrink=0.9)
-        self.ax_, self.figure_ = ax, ax.figure
+        ax.figure.colorbar(image, ax=ax, label="hidden weight / its largest", shrink=0.9)
         return self

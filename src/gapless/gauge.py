@@ -205,7 +205,7 @@ def _whitening(core: Problem) -> tuple[float, float] | None:
     K = K.toarray() if is_sparse(K) else K
     s2 = float(np.trace(K)) / len(K)
     deviation = float(np.linalg.norm(K - s2 * np.eye(len(K)), 2))
-    if not deviation <= 1e-8 * s2:
+    if s2 == 0 or not deviation <= 1e-8 * s2:
         return None
     return float(np.sqrt(s2)), deviation / np.sqrt(s2)
 

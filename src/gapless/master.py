@@ -113,7 +113,7 @@ class _Master:
         R = self.problem.residual(self.F)
         size = np.linalg.norm(self.a[S], axis=1)
         unit = self.a[S] / size[:, None]
-        gradient = beta * unit - self.Z[:, S].T @ R
+        gradient = beta * unit - (self.Z.T @ R)[S]
         if self.problem.free:
             gradient = np.vstack([gradient, -R.sum(axis=0)])
         if gradient.size == 0:
@@ -184,7 +184,7 @@ class _Master:
     def _move(self, a: Array, c: Array, active: Array) -> bool:
         """Go there if the objective falls."""
         active = active[np.linalg.norm(a[active], axis=1) > 0]
-        F = self.Z[:, active] @ a[active] + c
+        F = self.Z @ a + c
         value = self._objective(F, a[active])
         if not value < self.value:
             return False

@@ -3,8 +3,9 @@
 The solvers see a *core* problem: rows in one canonical order with equal samples merged (so
 that the order of the data, or repeating a sample instead of weighting it, cannot change the
 answer), no penalised bias (its constant column is part of the design), dense data centred
-when the bias is free (the hidden biases absorb the shift), and wide data replaced by their
-coordinates in the row space (a direction orthogonal to every sample only costs penalty).
+when the bias is free (the hidden biases absorb the shift), wide data replaced by their
+coordinates in the row space (a direction orthogonal to every sample only costs penalty), and
+rows of unit root-mean-square norm (with X / t and weight_decay / t the problem is the same).
 None of it changes the optimal value.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._array import is_sparse
+from ._array import Design, is_sparse
 from ._validate import Array
 from .network import Network
 from .problem import Problem
@@ -42,8 +43,19 @@ class Reduction:
         if k > n:
             self.basis, R = np.linalg.qr(A.T)
             A = R.T
-        bias = "free" if problem.free else "none"
-        self.core = Problem(A, Y, problem.loss, problem.weight_decay, bias, weights)
+        # Unit root-mean-square rows: nothing overflows, and absolute thresholds have a meaning.
+        peak = float(np.max(np.abs(A.data if is_sparse(A) else A), initial=0.0)) or 1.0
+        A = A / peak
+        self.scale = peak * (float(np.sqrt(weights @ _row_squares(A))) or 1.0)
+        A = A * (peak / self.scale)
+        self.core = Problem(
+            A,
+            Y,
+            problem.loss,
+            problem.weight_decay / self.scale,
+            "free" if problem.free else "none",
+            weights,
+        )
 
     def apply(self, network: Network) -> Network:
         """A network on X as one on the core's design: same outputs, no larger penalty."""
@@ -58,18 +70,23 @@ class Reduction:
             b = b + self.mean @ U
         if self.basis is not None:
             U = self.basis.T @ U
-        return Network(U, b, a, c).balance(self.core.bias)
+        return Network(U * self.scale, b, a, c).balance(self.core.bias)
 
     def invert(self, network: Network) -> Network:
-        """The way back; exact, whatever the network."""
-        U, b = network.hidden_weights, network.hidden_bias
+        """The way back: the same outputs, balanced."""
+        U, b = network.hidden_weights / self.scale, network.hidden_bias
         if self.basis is not None:
             U = self.basis @ U
         if self.mean is not None:
             b = b - self.mean @ U
         if self.problem.bias == "penalized":
             U, b = U[:-1], U[-1]
-        return Network(U, b, network.output_weights, network.output_bias)
+        restored = Network(U, b, network.output_weights, network.output_bias)
+        return restored.balance(self.problem.bias)
+
+
+def _row_squares(A: Design) -> Array:
+    return np.asarray(A.multiply(A).sum(axis=1)).ravel() if is_sparse(A) else np.sum(A * A, axis=1)
 
 
 def _canonical(A: Array, Y: Array, weights: Array) -> tuple[Array, Array, Array]:

@@ -13,7 +13,7 @@ class Status(Enum):
     """How a solve ended; the value is the sentence the user reads."""
 
     OPTIMAL = "Optimal: the proven gap is within the tolerance."
-    NEAR_OPTIMAL = "Near optimal: the proven gap is within 100 times the tolerance."
+    NEAR_OPTIMAL = "Near optimal: the proven gap is within 100 times the tolerance, and 10%."
     HEURISTIC = (
         "Heuristic: the search found no neuron that improves the network, but the proven gap "
         "is wider than the tolerance; certify with more time to narrow it."

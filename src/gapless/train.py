@@ -34,7 +34,7 @@ THREADED = 200_000
 # Rounds whose gains together must exceed a tenth of the tolerance.
 PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
-MASTER = 1e-5
+MASTER = 1e-4
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
@@ -189,7 +189,7 @@ class _Run:
         if self._settled(new):
             return True
         # 3-4. master, then slide the neurons along their kinks
-        self.weight_decay = max(self.core.weight_decay, min(EASE * top, self.weight_decay))
+        self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
         for _ in range(LOCAL_ROUNDS):
             if time_limit is not None and self.seconds > time_limit:
@@ -213,12 +213,12 @@ class _Run:
 
     @property
     def size(self) -> float:
-        """What gains are measured against: the objective, or 1% of what it was at first.
+        """What gains are measured against: the objective, or a tenth of what it was at first.
 
         Near interpolation the objective is a small remainder of the null model's, and a share
         of it is a demand that no fit can notice.
         """
-        return max(self.best_value, 0.01 * self.history.objective[0])
+        return max(self.best_value, 0.1 * self.history.objective[0])
 
     def _schedule(self) -> None:
         """More starts when little was gained, less smoothing, and a stop when both are spent."""
@@ -244,7 +244,7 @@ class _Run:
         proven = self.certificate.relative_gap
         if proven <= self.tol:
             return Status.OPTIMAL
-        if proven <= 100 * self.tol:
+        if proven <= min(100 * self.tol, 0.1):
             return Status.NEAR_OPTIMAL
         return self.finished or Status.HEURISTIC
 

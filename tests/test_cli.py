@@ -1,0 +1,191 @@
+"""The command, driven as a process, with good input and bad input of every kind."""
+
+import csv
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+
+def gapless(*args, code=0, cwd=None):
+    run = subprocess.run(
+        [sys.executable, "-m", "gapless", *map(str, args)],
+        capture_output=True, text=True, cwd=cwd, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == code, (run.stdout, run.stderr)
+    assert "Traceback" not in run.stderr
+    if code == 2 and not run.stderr.startswith("usage"):
+        assert run.stderr.count("\n") == 1
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a CSV of a known function, a text column and a constant column."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    size, colour = rng.uniform(10, 90, 120), rng.choice(["red", "blue"], 120)
+    price = np.abs(size - 40) * 3 + 20 * (colour == "red") + rng.normal(0, 1, 120)
+    kind = np.where(price > 60, "dear", "cheap")
+    with open(folder / "shop.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["size", "colour", "unit", "price", "kind"])
+        writer.writerows(zip(size, colour, ["eur"] * 120, price, kind))
+    return folder
+
+
+def test_fit_predict_info_certify(folder):
+    run = gapless(
+        "fit", folder / "shop.csv", "--target", "price", "--drop", "kind", "--weight-decay", "0.01",
+        "--out", folder / "m.safetensors", "--plot", folder / "m.png", "--json",
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    for key in (
+        "status", "objective", "lower_bound", "relative_gap", "estimated_relative_gap",
+        "n_neurons", "seconds", "train_score", "test_score", "baseline_test_score",
+    ):  # fmt: skip
+        assert key in result
+    assert result["status"] == "OPTIMAL"  # two columns and a free bias: the gauge is exact
+    assert result["relative_gap"] <= 1e-3
+    assert result["test_score"] > 0.95 > result["baseline_test_score"]
+    assert "constant columns left out: unit" in result["notes"]
+    assert (folder / "m.png").stat().st_size > 10_000
+
+    out = gapless("predict", folder / "m.safetensors", folder / "shop.csv").stdout
+    rows = list(csv.DictReader(out.splitlines()))
+    with open(folder / "shop.csv") as file:
+        truth = np.array([float(r["price"]) for r in csv.DictReader(file)])
+    guess = np.array([float(r["price"]) for r in rows])  # in the units of the file
+    assert np.corrcoef(guess, truth)[0, 1] > 0.97
+    assert abs(guess.mean() - truth.mean()) < 5
+
+    info = json.loads(gapless("info", folder / "m.safetensors", "--json").stdout)
+    assert info["columns"] == ["size", "colour"]
+    assert info["n_neurons"] == result["n_neurons"]
+    assert "weight decay" in gapless("info", folder / "m.safetensors").stdout
+    again = json.loads(
+        gapless("certify", folder / "m.safetensors", folder / "shop.csv", "--json").stdout
+    )
+    assert again["objective"] == pytest.approx(result["objective"], rel=1e-8)
+    assert again["relative_gap"] <= 1e-3
+
+
+def test_classification_with_text_target_and_parquet(folder):
+    import pandas as pd
+
+    pd.read_csv(folder / "shop.csv").drop(columns="price").to_parquet(folder / "shop.parquet")
+    run = gapless(
+        "fit", folder / "shop.parquet", "--target", "kind", "--weight-decay", "0.01",
+        "--out", folder / "c.safetensors",
+    )  # fmt: skip
+    assert "classification: target 'kind' is text" in run.stdout
+    assert "proven gap" in run.stdout
+    out = gapless("predict", folder / "c.safetensors", folder / "shop.csv", "--json").stdout
+    columns = json.loads(out)
+    assert set(columns["kind"]) == {"dear", "cheap"}
+    total = np.add(columns["probability of dear"], columns["probability of cheap"])
+    np.testing.assert_allclose(total, 1)
+    gapless("predict", folder / "c.safetensors", folder / "shop.csv", "--out", folder / "p.csv")
+    assert (folder / "p.csv").read_text().startswith("kind,probability of cheap")
+
+
+def test_automatic_weight_decay_on_a_bundled_data_set():
+    result = json.loads(gapless("fit", "--dataset", "iris", "--tol", "0.05", "--json").stdout)
+    assert result["task"] == "classification"
+    assert result["test_score"] > 0.85
+    assert any("chosen by 5-fold" in note for note in result["notes"])
+
+
+def test_time_limit_has_its_exit_code(folder):
+    run = gapless(
+        "fit", "--dataset", "breast_cancer", "--weight-decay", "1e-4", "--time-limit", "0.2",
+        "--out", folder / "early.safetensors", "--json", code=1,
+    )  # fmt: skip
+    assert json.loads(run.stdout)["status"] == "TIME_LIMIT"
+    assert (folder / "early.safetensors").exists()
+
+
+def table(folder, text):
+    (folder / "bad.csv").write_text(text)
+    return folder / "bad.csv"
+
+
+NUMBERS = "\n".join(f"{i},{i % 7},{(i * i) % 11}" for i in range(30))
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "message"),
+    [
+        ("a,b,y\n" + NUMBERS, ["--target", "z"], "no column 'z'; columns: a, b, y"),
+        ("a,b,y\n" + NUMBERS, [], "say which column to predict with --target"),
+        ("a,b,y\n1,,3\n" + NUMBERS, ["--target", "y"], "column 'b' has 1 missing or infinite"),
+        ("a,b,y\n1,2,inf\n" + NUMBERS, ["--target", "y"], "column 'y' has 1 missing or infinite"),
+        ("a,b,y\n1,2\n" + NUMBERS, ["--target", "y"], "row 2 has 2 values, the header has 3"),
+        ("a,a,y\n" + NUMBERS, ["--target", "y"], "column names must be unique"),
+        ("", ["--target", "y"], "needs a header line"),
+        ("a,y\n" + "1,2\n1,3\n" * 9, ["--target", "y"], "no column is left to learn from"),
+        ("a,y\n" + "1,2\n3,2\n" * 9, ["--target", "y"], "one class only"),
+        ("a,y\n" + "1,2.5\n3,2.5\n" * 9, ["--target", "y"], "target is constant"),
+        ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "0"], "--weight-decay must be"),
+        ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "x"], "--weight-decay must be"),
+        ("a,b,y\n" + NUMBERS, ["--target", "y", "--test-size", "2"], "--test-size must lie"),
+        ("a,b,y\n" + NUMBERS, ["--target", "y", "--tol", "0"], "tol must be"),
+        ("a,b,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--loss", "hinge"],
+         "is for classes"),
+        ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"], "--drop a"),
+        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
+        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"], "is text, regression"),
+    ],
+)  # fmt: skip
+def test_bad_tables(folder, text, args, message):
+    run = gapless("fit", table(folder, text), *args, "--out", folder / "never.safetensors", code=2)
+    assert message in run.stderr
+    assert not (folder / "never.safetensors").exists()
+
+
+def test_other_mistakes(folder):
+    shop = folder / "shop.csv"
+    assert "no such file" in gapless("fit", "none.csv", "--target", "y", code=2).stderr
+    assert "unknown kind of table" in gapless("fit", __file__, "--target", "y", code=2).stderr
+    assert "'nope' is unknown" in gapless("fit", "--dataset", "nope", code=2).stderr
+    assert "not both" in gapless("fit", shop, "--dataset", "iris", code=2).stderr
+    assert "usage" in gapless("fly", code=2).stderr
+    gapless(
+        "fit", "--dataset", "iris", "--weight-decay", ".1", "--out", folder / "no" / "m.st", code=2
+    )
+
+
+def test_foreign_model_files_are_refused(folder):
+    shop = folder / "shop.csv"
+    gapless("fit", shop, "--target", "price", "--drop", "kind", "--weight-decay", "0.1",
+            "--out", folder / "good.safetensors")  # fmt: skip
+    data = (folder / "good.safetensors").read_bytes()
+
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(folder / "pwned"), "w"))
+
+    from safetensors.numpy import save_file
+
+    save_file({"x": np.ones(2)}, folder / "foreign.st")
+    bad = {
+        "truncated.st": data[: len(data) // 2],
+        "empty.st": b"",
+        "pickle.st": pickle.dumps(Evil()),
+        "noise.st": bytes(range(256)) * 40,
+    }
+    for name, content in bad.items():
+        (folder / name).write_bytes(content)
+    for name in [*bad, "foreign.st"]:
+        for command in (["info", folder / name], ["predict", folder / name, shop]):
+            assert "gapless" in gapless(*command, code=2).stderr
+    assert not (folder / "pwned").exists()
+    assert (
+        "no column 'size'"
+        in gapless(
+            "predict", folder / "good.safetensors", table(folder, "a,y\n1,2\n"), code=2
+        ).stderr
+    )

@@ -1,0 +1,47 @@
+"""Every picture is drawn; what it shows is checked, not its pixels."""
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+from sklearn.preprocessing import scale
+
+from gapless import GapDisplay, NeuronDisplay, ReLURegressor
+
+mpl.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def model():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    X = X[:100]
+    return ReLURegressor(0.1).fit((X - X.mean()) / X.std(), scale(y[:100])), X
+
+
+def test_gap_display(model):
+    display = GapDisplay.from_estimator(model[0])
+    lines = {line.get_label(): line for line in display.ax_.get_lines()}
+    np.testing.assert_array_equal(
+        lines["objective"].get_ydata(), model[0].solution_.history.objective
+    )
+    assert "proven gap" in display.ax_.get_title()
+    display.figure_.canvas.draw()
+
+
+def test_neuron_display(model):
+    estimator, X = model
+    display = NeuronDisplay.from_estimator(estimator, X.to_numpy())
+    assert display.weights.shape[0] == 10
+    assert np.max(np.abs(display.weights), axis=0) == pytest.approx(1)
+    assert display.share.sum() == pytest.approx(1)
+    assert np.all((display.active >= 0) & (display.active <= 1))
+    assert [t.get_text() for t in display.ax_.get_yticklabels()] == list(X.columns)
+    display.figure_.canvas.draw()
+
+
+def test_a_network_without_neurons_is_drawn():
+    X, y = load_diabetes(return_X_y=True)
+    empty = ReLURegressor(100.0).fit(scale(X), scale(y))
+    assert empty.n_neurons_ == 0
+    NeuronDisplay.from_estimator(empty).figure_.canvas.draw()
+    GapDisplay.from_estimator(empty).figure_.canvas.draw()

@@ -1,0 +1,141 @@
+"""The scikit-learn contract and what users do with estimators."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from gapless import Problem, ReLUClassifier, ReLURegressor, Status
+
+# A coarse gap: the checks are about the contract, not about the optimum.
+CHECKED = [
+    ReLURegressor(tol=0.1),
+    ReLUClassifier(tol=0.1),
+    ReLUClassifier(loss="hinge", tol=0.1),
+    ReLUClassifier(loss="squared", bias="penalized", tol=0.1),
+    ReLURegressor(loss="huber", bias="none", tol=0.1),
+]
+
+
+@parametrize_with_checks(CHECKED)
+def test_scikit_learn_contract(estimator, check):
+    with warnings.catch_warnings():
+        # skipped array-api check, and checks that fit on purpose with one iteration
+        warnings.simplefilter("ignore")
+        check(estimator)
+
+
+@pytest.fixture(scope="module")
+def diabetes():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    return pd.DataFrame(scale(X), columns=X.columns)[:150], pd.Series(scale(y))[:150]
+
+
+def test_regressor_attributes_and_objective(diabetes):
+    X, y = diabetes
+    model = ReLURegressor(weight_decay=0.1).fit(X, y)
+    assert list(model.feature_names_in_) == list(X.columns)
+    assert model.n_neurons_ == model.network_.n_neurons
+    problem = Problem(X.to_numpy(), y.to_numpy(), weight_decay=0.1)
+    assert model.certificate_.objective == pytest.approx(model.network_.objective(problem))
+    assert model.status_ in Status
+    assert model.solution_.status is model.status_
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.predict(X), model.predict(X))
+
+
+def test_frames_arrays_and_sparse_agree(diabetes):
+    X, y = diabetes
+    model = ReLURegressor(weight_decay=0.2)
+    reference = clone(model).fit(X, y).predict(X)
+    polars = pl.DataFrame(X.to_dict("list"))
+    np.testing.assert_allclose(clone(model).fit(polars, y).predict(polars), reference)
+    csr = sp.csr_matrix(X.to_numpy())
+    np.testing.assert_allclose(clone(model).fit(csr, y).predict(csr), reference, atol=1e-8)
+
+
+def test_multi_output_regression(diabetes):
+    X, y = diabetes
+    Y = np.column_stack([y, -2 * y])
+    model = ReLURegressor(weight_decay=0.1).fit(X, Y)
+    assert model.predict(X).shape == Y.shape
+    assert model.score(X, Y) > 0.3
+
+
+@pytest.mark.parametrize("loss", ["logistic", "hinge", "squared"])
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+def test_classifier(loss, load):
+    X, y = load(return_X_y=True)
+    names = np.array(["no", "yes", "maybe"])[y]
+    model = make_pipeline(StandardScaler(), ReLUClassifier(0.05, loss=loss, tol=1e-2))
+    model.fit(X, names)
+    assert model.score(X, names) > 0.95
+    F = model.decision_function(X)
+    assert F.shape == ((len(X),) if len(np.unique(y)) == 2 else (len(X), 3))
+    if loss == "logistic":
+        P = model.predict_proba(X)
+        np.testing.assert_allclose(P.sum(axis=1), 1)
+        np.testing.assert_array_equal(model.classes_[P.argmax(axis=1)], model.predict(X))
+    else:
+        assert not hasattr(model, "predict_proba")
+
+
+def test_selection_tools(diabetes):
+    X, y = diabetes
+    model = ReLURegressor(tol=1e-2)
+    scores = cross_val_score(
+        make_pipeline(StandardScaler(), model.set_params(weight_decay=0.2)), X, y, cv=3
+    )
+    assert scores.mean() > 0.2
+    search = GridSearchCV(model, {"weight_decay": [0.2, 5.0]}, cv=3).fit(X, y)
+    assert search.best_params_["weight_decay"] == 0.2
+
+
+def test_warm_start_and_convergence_warning(diabetes):
+    X, y = diabetes
+    model = ReLURegressor(0.003, time_limit=0.15, warm_start=True)
+    with pytest.warns(ConvergenceWarning, match="Time limit"):
+        first = model.fit(X, y).certificate_.objective
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert model.fit(X, y).certificate_.objective <= first
+    with pytest.raises(ValueError, match="fit a new estimator"):
+        model.fit(X.iloc[:, :3], y)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (ReLURegressor(weight_decay=0), "weight_decay must be a positive finite number, got 0"),
+        (ReLURegressor(weight_decay="auto"), "weight_decay must be"),
+        (ReLURegressor(bias="some"), "bias='some' is unknown"),
+        (ReLURegressor(loss="hinge"), "loss='hinge' is unknown; choose one of 'squared', 'huber'"),
+        (ReLURegressor(tol=-1), "tol must be"),
+        (ReLURegressor(max_neurons=0), "max_neurons must be"),
+        (ReLURegressor(time_limit=0), "time_limit must be"),
+    ],
+)
+def test_bad_parameters(model, message, diabetes):
+    with pytest.raises(ValueError, match=message):
+        model.fit(*diabetes)
+
+
+def test_bad_data(diabetes):
+    X, y = diabetes
+    with pytest.raises(ValueError, match="only one class"):
+        ReLUClassifier().fit(X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="NaN"):
+        ReLURegressor().fit(X.where(X < 1), y)
+    with pytest.raises(ValueError, match="sample_weight must be finite"):
+        ReLURegressor().fit(X, y, sample_weight=-np.ones(len(X)))

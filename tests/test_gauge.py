@@ -1,0 +1,129 @@
+"""Gauge bounds: lower <= search <= enumeration <= every upper bound, and weak duality."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gapless import Network, Problem
+from gapless.certify import certificate, certify
+from gapless.gauge import METHODS, LowRank, gauge_bound
+from gapless.oracle import Oracle
+from gapless.reduction import Reduction
+from problems import ALL_LOSSES, BIAS_RULES, exact_optimum, random_problem
+
+
+def low_rank_data(rng, n, rank, kind):
+    X = rng.standard_normal((n, rank))
+    if kind == "integer":
+        X = np.round(2 * X)
+    if kind == "repeated":
+        X = X[rng.integers(max(1, n // 2), size=n)]
+    if kind == "nearly":
+        X = X[rng.integers(max(1, n // 2), size=n)] + 1e-9 * rng.standard_normal((n, rank))
+    if kind == "embedded":
+        X = X @ rng.standard_normal((rank, 6))
+    return X * 10.0 ** rng.integers(-6, 7)
+
+
+@pytest.mark.parametrize("kind", ["normal", "integer", "repeated", "nearly", "embedded"])
+@pytest.mark.parametrize("free", [False, True])
+@given(
+    seed=st.integers(0, 10**6), n=st.integers(1, 16), C=st.integers(1, 3), rank=st.integers(1, 3)
+)
+@settings(max_examples=25, deadline=None)
+def test_enumeration_is_exact(kind, free, seed, n, C, rank):
+    rng = np.random.default_rng(seed)
+    rank = min(rank, 2) if free else rank
+    X = low_rank_data(rng, n, rank, kind)
+    core = Reduction(Problem(X, rng.standard_normal((n, C)), bias="free" if free else "none")).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    bound = LowRank().bound(core, Lam)
+    assert bound.lower <= bound.upper
+    scale = np.linalg.norm(core.X) * np.linalg.norm(Lam)
+    assert bound.upper <= bound.lower + 1e-8 * scale
+    oracle = Oracle(core.X, core.free, rng)
+    found = oracle.search(Lam, np.zeros((core.n_features, 0)), 200, n_steps=40)
+    best = found.value.max()
+    assert best <= bound.upper
+    assert best >= bound.lower * (1 - 0.02) - 1e-9 * scale  # on so few samples search finds it
+    if bound.witness is not None:
+        u, b = bound.witness
+        assert np.linalg.norm(u) <= 1 + 1e-9
+        value = np.linalg.norm(Lam.T @ np.maximum(core.X @ u + b, 0))
+        assert value >= bound.lower - 1e-8 * scale
+    for method in METHODS.values():
+        if method.applies(core):
+            assert method.bound(core, Lam).upper >= bound.lower * (1 - 1e-9) - 1e-12 * scale
+
+
+@pytest.mark.parametrize("C", [1, 2])
+def test_whitened_gauge_is_exact(C, rng):
+    X = np.linalg.qr(rng.standard_normal((9, 6)))[0].T * 3.0
+    Lam = rng.standard_normal((6, C))
+    core = Problem(X, Lam, bias="none")
+    bound = METHODS["whitened"].bound(core, Lam)
+    found = Oracle(X, False, rng).search(Lam, np.zeros((9, 0)), 400, 60).value.max()
+    assert found <= bound.upper * (1 + 1e-9)
+    if C == 1:
+        np.testing.assert_allclose([bound.lower, bound.upper], found, rtol=1e-7)
+
+
+def test_methods_refuse_data_they_do_not_fit(rng):
+    core = random_problem(ALL_LOSSES[0], "none", rng, d=6)
+    assert not METHODS["whitened"].applies(core)
+    with pytest.raises(ValueError, match="conditions of method='low-rank'"):
+        gauge_bound(core, core.Y, "low-rank")
+    with pytest.raises(ValueError, match="method='magic' is unknown"):
+        gauge_bound(core, core.Y, "magic")
+
+
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
+@pytest.mark.parametrize("bias", BIAS_RULES)
+@given(seed=st.integers(0, 10**6), d=st.integers(1, 5))
+@settings(max_examples=8, deadline=None)
+def test_weak_duality(loss, bias, seed, d):
+    """No random network is below the bound of any random dual point."""
+    rng = np.random.default_rng(seed)
+    problem = random_problem(
+        loss, bias, rng, n=10, d=d, C=2, weight_decay=10.0 ** rng.uniform(-3, 0), weighted=True
+    )
+    core = Reduction(problem).core
+    C = problem.n_outputs
+    F = rng.standard_normal(core.Y.shape)
+    Lam = core.dual_point(F)
+    if core.free:
+        np.testing.assert_allclose(Lam.sum(axis=0), 0, atol=1e-12)
+    for method in METHODS.values():
+        if not method.applies(core):
+            continue
+        cert = certificate(core, np.inf, Lam, method.bound(core, Lam), 0.0)
+        for _ in range(20):
+            m = int(rng.integers(0, 6))
+            net = Network(
+                rng.standard_normal((d, m)) * rng.uniform(0, 2),
+                rng.standard_normal(m) * (bias != "none"),
+                rng.standard_normal((m, C)),
+                rng.standard_normal(C) * (bias != "none"),
+            )
+            assert net.objective(problem) >= cert.lower_bound
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic", "hinge"])
+@pytest.mark.parametrize("bias", ["none", "penalized"])
+def test_certificate_agrees_with_the_exact_program(loss, bias, rng):
+    from gapless import train
+    from gapless.losses import get_loss
+
+    problem = random_problem(get_loss(loss), bias, rng, n=9, d=2, weighted=True)
+    optimum = exact_optimum(problem)
+    solution = train(problem, tol=1e-6)
+    cert = solution.certificate
+    assert cert.lower_bound <= optimum * (1 + 1e-7)
+    assert cert.objective >= optimum * (1 - 1e-6)
+    assert cert.objective - cert.lower_bound <= 2e-6 * optimum
+    again = certify(
+        solution.network, problem.X, problem.Y, loss=problem.loss, bias=bias,
+        weight_decay=problem.weight_decay, sample_weight=problem.sample_weight,
+    )  # fmt: skip
+    assert again.lower_bound <= optimum * (1 + 1e-7)
