@@ -32,6 +32,9 @@ from ._validate import Array
 TINY = 1e-12
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
 MAX_KINKS = 96
+# Rows on which a search climbs: a direction that is good on a few thousand is good on all, and
+# the exact kink steps that follow use every row.
+SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,14 @@ class Oracle:
             starts.append(self._neighbours(neurons, max(n_starts, 4 * neurons.shape[1])))
         U = np.hstack(starts)
         norms = np.linalg.norm(U, axis=0)
-        climb = _Climb(self, Lam, U[:, norms > 0] / norms[norms > 0], np.zeros(np.sum(norms > 0)))
+        U = U[:, norms > 0] / norms[norms > 0]
+        A = self.A
+        if len(Lam) > SAMPLE:  # climb on some of the rows, refine on all
+            rows = self.rng.choice(len(Lam), SAMPLE, replace=False)
+            A, Lam_climb = A[rows], Lam[rows]
+        else:
+            Lam_climb = Lam
+        climb = _Climb(A, Lam_climb, U, np.zeros(U.shape[1]))
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             climb.move_anchor(self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size)))
@@ -83,7 +93,7 @@ class Oracle:
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""
-        climb = _Climb(self, Lam, U, b)
+        climb = _Climb(self.A, Lam, U, b)
         for _ in range(rounds):
             if self.free:
                 climb.move_anchor()
@@ -116,8 +126,8 @@ class Oracle:
 class _Climb:
     """One batch of K climbers; every step keeps the better of the old and the new."""
 
-    def __init__(self, oracle: Oracle, Lam: Array, U: Array, b: Array) -> None:
-        self.A, self.free, self.Lam = oracle.A, oracle.free, Lam
+    def __init__(self, A: Design, Lam: Array, U: Array, b: Array) -> None:
+        self.A, self.Lam = A, Lam
         self.step = np.full(U.shape[1], 4.0)
         self.shift: Array | None = None  # (K, k): the anchors' rows
         self.U, self.b = U.copy(), b.copy()  # _accept writes into them

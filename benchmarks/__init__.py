@@ -1,0 +1,1 @@
+"""Benchmarks: ``python -m benchmarks.run``.  They are not tests."""
