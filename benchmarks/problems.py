@@ -2,7 +2,7 @@
 
 Features standardised on the training part, a constant column appended and regularised like
 the rest (the "penalized" bias), regression targets standardised, two classes -1/+1, more
-one-hot, squared loss, 80/20 split with random_state=0.
+one-hot, squared loss, 80/20 split with random_state=0, stratified for classes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ BUNDLED = {
 
 def prepare(X, y, task):
     """Training and test data ``(X, Y, Xte, Yte)``; the last column of X is one."""
+    labels = None
     if task == "classification":
         labels = np.unique(y, return_inverse=True)[1]
         Y = (
@@ -30,7 +31,9 @@ def prepare(X, y, task):
         )
     else:
         Y = np.asarray(y, float).reshape(len(y), -1)
-    X, Xte, Y, Yte = train_test_split(np.asarray(X, float), Y, test_size=0.2, random_state=0)
+    X, Xte, Y, Yte = train_test_split(
+        np.asarray(X, float), Y, test_size=0.2, random_state=0, stratify=labels
+    )
     mean, spread = X.mean(axis=0), X.std(axis=0)
     keep = spread > 0
     X, Xte = ((Z[:, keep] - mean[keep]) / spread[keep] for Z in (X, Xte))
