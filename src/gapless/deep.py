@@ -204,8 +204,8 @@ class Optimality(Enum):
     )
     LOWER_BOUND = "Lower bound: no network is below the formula, and this one does not attain it."
     KNOWN_SUBOPTIMAL = (
-        "Known to be suboptimal: for this depth and number of classes networks of lower rank "
-        "with a smaller objective have been found."
+        "Not optimal in general: for this depth and number of classes networks of lower rank "
+        "with a smaller objective have been found, at a large weight decay at least."
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq
 
 from ._validate import Array, positive, positive_int
 
@@ -148,15 +148,19 @@ def ray_minimum(
         da, db = np.concatenate([da, dm]), np.concatenate([dm, db])
     else:
         done = min(done, float(low.min()))
+    # The search stops when the value is right; the point is right to the root of that, and
+    # a root of the derivative brings it to rounding.
     if rho > 0:
-        polished = minimize_scalar(
-            lambda x: float(fit(np.array([x]))[0][0] + cost * x**p),
-            bounds=(0.999 * rho, min(1.001 * rho, upper)),
-            method="bounded",
-            options={"xatol": 1e-12 * rho},
-        )
-        if polished.fun < best:
-            rho, best = float(polished.x), float(polished.fun)
+
+        def derivative(x: float) -> float:
+            return float(fit(np.array([x]))[1][0]) + cost * p * x ** (p - 1)
+
+        a_end, b_end = rho * (1 - 1e-4), min(rho * (1 + 1e-4), upper)
+        if derivative(a_end) < 0 < derivative(b_end):
+            root = brentq(derivative, a_end, b_end, xtol=1e-300, rtol=1e-15)
+            at_root = float(fit(np.array([root]))[0][0]) + cost * root**p
+            if at_root <= best + tolerance:
+                rho, best = float(root), min(best, at_root)
     return rho, best, min(done, best)
 
 
@@ -174,13 +178,25 @@ def envelope_minimum(d: Array, c: Array, cost: float, depth: int) -> float:
     """
     keep = (d > 0) & np.isfinite(c)
     d, c = np.append(d[keep], 0.0), np.append(c[keep], 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rho = (d[:, None] - d[None, :]) / (c[:, None] - c[None, :])
-    points = np.append(rho[np.isfinite(rho) & (rho > 0)], 0.0)
-    values = [
-        np.max(d[:, None] - c[:, None] * part, axis=0) + cost * part ** (2.0 / depth)
-        for part in np.array_split(points, max(1, len(points) * len(d) // 2**22))
-    ]
-    lowest = float(min(v.min() for v in values))
-    # a breakpoint is known to rounding, and the function is Lipschitz between them
+    hull: list[int] = []  # lines on the upper envelope, steepest first
+    starts: list[float] = []  # where each takes over from the one before
+    for i in np.lexsort((-d, -c)):
+        start = 0.0
+        while hull:
+            j = hull[-1]
+            if c[j] == c[i]:
+                start = np.inf  # parallel and lower
+                break
+            start = (d[j] - d[i]) / (c[j] - c[i])
+            if start > starts[-1]:
+                break
+            hull.pop(), starts.pop()
+            start = 0.0
+        if np.isfinite(start):
+            hull.append(int(i))
+            starts.append(float(start))
+    rho = np.array(starts)
+    # a line left out by rounding only lowers the maximum: the bound stays valid
+    top = np.max(d[hull][:, None] - c[hull][:, None] * rho, axis=0)
+    lowest = float(np.min(top + cost * rho ** (2.0 / depth)))
     return lowest - 1e-12 * float(np.max(np.abs(d)))
