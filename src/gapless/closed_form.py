@@ -352,66 +352,84 @@ def solve_nearly_whitened_relu(
     )
 
 
-def solve_whitened_interval(X: Any, Y: Any, weight_decay: float) -> DeepSolution:
-    """Two layers, squared loss, whitened data and targets that are NOT one-hot.
+def solve_whitened_interval(
+    X: Any, Y: Any, weight_decay: float, depth: int = 2
+) -> DeepSolution:
+    """Squared loss, whitened data and targets that are NOT one-hot: a network and a lower bound.
 
-    The exact penalty is a semi-non-negative factorisation norm, hard in general.  The lower
+    Two layers: the exact penalty is a semi-non-negative factorisation norm, hard in general.  The lower
     bound is the soft-thresholded SVD of the targets (what a linear network reaches); it is
     attained iff ``B = U (S - beta)_+ U^T`` is completely positive.  B with a negative entry
     is not; B of rank at most two without one is, and then the network attains the bound
-    (``PROVED``).  Otherwise every output is split into its positive and negative part.
+    (``PROVED``).  Otherwise, and for more layers, every output is split into its positive and
+    negative part, an ``UPPER_BOUND``; the lower bound of three or more layers is the norm bound.
     """
     problem = dense_problem(X, Y, "squared", weight_decay)
+    L = check_depth(depth)
     kappa, white = row_scale(problem.X)
-    n, K = problem.n_samples, problem.n_outputs
-    beta = mean_scale(weight_decay, n) / kappa
-    U, s, Vt = np.linalg.svd(problem.Y, full_matrices=False)
-    value, r = deep_prox(s, beta, 2)
-    lower = float(np.sum(value))
-    rank = int(np.sum(r > 0))
-    U, r, Vt = U[:, :rank], r[:rank], Vt[:rank]
-    B = (U * r) @ U.T
-    negative = max(-float(B.min(initial=0.0)), 0.0)
-    tolerance = 1e-12 * max(float(B.max(initial=0.0)), 1e-300)
-    check = Check("B = U (S - beta)_+ U^T without negative entries", negative, tolerance)
-    dual = None
-    if check.holds and rank <= 2:
-        # rows of U sqrt(r) span an angle of at most 90 degrees: turn them into the quadrant
-        rows = U * np.sqrt(r)
-        turn = np.eye(rank)
-        if rank == 1:
-            turn[0, 0] = np.sign(rows.sum()) or 1.0
-        elif rank == 2:
-            centre = rows.sum(axis=0)
-            angle = np.angle(np.exp(1j * (np.arctan2(rows[:, 1], rows[:, 0])
-                                          - np.arctan2(centre[1], centre[0]))))
-            angle = angle[np.linalg.norm(rows, axis=1) > 1e-12 * np.linalg.norm(rows)]
-            start = np.arctan2(centre[1], centre[0]) + 0.5 * (angle.max() + angle.min()) - np.pi / 4
-            turn = np.array([[np.cos(start), -np.sin(start)], [np.sin(start), np.cos(start)]])
-        A = np.maximum(rows @ turn, 0.0) / np.sqrt(kappa)
-        W2 = turn.T @ (np.sqrt(r)[:, None] * Vt) / np.sqrt(kappa)
-        network = DeepNetwork((problem.X.T @ A / kappa, W2))
-        formula, optimality, dual = lower, Optimality.PROVED, lower / n
-    else:
-        parts = np.hstack([np.maximum(problem.Y, 0), np.maximum(-problem.Y, 0)])
-        size = np.linalg.norm(parts, axis=0)
-        on = size > 0
-        each, split = deep_prox(size[on], beta, 2)
-        signs = np.vstack([np.eye(K), -np.eye(K)])[on]
-        paths = Paths(parts[:, on] / size[on], signs, split, float(np.sum(each)), 0.0)
-        # parts of several outputs overlap on a sample, but each output's two parts do not,
-        # and the squared loss is a sum over outputs: the values still add up
-        network = _path_network(problem.X.T @ paths.A / kappa, paths, kappa, 2)
-        formula, optimality = paths.value, Optimality.UPPER_BOUND
+    n = problem.n_samples
+    checks: tuple[Check, ...] = (white,)
+    if L == 2:
+        beta = mean_scale(weight_decay, n) / kappa
+        U, s, Vt = np.linalg.svd(problem.Y, full_matrices=False)
+        value, r = deep_prox(s, beta, 2)
+        lower = float(np.sum(value)) / n
+        kept = r > 0
+        U, r, Vt = U[:, kept], r[kept], Vt[kept]
+        B = (U * r) @ U.T
+        negative = max(-float(B.min(initial=0.0)), 0.0)
+        tolerance = 1e-12 * max(float(B.max(initial=0.0)), 1e-300)
+        check = Check("no negative entry in B = U (S - beta)_+ U^T", negative, tolerance)
+        checks = (white, check)
+        if check.holds and len(r) <= 2:
+            turn = _into_quadrant(U * np.sqrt(r))
+            first = np.maximum((U * np.sqrt(r)) @ turn, 0.0)
+            last = turn.T @ (np.sqrt(r)[:, None] * Vt) / np.sqrt(kappa)
+            network = DeepNetwork((problem.X.T @ first / kappa**1.5, last))
+            objective = network.objective(problem)
+            return DeepSolution(
+                network, objective, lower, lower, min(lower, objective), Optimality.PROVED, checks
+            )
+    # parts of several outputs overlap on a sample, but each output's two parts do not, and the
+    # squared loss is a sum over outputs: the values add up
+    split = [
+        target_paths(Problem(problem.X, y, "squared", weight_decay, "none"), L, kappa)[0]
+        for y in problem.Y.T
+    ]
+    signs = [path.V * e for path, e in zip(split, np.eye(problem.n_outputs))]
+    paths = Paths(
+        np.hstack([path.A for path in split]),
+        np.vstack(signs),
+        np.concatenate([path.size for path in split]),
+        sum(path.value for path in split),
+        0.0,
+    )
+    network = _path_network(problem.X.T @ paths.A / kappa, paths, kappa, L)
+    objective = network.objective(problem)
+    if L > 2:
+        lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=kappa).lower_bound
     return DeepSolution(
         network,
-        network.objective(problem),
-        formula / n,
-        dual,
-        lower / n,
-        optimality,
-        (white, check),
+        objective,
+        paths.value / n,
+        None,
+        min(lower, objective),
+        Optimality.UPPER_BOUND,
+        checks,
     )
+
+
+def _into_quadrant(rows: Array) -> Array:
+    """Rotation that makes ``rows`` (n, at most 2), all within a right angle, non-negative."""
+    if rows.shape[1] < 2:
+        return np.full((rows.shape[1],) * 2, np.sign(rows.sum()) or 1.0)
+    towards = rows.sum(axis=0)
+    middle = np.arctan2(towards[1], towards[0])
+    turned = rows @ np.array([[np.cos(middle), -np.sin(middle)], [np.sin(middle), np.cos(middle)]])
+    used = np.linalg.norm(rows, axis=1) > 1e-12 * np.linalg.norm(rows)
+    angle = np.arctan2(turned[used, 1], turned[used, 0])
+    start = middle + 0.5 * (angle.max() + angle.min()) - 0.25 * np.pi
+    return np.array([[np.cos(start), -np.sin(start)], [np.sin(start), np.cos(start)]])
 
 
 def solve_parallel_whitened_relu(

@@ -44,6 +44,9 @@ METHODS = ("norm", "scaled", "sdp")
 # Relative inflation of every gauge bound: it covers the rounding of norms and eigenvalues,
 # which is n eps, with room to spare.
 INFLATE = 1 + 1e-10
+# Multiples of the outputs at which residuals are taken: beyond one too, since the minimum over
+# rho runs past the network at hand.
+SHARES = (1.0, 0.98, 1.02, 0.94, 1.06, 0.85, 1.15, 0.7, 0.5, 0.25, 0.0)
 # Samples beyond which the semidefinite program is refused: it has n^2 constraints.
 SDP_SAMPLES = 60
 
@@ -120,7 +123,7 @@ def deep_lower_bound(
     gauge = _Gauge(X, method if activation == "relu" else "linear", spectral_norm)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
     F = zero if outputs is None else to_2d("outputs", outputs)
-    directions = [problem.residual(F * share) for share in (1.0, 0.97, 0.9, 0.7, 0.4, 0.0)]
+    directions = [problem.residual(F * share) for share in SHARES]
     cost = 0.5 * L * problem.weight_decay
     d, c, single = [], [], 0.0
     seen: list[Array] = []
