@@ -23,6 +23,8 @@ from ._validate import Array, choose, to_2d
 from .problem import Problem
 
 ACTIVATIONS = ("relu", "linear")
+# Share by which a solution's lower bound is lowered, as in gapless.certify.
+SAFETY = 1e-12
 
 
 class Predictor(Protocol):
@@ -271,6 +273,11 @@ class DeepSolution:
     lower_bound: float
     optimality: Optimality
     checks: tuple[Check, ...]
+
+    def __post_init__(self) -> None:
+        # the rounding of sums and decompositions is below this share
+        lowered = self.lower_bound - SAFETY * abs(self.lower_bound)
+        object.__setattr__(self, "lower_bound", lowered)
 
     @property
     def gap(self) -> float:
