@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from training import train_runs
-
 from gapless.closed_form import solve_rank_one_relu, solve_whitened_relu
 from gapless.closed_linear import solve_deep_linear
 from gapless.deep_prox import critical_weight_decay
 from gapless.whitening import whiten
+from training import train_runs
 
 
 def cases():
@@ -31,7 +30,10 @@ def cases():
     n = 12
     W = whiten(rng.normal(size=(n, 15)))
     y = rng.normal(size=n)
-    balanced, uneven = np.eye(3)[np.repeat([0, 1, 2], 4)], np.eye(3)[np.repeat([0, 1, 2], [7, 3, 2])]
+    balanced, uneven = (
+        np.eye(3)[np.repeat([0, 1, 2], 4)],
+        np.eye(3)[np.repeat([0, 1, 2], [7, 3, 2])],
+    )
     two = np.eye(2)[np.repeat([0, 1], [7, 5])]
     G = rng.normal(size=(n, 6))
     c, a = np.abs(rng.normal(size=n)), rng.normal(size=4)
@@ -39,12 +41,36 @@ def cases():
     for L in (2, 3, 4, 5):
         top = lambda s, k=1.0, L=L: critical_weight_decay(s, L) * k ** (2.0 / L) / n  # noqa: E731
         linear = lambda X, Y, wd, L=L: solve_deep_linear(X, Y, wd, L)  # noqa: E731
-        yield f"linear scalar L={L}", G, y, "squared", "linear", np.linalg.norm(G.T @ y) / n * 0.4, linear
+        yield (
+            f"linear scalar L={L}",
+            G,
+            y,
+            "squared",
+            "linear",
+            np.linalg.norm(G.T @ y) / n * 0.4,
+            linear,
+        )
         if L == 2:
             Y3 = rng.normal(size=(n, 3))
-            yield "linear vector L=2", G, Y3, "squared", "linear", np.linalg.norm(G.T @ Y3, 2) / n, linear
+            yield (
+                "linear vector L=2",
+                G,
+                Y3,
+                "squared",
+                "linear",
+                np.linalg.norm(G.T @ Y3, 2) / n,
+                linear,
+            )
         Yw = np.random.default_rng(5).normal(size=(n, 3))
-        yield f"linear whitened L={L}", W, Yw, "squared", "linear", top(np.linalg.norm(Yw, 2)), linear
+        yield (
+            f"linear whitened L={L}",
+            W,
+            Yw,
+            "squared",
+            "linear",
+            top(np.linalg.norm(Yw, 2)),
+            linear,
+        )
         for name, Y, loss, s in (
             ("relu scalar", y, "squared", np.linalg.norm(np.maximum(y, 0))),
             ("relu one-sided", np.abs(y), "squared", np.linalg.norm(y)),
@@ -66,8 +92,24 @@ def cases():
         M = np.outer(mixed, a)
         m = np.maximum(mixed, 0)
         kappa = float(np.linalg.norm(m) * np.linalg.norm(a))
-        yield f"rank-one mixed |c| L={L}", M, np.abs(mixed), "squared", "relu", top(np.linalg.norm(m), kappa), rank_one
-        yield f"rank-one mixed  c L={L}", M, mixed + 0.1, "squared", "relu", top(np.linalg.norm(m), kappa), rank_one
+        yield (
+            f"rank-one mixed |c| L={L}",
+            M,
+            np.abs(mixed),
+            "squared",
+            "relu",
+            top(np.linalg.norm(m), kappa),
+            rank_one,
+        )
+        yield (
+            f"rank-one mixed  c L={L}",
+            M,
+            mixed + 0.1,
+            "squared",
+            "relu",
+            top(np.linalg.norm(m), kappa),
+            rank_one,
+        )
 
 
 def main() -> None:

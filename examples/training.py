@@ -7,6 +7,7 @@ L-BFGS on gradients from PyTorch.  The objective is gapless's: mean loss plus
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,7 @@ def train_runs(
     weights = [
         (spread * torch.randn(restarts, a, b, generator=generator) * (2.0 / max(a, 1)) ** 0.5)
         .requires_grad_()
-        for a, b in zip(sizes[:-1], sizes[1:])
+        for a, b in itertools.pairwise(sizes)
     ]  # fmt: skip
     optimiser = torch.optim.Adam(weights, lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1), lr * 1e-3)

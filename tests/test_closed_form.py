@@ -1,5 +1,7 @@
 """ReLU networks in closed form: built weights, duals, hypotheses, what is not claimed."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,7 @@ def trained(X, Y, weight_decay, depth, loss, activation="relu", runs=5, width=5,
 
     weights = [
         torch.randn(runs, a, b, generator=generator, dtype=torch.float64) / a**0.5 * 1.4
-        for a, b in zip(sizes[:-1], sizes[1:])
+        for a, b in itertools.pairwise(sizes)
     ]
     for W in weights:
         W.requires_grad_()
@@ -79,7 +81,9 @@ def trained(X, Y, weight_decay, depth, loss, activation="relu", runs=5, width=5,
 
         start = torch.cat([W[run].detach().ravel() for W in weights]).numpy()
         options = {"maxiter": 300, "ftol": 1e-15, "gtol": 1e-11}
-        lowest = min(lowest, minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun)
+        lowest = min(
+            lowest, minimize(value, start, jac=True, method="L-BFGS-B", options=options).fun
+        )
     return lowest
 
 
@@ -149,7 +153,9 @@ def test_status_says_what_is_known():
     def status(depth, classes, share=0.3):
         Y = np.eye(classes)[np.arange(14) % classes]
         s = np.linalg.norm(Y, axis=0).max()
-        return solve_whitened_relu(X, Y, share * critical_weight_decay(s, depth) / 14, depth).optimality
+        return solve_whitened_relu(
+            X, Y, share * critical_weight_decay(s, depth) / 14, depth
+        ).optimality
 
     assert status(2, 7) is Optimality.PROVED
     assert status(5, 2) is Optimality.NUMERICALLY_VERIFIED

@@ -119,6 +119,8 @@ def test_fixed_norm_form():
 
 
 def test_zero_data_and_bad_depth():
-    assert solve_deep_linear(np.zeros((3, 2)), [1.0, 2, 3], 0.1, 3).objective == pytest.approx(14 / 6)
+    assert solve_deep_linear(np.zeros((3, 2)), [1.0, 2, 3], 0.1, 3).objective == pytest.approx(
+        14 / 6
+    )
     with pytest.raises(ValueError, match="depth counts weight matrices"):
         solve_deep_linear(X, Y, 0.1, 1)

@@ -111,7 +111,7 @@ def test_whitening():
     np.testing.assert_allclose(whiten(X) @ whiten(X).T, np.eye(5), atol=1e-13)
     whitener = RowWhitener(scale=3.0).fit(X)
     new = rng.normal(size=(2, 9))
-    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    _U, s, Vt = np.linalg.svd(X, full_matrices=False)
     np.testing.assert_allclose(whitener.transform(new), 3 * new @ Vt.T / s @ Vt, atol=1e-12)
     with pytest.raises(HypothesisError, match="rank of X is 5") as caught:
         whiten(X.T)

@@ -47,7 +47,8 @@ def _train(
         solution = solve(np.sqrt(n) * U, Y, weight_decay, depth, **_loss(loss))
     else:
         solution = _dependent(
-            dense_problem(np.sqrt(n) * U, Y, _loss(loss).get("loss", "squared"), weight_decay), depth
+            dense_problem(np.sqrt(n) * U, Y, _loss(loss).get("loss", "squared"), weight_decay),
+            depth,
         )
     first, *others = solution.network.weights
     first = np.sqrt(n) * (V / s) @ first
@@ -88,20 +89,18 @@ def _dependent(problem: Problem, depth: int) -> DeepSolution:
     )
 
 
-class _WhitenedReLU(BaseEstimator):
+class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
     """What the classifier and the regressor share."""
 
     def _train(self, X: Array, Y: Array, loss: str) -> None:
-        self.solution_, self.network_ = _train(
-            X, Y, self.weight_decay, self.depth, loss, self.bias
-        )
+        self.solution_, self.network_ = _train(X, Y, self.weight_decay, self.depth, loss, self.bias)
         self.optimality_ = self.solution_.optimality
         self.objective_ = self.solution_.objective
         self.lower_bound_ = self.solution_.lower_bound
         self.exact_ = bool(self.solution_.checks)
 
 
-class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):
+class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):  # type: ignore[misc]
     """Deep ReLU network on whitened samples, trained by one SVD.
 
     Minimises ``mean loss + weight_decay / 2 sum_l ||W_l||_F^2`` over networks of ``depth``
@@ -178,7 +177,7 @@ class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):
         return self.classes_[index]
 
 
-class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):
+class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):  # type: ignore[misc]
     """Deep ReLU network on whitened samples for real targets, trained by one SVD.
 
     The mean of y is taken out first and added back as the output bias.
@@ -206,9 +205,7 @@ class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):
     (True, 'PROVED')
     """
 
-    def __init__(
-        self, weight_decay: float = 0.01, depth: int = 2, bias: str = "penalized"
-    ) -> None:
+    def __init__(self, weight_decay: float = 0.01, depth: int = 2, bias: str = "penalized") -> None:
         self.weight_decay = weight_decay
         self.depth = depth
         self.bias = bias
@@ -240,7 +237,7 @@ class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):
         return tags
 
 
-class DeepLinearRegressor(RegressorMixin, BaseEstimator):
+class DeepLinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Best deep linear network: linear regression that favours a short or low-rank coefficient.
 
     Minimises ``1/(2n) ||X Z + b - Y||^2 + weight_decay depth / 2 sum_i sigma_i(Z)^(2/depth)``
@@ -288,8 +285,9 @@ class DeepLinearRegressor(RegressorMixin, BaseEstimator):
         self.solution_ = solve_deep_linear(X - x_mean, Y - y_mean, self.weight_decay, self.depth)
         Z = self.solution_.network.predict(np.eye(X.shape[1]))
         b = y_mean - x_mean @ Z
-        one = np.ndim(y) == 1
-        self.coef_, self.intercept_ = (Z[:, 0], float(b[0])) if one else (Z.T, b)
+        one_output = np.ndim(y) == 1
+        self.coef_: Array = Z[:, 0] if one_output else Z.T
+        self.intercept_: Any = float(b[0]) if one_output else b
         return self
 
     def predict(self, X: Any) -> Array:

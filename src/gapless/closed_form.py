@@ -151,7 +151,7 @@ def _balanced_with_bias(
     n, K = problem.n_samples, problem.n_outputs
     choose("loss (with output_bias)", problem.loss.name, ("squared",))
     Y = problem.Y
-    one_hot = float(np.max(np.abs(Y - (Y == np.max(Y, axis=1, keepdims=True))))) if K > 1 else 1.0
+    one_hot = float(np.max(np.abs(Y - (np.max(Y, axis=1, keepdims=True) == Y)))) if K > 1 else 1.0
     counts = Y.sum(axis=0)
     checks = (
         require("one-hot targets", one_hot, 0.0, "encode the classes or leave output_bias=False"),
@@ -287,7 +287,13 @@ def solve_whitened_relu(
     if objective - lower <= PROOF_TOL * objective:
         optimality = Optimality.PROVED
     return DeepSolution(
-        network, objective, paths.value / n, dual, min(lower, objective), optimality, (white, *checks)
+        network,
+        objective,
+        paths.value / n,
+        dual,
+        min(lower, objective),
+        optimality,
+        (white, *checks),
     )
 
 
@@ -352,12 +358,10 @@ def solve_nearly_whitened_relu(
     )
 
 
-def solve_whitened_interval(
-    X: Any, Y: Any, weight_decay: float, depth: int = 2
-) -> DeepSolution:
+def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
     """Squared loss, whitened data and targets that are NOT one-hot: a network and a lower bound.
 
-    Two layers: the exact penalty is a semi-non-negative factorisation norm, hard in general.  The lower
+    """Squared loss, whitened data, targets that are NOT one-hot: a network and a lower bound.
     bound is the soft-thresholded SVD of the targets (what a linear network reaches); it is
     attained iff ``B = U (S - beta)_+ U^T`` is completely positive.  B with a negative entry
     is not; B of rank at most two without one is, and then the network attains the bound
@@ -456,9 +460,7 @@ def solve_parallel_whitened_relu(
     first = problem.X.T @ paths.A / kappa
     network = ParallelNetwork(
         tuple(
-            branch(
-                first[:, [g]], size / kappa, paths.V[[g]], L, regulariser, norm, "relu"
-            )
+            branch(first[:, [g]], size / kappa, paths.V[[g]], L, regulariser, norm, "relu")
             for g, size in enumerate(paths.size)
             if size > 0
         ),
@@ -500,7 +502,7 @@ def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> 
     L = check_depth(depth)
     n = problem.n_samples
     beta = mean_scale(weight_decay, n)
-    left, sigma, right = np.linalg.svd(problem.X, full_matrices=False)
+    _left, sigma, right = np.linalg.svd(problem.X, full_matrices=False)
     if not sigma[0] > 0:
         raise ValueError("X is zero; give data with at least one sample that is not zero")
     second = float(sigma[1] / sigma[0]) if len(sigma) > 1 else 0.0

@@ -226,7 +226,7 @@ def branch(
     layer_norm: float,
     activation: str,
 ) -> DeepNetwork:
-    """One path of width 1 with unit directions ``first`` (d, 1), ``last`` (1, K) and gain ``size``."""
+    """One path of width 1 with unit ends ``first`` (d, 1), ``last`` (1, K) and gain ``size``."""
     if regulariser == "power":
         gains = np.full(depth, size ** (1.0 / depth))
     else:
@@ -328,7 +328,11 @@ def _single_output(data: _Rotated, beta: float, L: int) -> tuple[Array, float, f
         # ||u|| = rho and u = (S^2 + beta / rho)^-1 S b
         upper = 0.5 * float(b @ b) / beta
         rho = brentq(
-            lambda t: np.sum((sb / (s * s * t + beta)) ** 2) - 1, 0.0, upper, xtol=1e-300, rtol=1e-15
+            lambda t: np.sum((sb / (s * s * t + beta)) ** 2) - 1,
+            0.0,
+            upper,
+            xtol=1e-300,
+            rtol=1e-15,
         )
         Z = (sb * rho / (s * s * rho + beta))[:, None]
         value = data.fit(Z) + beta * float(np.linalg.norm(Z))

@@ -25,6 +25,7 @@ Deeper networks with several classes: the global optimum is in general NOT colla
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,8 +149,10 @@ def neural_collapse(
     members = np.eye(K)[index]
     mu = (members.T @ H) / members.sum(axis=0)[:, None]
     M = mu - mu.mean(axis=0)
-    if np.linalg.norm(M) <= 1e-12 * max(np.linalg.norm(mu), 1e-300):
-        raise ValueError("the class means coincide (a collapsed or zero network): nothing to measure")
+    if np.linalg.norm(M) <= 1e-12 * np.linalg.norm(mu):
+        raise ValueError(
+            "the class means coincide (a collapsed or zero network): nothing to measure"
+        )
     if not np.any(W):
         raise ValueError("head_weights is zero: nothing to measure")
     frame_head = W - W.mean(axis=0) if centre_head else W
@@ -161,9 +164,7 @@ def neural_collapse(
     norms, head_norms = np.linalg.norm(M, axis=1), np.linalg.norm(frame_head, axis=1)
     mean_norms = np.linalg.norm(mu, axis=1)
     off = ~np.eye(K, dtype=bool)
-    nearest = np.argmin(
-        np.sum(mu * mu, axis=1) - 2 * H @ mu.T, axis=1
-    )
+    nearest = np.argmin(np.sum(mu * mu, axis=1) - 2 * H @ mu.T, axis=1)
     return NeuralCollapse(
         nc1=float(np.sum(projected**2)) / len(H) / K,
         nc1_trace=float(np.sum(deviations**2)) / len(H) / (float(np.sum(M * M)) / K),
@@ -276,7 +277,7 @@ def layer_alignment(weights: Sequence[Any], tol: float = RANK_TOL) -> LayerAlign
     consecutive layers are aligned and share their singular values.
     """
     layers = [to_2d("weights", W) for W in weights]
-    for l, (left, right) in enumerate(zip(layers[:-1], layers[1:]), start=1):
+    for l, (left, right) in enumerate(itertools.pairwise(layers), start=1):
         if left.shape[1] != right.shape[0]:
             raise ValueError(
                 f"layer {l} has {left.shape[1]} outputs but layer {l + 1} has {right.shape[0]} "

@@ -140,9 +140,7 @@ class DeepNetwork:
             raise ValueError("only a network without biases can be balanced")
         norms = np.array([np.linalg.norm(W) for W in self.weights])
         if not np.all(norms > 0):
-            return DeepNetwork(
-                tuple(np.zeros_like(W) for W in self.weights), None, self.activation
-            )
+            return DeepNetwork(tuple(np.zeros_like(W) for W in self.weights), None, self.activation)
         t = np.exp(np.mean(np.log(norms)))
         return DeepNetwork(
             tuple(W * (t / size) for W, size in zip(self.weights, norms)), None, self.activation

@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from ._validate import Array, choose, optional_import, to_2d
 from .deep_prox import check_depth, deep_prox, envelope_minimum
@@ -44,9 +44,9 @@ METHODS = ("norm", "scaled", "sdp")
 # Relative inflation of every gauge bound: it covers the rounding of norms and eigenvalues,
 # which is n eps, with room to spare.
 INFLATE = 1 + 1e-10
-# Multiples of the outputs at which residuals are taken: beyond one too, since the minimum over
-# rho runs past the network at hand.
-SHARES = (1.0, 0.98, 1.02, 0.94, 1.06, 0.85, 1.15, 0.7, 0.5, 0.25, 0.0)
+# Multiples of the outputs, between zero and their best multiple, at which residuals are taken:
+# the minimum over rho runs over networks of every size.
+SHARES = (1.0, 0.98, 0.94, 0.85, 0.7, 0.5, 0.25, 0.0)
 # Samples beyond which the semidefinite program is refused: it has n^2 constraints.
 SDP_SAMPLES = 60
 
@@ -119,11 +119,13 @@ def deep_lower_bound(
             "deep_lower_bound needs bias='none' or 'penalized': with free hidden biases no "
             "bound is known"
         )
-    X = np.asarray(problem.design.todense() if hasattr(problem.design, "todense") else problem.design)
+    X = np.asarray(
+        problem.design.todense() if hasattr(problem.design, "todense") else problem.design
+    )
     gauge = _Gauge(X, method if activation == "relu" else "linear", spectral_norm)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
     F = zero if outputs is None else to_2d("outputs", outputs)
-    directions = [problem.residual(F * share) for share in SHARES]
+    directions = [problem.residual(F * share) for share in _shares(problem, F)]
     cost = 0.5 * L * problem.weight_decay
     d, c, single = [], [], 0.0
     seen: list[Array] = []
@@ -157,6 +159,19 @@ def deep_lower_bound(
         "linear": "exact gauge of linear networks",
     }[gauge.kind]
     return DeepBound(min(max(lower, 0.0), at_zero), at_zero, method, proof)
+
+
+def _shares(problem: Problem, F: Array) -> list[float]:
+    """Multiples of F around the given one and around the one that fits best."""
+    if not np.any(F):
+        return [0.0]
+    best = float(
+        minimize_scalar(lambda t: problem.data_fit(t * F), bounds=(0.0, 10.0), method="bounded").x
+    )
+    if problem.loss.name == "squared":
+        w = problem.sample_weight[:, None]
+        best = max(float(np.sum(w * F * problem.Y) / np.sum(w * F * F)), 0.0)
+    return [*SHARES, 0.5 * (1 + best), *(best * np.array([1.0, 0.98, 1.02]))]
 
 
 class _Gauge:

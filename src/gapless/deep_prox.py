@@ -22,7 +22,7 @@ from ._validate import Array, positive, positive_int
 def check_depth(depth: object, least: int = 2) -> int:
     """``depth`` (the number of weight matrices) as an integer of at least ``least``."""
     L = positive_int("depth", depth)
-    if L < least:
+    if least > L:
         raise ValueError(f"depth counts weight matrices and must be at least {least}, got {L}")
     return L
 

@@ -52,7 +52,7 @@ def row_scale(X: Array) -> tuple[float, Check]:
     return float(np.sqrt(s2)), check
 
 
-class RowWhitener(TransformerMixin, BaseEstimator):
+class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The linear map that makes the training samples orthogonal.
 
     With ``X = U diag(s) V^T`` samples are mapped by ``x -> scale x V diag(1/s) V^T``, the
