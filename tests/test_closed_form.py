@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from gapless.batch_norm import solve_batch_norm_head
 from gapless.closed_form import (
-    solve_batch_norm_head,
     solve_nearly_whitened_relu,
     solve_parallel_whitened_relu,
-    solve_rank_one_relu,
     solve_whitened_interval,
     solve_whitened_relu,
 )
+from gapless.closed_rank_one import solve_rank_one_relu
 from gapless.deep import DeepNetwork, HypothesisError, Optimality
 from gapless.deep_prox import critical_weight_decay, deep_prox
 from gapless.problem import Problem

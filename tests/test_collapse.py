@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gapless.closed_form import solve_batch_norm_head, solve_whitened_relu
+from gapless.batch_norm import solve_batch_norm_head
+from gapless.closed_form import solve_whitened_relu
 from gapless.collapse import (
     frame_distance,
     layer_alignment,

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapless.closed_form import solve_rank_one_relu, solve_whitened_relu
+from gapless.closed_form import solve_whitened_relu
 from gapless.closed_linear import solve_deep_linear, solve_two_layer_linear
+from gapless.closed_rank_one import solve_rank_one_relu
 from gapless.deep import DeepNetwork
 from gapless.deep_bound import METHODS, _Gauge, deep_lower_bound
 from gapless.problem import Problem

@@ -1,6 +1,6 @@
-"""ReLU networks in closed form: rank-one data, whitened data, batch normalisation.
+"""ReLU networks in closed form on whitened data.
 
-All of them reduce to independent paths.  A path g carries a unit non-negative vector over
+They reduce to independent paths.  A path g carries a unit non-negative vector over
 the samples (column of ``A``), a unit vector over the outputs (row of ``V``) and a size
 ``rho_g``; the network outputs ``F = A diag(rho) V`` and pays
 ``weight_decay L / 2 sum_g (rho_g / kappa)^(2/L)``, where kappa is the scale of the data.
@@ -25,13 +25,12 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from ._validate import Array, choose, to_2d
+from ._validate import Array, choose
 from .closed_linear import branch, parallel_strength
 from .deep import (
     Check,
     DeepNetwork,
     DeepSolution,
-    HypothesisError,
     Optimality,
     ParallelNetwork,
     chain,
@@ -45,8 +44,6 @@ from .problem import Problem
 from .whitening import row_scale, thin_svd
 
 LOSSES = ("squared", "logistic", "softmax")
-# Share of the second singular value below which data count as rank one.
-RANK_ONE_TOL = 1e-9
 # A relative gap below which the norm bound alone proves a network optimal (the zero network
 # at a large weight decay).
 PROOF_TOL = 1e-9
@@ -359,9 +356,10 @@ def solve_nearly_whitened_relu(
 
 
 def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
-    """Squared loss, whitened data and targets that are NOT one-hot: a network and a lower bound.
-
     """Squared loss, whitened data, targets that are NOT one-hot: a network and a lower bound.
+
+    Two layers: the exact penalty is a semi-non-negative factorisation norm, hard in general.
+    The lower
     bound is the soft-thresholded SVD of the targets (what a linear network reaches); it is
     attained iff ``B = U (S - beta)_+ U^T`` is completely positive.  B with a negative entry
     is not; B of rank at most two without one is, and then the network attains the bound
@@ -478,260 +476,3 @@ def solve_parallel_whitened_relu(
         Optimality.PROVED,
         (white, *checks),
     )
-
-
-def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
-    """ReLU network without biases for data ``X = c a^T`` and squared loss.
-
-    The samples lie on a line through the origin, so the network is two rays:
-    ``F = c_+ g_1^T + c_- g_2^T``.
-
-    * c of one sign: one path along a, proved for any depth and number of outputs.
-    * Mixed signs, L = 2: the two rays are independent, proved.
-    * Mixed signs, L >= 3, one output: rays of equal sign share the layers after the second
-      (proved); opposite signs are independent (``NUMERICALLY_VERIFIED``, or ``PROVED`` when
-      the shared penalty, a lower bound in every case, already rules them out).
-    * Mixed signs, L >= 3, several outputs: independent rays are an ``UPPER_BOUND``.
-
-    Raises
-    ------
-    HypothesisError
-        When the second singular value of X exceeds 1e-9 of the first.
-    """
-    problem = dense_problem(X, Y, "squared", weight_decay)
-    L = check_depth(depth)
-    n = problem.n_samples
-    beta = mean_scale(weight_decay, n)
-    _left, sigma, right = np.linalg.svd(problem.X, full_matrices=False)
-    if not sigma[0] > 0:
-        raise ValueError("X is zero; give data with at least one sample that is not zero")
-    second = float(sigma[1] / sigma[0]) if len(sigma) > 1 else 0.0
-    rank = require("data of rank one", second, RANK_ONE_TOL, "use train() or whiten(X)")
-    a, c = right[0], problem.X @ right[0]  # ||a|| = 1
-    if c.sum() < 0:
-        a, c = -a, -c
-    rays = np.stack([np.maximum(c, 0), np.maximum(-c, 0)], axis=1)
-    kappa = np.linalg.norm(rays, axis=0)
-    # what is noise of the factorisation is no second ray
-    rays, directions = rays[:, kappa > 1e-12 * kappa[0]], np.stack([a, -a], axis=1)
-    directions, kappa = directions[:, : rays.shape[1]], kappa[: rays.shape[1]]
-    moments = problem.Y.T @ rays / kappa  # (K, rays)
-    s = np.linalg.norm(moments, axis=0)
-    offset = 0.5 * float(np.sum(problem.Y**2) - np.sum(s * s))
-    value, r = deep_prox(s, beta * kappa ** (-2.0 / L), L)
-    total, sizes = float(np.sum(value)), r / kappa
-    V = (moments / np.where(s > 0, s, 1.0)).T
-    lower, optimality = total, Optimality.PROVED
-    weights = chain(directions, sizes ** (1.0 / L), V, L)
-    if len(kappa) == 2 and L > 2:
-        lower = min(_shared(np.abs(s), kappa, beta, L)[0], total)
-        optimality = Optimality.UPPER_BOUND
-        if problem.n_outputs == 1:
-            optimality = Optimality.NUMERICALLY_VERIFIED
-            for sign in (1.0, -1.0):
-                shared, g = _shared(sign * moments[0], kappa, beta, L)
-                if shared < total:
-                    total = shared
-                    weights = _merged(directions, g, sign, L)
-            if total <= lower * (1 + 1e-14):
-                optimality = Optimality.PROVED
-    network = DeepNetwork(weights)
-    objective = network.objective(problem)
-    formula = (total + offset) / n
-    dual = formula if L == 2 else None
-    if L == 2:
-        dual = _rays_dual(problem, network, rays, kappa)
-    bound = min((lower + offset) / n, objective)
-    signs = Check("samples on one side of the origin", float(len(kappa) - 1), 0.0)
-    return DeepSolution(network, objective, formula, dual, bound, optimality, (rank, signs))
-
-
-def _rays_dual(problem: Problem, network: DeepNetwork, rays: Array, kappa: Array) -> float:
-    """The residual scaled to the gauge ``max_ray ||Lam^T ray|| <= weight_decay``."""
-    Lam = problem.residual(network.predict(problem.X))
-    gauge = float(np.linalg.norm(Lam.T @ rays, axis=0).max())
-    scale = min(1.0, problem.weight_decay / gauge) if gauge > 0 else 1.0
-    return problem.dual_value(scale * Lam)
-
-
-def _shared(h: Array, kappa: Array, beta: float, L: int) -> tuple[float, Array]:
-    """``min_{g >= 0} sum_i (kappa_i g_i - h_i)^2 / 2 + beta L / 2 (g_1 + g_2)^(2/L)``.
-
-    For a given sum the fit is a parabola in it while both rays are active, so the minimum is
-    a deep prox; on the boundary one ray is left, another deep prox.
-    """
-    candidates = [(0.5 * float(h @ h), np.zeros(2))]
-    for i in (0, 1):
-        if h[i] > 0:
-            value, r = deep_prox(h[i], beta * kappa[i] ** (-2.0 / L), L)
-            g = np.zeros(2)
-            g[i] = r / kappa[i]
-            candidates.append((float(value) + 0.5 * h[1 - i] ** 2, g))
-    curvature = 1.0 / float(np.sum(kappa**-2.0))  # of the fit in the sum
-    free = float(np.sum(h / kappa))  # the sum that fits exactly
-    if free > 0:
-        scale = np.sqrt(curvature)
-        r = float(deep_prox(scale * free, beta * scale ** (-2.0 / L), L)[1]) / scale
-        g = (h - curvature * (free - r) / kappa) / kappa
-        if np.all(g >= 0):
-            fit = 0.5 * float(np.sum((kappa * g - h) ** 2))
-            candidates.append((fit + 0.5 * beta * L * float(g.sum()) ** (2.0 / L), g))
-    return min(candidates, key=lambda candidate: candidate[0])
-
-
-def _merged(directions: Array, g: Array, sign: float, L: int) -> tuple[Array, ...]:
-    """Two rays of equal sign: they meet in one neuron of the second hidden layer."""
-    rho = float(g.sum())
-    t = rho ** (1.0 / L)
-    root = np.sqrt(g / rho) if rho > 0 else np.zeros(2)
-    middle = [np.full((1, 1), t)] * (L - 3)
-    return (t * directions * root, t * root[:, None], *middle, np.full((1, 1), sign * t))
-
-
-@dataclass(frozen=True, eq=False)
-class BatchNormHead:
-    """Batch normalisation, ReLU and a linear output on top of features A.
-
-    ``z = A W``, ``BN(z) = gamma (z - mean) / scale + shift``, ``F = BN(z)_+ W_out``.
-
-    Parameters
-    ----------
-    weights : array of shape (n_features, width)
-        Not penalised.
-    mean, scale : arrays of shape (width,)
-        Batch statistics: the mean, and the norm (``convention="unit"``) or the standard
-        deviation ("torch", biased as in ``torch.nn.BatchNorm1d``, eps = 0) of z.
-    gamma, shift : arrays of shape (width,)
-        In the unit convention the shift is divided by sqrt(n_samples).
-    output_weights : array of shape (width, n_outputs)
-    n_samples : int
-        Of the batch.
-    convention : {"unit", "torch"}
-    """
-
-    weights: Array
-    mean: Array
-    scale: Array
-    gamma: Array
-    shift: Array
-    output_weights: Array
-    n_samples: int
-    convention: str = "unit"
-
-    def features(self, A: Any) -> Array:
-        """Hidden layer after the ReLU, with the statistics of training."""
-        Z = (to_2d("A", A) @ self.weights - self.mean) / self.scale
-        shift = self.shift / np.sqrt(self.n_samples) if self.convention == "unit" else self.shift
-        return np.maximum(self.gamma * Z + shift, 0.0)
-
-    def predict(self, A: Any) -> Array:
-        """Outputs, (n_samples, n_outputs)."""
-        return self.features(A) @ self.output_weights
-
-    def penalty(self) -> float:
-        """Half the squares of gamma, shift and output weights."""
-        return 0.5 * float(
-            np.sum(self.gamma**2) + np.sum(self.shift**2) + np.sum(self.output_weights**2)
-        )
-
-    def objective(self, problem: Problem) -> float:
-        """Mean loss plus weight decay on gamma, shift and output weights."""
-        fit = problem.data_fit(self.predict(problem.X))
-        return fit + problem.weight_decay * self.penalty()
-
-
-def solve_batch_norm_head(
-    A: Any,
-    Y: Any,
-    weight_decay: float,
-    convention: str = "unit",
-    loss: str = "squared",
-    tol: float = 1e-8,
-) -> DeepSolution:
-    """Optimal batch-normalised last hidden layer on arbitrary features.
-
-    Batch normalisation makes every vector in the span of [1, A] reachable at a price that
-    does not depend on A, so the problem is the two-layer one on whitened data.  ``A`` are
-    the data themselves or the last hidden features of lower layers; weights below the
-    normalisation are not penalised (decay there leaves the infimum, which is then not
-    attained).
-
-    Parameters
-    ----------
-    A : array of shape (n_samples, n_features)
-    Y, loss
-        As in :func:`solve_whitened_relu`.
-    weight_decay : float
-        On gamma, shift and output weights.
-    convention : {"unit", "torch"}
-        "unit": z is scaled to norm 1 and the shift multiplies 1/sqrt(n).  "torch": unit
-        variance as in ``torch.nn.BatchNorm1d`` (full batch, eps = 0), which divides the
-        effective weight decay by sqrt(n_samples).
-    tol : float
-        Largest distance of an active direction from the span of [1, A].
-
-    Raises
-    ------
-    HypothesisError
-        When an active direction is not in the span; the closed form is then only a lower
-        bound.  n_samples - 1 independent features are enough.
-    """
-    problem = dense_problem(A, Y, loss, weight_decay)
-    choose("convention", convention, ("unit", "torch"))
-    n = problem.n_samples
-    kappa = 1.0 if convention == "unit" else float(np.sqrt(n))
-    paths, checks = target_paths(problem, 2, kappa)
-    on = paths.size > 0
-    U = paths.A[:, on]
-    design = np.hstack([np.ones((n, 1)), problem.X])
-    basis, s, right = thin_svd(design)
-    coefficients = right @ (basis.T @ U / s[:, None])
-    residual = float(np.linalg.norm(design @ coefficients - U, axis=0).max(initial=0.0))
-    span = require(
-        "targets in the span of [1, A]",
-        residual,
-        tol,
-        f"the rank of [1, A] is {len(s)}: use at least {n - 1} independent features "
-        "(for example a wider layer below)",
-    )
-    W = coefficients[1:]
-    Z = problem.X @ W
-    centred = Z - Z.mean(axis=0)
-    norm = np.linalg.norm(centred, axis=0)
-    # one class only: the path is constant and gamma is zero
-    flat = norm <= 1e-12
-    scale = np.where(flat, 1.0, norm if convention == "unit" else norm / np.sqrt(n))
-    gain = np.sqrt(paths.size[on] / kappa)
-    head = BatchNormHead(
-        W,
-        Z.mean(axis=0),
-        scale,
-        np.where(flat, 0.0, np.linalg.norm(U - U.mean(axis=0), axis=0)) * gain,
-        U.sum(axis=0) / np.sqrt(n) * gain,
-        gain[:, None] * paths.V[on],
-        n,
-        convention,
-    )
-    dual = dual_of_paths(problem, paths, kappa)
-    return DeepSolution(
-        head,
-        head.objective(problem),
-        paths.value / n,
-        dual,
-        dual,
-        Optimality.PROVED,
-        (span, *checks),
-    )
-
-
-__all__ = [
-    "BatchNormHead",
-    "HypothesisError",
-    "Paths",
-    "solve_batch_norm_head",
-    "solve_nearly_whitened_relu",
-    "solve_parallel_whitened_relu",
-    "solve_rank_one_relu",
-    "solve_whitened_interval",
-    "solve_whitened_relu",
-]
