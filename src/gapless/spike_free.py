@@ -124,7 +124,7 @@ def solve_spike_free(
     def project(a: Array) -> Array:
         return generators @ nnls(generators, a)[0]
 
-    def prox(a: Array, step: float) -> Array:
+    def prox(a: Array) -> Array:
         # a norm on a convex cone: project, then shrink
         p = project(a)
         size = float(np.linalg.norm(p))
@@ -141,7 +141,7 @@ def solve_spike_free(
     for iteration in range(max_iter):
         r = A @ (point[0] - point[1]) - target
         g = A.T @ r
-        new = np.stack([prox(point[0] - step * g, step), prox(point[1] + step * g, step)])
+        new = np.stack([prox(point[0] - step * g), prox(point[1] + step * g)])
         if np.sum((point - new) * (new - x)) > 0:
             momentum = 1.0
         following = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
