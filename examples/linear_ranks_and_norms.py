@@ -49,7 +49,9 @@ def main() -> None:
         runs = train_runs(X, Y, b / n, [10], activation="linear", restarts=5, steps=given.steps)
         solution = solve_two_layer_linear(X, Y, b / n)
         report = layer_alignment(runs.weights, tol=1e-3)
-        axes[0].plot(b / n, report.ranks[0], "ko", ms=6, label="PyTorch, best of 5" if b == 1 else None)
+        axes[0].plot(
+            b / n, report.ranks[0], "ko", ms=6, label="PyTorch, best of 5" if b == 1 else None
+        )
         print(
             f"beta {b:5.1f}: rank {report.ranks[0]} trained, "
             f"{np.linalg.matrix_rank(solution.network.weights[0])} closed form, relative excess "

@@ -143,6 +143,8 @@ def test_output_bias_balanced_only(depth):
     assert (solution.optimality is Optimality.PROVED) == (depth == 2)
     value = 2 * deep_prox(np.sqrt(2), 0.05 * N, depth)[0] / N
     assert solution.formula == pytest.approx(float(value), rel=1e-12)
+    with pytest.raises(HypothesisError, match="one-hot"):
+        solve_whitened_relu(W, np.ones((N, 2)), 0.05, depth, output_bias=True)
     with pytest.raises(HypothesisError, match="balanced"):
         solve_whitened_relu(W, UNEVEN, 0.05, depth, output_bias=True)
 

@@ -148,7 +148,7 @@ def _balanced_with_bias(
     n, K = problem.n_samples, problem.n_outputs
     choose("loss (with output_bias)", problem.loss.name, ("squared",))
     Y = problem.Y
-    one_hot = float(np.max(np.abs(Y - (np.max(Y, axis=1, keepdims=True) == Y)))) if K > 1 else 1.0
+    one_hot = float(np.max(np.abs(Y - np.eye(K)[np.argmax(Y, axis=1)]))) if K > 1 else 1.0
     counts = Y.sum(axis=0)
     checks = (
         require("one-hot targets", one_hot, 0.0, "encode the classes or leave output_bias=False"),

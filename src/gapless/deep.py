@@ -258,7 +258,8 @@ class DeepSolution:
     dual : float or None
         Value of a dual point that is feasible, where strong duality holds.
     lower_bound : float
-        Proven: no network of this form, whatever its widths, is below.
+        Proven: no network of this form is below, whatever its widths (of the widths asked for,
+        where a linear network narrower than the best one was asked for).
     optimality : Optimality
     checks : tuple of Check
         The hypotheses tested on the data, with the measured violations.
