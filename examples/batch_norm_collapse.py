@@ -18,11 +18,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from linear_ranks_and_norms import digits
 
 from gapless.batch_norm import solve_batch_norm_head
 from gapless.collapse import neural_collapse, predicted_collapse
 from gapless.collapse_display import CollapseDisplay
+from linear_ranks_and_norms import digits
 
 
 def main() -> None:

@@ -19,15 +19,15 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from linear_ranks_and_norms import digits
 from scipy.optimize import minimize_scalar
-from training import train_runs
 
 from gapless.closed_form import solve_whitened_relu
 from gapless.collapse import neural_collapse
 from gapless.deep import DeepNetwork
 from gapless.problem import Problem
 from gapless.whitening import whiten
+from linear_ranks_and_norms import digits
+from training import train_runs
 
 
 def pairs_network(X: np.ndarray, Y: np.ndarray, beta: float) -> DeepNetwork:

@@ -17,11 +17,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-from training import train_runs
 
 from gapless.closed_linear import solve_deep_linear, solve_two_layer_linear
 from gapless.collapse import layer_alignment
 from gapless.whitening import whiten
+from training import train_runs
 
 
 def digits(per_class: int = 5) -> tuple[np.ndarray, np.ndarray]:

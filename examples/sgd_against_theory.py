@@ -20,11 +20,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
-from training import train_runs
 
 from gapless.closed_form import solve_whitened_relu
 from gapless.closed_rank_one import solve_rank_one_relu
 from gapless.whitening import whiten
+from training import train_runs
 
 
 def images(given: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
