@@ -1,5 +1,7 @@
 """Deep networks as values, whitening, and the one-dimensional problems."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +118,8 @@ def test_whitening():
     with pytest.raises(HypothesisError, match="rank of X is 5") as caught:
         whiten(X.T)
     assert caught.value.check.violation == 4
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value)
 
 
 def test_whitened_wraps_an_estimator():

@@ -11,7 +11,7 @@ the mean loss plus ``weight_decay / 2 sum_l ||W_l||_F^2``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import pairwise
 from typing import Any, Protocol
@@ -233,7 +233,11 @@ class HypothesisError(ValueError):
             f"{check.hypothesis} is violated by {check.violation:.3g} "
             f"(tolerance {check.tolerance:.1g}); {way_out}"
         )
-        self.check = check
+        self.check, self.way_out = check, way_out
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is rebuilt from its arguments, for example when a worker process raises it
+        return type(self), (self.check, self.way_out)
 
 
 def require(hypothesis: str, violation: float, tolerance: float, way_out: str) -> Check:
@@ -265,7 +269,7 @@ class DeepSolution:
         The hypotheses tested on the data, with the measured violations.
     """
 
-    network: Any
+    network: Any = field(repr=False)
     objective: float
     formula: float
     dual: float | None
