@@ -1,0 +1,128 @@
+"""ReLU networks without biases in closed form for data of rank one, ``X = c a^T``.
+
+Idea: Ergen & Pilanci, "Revealing the Structure of Deep Neural Networks via Convex Duality"
+(ICML 2021); the values were derived anew and verified numerically.  Inside this module
+beta = n weight_decay goes with the SUM of losses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ._validate import Array
+from .deep import Check, DeepNetwork, DeepSolution, Optimality, chain, dense_problem, require
+from .deep_prox import check_depth, deep_prox, mean_scale
+from .problem import Problem
+
+# Share of the second singular value below which data count as rank one.
+RANK_ONE_TOL = 1e-9
+
+
+def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
+    """ReLU network without biases for data ``X = c a^T`` and squared loss.
+
+    The samples lie on a line through the origin, so the network is two rays:
+    ``F = c_+ g_1^T + c_- g_2^T``.
+
+    * c of one sign: one path along a, proved for any depth and number of outputs.
+    * Mixed signs, L = 2: the two rays are independent, proved.
+    * Mixed signs, L >= 3, one output: rays of equal sign share the layers after the second
+      (proved); opposite signs are independent (``NUMERICALLY_VERIFIED``, or ``PROVED`` when
+      the shared penalty, a lower bound in every case, already rules them out).
+    * Mixed signs, L >= 3, several outputs: independent rays are an ``UPPER_BOUND``.
+
+    Raises
+    ------
+    HypothesisError
+        When the second singular value of X exceeds 1e-9 of the first.
+    """
+    problem = dense_problem(X, Y, "squared", weight_decay)
+    L = check_depth(depth)
+    n = problem.n_samples
+    beta = mean_scale(weight_decay, n)
+    _left, sigma, right = np.linalg.svd(problem.X, full_matrices=False)
+    if not sigma[0] > 0:
+        raise ValueError("X is zero; give data with at least one sample that is not zero")
+    second = float(sigma[1] / sigma[0]) if len(sigma) > 1 else 0.0
+    rank = require("data of rank one", second, RANK_ONE_TOL, "use train() or whiten(X)")
+    a, c = right[0], problem.X @ right[0]  # ||a|| = 1
+    if c.sum() < 0:
+        a, c = -a, -c
+    rays = np.stack([np.maximum(c, 0), np.maximum(-c, 0)], axis=1)
+    kappa = np.linalg.norm(rays, axis=0)
+    # what is noise of the factorisation is no second ray
+    rays, directions = rays[:, kappa > 1e-12 * kappa[0]], np.stack([a, -a], axis=1)
+    directions, kappa = directions[:, : rays.shape[1]], kappa[: rays.shape[1]]
+    moments = problem.Y.T @ rays / kappa  # (K, rays)
+    s = np.linalg.norm(moments, axis=0)
+    offset = 0.5 * float(np.sum(problem.Y**2) - np.sum(s * s))
+    value, r = deep_prox(s, beta * kappa ** (-2.0 / L), L)
+    total, sizes = float(np.sum(value)), r / kappa
+    V = (moments / np.where(s > 0, s, 1.0)).T
+    lower, optimality = total, Optimality.PROVED
+    weights = chain(directions, sizes ** (1.0 / L), V, L)
+    if len(kappa) == 2 and L > 2:
+        lower = min(_shared(np.abs(s), kappa, beta, L)[0], total)
+        optimality = Optimality.UPPER_BOUND
+        if problem.n_outputs == 1:
+            optimality = Optimality.NUMERICALLY_VERIFIED
+            for sign in (1.0, -1.0):
+                shared, g = _shared(sign * moments[0], kappa, beta, L)
+                if shared < total:
+                    total = shared
+                    weights = _merged(directions, g, sign, L)
+            if total <= lower * (1 + 1e-14):
+                optimality = Optimality.PROVED
+    network = DeepNetwork(weights)
+    objective = network.objective(problem)
+    formula = (total + offset) / n
+    dual = formula if L == 2 else None
+    if L == 2:
+        dual = _rays_dual(problem, network, rays, kappa)
+    bound = min((lower + offset) / n, objective)
+    signs = Check("samples on one side of the origin", float(len(kappa) - 1), 0.0)
+    return DeepSolution(network, objective, formula, dual, bound, optimality, (rank, signs))
+
+
+def _rays_dual(problem: Problem, network: DeepNetwork, rays: Array, kappa: Array) -> float:
+    """The residual scaled to the gauge ``max_ray ||Lam^T ray|| <= weight_decay``."""
+    Lam = problem.residual(network.predict(problem.X))
+    gauge = float(np.linalg.norm(Lam.T @ rays, axis=0).max())
+    scale = min(1.0, problem.weight_decay / gauge) if gauge > 0 else 1.0
+    return problem.dual_value(scale * Lam)
+
+
+def _shared(h: Array, kappa: Array, beta: float, L: int) -> tuple[float, Array]:
+    """``min_{g >= 0} sum_i (kappa_i g_i - h_i)^2 / 2 + beta L / 2 (g_1 + g_2)^(2/L)``.
+
+    For a given sum the fit is a parabola in it while both rays are active, so the minimum is
+    a deep prox; on the boundary one ray is left, another deep prox.
+    """
+    candidates = [(0.5 * float(h @ h), np.zeros(2))]
+    for i in (0, 1):
+        if h[i] > 0:
+            value, r = deep_prox(h[i], beta * kappa[i] ** (-2.0 / L), L)
+            g = np.zeros(2)
+            g[i] = r / kappa[i]
+            candidates.append((float(value) + 0.5 * h[1 - i] ** 2, g))
+    curvature = 1.0 / float(np.sum(kappa**-2.0))  # of the fit in the sum
+    free = float(np.sum(h / kappa))  # the sum that fits exactly
+    if free > 0:
+        scale = np.sqrt(curvature)
+        r = float(deep_prox(scale * free, beta * scale ** (-2.0 / L), L)[1]) / scale
+        g = (h - curvature * (free - r) / kappa) / kappa
+        if np.all(g >= 0):
+            fit = 0.5 * float(np.sum((kappa * g - h) ** 2))
+            candidates.append((fit + 0.5 * beta * L * float(g.sum()) ** (2.0 / L), g))
+    return min(candidates, key=lambda candidate: candidate[0])
+
+
+def _merged(directions: Array, g: Array, sign: float, L: int) -> tuple[Array, ...]:
+    """Two rays of equal sign: they meet in one neuron of the second hidden layer."""
+    rho = float(g.sum())
+    t = rho ** (1.0 / L)
+    root = np.sqrt(g / rho) if rho > 0 else np.zeros(2)
+    middle = [np.full((1, 1), t)] * (L - 3)
+    return (t * directions * root, t * root[:, None], *middle, np.full((1, 1), sign * t))
