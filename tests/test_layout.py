@@ -9,7 +9,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 #: a file imports only files before it
 ORDER = [
     "_validate", "_array", "losses", "problem", "network", "result", "reduction", "oracle",
-    "gauge", "certify", "master", "train", "path", "progress", "estimators", "table", "persist",
+    "gauge", "certify", "master", "train", "path", "deep", "deep_prox", "whitening", "deep_bound",
+    "closed_linear", "closed_form", "closed_rank_one", "batch_norm", "spike_free", "collapse",
+    "collapse_display", "progress", "estimators", "closed_estimators", "table", "persist",
     "displays", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}

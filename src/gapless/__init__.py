@@ -1,27 +1,77 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
+from .batch_norm import BatchNormHead, solve_batch_norm_head
 from .certify import certify
+from .closed_estimators import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .closed_form import (
+    solve_nearly_whitened_relu,
+    solve_parallel_whitened_relu,
+    solve_whitened_interval,
+    solve_whitened_relu,
+)
+from .closed_linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
+from .closed_rank_one import solve_rank_one_relu
+from .collapse import layer_alignment, neural_collapse, predicted_collapse
+from .collapse_display import AlignmentDisplay, CollapseDisplay
+from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
+from .deep_bound import deep_lower_bound
+from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .network import Network
+from .path import path, weight_decay_max
 from .problem import Problem
 from .result import Certificate, History, Solution, Status
+from .spike_free import solve_spike_free, spike_free_test
 from .train import Progress, train
+from .whitening import RowWhitener, whiten, whitened
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlignmentDisplay",
+    "BatchNormHead",
     "Certificate",
+    "CollapseDisplay",
+    "DeepLinearRegressor",
+    "DeepNetwork",
+    "DeepSolution",
     "GapDisplay",
     "History",
+    "HypothesisError",
     "Network",
     "NeuronDisplay",
+    "Optimality",
     "Problem",
     "Progress",
     "ReLUClassifier",
     "ReLURegressor",
+    "RowWhitener",
     "Solution",
     "Status",
+    "WhitenedReLUClassifier",
+    "WhitenedReLURegressor",
     "certify",
+    "critical_weight_decay",
+    "deep_lower_bound",
+    "deep_prox",
+    "layer_alignment",
+    "neural_collapse",
+    "path",
+    "predicted_collapse",
+    "solve_batch_norm_head",
+    "solve_deep_linear",
+    "solve_nearly_whitened_relu",
+    "solve_parallel_linear",
+    "solve_parallel_whitened_relu",
+    "solve_rank_one_relu",
+    "solve_spike_free",
+    "solve_two_layer_linear",
+    "solve_whitened_interval",
+    "solve_whitened_relu",
+    "spike_free_test",
     "train",
+    "weight_decay_max",
+    "whiten",
+    "whitened",
 ]

@@ -253,7 +253,7 @@ def _semidefinite(X: Array, Lam: Array) -> float:
     ``sqrt(zeta ||Lam^T Q^-1 Lam||_2)``.  For one output the signs enter as
     ``Lam + nu`` instead of N, for the half of the neurons with positive output weight.
     """
-    cp = optional_import("cvxpy", "test", "deep_lower_bound(method='sdp')")
+    cp = optional_import("cvxpy", "sdp", "deep_lower_bound(method='sdp')")
     n, K = Lam.shape
     basis = np.linalg.svd(X, full_matrices=False)
     X = basis[0] * basis[1]

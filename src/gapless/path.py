@@ -30,13 +30,14 @@ def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 
     It is the gauge of the null model's dual point: exact for data of low rank, else the best
     value of a search, hence a slight underestimate.
     """
-    core = Reduction(problem).core
+    reduction = Reduction(problem)
+    core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
     if is_exact(core):
-        return gauge_bound(core, Lam).lower
+        return gauge_bound(core, Lam).lower * reduction.scale
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
     found = oracle.search(Lam, np.zeros((core.n_features, 0)), n_starts)
-    return float(found.value.max(initial=0.0))
+    return float(found.value.max(initial=0.0)) * reduction.scale
 
 
 def path(
