@@ -32,8 +32,12 @@ class Reduction:
         A, Y, weights = problem.design, problem.Y, problem.sample_weight
         if is_sparse(A) and (A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] <= DENSE):
             A = A.toarray()
+        #: sample i of the problem is row ``group[i]`` of the core, whose own is ``first[group[i]]``
+        self.first = self.group = np.arange(len(weights))
         if not is_sparse(A) and A.size <= CANONICAL:
-            A, Y, weights = _canonical(A, Y, weights)
+            self.first, self.group = _canonical(np.hstack([Y, A]))
+            A, Y = A[self.first], Y[self.first]
+            weights = np.bincount(self.group, weights)
         n, k = A.shape
         self.mean: Array | None = None
         self.basis: Array | None = None  # (k, n) orthonormal columns spanning the rows
@@ -89,12 +93,11 @@ def _row_squares(A: Design) -> Array:
     return np.asarray(A.multiply(A).sum(axis=1)).ravel() if is_sparse(A) else np.sum(A * A, axis=1)
 
 
-def _canonical(A: Array, Y: Array, weights: Array) -> tuple[Array, Array, Array]:
-    """Rows sorted, those equal in both ``A`` and ``Y`` merged with their weights added."""
-    order = np.lexsort(np.hstack([Y, A]).T)
-    A, Y, weights = A[order], Y[order], weights[order]
-    first = np.ones(len(A), dtype=bool)
-    first[1:] = np.any(A[1:] != A[:-1], axis=1) | np.any(Y[1:] != Y[:-1], axis=1)
-    if first.all():
-        return A, Y, weights
-    return A[first], Y[first], np.add.reduceat(weights, np.flatnonzero(first))
+def _canonical(rows: Array) -> tuple[Array, Array]:
+    """Of rows sorted and merged: which row each stands for, and which of them each row became."""
+    order = np.lexsort(rows.T)
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = np.any(rows[order[1:]] != rows[order[:-1]], axis=1)
+    group = np.empty(len(rows), dtype=np.intp)
+    group[order] = np.cumsum(new) - 1
+    return order[new], group
