@@ -286,7 +286,7 @@ class Spline:
 
 
 class Engine:
-    """Column generation; ``trace`` receives (objective, lower bound, kinks) every round."""
+    """Column generation on the cells; a second ``solve`` profits from the cells of the first."""
 
     def __init__(self, x: Array, y: Array, w: Array | None) -> None:
         self.cells = Cells(x, y, w)
@@ -297,7 +297,13 @@ class Engine:
         tol: float,
         start: Array | None = None,
         trace: list[tuple[float, float, int]] | None = None,
+        accuracy: float | None = None,
     ) -> Spline:
+        """The spline of least objective, to ``tol`` times it or to the gap ``accuracy``.
+
+        ``start`` holds sample numbers of likely kinks; ``trace`` receives the objective, the
+        lower bound (-inf while cells hide samples) and the number of kinks of every round.
+        """
         cells, n = self.cells, len(self.cells.x)
         inner = np.zeros(0, int) if start is None else start[(start > 0) & (start < n - 1)]
         if not cells.whole and len(inner):
@@ -326,7 +332,8 @@ class Engine:
                 trace.append((objective, bound if cells.whole else -np.inf, len(kinks)))
             penalty = max(value - model.value(full), 0.0)
             # a gauge too large by this share costs a fifth of the tolerance
-            eta = min(0.2 * tol * objective / penalty, 1e-3) if penalty > 0 else 1e-9
+            allowed = tol * objective if accuracy is None else accuracy
+            eta = min(0.2 * allowed / penalty, 1e-3) if penalty > 0 else 1e-9
             eta = max(eta, 1e-11)
             new = _peaks(h, limit + eta * beta)
             if len(new):

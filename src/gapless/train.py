@@ -123,7 +123,7 @@ class _Run:
         self.oracle = Oracle(self.core.X, self.core.free, rng)
         self.exact = is_exact(self.core)
         self.history = History()
-        self.smoothing = 0.3  # of the hinge; other losses ignore it
+        self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
         self.n_starts, self.quiet = FIRST_STARTS, 0
         self.finished: Status | None = None
         k, C = self.core.n_features, self.core.n_outputs
@@ -189,7 +189,7 @@ class _Run:
         gain = (before - self.best_value) / max(before, 1e-300)
         # smoothing mu costs at most mu / 2 of the objective an output
         enough = 0.5 * self.tol * self.best_value / self.core.n_outputs
-        rough = self.core.loss.name == "hinge" and self.smoothing > enough
+        rough = not np.isfinite(self.core.loss.smoothness) and self.smoothing > enough
         self.smoothing = max(0.5 * self.smoothing, enough)
         if gain > 0.1 * self.tol or rough:
             return
