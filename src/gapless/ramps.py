@@ -119,12 +119,36 @@ class Model:
                 break
             ridge = max(100 * ridge, 1e-15 * float(self.diagonal.max()))
         v, Ge, Gt = X.T
-        side = 1.0 if ends @ v >= 0 else -1.0
-        q, Gq = turn - side * ends, Gt - side * Ge
-        curvature = 0.5 * beta * float(q @ Gq)
-        slack = float(q @ v)  # T - |S|
-        theta = min(1.0, -slack / curvature) if slack < 0 < curvature else 0.0
-        return v + (0.5 * beta * theta) * Gq, theta
+        half = 0.5 * beta
+        T, S = float(turn @ v), float(ends @ v)
+        if half == 0 or abs(S) <= T:
+            return v, 0.0
+        p, q = _saddle(T, S, half * float(turn @ Gt), half * float(turn @ Ge), half * float(ends @ Ge))
+        return v + half * (p * Gt - q * Ge), p
+
+
+def _saddle(T: float, S: float, tt: float, te: float, ee: float) -> tuple[float, float]:
+    """Maximise ``-p T + q S - (p^2 tt - 2 p q te + q^2 ee) / 2`` over ``|q| <= p <= 1``.
+
+    The penalty is the maximum over these (p, q) of ``T - p T / 2 + q S / 2``.  Concave, so
+    the best of the optima of the triangle's sides and inside is exact; T < 0 occurs while
+    some signs are yet to turn.
+    """
+    points = []
+    for s in (1.0, -1.0):
+        bend = tt - 2 * s * te + ee
+        p = min(max((s * S - T) / bend, 0.0), 1.0) if bend > 0 else float(s * S > T)
+        points.append((p, s * p))
+    if ee > 0:
+        points.append((1.0, min(max((S + te) / ee, -1.0), 1.0)))
+    det = tt * ee - te * te
+    if det > 1e-14 * tt * ee:
+        p, q = (te * S - ee * T) / det, (tt * S - te * T) / det
+        if abs(q) <= p <= 1:
+            points.append((p, q))
+    return max(
+        points, key=lambda z: -z[0] * T + z[1] * S - 0.5 * (z[0] ** 2 * tt + z[1] ** 2 * ee) + z[0] * z[1] * te
+    )
 
 
 def _from_slopes(c: Array) -> Array:

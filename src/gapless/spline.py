@@ -441,10 +441,11 @@ def _squared(line: _Line, beta: float, tol: float, start: Array | None) -> _Fit:
         return _Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
     trace: list[tuple[float, float, int]] = []
     spline = Engine(line.x, line.y, line.w).solve(b, 0.5 * tol, start, trace)
-    P, D = _prove(line, spline.index, spline.values, b)
+    index, values = _without_flat(line.x, spline.index, spline.values)
+    P, D = _prove(line, index, values, b)
     half = 0.5 * line.spread
     rounds = [((p + half) * scale, max(d + half, 0.0) * scale, k) for p, d, k in trace]
-    return _Fit(spline.index, spline.values, (P + half) * scale, (D + half) * scale, rounds)
+    return _Fit(index, values, (P + half) * scale, (D + half) * scale, rounds)
 
 
 def _prove(line: _Line, index: Array, values: Array, b: float) -> tuple[float, float]:
@@ -581,8 +582,9 @@ def _newton(line: _Line, loss: Loss, beta: float, tol: float, start: Array | Non
         if P - prover.lower <= tol * P:
             break
         h = loss.curvature(F, Y) * line.weights
-        # flat samples: far below the others, yet the step stays finite
-        h = np.maximum(h, 1e-6 * loss.smoothness * line.weights)
+        # Flat samples (clipped Huber) keep the step finite; a confident logistic sample must
+        # keep its own tiny curvature, its residual is as tiny.
+        h = np.where(h > 1e-30, h, 1e-6 * loss.smoothness * line.weights)
         H = line.sums(h)
         z = F[:, 0] + problem.residual(F)[:, 0] / h
         z = line.sums(h * z) / H
@@ -614,7 +616,10 @@ def _newton(line: _Line, loss: Loss, beta: float, tol: float, start: Array | Non
 def _without_flat(x: Array, index: Array, values: Array) -> tuple[Array, Array]:
     """Drop knots at which the slope changes by rounding only."""
     slopes, changes = slope_changes(x[index], values)
-    keep = np.abs(changes) > 1e-11 * float(np.abs(slopes).max(initial=0.0))
+    size = max(float(np.abs(slopes).max(initial=0.0)), float(np.abs(values).max()))
+    if float(np.abs(slopes).max(initial=0.0)) <= 1e-12 * size:
+        return index[[0, -1]], np.full(2, float(values.mean()))
+    keep = np.abs(changes) > 1e-11 * size
     keep = np.concatenate([[True], keep, [True]])
     return index[keep], values[keep]
 
