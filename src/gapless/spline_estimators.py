@@ -16,16 +16,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from ._validate import Array, choose, positive
 from .losses import Loss, Pinball, get_loss
-from .problem import Problem
-from .result import Solution
 from .spline import SplineSolution, solve_spline, spline_path, weight_decay_max
-from .train import train
 
-# Above this many samples folds tell no more than counting the kinks, and cost five times more.
+# A linear program a candidate: above this many samples a random part of them decides.
 LARGE = 5000
 N_VALUES, SMALLEST = 25, 1e-5
-# Data off a line go to the general solver, which proves less: ask no more than it can give.
-GENERAL_TOL = 1e-3
 
 
 def choose_weight_decay(
@@ -34,7 +29,7 @@ def choose_weight_decay(
     *,
     loss: str | Loss = "squared",
     sample_weight: Any = None,
-    criterion: str = "auto",
+    criterion: str = "kinks",
     cv: int = 5,
     random_state: int | None = 0,
 ) -> float:
@@ -42,18 +37,19 @@ def choose_weight_decay(
 
     Parameters
     ----------
-    criterion : {"auto", "cv", "bic"}, default "auto"
-        "cv": least mean loss on ``cv`` held-out folds.  "bic": least
-        ``n log(mean squared error) + k log n`` for the squared loss and
-        ``2 n (mean loss) + k log n`` for the others, with ``k = n_kinks + 2``: for a lasso the
-        number of active terms is an unbiased estimate of the degrees of freedom
-        (Zou, Hastie & Tibshirani, Annals of Statistics 35, 2007).  "auto": "cv" up to
-        5000 samples, else "bic".
+    criterion : {"kinks", "cv"}, default "kinks"
+        "kinks" counts degrees of freedom, ``k = n_kinks + 2``, as for a lasso the number of
+        active terms is an unbiased estimate of them (Zou, Hastie & Tibshirani, Annals of
+        Statistics 35, 2007).  It takes the least ``fit + log(n) k n / (n - k - 1)``, where
+        ``fit`` is ``n log(mean squared error)`` or ``2 n (mean loss)``: BIC, corrected for
+        small n so that interpolation never wins.  Weights count samples: n is their sum, or
+        the number of distinct x when that is more.
+        "cv" takes the least mean loss on ``cv`` held-out folds.
 
     The candidates fall from :func:`gapless.spline.weight_decay_max` to 1e-5 times it.
     """
     loss = get_loss(loss)
-    choose("criterion", criterion, ("auto", "cv", "bic"))
+    choose("criterion", criterion, ("kinks", "cv"))
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     rng = np.random.default_rng(random_state)
     w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -64,8 +60,6 @@ def choose_weight_decay(
     if w is not None:
         x, y, w = x[w > 0], y[w > 0], w[w > 0]
     n = len(y)
-    if criterion == "auto":
-        criterion = "cv" if n <= LARGE else "bic"
     top = weight_decay_max(x, y, loss=loss, sample_weight=w)
     if not top > 0 or n < 4:
         return top if top > 0 else 1.0
@@ -88,14 +82,17 @@ def choose_weight_decay(
         F = s.predict(x[test])[:, None]
         return float(weights[test] @ loss.value(F, y[test][:, None]))
 
-    if criterion == "bic":
+    if criterion == "kinks":
         everything = np.arange(n)
-        score = np.empty(N_VALUES)
-        for k, s in enumerate(path(everything)):
-            fit = fit_of(s, everything)
-            if loss.name == "squared":
-                fit = 0.5 * np.log(max(fit, 1e-300))
-            score[k] = 2 * n * fit + np.log(n) * (s.n_kinks + 2)
+        distinct = len(np.unique(x if x.ndim == 1 else x[:, :1]))
+        count = max(n if w is None else float(w.sum()), distinct)
+        score = np.full(N_VALUES, np.inf)
+        for i, s in enumerate(path(everything)):
+            fit, k = fit_of(s, everything), s.n_kinks + 2
+            if k >= count - 1:
+                break
+            fit = np.log(max(fit, 1e-300)) if loss.name == "squared" else 2 * fit
+            score[i] = count * fit + np.log(count) * k * count / (count - k - 1)
         return float(grid[int(np.argmin(score))])
     folds: Any = KFold(min(cv, n), shuffle=True, random_state=random_state)
     if loss.targets == "sign":
@@ -116,69 +113,54 @@ class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
         """``Y`` (n, C)."""
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        on_line = X.shape[1] == 1 or _on_a_line(X)
-        if self.weight_decay == "auto":
-            # off a line, the direction in which the data vary most stands for them
-            x = X if on_line else _leading(X)
+        if isinstance(self.weight_decay, str):
+            rule = choose("weight_decay", self.weight_decay, ("auto", "cv"))
             outputs = np.where(Y > 0, 1.0, -1.0) if loss.targets == "onehot" else Y
             scalar = get_loss("logistic") if loss.targets == "onehot" else loss
             chosen = [
-                choose_weight_decay(x, y, loss=scalar, sample_weight=sample_weight)
+                choose_weight_decay(
+                    X,
+                    y,
+                    loss=scalar,
+                    sample_weight=sample_weight,
+                    criterion="cv" if rule == "cv" else "kinks",
+                )
                 for y in outputs.T
             ]
             self.weight_decay_ = float(np.exp(np.mean(np.log(chosen))))
         else:
             self.weight_decay_ = positive("weight_decay", self.weight_decay)
-        solution: Solution
-        if on_line:
-            solution = solve_spline(
-                X,
-                Y,
-                weight_decay=self.weight_decay_,
-                loss=loss,
-                bias=self.bias,
-                sample_weight=sample_weight,
-                tol=self.tol,
-            )
-        else:
-            problem = Problem(X, Y, loss, self.weight_decay_, self.bias, sample_weight)
-            solution = train(problem, tol=max(self.tol, GENERAL_TOL), max_iter=100)
-        if on_line and not solution.status.proven:
+        solution = solve_spline(
+            X,
+            Y,
+            weight_decay=self.weight_decay_,
+            loss=loss,
+            bias=self.bias,
+            sample_weight=sample_weight,
+            tol=self.tol,
+        )
+        if not solution.status.proven:
             warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
         self.solution_ = solution
         self.network_ = solution.network
         self.certificate_ = solution.certificate
         self.status_ = solution.status
         self.n_iter_ = max(len(solution.history), 1)
-        for name in ("knots_", "slopes_", "n_kinks_"):
-            vars(self).pop(name, None)
-        if isinstance(solution, SplineSolution):
-            self.knots_ = solution.knots
-            self.slopes_ = solution.slopes[:, 0] if Y.shape[1] == 1 else solution.slopes
-            self.n_kinks_ = solution.n_kinks
+        self.knots_ = solution.knots
+        self.slopes_ = solution.slopes[:, 0] if Y.shape[1] == 1 else solution.slopes
+        self.n_kinks_ = solution.n_kinks
 
     def _outputs(self, X: Any) -> Array:
         """(n, C)"""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        if isinstance(self.solution_, SplineSolution):
-            return self.solution_.predict(X).reshape(len(X), -1)
-        return self.network_.predict(X)
+        return self.solution_.predict(X).reshape(len(X), -1)
 
-
-def _on_a_line(X: Array) -> bool:
-    Z = X - X.mean(axis=0)
-    far = Z[int(np.argmax(np.einsum("ij,ij->i", Z, Z)))]
-    square = float(far @ far)
-    if square == 0:
-        return True
-    off = Z - np.outer(Z @ far / square, far)
-    return bool(np.linalg.norm(off) <= 1e-11 * np.linalg.norm(Z))
-
-
-def _leading(X: Array) -> Array:
-    Z = X - X.mean(axis=0)
-    return Z @ np.linalg.svd(Z, full_matrices=False)[2][0]
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # one column, or columns on one line
+        tags.input_tags.one_d_array = True
+        return tags
 
 
 class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
@@ -193,8 +175,9 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    weight_decay : float or "auto", default "auto"
-        Larger gives fewer kinks; "auto" as in :func:`choose_weight_decay`.
+    weight_decay : float, "auto" or "cv", default "auto"
+        Larger gives fewer kinks.  "auto" weighs fit against the number of kinks, "cv" uses
+        held-out folds: :func:`choose_weight_decay`.
     bias : {"free", "penalized", "none"}, default "free"
     loss : {"squared", "huber", "pinball"} or Loss, default "squared"
     quantile : float, optional
@@ -216,9 +199,8 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    X has one feature, or several that lie on a line.  Any other X is trained by
-    :func:`gapless.train` to a gap of 1e-3 at best; ``knots_``, ``slopes_`` and ``n_kinks_``
-    are then absent.
+    X has one feature, or several that lie on a line (then ``knots_`` are coordinates along
+    it); any other X is refused.
 
     Examples
     --------
@@ -247,7 +229,9 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
         """Fit to ``X`` (n, 1) and ``y`` (n,) or (n, n_outputs)."""
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        X, y = validate_data(
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
+        )
         loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         if loss.targets != "real":
             raise ValueError(
@@ -264,6 +248,11 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
         F = self._outputs(X)
         return F[:, 0] if self._flat else F
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
 
 def _gives_probabilities(model: Any) -> bool:
     if get_loss(model.loss).name == "hinge":
@@ -279,10 +268,10 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    weight_decay : float or "auto", default "auto"
+    weight_decay : float, "auto" or "cv", default "auto"
     bias : {"free", "penalized", "none"}, default "free"
     loss : {"logistic", "hinge"}, default "logistic"
-        The hinge is the l1 support vector machine of JMLR 2021, Theorem 11.
+        The hinge, for two classes, is the l1 support vector machine of JMLR 2021, Theorem 11.
     tol : float, default 1e-6
 
     Attributes
@@ -328,10 +317,13 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
             )
         if len(self.classes_) == 2:
             Y = (2.0 * code - 1.0)[:, None]
-        elif loss.name == "logistic":
-            Y, loss = np.eye(len(self.classes_))[code], get_loss("softmax")
+        elif loss.name == "hinge":
+            raise ValueError(
+                f"loss='hinge' separates two classes, y has {len(self.classes_)}; "
+                "use loss='logistic'"
+            )
         else:
-            Y = 2 * np.eye(len(self.classes_))[code] - 1  # one against the rest
+            Y, loss = np.eye(len(self.classes_))[code], get_loss("softmax")
         self._fit(X, Y, loss, sample_weight)
         return self
 
@@ -354,3 +346,8 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
             return softmax(F, axis=1)
         p = expit(F[:, 0])
         return np.column_stack([1 - p, p])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = self.loss != "hinge"
+        return tags
