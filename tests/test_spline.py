@@ -68,7 +68,7 @@ def test_optimum_is_that_of_the_cone_program(loss, seed):
         beta = share * top
         s = solve_spline(x, y, weight_decay=beta, loss=loss, sample_weight=w, tol=1e-8)
         assert s.certificate.objective == pytest.approx(reference(x, y, loss, beta, w), rel=1e-7)
-        assert s.certificate.relative_gap <= 1e-7
+        assert s.certificate.relative_gap <= 1e-6
         problem = Problem(x[:, None], y, loss, beta, "free", w)
         assert s.network.objective(problem) == pytest.approx(s.certificate.objective, rel=1e-10)
         assert np.allclose(s.network.predict(x[:, None])[:, 0], s.predict(x), atol=1e-10)

@@ -852,7 +852,9 @@ def _finish(line: _Line, fit: _Fit, beta: float, tol: float, started: float) -> 
         slopes = np.concatenate([slopes[:1] - d[0], slopes[:1] - d[0] + np.cumsum(d)])
         kinks, values = knots[:-1], v[:-1]
         used = d != 0
-        network = _draw(line, kinks[used], d[used] * factor, slopes * factor, kinks[0], v[0])
+        network = draw(
+            kinks[used], d[used] * factor, slopes * factor, (kinks[0], v[0]), line
+        )
         slopes = slopes * factor
         if np.any(used):
             slopes = slopes[np.concatenate([[True], used])]
@@ -861,7 +863,7 @@ def _finish(line: _Line, fit: _Fit, beta: float, tol: float, started: float) -> 
             kinks, slopes, values = kinks[:0], slopes[:1], v[:1] - slopes[0] * kinks[0]
     else:
         kinks, slopes, values = knots[:0], np.zeros(1), v
-        network = _draw(line, kinks, np.zeros(0), slopes, 0.0, v[0])
+        network = draw(kinks, np.zeros(0), slopes, (0.0, v[0]), line)
     certificate = Certificate(fit.objective, fit.lower_bound, fit.lower_bound, PROOF)
     gap = certificate.relative_gap
     if gap <= tol:
@@ -889,10 +891,14 @@ def _finish(line: _Line, fit: _Fit, beta: float, tol: float, started: float) -> 
     )
 
 
-def _draw(
-    line: _Line, kinks: Array, d: Array, slopes: Array, at: float, value: float
+def draw(
+    kinks: Array,
+    d: Array,
+    slopes: Array,
+    point: tuple[float, float],
+    line: _Line | SplineSolution,
 ) -> Network:
-    """The network of least penalty: each kink one ramp, right or left, at most one is both.
+    """The network of least penalty through ``point``: each kink one ramp, right or left, at most one is both.
 
     Right ramps minus left ramps must add up to S = slopes[0] + slopes[-1], |S| <= sum |d|.
     """
@@ -913,6 +919,7 @@ def _draw(
     u = np.concatenate([np.ones(int(np.sum(right > 0))), -np.ones(int(np.sum(left > 0)))])
     t = np.concatenate([kinks[right > 0], kinks[left > 0]])
     root = np.sqrt(np.abs(coefficient))
+    at, value = point
     c = value - float(coefficient @ np.maximum(u * (at - t), 0.0))
     hidden = line.direction[:, None] * (u * root)
     return Network(
