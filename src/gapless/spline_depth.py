@@ -124,8 +124,9 @@ def solve_deep_lasso(
     --------
     >>> from gapless.spline_depth import solve_deep_lasso
     >>> x, y = [0, 5, 7, 10, 12], [0, 0, 2, 3, 3]
-    >>> [len(solve_deep_lasso(x, y, weight_decay=1e-6, depth=L).weights) for L in (2, 3, 4)]
-    [3, 2, 1]
+    >>> deep = [solve_deep_lasso(x, y, weight_decay=1e-6, depth=L) for L in (2, 3, 4)]
+    >>> [round(float(abs(s.weights).sum()), 3) for s in deep]
+    [2.0, 1.0, 1.0]
     """
     x = np.asarray(x, dtype=np.float64).reshape(-1)
     problem = Problem(x[:, None], y, "squared", weight_decay, "free")
