@@ -11,6 +11,7 @@ the very same objective.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
 from pathlib import Path
 
@@ -83,8 +84,10 @@ def against_cvxpy(n: int = 20_000) -> None:
     problem.solve(cp.CLARABEL)
     theirs = time.perf_counter() - start
     difference = problem.value / solution.certificate.objective - 1
-    print(f"cvxpy+clarabel n={n}: {theirs:.2f} s, ours {ours:.4f} s, ratio {theirs / ours:.0f}, "
-          f"their objective / ours - 1 = {difference:.1e}")
+    print(
+        f"cvxpy+clarabel n={n}: {theirs:.2f} s, ours {ours:.4f} s, ratio {theirs / ours:.0f}, "
+        f"their objective / ours - 1 = {difference:.1e}"
+    )
 
 
 def against_lbfgs(n: int = 2_000, width: int = 400) -> None:
@@ -95,8 +98,9 @@ def against_lbfgs(n: int = 2_000, width: int = 400) -> None:
     goal = solution.certificate.objective * (1 + 1e-4)
     rng = np.random.default_rng(0)
     u = rng.standard_normal(width) / np.sqrt(width)
-    start_point = np.concatenate([u, -u * rng.choice(x, width),
-                                  rng.standard_normal(width) / np.sqrt(width), [0.0]])
+    start_point = np.concatenate(
+        [u, -u * rng.choice(x, width), rng.standard_normal(width) / np.sqrt(width), [0.0]]
+    )
     reached: list[float] = []
     values: list[float] = []
 
@@ -113,15 +117,24 @@ def against_lbfgs(n: int = 2_000, width: int = 400) -> None:
         return value, np.concatenate([x @ G + beta * u, G.sum(0), Z.T @ r + beta * a, [r.sum()]])
 
     begun = time.perf_counter()
-    try:
-        minimize(objective, start_point, jac=True, method="L-BFGS-B",
-                 options={"maxiter": 3000, "maxfun": 4000, "maxcor": 20})
-    except StopIteration:
-        pass
+    with contextlib.suppress(StopIteration):
+        minimize(
+            objective,
+            start_point,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": 3000, "maxfun": 4000, "maxcor": 20},
+        )
     seconds = time.perf_counter() - begun
-    how = "reached 0.01%" if reached else f"ended {min(values) / solution.certificate.objective - 1:.1e} above"
-    print(f"L-BFGS p={width} n={n}: {how} after {seconds:.1f} s, ours {ours:.4f} s, "
-          f"ratio {seconds / ours:.0f}")
+    how = (
+        "reached 0.01%"
+        if reached
+        else f"ended {min(values) / solution.certificate.objective - 1:.1e} above"
+    )
+    print(
+        f"L-BFGS p={width} n={n}: {how} after {seconds:.1f} s, ours {ours:.4f} s, "
+        f"ratio {seconds / ours:.0f}"
+    )
 
 
 def main() -> None:
@@ -135,8 +148,11 @@ def main() -> None:
         top = weight_decay_max(x, y)
         for share in (1.0, 0.1, 1e-2, 1e-3, 1e-4):
             seconds, s = best_time(lambda: solve_spline(x, y, weight_decay=share * top), 2)
-            print(f"{name:18}{len(x):>9}{share:>8.0e}{s.certificate.relative_gap:>10.1e}"
-                  f"{s.n_kinks:>7}{seconds:>9.4f}{seconds / sort:>8.1f}", flush=True)
+            print(
+                f"{name:18}{len(x):>9}{share:>8.0e}{s.certificate.relative_gap:>10.1e}"
+                f"{s.n_kinks:>7}{seconds:>9.4f}{seconds / sort:>8.1f}",
+                flush=True,
+            )
     if args.peers:
         against_cvxpy()
         against_lbfgs()

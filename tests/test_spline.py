@@ -49,9 +49,7 @@ def expression(loss, f, y, w):
 def reference(x, y, loss, beta, w):
     D = ramps(x)
     z, c = cp.Variable(D.shape[1]), cp.Variable()
-    problem = cp.Problem(
-        cp.Minimize(expression(loss, D @ z + c, y, w) + beta * cp.norm1(z))
-    )
+    problem = cp.Problem(cp.Minimize(expression(loss, D @ z + c, y, w) + beta * cp.norm1(z)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "may be inaccurate" below 1e-9
         problem.solve(cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)

@@ -246,11 +246,11 @@ class Pinball(Loss):
         if self.smoothing == 0:
             return np.zeros(len(F))
         V = self._slope(F, Y)
-        return np.any((V > -self.quantile) & (V < 1 - self.quantile), axis=1) * self.smoothness
+        return np.any((-self.quantile < V) & (1 - self.quantile > V), axis=1) * self.smoothness
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         outside = np.any(
-            (V < -self.quantile - DOMAIN_SLACK) | (V > 1 - self.quantile + DOMAIN_SLACK), axis=1
+            (-self.quantile - DOMAIN_SLACK > V) | (1 - self.quantile + DOMAIN_SLACK < V), axis=1
         )
         V = np.clip(V, -self.quantile, 1 - self.quantile)
         return np.where(outside, np.inf, np.sum(V * (Y + 0.5 * self.smoothing * V), axis=1))

@@ -91,9 +91,7 @@ class Model:
         return Model(self.knots[index], diagonal, b, linear)
 
     def value(self, v: Array) -> float:
-        return float(
-            0.5 * (self.diagonal @ (v * v)) + self.off @ (v[1:] * v[:-1]) - self.g @ v
-        )
+        return float(0.5 * (self.diagonal @ (v * v)) + self.off @ (v[1:] * v[:-1]) - self.g @ v)
 
     def residual(self, v: Array) -> Array:
         r = self.g - self.diagonal * v
@@ -123,7 +121,9 @@ class Model:
         T, S = float(turn @ v), float(ends @ v)
         if half == 0 or abs(S) <= T:
             return v, 0.0
-        p, q = _saddle(T, S, half * float(turn @ Gt), half * float(turn @ Ge), half * float(ends @ Ge))
+        p, q = _saddle(
+            T, S, half * float(turn @ Gt), half * float(turn @ Ge), half * float(ends @ Ge)
+        )
         return v + half * (p * Gt - q * Ge), p
 
 
@@ -147,7 +147,10 @@ def _saddle(T: float, S: float, tt: float, te: float, ee: float) -> tuple[float,
         if abs(q) <= p <= 1:
             points.append((p, q))
     return max(
-        points, key=lambda z: -z[0] * T + z[1] * S - 0.5 * (z[0] ** 2 * tt + z[1] ** 2 * ee) + z[0] * z[1] * te
+        points,
+        key=lambda z: (
+            -z[0] * T + z[1] * S - 0.5 * (z[0] ** 2 * tt + z[1] ** 2 * ee) + z[0] * z[1] * te
+        ),
     )
 
 
@@ -422,9 +425,7 @@ def _settle(
         kinks, signs = kinks[keep], signs[keep]
 
 
-def _first(
-    model: Model, kinks: Array, beta: float
-) -> tuple[Array, Array, Array, float, float]:
+def _first(model: Model, kinks: Array, beta: float) -> tuple[Array, Array, Array, float, float]:
     """A start from kinks of unknown sign: the signs of the least-squares spline."""
     if len(kinks):
         sub = model.coarsen(np.concatenate([[0], kinks, [len(model.knots) - 1]]))

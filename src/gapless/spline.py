@@ -441,16 +441,14 @@ def _squared(line: _Line, beta: float, tol: float, start: Array | None) -> _Fit:
         return _Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
     trace: list[tuple[float, float, int]] = []
     spline = Engine(line.x, line.y, line.w).solve(b, 0.5 * tol, start, trace)
-    index, values = _without_flat(line.x, spline.index, spline.values)
+    index, values = _without_flat(line, spline.index, spline.values)
     P, D = _prove(line, index, values, b, tol)
     half = 0.5 * line.spread
     rounds = [((p + half) * scale, max(d + half, 0.0) * scale, k) for p, d, k in trace]
     return _Fit(index, values, (P + half) * scale, (D + half) * scale, rounds)
 
 
-def _prove(
-    line: _Line, index: Array, values: Array, b: float, tol: float
-) -> tuple[float, float]:
+def _prove(line: _Line, index: Array, values: Array, b: float, tol: float) -> tuple[float, float]:
     """Objective and lower bound of a squared-loss spline, from every sample."""
     x, y, w, n = line.x, line.y, line.w, len(line.x)
     knots = x[index]
@@ -492,7 +490,7 @@ def _prove(
         limit = b / gauge if gauge > 0 else np.inf
         s = min(max(cross / total, 0.0), limit) if total > 0 else 0.0
         D = s * cross - 0.5 * s * s * total
-        if P - D <= tol * P:
+        if tol * P >= P - D:
             break
     return P, max(D - SAFETY * abs(D), 0.0)
 
@@ -617,24 +615,24 @@ def _newton(line: _Line, loss: Loss, beta: float, tol: float, start: Array | Non
             t *= 0.5
         if not moved:
             break
-    index, values = _without_flat(x, index, values)
+    index, values = _without_flat(line, index, values)
     return _Fit(index, values, P, prover.lower, prover.history)
 
 
-def _without_flat(x: Array, index: Array, values: Array) -> tuple[Array, Array]:
+def _without_flat(line: _Line, index: Array, values: Array) -> tuple[Array, Array]:
     """Drop knots at which the slope changes by rounding only."""
-    slopes, changes = slope_changes(x[index], values)
-    size = max(float(np.abs(slopes).max(initial=0.0)), float(np.abs(values).max()))
-    if float(np.abs(slopes).max(initial=0.0)) <= 1e-12 * size:
+    slopes, changes = slope_changes(line.x[index], values)
+    steepest = float(np.abs(slopes).max(initial=0.0))
+    # x spans 2, so slopes, values and targets are of one kind
+    size = max(steepest, float(line.y.max()), -float(line.y.min()))
+    if steepest <= 1e-12 * size:
         return index[[0, -1]], np.full(2, float(values.mean()))
     keep = np.abs(changes) > 1e-11 * size
     keep = np.concatenate([[True], keep, [True]])
     return index[keep], values[keep]
 
 
-def _linear_program(
-    line: _Line, loss: Loss, beta: float, tol: float, start: Array | None
-) -> _Fit:
+def _linear_program(line: _Line, loss: Loss, beta: float, tol: float, start: Array | None) -> _Fit:
     """Hinge and pinball: linear programs in the values at the knots, more knots each round.
 
     The spline is its values v at the knots, so a sample's row has two entries, not one a
@@ -650,11 +648,11 @@ def _linear_program(
     index = np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
         index = np.union1d(index, start)
-    best: tuple[float, Array, Array] | None = None
+    best = (np.inf, index, np.zeros(len(index)))
     for _ in range(MAX_NEWTON):
         values, Lam = _solve_lp(line, loss, b, x[index])
         P = prover.objective(index, values)
-        if best is None or P < best[0]:
+        if best[0] > P:
             best = (P, index, values)
         Lam = prover.problem.centre(Lam[:, None])[:, 0]
         prover.improve(Lam)
@@ -674,7 +672,7 @@ def _linear_program(
         keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
         index = np.union1d(index[keep], new)
     P, index, values = best
-    index, values = _without_flat(x, index, values)
+    index, values = _without_flat(line, index, values)
     P = prover.objective(index, values)
     return _Fit(index, values, P, prover.lower, prover.history)
 
@@ -852,9 +850,7 @@ def _finish(line: _Line, fit: _Fit, beta: float, tol: float, started: float) -> 
         slopes = np.concatenate([slopes[:1] - d[0], slopes[:1] - d[0] + np.cumsum(d)])
         kinks, values = knots[:-1], v[:-1]
         used = d != 0
-        network = draw(
-            kinks[used], d[used] * factor, slopes * factor, (kinks[0], v[0]), line
-        )
+        network = draw(kinks[used], d[used] * factor, slopes * factor, (kinks[0], v[0]), line)
         slopes = slopes * factor
         if np.any(used):
             slopes = slopes[np.concatenate([[True], used])]

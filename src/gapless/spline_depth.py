@@ -91,7 +91,10 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
         sites = first if layer == 0 else x
         m = len(signs)
         signs = np.hstack(
-            [np.repeat(signs, 2 * len(sites), axis=0), np.tile(np.repeat([1.0, -1.0], len(sites)), m)[:, None]]
+            [
+                np.repeat(signs, 2 * len(sites), axis=0),
+                np.tile(np.repeat([1.0, -1.0], len(sites)), m)[:, None],
+            ]
         )
         places = np.hstack(
             [np.repeat(places, 2 * len(sites), axis=0), np.tile(sites, 2 * m)[:, None]]
@@ -258,10 +261,16 @@ def _deep(
     t = rho ** (1 / L)
     q = np.sqrt(np.abs(z) / rho) if rho > 0 else np.zeros(0)
     last = t * np.sign(u) * q
-    weights = [np.array([[t]]) for _ in range(L - 2)] + [last[None, :], (t * q * np.sign(a))[:, None]]
+    weights = [np.array([[t]]) for _ in range(L - 2)] + [
+        last[None, :],
+        (t * q * np.sign(a))[:, None],
+    ]
     kinks = -net.hidden_bias / u
     bias = np.append(-(t ** (L - 2)) * last * kinks, net.output_bias[0])
     certificate = Certificate(
-        value, min(lower, value), min(lower, value), "lines of shallow duals under a concave penalty"
+        value,
+        min(lower, value),
+        min(lower, value),
+        "lines of shallow duals under a concave penalty",
     )
     return s, weights, bias, certificate

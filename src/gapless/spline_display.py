@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class SplineDisplay:
         plt = optional_import("matplotlib.pyplot", "plot", "SplineDisplay")
         if ax is None:
             _, ax = plt.subplots(figsize=(8, 5))
-        pick = slice(None)
+        pick = np.arange(len(self.x))
         if len(self.x) > self.MAX_POINTS:
             pick = np.linspace(0, len(self.x) - 1, self.MAX_POINTS).astype(int)
         ax.scatter(self.x[pick], self.y[pick], s=10, color="0.6", alpha=0.6, label="data", zorder=1)
@@ -106,7 +107,9 @@ class SplineDisplay:
             )
         ax.plot(self.grid, self.fit, color="tab:red", lw=2, label="spline", zorder=3)
         s = self.solution
-        ax.plot(s.knots, s.values[: s.n_kinks, 0], "o", color="black", ms=4, label="kinks", zorder=4)
+        ax.plot(
+            s.knots, s.values[: s.n_kinks, 0], "o", color="black", ms=4, label="kinks", zorder=4
+        )
         if slides:
             bottom, top = self.grid[0], self.grid[-1]
             for k, slide in enumerate(self.slides):
@@ -120,10 +123,15 @@ class SplineDisplay:
                 )
         if regions and self.classes is not None:
             ends = np.concatenate([[self.grid[0]], self.crossings, [self.grid[-1]]])
-            for a, b in zip(ends[:-1], ends[1:]):
+            for a, b in itertools.pairwise(ends):
                 positive = np.interp(0.5 * (a + b), self.grid, self.fit) > 0
                 ax.axvspan(
-                    a, b, color="tab:orange" if positive else "tab:purple", alpha=0.12, lw=0, zorder=0
+                    a,
+                    b,
+                    color="tab:orange" if positive else "tab:purple",
+                    alpha=0.12,
+                    lw=0,
+                    zorder=0,
                 )
             ax.axhline(0, color="0.5", lw=0.8)
             ax.set_ylabel(f"score: {self.classes[-1]} above, {self.classes[0]} below zero")

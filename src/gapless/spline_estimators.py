@@ -72,7 +72,7 @@ def choose_weight_decay(
         return spline_path(
             x[train_],
             y[train_],
-            weight_decays=grid,
+            weight_decays=grid.tolist(),
             loss=loss,
             sample_weight=None if w is None else w[train_],
             tol=1e-4,
@@ -229,9 +229,7 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
         """Fit to ``X`` (n, 1) and ``y`` (n,) or (n, n_outputs)."""
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True
-        )
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         if loss.targets != "real":
             raise ValueError(
@@ -319,8 +317,8 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
             Y = (2.0 * code - 1.0)[:, None]
         elif loss.name == "hinge":
             raise ValueError(
-                f"loss='hinge' separates two classes, y has {len(self.classes_)}; "
-                "use loss='logistic'"
+                "Only binary classification is supported with loss='hinge', y has "
+                f"{len(self.classes_)} classes; use loss='logistic'"
             )
         else:
             Y, loss = np.eye(len(self.classes_))[code], get_loss("softmax")
@@ -338,7 +336,7 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
         code = (F[:, 0] > 0).astype(int) if F.shape[1] == 1 else np.argmax(F, axis=1)
         return self.classes_[code]
 
-    @available_if(_gives_probabilities)
+    @available_if(_gives_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Class probabilities (n, n_classes); logistic loss only."""
         F = self._outputs(X)

@@ -107,7 +107,10 @@ def _rebuilt(solution: SplineSolution, knots: Array, d: Array) -> SplineSolution
     start = float(min(knots[0], solution.knots[0]))
     value = float(solution.values[0, 0]) + first * (start - float(solution.knots[0]))
     values = value + np.concatenate(
-        [[first * (knots[0] - start)], first * (knots[0] - start) + np.cumsum(slopes[1:-1] * np.diff(knots))]
+        [
+            [first * (knots[0] - start)],
+            first * (knots[0] - start) + np.cumsum(slopes[1:-1] * np.diff(knots)),
+        ]
     )
     return replace(
         solution,
