@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -144,10 +145,10 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{'curve':18}{'n':>9}{'share':>8}{'gap':>10}{'kinks':>7}{'seconds':>9}{'/ sort':>8}")
     for name, x, y in curves(args.folder):
-        sort = best_time(lambda x=x: np.sort(x), 5)[0]
+        sort = best_time(partial(np.sort, x), 5)[0]
         top = weight_decay_max(x, y)
         for share in (1.0, 0.1, 1e-2, 1e-3, 1e-4):
-            seconds, s = best_time(lambda: solve_spline(x, y, weight_decay=share * top), 2)
+            seconds, s = best_time(partial(solve_spline, x, y, weight_decay=share * top), 2)
             print(
                 f"{name:18}{len(x):>9}{share:>8.0e}{s.certificate.relative_gap:>10.1e}"
                 f"{s.n_kinks:>7}{seconds:>9.4f}{seconds / sort:>8.1f}",

@@ -10,7 +10,7 @@ taken in :mod:`gapless.problem`.  Every loss offers
   outside the dual domain;
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
-* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for the hinge and the pinball).
+* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for hinge and pinball).
 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
 ``V = gradient(F, Y)``, is what makes a certificate valid; a test checks it for

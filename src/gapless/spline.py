@@ -348,8 +348,9 @@ class _Line:
 
 
 def _sorted(x: Array) -> tuple[Array, Array]:
-    """What sorts ``x``, and x sorted: twice as fast as argsort, by sorting numbers that carry their position.
+    """What sorts ``x``, and x sorted, in half the time of argsort.
 
+    It sorts whole numbers that carry their position.
     The high bits of each are x on a grid, the low bits where it came from.  Values closer
     than the grid may come out of order; then the plain sort decides.
     """
@@ -894,8 +895,9 @@ def draw(
     point: tuple[float, float],
     line: _Line | SplineSolution,
 ) -> Network:
-    """The network of least penalty through ``point``: each kink one ramp, right or left, at most one is both.
+    """The network of least penalty through ``point``.
 
+    Each kink is one ramp, right or left; at most one kink is both.
     Right ramps minus left ramps must add up to S = slopes[0] + slopes[-1], |S| <= sum |d|.
     """
     size = np.abs(d)
