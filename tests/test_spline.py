@@ -321,3 +321,32 @@ def test_path_meets_the_single_solutions(loss):
         alone = solve_spline(x, y, weight_decay=s.weight_decay, loss=loss, sample_weight=w)
         assert s.certificate.relative_gap <= 1e-6
         assert s.certificate.objective == pytest.approx(alone.certificate.objective, rel=2e-6)
+
+
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("mu", [0.0, 0.3])
+def test_pinball_fenchel_young(q, mu):
+    rng = np.random.default_rng(0)
+    loss = Pinball(q, mu)
+    F, Y = rng.standard_normal((200, 1)), rng.standard_normal((200, 1))
+    V = rng.uniform(-q, 1 - q, (200, 1))
+    inner = np.sum(V * F, axis=1)
+    assert np.all(loss.value(F, Y) + loss.conjugate(V, Y) >= inner - 1e-12)
+    V = loss.gradient(F, Y)
+    assert np.allclose(loss.value(F, Y) + loss.conjugate(V, Y), np.sum(V * F, axis=1))
+    assert np.all(np.isinf(loss.conjugate(np.full_like(F, 1.01 - q), Y)))
+    plain = Pinball(q).value(F, Y)
+    assert np.all(loss.value(F, Y) <= plain + 1e-15)
+    assert np.all(plain <= loss.value(F, Y) + mu / 2)
+
+
+@pytest.mark.parametrize("loss", [Hinge(), Pinball(0.9)], ids=lambda loss: loss.name)
+def test_rows_left_out_of_the_linear_program(loss, monkeypatch):
+    rng = np.random.default_rng(1)
+    x = rng.random(600)
+    y = targets(np.sin(7 * x) + 0.4 * rng.standard_normal(600), loss)
+    whole = solve_spline(x, y, weight_decay=1e-3, loss=loss)
+    monkeypatch.setattr("gapless.spline.FREE_ROWS", 60)
+    part = solve_spline(x, y, weight_decay=1e-3, loss=loss)
+    assert part.status is Status.OPTIMAL
+    assert part.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-6)

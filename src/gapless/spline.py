@@ -42,6 +42,8 @@ PROOF = "one dimension, free bias: exact by prefix sums"
 # Rank one: what is off the line is at most this share of the data.
 RANK_TOL = 1e-10
 MAX_NEWTON = 100
+# Samples a linear program takes as rows at first: about a tenth of a second each time.
+FREE_ROWS = 1500
 # Samples of the certificate handled at once: sums of this many terms bound its rounding.
 CHUNK = 1 << 15
 
@@ -472,7 +474,7 @@ def _prove(line: _Line, index: Array, values: Array, b: float, tol: float) -> tu
             out += y[part]
             out -= v
             mean += float(out.sum()) / n if w is None else float(w[part] @ out)
-    square = cross = total = spread = 0.0
+    square = cross = total = 0.0
     for lo in range(0, n, CHUNK):
         part = slice(lo, min(lo + CHUNK, n))
         e = r[part]
@@ -483,14 +485,11 @@ def _prove(line: _Line, index: Array, values: Array, b: float, tol: float) -> tu
         e -= mean
         total += float(np.einsum("i,i", weighted, e))
         r[part] = weighted
-        spread += float(np.abs(weighted, out=weighted).sum())
     P = 0.5 * square + b * omega(slopes, changes)
     D = 0.0
     # Where the bound on rounding is what keeps the gap open, once more in extended precision.
     for kind in (np.float64, np.longdouble):
-        gauge = _gauge(x, r, kind) + 32 * EPS * spread
-        terms = min(CHUNK, n) + n / CHUNK + 8
-        gauge += 8 * terms * float(np.finfo(kind).eps) * spread
+        gauge = _proven_gauge(x, r, kind)
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(r))
         limit = b / gauge if gauge > 0 else np.inf
@@ -501,12 +500,17 @@ def _prove(line: _Line, index: Array, values: Array, b: float, tol: float) -> tu
     return P, max(D - SAFETY * abs(D), 0.0)
 
 
-def _gauge(x: Array, lam: Array, kind: type[np.floating[Any]]) -> float:
-    """``max(|R|, |R - M|)`` of dual points that sum to zero, sums in precision ``kind``."""
+def _proven_gauge(x: Array, lam: Array, kind: type[np.floating[Any]]) -> float:
+    """``max(|R|, |R - M|)`` of dual points that sum to zero, plus what rounding may hide.
+
+    Sums run in precision ``kind`` over at most CHUNK terms and then over chunks; x spans 2.
+    """
     n = len(x)
     carry = moment = high = low = kind(0)
+    spread = 0.0
     for lo in range(0, n - 1, CHUNK):
         stop = min(lo + CHUNK, n - 1)
+        spread += float(np.abs(lam[lo:stop]).sum())
         # R rises by C_k (x_{k+1} - x_k) between samples, C the sum of lam so far
         C = np.cumsum(lam[lo:stop], dtype=kind)
         C += carry
@@ -516,7 +520,10 @@ def _gauge(x: Array, lam: Array, kind: type[np.floating[Any]]) -> float:
         high = max(high, moment + C.max())
         low = min(low, moment + C.min())
         moment = moment + C[-1]
-    return float(max(high, -low, high - moment, moment - low))
+    spread += float(abs(lam[-1]))
+    terms = min(CHUNK, n) + n / CHUNK + 8
+    rounding = 32 * EPS + 8 * terms * float(np.finfo(kind).eps)
+    return float(max(high, -low, high - moment, moment - low)) + rounding * spread
 
 
 class _Prover:
@@ -542,10 +549,8 @@ class _Prover:
 
     def improve(self, Lam: Array) -> None:
         """A dual point: scaled until feasible, it may raise the lower bound."""
-        h, M = self.correlations(Lam)
-        n, line = len(Lam), self.line
-        gauge = float(np.abs(h).max()) + 0.5 * abs(M)
-        gauge += 8 * (n + 8) * EPS * 2 * float(np.abs(Lam).sum())
+        line = self.line
+        gauge = _proven_gauge(line.x, line.sums(Lam), np.longdouble)
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(Lam))
         D = self.problem.best_scale(Lam[:, None], self.b / gauge if gauge > 0 else np.inf)[1]
@@ -654,9 +659,17 @@ def _linear_program(line: _Line, loss: Loss, beta: float, tol: float, start: Arr
     index = np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
         index = np.union1d(index, start)
-    best = (np.inf, index, np.zeros(len(index)))
+    guess = None
+    if len(line.xs) > FREE_ROWS:
+        # a smooth neighbour of the loss tells where kinks and corners are
+        size = 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
+        near = _newton(line, loss.smoothed(0.02 * size), beta, 1e-3, start)
+        index = np.union1d(index, near.index)
+        guess = prover.outputs(near.index, near.values)
+    best: tuple[float, Array, Array] = (np.inf, index, np.zeros(len(index)))
     for _ in range(MAX_NEWTON):
-        values, Lam = _solve_lp(line, loss, b, x[index])
+        values, Lam = _solve_lp(line, loss, b, x[index], guess)
+        guess = prover.outputs(index, values)
         P = prover.objective(index, values)
         if best[0] > P:
             best = (P, index, values)
@@ -677,7 +690,7 @@ def _linear_program(line: _Line, loss: Loss, beta: float, tol: float, start: Arr
         used = np.abs(changes) > 1e-9 * float(np.abs(slopes).max(initial=0.0))
         keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
         index = np.union1d(index[keep], new)
-    P, index, values = best
+    index, values = best[1:]
     index, values = _without_flat(line, index, values)
     P = prover.objective(index, values)
     return _Fit(index, values, P, prover.lower, prover.history)
@@ -695,8 +708,14 @@ def _constant_of(line: _Line, loss: Loss) -> float:
     return float(candidates[int(np.argmin(fits))])
 
 
-def _solve_lp(line: _Line, loss: Loss, b: float, knots: Array) -> tuple[Array, Array]:
-    """Values at the knots and the dual point."""
+def _solve_lp(
+    line: _Line, loss: Loss, b: float, knots: Array, guess: Array | None
+) -> tuple[Array, Array]:
+    """Values at the knots and the dual point.
+
+    Samples far from the corner of their loss in the outputs ``guess`` stay on their side: they
+    are linear terms, not rows.  The few that turn are made rows and the program solved again.
+    """
     N, m, w, y = len(line.xs), len(knots), line.weights, line.y
     seg = np.clip(np.searchsorted(knots, line.xs, side="right") - 1, 0, m - 2)
     width = np.diff(knots)
@@ -705,6 +724,55 @@ def _solve_lp(line: _Line, loss: Loss, b: float, knots: Array) -> tuple[Array, A
     P = sp.csr_matrix(
         (np.concatenate([1 - t, t]), (np.tile(rows, 2), np.concatenate([seg, seg + 1]))), (N, m)
     )
+
+    def distance(F: Array) -> Array:
+        """From the corner of the loss: its sign tells the slope."""
+        return y - F if loss.name == "pinball" else 1.0 - y * F
+
+    free = np.ones(N, bool)
+    side = np.zeros(N)
+    if guess is not None and N > FREE_ROWS:
+        side = distance(guess)
+        many = max(FREE_ROWS, N // 20)
+        free = np.abs(side) <= np.partition(np.abs(side), many)[many]
+    while True:
+        gradient = np.where(free, 0.0, w * _corner_slope(loss, side, y))
+        found = _rows_lp(loss, b, width, P[free], y[free], w[free], P.T @ gradient, N)
+        if found is None:
+            if np.all(free):
+                raise ValueError(
+                    f"the linear program of the {loss.name} loss failed; standardise x and y"
+                )
+            # too few rows leave it unbounded
+            many = min(4 * int(free.sum()), N)
+            free = np.abs(side) <= np.sort(np.abs(side))[many - 1]
+            continue
+        v, Lam_free = found
+        new = distance(P @ v)
+        wrong = ~free & (new * side < 0)
+        if not np.any(wrong):
+            break
+        # a few turned: free them and their like
+        free |= np.abs(side) <= np.quantile(np.abs(side[wrong]), 0.9)
+        free |= wrong
+    Lam = -gradient
+    Lam[free] = Lam_free
+    return v, Lam
+
+
+def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
+    """The loss's derivative on the side of its corner that ``side`` tells."""
+    if loss.name == "pinball":
+        q = loss.quantile  # type: ignore[attr-defined]
+        return np.where(side > 0, -q, 1 - q)
+    return np.where(side > 0, -y, 0.0)
+
+
+def _rows_lp(
+    loss: Loss, b: float, width: Array, P: Any, y: Array, w: Array, linear: Array, scale: int
+) -> tuple[Array, Array] | None:
+    """The linear program of the samples given, the others being ``linear`` in the values."""
+    N, m = P.shape
     slope = sp.diags([-1 / width, 1 / width], [0, 1], (m - 1, m), format="csr")
     change = sp.diags([-np.ones(m - 2), np.ones(m - 2)], [0, 1], (m - 2, m - 1)) @ slope
     ends = (slope[0] + slope[m - 2]) * 0.5
@@ -731,7 +799,7 @@ def _solve_lp(line: _Line, loss: Loss, b: float, knots: Array) -> tuple[Array, A
         above.append(sp.hstack([-P.multiply(y[:, None]), -eye(N), zeros((N, 2 * (m - 2) + 1))]))
         limit.append(-np.ones(N))
     # the mean's weights are near 1/n: solve for n times the objective
-    c = N * np.concatenate([np.zeros(m), cost, np.zeros(2 * (m - 2)), [b]])
+    c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
     bounds = [(None, None)] * m + [(0, None)] * (len(c) - m)
     found = linprog(
         c,
@@ -744,15 +812,11 @@ def _solve_lp(line: _Line, loss: Loss, b: float, knots: Array) -> tuple[Array, A
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if found.x is None:
-        raise ValueError(
-            f"the linear program of the {loss.name} loss failed ({found.message.splitlines()[0]}); "
-            "standardise x and y"
-        )
+        return None
     if loss.name == "pinball":
-        Lam = found.eqlin.marginals[m - 2 :] / N
-        Lam = np.clip(Lam, -(1 - q) * w, q * w)
+        Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
     else:
-        Lam = np.clip(-found.ineqlin.marginals[3:] / N, 0.0, w) * y
+        Lam = np.clip(-found.ineqlin.marginals[3:] / scale, 0.0, w) * y
     return found.x[:m], Lam
 
 

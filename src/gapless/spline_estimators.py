@@ -206,7 +206,7 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
     --------
     >>> import numpy as np
     >>> from gapless.spline_estimators import SplineRegressor
-    >>> X = np.linspace(0, 1, 200)[:, None]
+    >>> X = np.linspace(0, 1, 201)[:, None]
     >>> model = SplineRegressor(weight_decay=1e-4).fit(X, np.abs(X[:, 0] - 0.5))
     >>> model.n_kinks_, bool(model.certificate_.relative_gap < 1e-6)
     (1, True)
