@@ -363,7 +363,7 @@ class Engine:
             allowed = tol * objective if accuracy is None else accuracy
             eta = min(0.2 * allowed / penalty, 1e-3) if penalty > 0 else 1e-9
             eta = max(eta, 1e-11)
-            new = _peaks(h, limit + eta * beta)
+            new = peaks(h, limit + eta * beta)
             if len(new):
                 new = new[~np.isin(new, kinks)]
             if len(new) and failed < 3:
@@ -398,7 +398,7 @@ class Engine:
             self.cells.split(missing)
 
 
-def _peaks(h: Array, limit: float) -> Array:
+def peaks(h: Array, limit: float) -> Array:
     """Inner local maxima of |h| above ``limit``, one of each plateau."""
     s = np.abs(h)
     m = s[1:-1]

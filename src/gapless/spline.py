@@ -33,7 +33,7 @@ from .certify import SAFETY
 from .losses import Loss, get_loss
 from .network import Network
 from .problem import BIAS_RULES, Problem
-from .ramps import Engine, correlations, omega, slope_changes
+from .ramps import Engine, correlations, omega, peaks, slope_changes
 from .result import Certificate, History, Solution, Status
 from .train import train
 
@@ -679,10 +679,7 @@ def _linear_program(line: _Line, loss: Loss, beta: float, tol: float, start: Arr
         if best[0] - prover.lower <= tol * best[0]:
             break
         h, M = prover.correlations(Lam)
-        size, limit = np.abs(h), b - 0.5 * abs(M)
-        m = size[1:-1]
-        peaks = (m > limit + 1e-9 * b) & (m >= size[:-2]) & (m > size[2:])
-        new = np.setdiff1d(1 + np.flatnonzero(peaks), index)
+        new = np.setdiff1d(peaks(h, (1 + 1e-9) * b - 0.5 * abs(M)), index)
         if len(new) == 0:
             break
         # knots that carry no kink leave once there are many
