@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapless import Problem, certify, train
+from gapless.line import _sorted
 from gapless.losses import Hinge, Huber, Logistic, Pinball, Squared
 from gapless.ramps import Engine
 from gapless.result import Status
-from gapless.spline import _sorted, solve_spline, spline_path, weight_decay_max
+from gapless.spline import solve_spline, spline_path, weight_decay_max
 
 LOSSES = [Squared(), Huber(0.4), Logistic(), Hinge(), Pinball(0.8), Pinball(0.5)]
 
@@ -346,7 +347,7 @@ def test_rows_left_out_of_the_linear_program(loss, monkeypatch):
     x = rng.random(600)
     y = targets(np.sin(7 * x) + 0.4 * rng.standard_normal(600), loss)
     whole = solve_spline(x, y, weight_decay=1e-3, loss=loss)
-    monkeypatch.setattr("gapless.spline.FREE_ROWS", 60)
+    monkeypatch.setattr("gapless.line_fits.FREE_ROWS", 60)
     part = solve_spline(x, y, weight_decay=1e-3, loss=loss)
     assert part.status is Status.OPTIMAL
     assert part.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-6)

@@ -45,7 +45,7 @@ class SplineDisplay:
                 f"the spline has {solution.slopes.shape[1]} outputs; a display shows one"
             )
         self.solution, self.classes = solution, classes
-        self.x = solution._coordinate(np.asarray(x))
+        self.x = solution.coordinate(np.asarray(x))
         self.y = np.asarray(y)
         low, high = float(self.x.min()), float(self.x.max())
         margin = 0.08 * (high - low)

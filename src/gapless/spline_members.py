@@ -50,7 +50,7 @@ def sliding_intervals(solution: SplineSolution, x: Any) -> list[Slide]:
         For several outputs.
     """
     _one_output(solution)
-    places = np.unique(solution._coordinate(x))
+    places = np.unique(solution.coordinate(x))
     knots, d = solution.knots, solution.slope_changes[:, 0]
     where = np.searchsorted(places, knots)
     slides: list[Slide] = []
