@@ -6,11 +6,20 @@ import itertools
 
 import numpy as np
 
-from gapless.losses import Hinge, Huber, Logistic, Softmax, Squared
+from gapless.losses import Hinge, Huber, Logistic, Pinball, Softmax, Squared
 from gapless.problem import BIAS_RULES, Problem
 
 #: every loss, the hinge also smoothed
-ALL_LOSSES = [Squared(), Huber(0.7), Logistic(), Hinge(), Hinge(smoothing=0.3), Softmax()]
+ALL_LOSSES = [
+    Squared(),
+    Huber(0.7),
+    Logistic(),
+    Hinge(),
+    Hinge(smoothing=0.3),
+    Softmax(),
+    Pinball(0.3),
+    Pinball(0.8, smoothing=0.2),
+]
 
 
 def targets(loss, n, C, rng):

@@ -11,7 +11,7 @@ taken in :mod:`gapless.problem`.  Every loss offers
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
 * ``hessian_product(F, Y, V)``  the second derivative applied to ``V``, row by row;
-* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for the hinge).
+* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for hinge and pinball).
 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
 ``V = gradient(F, Y)``, is what makes a certificate valid; a test checks it for
@@ -226,6 +226,61 @@ class Hinge(Loss):
 
 
 @dataclass(frozen=True)
+class Pinball(Loss):
+    """``q (y - f)_+ + (1 - q) (f - y)_+``: its minimiser is the conditional q-quantile.
+
+    The conjugate is ``v.y`` on ``-q <= v <= 1 - q``.  ``smoothing = mu > 0`` gives the Moreau
+    envelope, whose conjugate adds ``mu ||v||^2 / 2``; it lies at most
+    ``mu max(q, 1 - q)^2 / 2`` below.  Summed over outputs.
+    """
+
+    quantile: float = 0.5
+    smoothing: float = 0.0
+    name: ClassVar[str] = "pinball"
+    targets: ClassVar[str] = "real"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"the quantile must lie between 0 and 1, got {self.quantile!r}")
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
+
+    def _slope(self, F: Array, Y: Array) -> Array:
+        q, R = self.quantile, F - Y
+        if self.smoothing > 0:
+            return np.clip(R / self.smoothing, -q, 1 - q)
+        return np.where(R > 0, 1 - q, np.where(R < 0, -q, 0.0))
+
+    def value(self, F: Array, Y: Array) -> Array:
+        V = self._slope(F, Y)
+        return np.sum(V * (F - Y - 0.5 * self.smoothing * V), axis=1)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return self._slope(F, Y)
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        if self.smoothing == 0:
+            return np.zeros_like(V)
+        slope = self._slope(F, Y)
+        return ((-self.quantile < slope) & (slope < 1 - self.quantile)) * V / self.smoothing
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        outside = np.any(
+            (-self.quantile - DOMAIN_SLACK > V) | (1 - self.quantile + DOMAIN_SLACK < V), axis=1
+        )
+        V = np.clip(V, -self.quantile, 1 - self.quantile)
+        return np.where(outside, np.inf, np.sum(V * (Y + 0.5 * self.smoothing * V), axis=1))
+
+    def smoothed(self, mu: float) -> Pinball:
+        return Pinball(self.quantile, mu)
+
+
+@dataclass(frozen=True)
 class Softmax(Loss):
     """Cross-entropy ``log sum_k exp(f_k) - f.y`` for one-hot y.
 
@@ -267,7 +322,7 @@ def _unit_interval(T: Array) -> tuple[Array, Array]:
 
 #: every loss by name
 LOSSES: dict[str, type[Loss]] = {
-    cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Softmax)
+    cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Pinball, Softmax)
 }
 
 
