@@ -34,7 +34,7 @@ THREADED = 200_000
 # Rounds whose gains together must exceed a tenth of the tolerance.
 PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
-MASTER = 1e-4
+MASTER = 1e-6
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
