@@ -120,7 +120,7 @@ def test_certificate_agrees_with_the_exact_program(loss, bias, rng):
     solution = train(problem, tol=1e-6)
     cert = solution.certificate
     assert cert.lower_bound <= optimum * (1 + 1e-7)
-    assert cert.objective >= optimum * (1 - 1e-6)
+    assert cert.objective >= optimum * (1 - 1e-5)  # Clarabel itself is this far off at worst
     # the hinge's dual point is a smoothed one: sharp data leave it a little infeasible
     assert cert.objective - cert.lower_bound <= (2e-4 if loss == "hinge" else 2e-6) * optimum
     again = certify(
