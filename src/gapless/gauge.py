@@ -21,7 +21,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -37,12 +37,16 @@ RANK_TOL = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class GaugeBound:
-    """``lower <= g(Lam) <= upper``; ``witness`` = (u, b) attains ``lower`` where there is one."""
+    """``lower <= g(Lam) <= upper``; ``witness`` = (u, b) attains ``lower`` where there is one.
+
+    ``multipliers`` let anybody re-check ``upper`` where that takes more than the data.
+    """
 
     lower: float
     upper: float
     witness: tuple[Array, float] | None
     proof: str
+    multipliers: Any = None
 
 
 class GaugeMethod(ABC):
