@@ -72,11 +72,12 @@ class Geometry:
         A = core.X.toarray() if is_sparse(core.X) else core.X
         n, k = A.shape
         C = 0 if cell.sign else core.n_outputs
-        self.radius = float(np.max(np.linalg.norm(A, axis=1), initial=0.0)) if core.free else 0.0
+        norm = float(np.linalg.norm(A, 2))
+        self.unit = SHARE / norm if norm > 0 else 1.0
         if core.free:
-            A = np.hstack([A, np.full((n, 1), self.radius)])
-        self.norm = float(np.linalg.norm(A, 2)) * (1 + 1e-9)
-        self.unit = SHARE / self.norm if self.norm > 0 else 1.0
+            radius = float(np.max(np.linalg.norm(A, axis=1))) * (1 + (k + 4) * EPS)
+            A = np.hstack([A, np.full((n, 1), radius)])
+            norm = float(np.linalg.norm(A, 2))
         z = np.flatnonzero(cell.fixed == 0)
         width = 1 + C + A.shape[1] + len(z)
         eye = np.eye(width)
@@ -106,7 +107,7 @@ class Geometry:
         meet = at + np.searchsorted(self.on, both), self.p.stop + np.searchsorted(self.off, both)
         self.meet = np.concatenate(meet), np.concatenate(meet[::-1])
         # ||y||^2 at s = ||u|| = 1: every ball brings a copy of s and a vector of norm 1
-        gram = (self.unit * self.norm) ** 2
+        gram = (self.unit * norm * (1 + 1e-9)) ** 2
         self.size = 1 + bool(C) + 2 * len(self.balls) + gram * (1 + core.free)
 
     def into_cones(self, W: Array) -> Array:
@@ -206,8 +207,8 @@ class DoublyNonnegative(GaugeMethod):
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         if not np.any(Lam):
-            return GaugeBound(0.0, 0.0, None, self.name)
-        best = GaugeBound(0.0, np.inf, None, self.name)
+            return GaugeBound(0.0, 0.0, None, self.name, self.name)
+        best = GaugeBound(0.0, np.inf, None, self.name, self.name)
         run = _Alternate(core, _Ray(core, Lam))
         for _ in range(self.steps // CHECK):
             scaled, found = run.proof(run.advance(CHECK))
@@ -216,7 +217,7 @@ class DoublyNonnegative(GaugeMethod):
                 cells = [CellProof(c.cell, c.slack / share) for c in found.multipliers.cells]
                 proof = ConicProof(found.multipliers.beta / share, cells)
                 upper = found.upper / share * (1 + 8 * EPS)
-                best = GaugeBound(0.0, upper, None, self.name, proof)
+                best = GaugeBound(0.0, upper, None, self.name, self.name, proof)
         return best
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
@@ -310,7 +311,9 @@ class _Alternate:
         how = "doubly nonnegative relaxation" + (
             f", {len(cells)} cells" if len(cells) > 2 else ""
         )
-        return Lam, GaugeBound(0.0, upper, None, how, ConicProof(beta, cells))
+        return Lam, GaugeBound(
+            0.0, upper, None, how, DoublyNonnegative.name, ConicProof(beta, cells)
+        )
 
     def settled(self) -> bool:
         return max(self.residuals) < 1e-4

@@ -112,10 +112,10 @@ class Quadratic(GaugeMethod):
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
-            return GaugeBound(0.0, 0.0, None, "quadratic bound")
+            return GaugeBound(0.0, 0.0, None, "quadratic bound", self.name)
         found = [_minimise(A, side, self.STEPS) for side in (lam, -lam)]
         proof = QuadraticProof(found[0][0], found[1][0], (found[0][1], found[1][1]))
-        return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", proof)
+        return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", self.name, proof)
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         """Dual points of rising proven value, started from ``Lam``; ends at the limit.
@@ -295,7 +295,8 @@ class _JointQuadratic:
             _smooth_bound(self.A, self.at.R, -lam, mn, self.eps)[1],
         )
         proof = QuadraticProof(mp, mn, taus)
-        bound = GaugeBound(0.0, proof.upper(self.A, lam), None, "quadratic bound, joint", proof)
+        upper = proof.upper(self.A, lam)
+        bound = GaugeBound(0.0, upper, None, "quadratic bound, joint", Quadratic.name, proof)
         return lam[:, None], bound
 
 
