@@ -42,8 +42,8 @@ from .gauge import EPS, GaugeBound, GaugeMethod
 from .problem import Problem
 from .relaxation import Dual
 
-# p and q are measured in units of ||A||_2 / SHARE; from 3 to 10 converge alike, 1 does not.
-SHARE = 4.0
+# p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
+SHARE = 8.0
 CHECK = 25  # steps between two proofs: one costs as much as a step
 OVER = 1.6  # over-relaxation
 
@@ -232,7 +232,7 @@ class DoublyNonnegative(GaugeMethod):
             if value > best:
                 best = value
                 yield Lam, found
-            if quiet >= 4 and run.settled():
+            if quiet >= 40 or (quiet >= 4 and run.settled()):
                 if count >= self.max_cells or not (made := run.split(min(count, 16))):
                     return
                 count += made
@@ -285,18 +285,17 @@ class _Alternate:
                 if last:
                     primal += float(np.sum((W - v) ** 2))
                     dual += float(np.sum((r * (W - c.W)) ** 2))
+                    size_W += float(np.sum(W * W))
+                    size_Y += float(np.sum(c.Y * c.Y))
                 c.Y += r * (W - relaxed)
                 c.W = W
-                size_W, size_Y = (
-                    (size_W + float(np.sum(W * W)), size_Y + float(np.sum(c.Y**2)))
-                    if last
-                    else (0.0, 0.0)
-                )
         self.residuals = (primal / max(size_W, 1e-300)) ** 0.5, (dual / max(size_Y, 1e-300)) ** 0.5
-        if self.residuals[0] > 4 * self.residuals[1]:
-            self.r *= 1.5
-        elif self.residuals[1] > 4 * self.residuals[0]:
-            self.r /= 1.5
+        # Bounds need the dual residual, so it is kept 2 to 10 times below the primal one.
+        ratio = self.residuals[0] / max(self.residuals[1], 1e-300)
+        if ratio > 10:
+            self.r *= min((ratio / 10) ** 0.5, 2.0)
+        elif ratio < 2:
+            self.r *= max((ratio / 2) ** 0.5, 0.5)
         return Lam, slacks
 
     def proof(self, found: tuple[Array, list[Array]]) -> Dual:
@@ -316,7 +315,7 @@ class _Alternate:
         )
 
     def settled(self) -> bool:
-        return max(self.residuals) < 1e-4
+        return self.residuals[0] < 5e-4 and self.residuals[1] < 3e-5
 
     def split(self, count: int) -> int:
         """Cut the cells where a sample's sign is least decided; returns how many were added."""

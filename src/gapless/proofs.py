@@ -10,13 +10,15 @@ import numpy as np
 
 from ._array import is_sparse
 from ._validate import Array
-from .doubly_nonnegative import ConicProof
+from .doubly_nonnegative import ConicProof, Geometry
 from .gauge import GaugeBound, rank
 from .problem import Problem
 from .reduction import Reduction
 from .relaxation import QuadraticProof
 
 FORMAT = 1
+# The claim stays this share below the bound: the checker rounds up more generously.
+MARGIN = 1e-5
 
 
 def data_digest(X: Array, Y: Array) -> str:
@@ -39,8 +41,8 @@ def write_proof(
     Raises
     ------
     ValueError
-        For enumeration of rank 3, or of rank 2 with a free bias: the checker does not repeat
-        these; prove with method="doubly nonnegative" instead.
+        For enumeration of rank 2 or 3 and for spike-free data: the checker does not repeat
+        these; prove with method="doubly nonnegative" or "quadratic" instead.
     """
     reduction = Reduction(problem)
     core = reduction.core
@@ -56,10 +58,10 @@ def write_proof(
         "weights": problem.sample_weight,
         "Lam": Lam,
     }
-    if bound.method == "low-rank" and rank(core) + core.free > 2:
+    if bound.method == "spike-free" or (bound.method == "low-rank" and rank(core) > 1):
         raise ValueError(
-            "enumeration of rank 3 cannot be written as a proof file; "
-            "prove with method='doubly nonnegative' or 'quadratic'"
+            f"a proof by {bound.proof} cannot be written as a file: the checker does not repeat "
+            "it; use method='doubly nonnegative' or 'quadratic'"
         )
     if reduction.basis is not None:
         fields["basis"] = reduction.basis
@@ -69,13 +71,14 @@ def write_proof(
     if isinstance(proof, ConicProof):
         fields |= {
             "beta": proof.beta,
+            "unit": Geometry(core, proof.cells[0].cell).unit,
             "signs": [c.cell.sign for c in proof.cells],
             "fixed": [c.cell.fixed for c in proof.cells],
         }
         fields |= {f"slack{i}": c.slack for i, c in enumerate(proof.cells)}
     limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
-    scale, value = core.best_scale(Lam, limit * (1 - 1e-9))
-    fields |= {"scale": scale, "lower_bound": value - 1e-9 * abs(value)}
+    scale, value = core.best_scale(Lam, limit)
+    fields |= {"scale": scale, "lower_bound": value - MARGIN * abs(value)}
     with open(path, "wb") as file:
         np.savez_compressed(file, **fields)
     return float(fields["lower_bound"])
