@@ -8,6 +8,7 @@ taken in :mod:`gapless.problem`.  Every loss offers
 * ``gradient(F, Y)``    its derivative in ``F``, shape ``(n_samples, n_outputs)``;
 * ``conjugate(V, Y)``   ``sup_f <v, f> - loss(f, y)``, shape ``(n_samples,)``, ``inf``
   outside the dual domain;
+* ``conjugate_gradient(V, Y)``  its derivative in ``V``, shape ``(n_samples, n_outputs)``;
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
 * ``hessian_product(F, Y, V)``  the second derivative applied to ``V``, row by row;
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax, xlogy
+from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from ._validate import Array, choose
 
@@ -59,6 +60,9 @@ class Loss(ABC):
 
     @abstractmethod
     def conjugate(self, V: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array: ...
 
     def smoothed(self, mu: float) -> Loss:
         """A loss within ``mu / 2`` per output below this one, with Lipschitz gradient."""
@@ -107,6 +111,9 @@ class Squared(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         return np.einsum("ij,ij->i", V, 0.5 * V + Y)
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return V + Y
+
 
 @dataclass(frozen=True)
 class Huber(Loss):
@@ -145,6 +152,9 @@ class Huber(Loss):
         outside = np.any(np.abs(V) > self.delta * (1 + DOMAIN_SLACK), axis=1)
         return np.where(outside, np.inf, np.einsum("ij,ij->i", V, 0.5 * V + Y))
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return V + Y
+
 
 @dataclass(frozen=True)
 class Logistic(Loss):
@@ -177,6 +187,9 @@ class Logistic(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
         return np.where(outside, np.inf, np.sum(xlogy(T, T) + xlogy(1 - T, 1 - T), axis=1))
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return -Y * logit(np.clip(-V * Y, DOMAIN_SLACK, 1 - DOMAIN_SLACK))
 
 
 @dataclass(frozen=True)
@@ -220,6 +233,9 @@ class Hinge(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
         return np.where(outside, np.inf, np.sum(T * (0.5 * self.smoothing * T - 1.0), axis=1))
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return -Y * (self.smoothing * np.clip(-V * Y, 0.0, 1.0) - 1.0)
 
     def smoothed(self, mu: float) -> Hinge:
         return Hinge(smoothing=mu)
@@ -313,6 +329,9 @@ class Softmax(Loss):
         P, outside = _unit_interval(V + Y)
         outside |= np.abs(P.sum(axis=1) - 1.0) > 1e3 * DOMAIN_SLACK
         return np.where(outside, np.inf, np.sum(xlogy(P, P), axis=1))
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return np.log(np.clip(V + Y, DOMAIN_SLACK, 1.0))
 
 
 def _unit_interval(T: Array) -> tuple[Array, Array]:
