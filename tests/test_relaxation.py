@@ -5,6 +5,9 @@ import itertools
 import cvxpy as cp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from gapless import Network, Problem, certify, train
 from gapless.certify import ALL_METHODS, prove
 from gapless.doubly_nonnegative import Cell, DoublyNonnegative, Geometry
@@ -13,8 +16,6 @@ from gapless.losses import LOSSES
 from gapless.oracle import Oracle
 from gapless.reduction import Reduction
 from gapless.relaxation import Quadratic, quadratic_value
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 RELAXATIONS = [Quadratic(), DoublyNonnegative(steps=150)]
 seeds = st.integers(0, 2**32 - 1)
@@ -59,9 +60,10 @@ def test_search_below_enumeration_below_every_bound(seed, kind, n, d, weighted):
         bound = method.bound(core, Lam)
         assert bound.upper >= exact.lower * (1 - 1e-12)
         if bound.multipliers is not None:
-            assert bound.multipliers.upper(core if method.name != "quadratic" else core.X,
-                                           Lam if method.name != "quadratic" else Lam[:, 0]
-                                           ) == pytest.approx(bound.upper, rel=1e-9)
+            assert bound.multipliers.upper(
+                core if method.name != "quadratic" else core.X,
+                Lam if method.name != "quadratic" else Lam[:, 0],
+            ) == pytest.approx(bound.upper, rel=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
@@ -96,6 +98,7 @@ def test_any_multipliers_prove_a_valid_quadratic_bound():
         m = np.abs(rng.standard_normal((4, 12))) + 0.01
         assert quadratic_value(A, lam, m, 0.3 * float(np.sum(m[0]) * np.sum(A * A))) >= best
     assert quadratic_value(A, lam, -m, 10.0) == np.inf
+    m[3] = 0.0  # secant cuts alone can make the matrix definite
     assert quadratic_value(A, lam, m, 1e-6) == np.inf
 
 
@@ -192,7 +195,10 @@ def test_conditions_in_words():
     rng = np.random.default_rng(0)
     y = rng.standard_normal(6)
     Q = np.linalg.qr(rng.standard_normal((9, 6)))[0].T
-    white, low = Problem(2 * Q, y, bias="none"), Problem(rng.standard_normal((6, 3)), y, bias="none")
+    white, low = (
+        Problem(2 * Q, y, bias="none"),
+        Problem(rng.standard_normal((6, 3)), y, bias="none"),
+    )
     assert is_whitened(white)
     assert not is_whitened(low)
     assert is_spike_free(white)

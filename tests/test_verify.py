@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+
 from gapless import Problem, certify, train
 from gapless.verify import verify
 
@@ -147,6 +148,9 @@ def test_the_checker_imports_numpy_alone():
 
     tree = ast.parse(inspect.getsource(module))
     names = {
-        alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
     } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert names == {"__future__", "hashlib", "typing", "numpy"}

@@ -76,7 +76,9 @@ def prove(
     if method == "auto":
         first = gauge_bound(core, Lam)
         exact = first.lower > 0 and first.upper <= first.lower * (1 + 1e-6)
-        steps: list[GaugeMethod] = [] if exact else [Quadratic(), ALL_METHODS[DoublyNonnegative.name]]
+        steps: list[GaugeMethod] = (
+            [] if exact else [Quadratic(), ALL_METHODS[DoublyNonnegative.name]]
+        )
     else:
         chosen = ALL_METHODS[choose("method", method, ALL_METHODS)]
         if not chosen.applies(core):

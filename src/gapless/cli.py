@@ -266,10 +266,12 @@ class _Job:
         if task == "classification":
             classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
             if len(classes) < 2:
-                raise InputError(f"the target has one class only, {classes[0]!r}; two are needed")
+                raise InputError(
+                    f"the target has one class only, {str(classes[0])!r}; two are needed"
+                )
             if counts.min() < 2:
                 raise InputError(
-                    f"class {classes[counts.argmin()]!r} has one row only; at least 2 are needed"
+                    f"class {str(classes[counts.argmin()])!r} has one row only; at least 2 are needed"
                 )
             self.classes = classes.tolist()
             kind = args.loss or "logistic"

@@ -307,9 +307,7 @@ class _Alternate:
             bound, slack = _proven(c.geometry, c.cell.sign, slack, Lam, beta)
             upper = max(upper, bound)
             cells.append(CellProof(c.cell, slack))
-        how = "doubly nonnegative relaxation" + (
-            f", {len(cells)} cells" if len(cells) > 2 else ""
-        )
+        how = "doubly nonnegative relaxation" + (f", {len(cells)} cells" if len(cells) > 2 else "")
         return Lam, GaugeBound(
             0.0, upper, None, how, DoublyNonnegative.name, ConicProof(beta, cells)
         )

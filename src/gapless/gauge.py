@@ -304,7 +304,8 @@ def _spike_free(core: Problem) -> bool | None:
         doubt = 1e-8 * float(np.abs(inverse).max())
         largest = float(off.max(initial=0.0))
         # a positive entry within rounding of zero decides nothing
-        return True if largest <= 0 else (False if largest > doubt else None)
+        rounding = 64 * len(A) * EPS * float(np.abs(inverse).max())
+        return True if largest <= rounding else (False if largest > doubt else None)
     outside = vectors[:, values <= 1e-10 * values[-1]]
     U = np.random.default_rng(0).standard_normal((A.shape[1], 256))
     Z = np.maximum(A @ np.hstack([U, A.T]), 0.0)

@@ -292,6 +292,9 @@ class Pinball(Loss):
         V = np.clip(V, -self.quantile, 1 - self.quantile)
         return np.where(outside, np.inf, np.sum(V * (Y + 0.5 * self.smoothing * V), axis=1))
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return Y + self.smoothing * V
+
     def smoothed(self, mu: float) -> Pinball:
         return Pinball(self.quantile, mu)
 

@@ -56,6 +56,9 @@ def write_proof(
         "weight_decay": problem.weight_decay,
         "bias": problem.bias,
         "weights": problem.sample_weight,
+        "first": reduction.first,
+        "group": reduction.group,
+        "data_scale": reduction.scale,
         "Lam": Lam,
     }
     if bound.method == "spike-free" or (bound.method == "low-rank" and rank(core) > 1):

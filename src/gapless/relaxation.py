@@ -30,6 +30,7 @@ from scipy.optimize import brentq, minimize
 from ._array import is_sparse
 from ._validate import Array
 from .gauge import EPS, GaugeBound, GaugeMethod
+from .losses import Pinball
 from .problem import Problem
 
 #: a dual point and a proven bound of its gauge
@@ -305,5 +306,7 @@ def dual_box(core: Problem) -> tuple[Array, Array]:
     w = np.broadcast_to(core.sample_weight[:, None], core.Y.shape)
     if core.loss.targets == "sign":
         return np.minimum(core.Y, 0) * w, np.maximum(core.Y, 0) * w
+    if isinstance(core.loss, Pinball):
+        return (core.loss.quantile - 1) * w, core.loss.quantile * w
     reach = getattr(core.loss, "delta", np.inf) * w
     return -reach, reach

@@ -24,7 +24,7 @@ class _Invalid(Exception):
 def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             proof = {name: file[name] for name in file.files}
         X, y = np.asarray(X, float), np.asarray(y, float)
         bound, kind = _check(proof, X, y[:, None] if y.ndim == 1 else y)
@@ -51,11 +51,20 @@ def _check(proof: dict[str, Any], X: Any, Y: Any) -> tuple[float, str]:
     w, Lam, bias, kind = proof["weights"], proof["Lam"], str(proof["bias"]), str(proof["kind"])
     _need(beta > 0 and scale >= 0, "weight decay or scale is negative")
     _need(w.shape == Y[:, 0].shape and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights")
+    # equal samples may be merged and the design divided by a number: the problem is the same
+    first, group = proof["first"], proof["group"]
+    _need(len(group) == len(X) and np.all(X[first][group] == X), "rows merged that differ")
+    _need(np.all(Y[first][group] == Y), "rows merged that differ")
+    X, Y, w = X[first], Y[first], np.bincount(group, w, len(first))
+    unit = float(proof["data_scale"])
+    _need(unit > 0, "the data scale is not positive")
+    beta /= unit
     _need(Lam.shape == Y.shape, "the dual point has another shape than the targets")
     _need(bias in ("free", "penalized", "none"), "the bias rule is unknown")
     _need(kind in KINDS, "the kind of proof is unknown")
     free = bias == "free"
     D = np.hstack([X, np.ones((len(X), 1))]) if bias == "penalized" else X - free * (w @ X)
+    D = D / unit
     if free:
         _need(np.all(np.abs(Lam.sum(0)) <= 1e-12 * np.abs(Lam).sum(0)), "Lam does not sum to zero")
     A, lost = D, 0.0
@@ -63,7 +72,7 @@ def _check(proof: dict[str, Any], X: Any, Y: Any) -> tuple[float, str]:
         B = proof["basis"]
         _need(np.linalg.norm(B.T @ B - np.eye(B.shape[1])) < 1e-10, "the basis is not orthonormal")
         A = (1 + 1e-10) * D @ B
-        lost = np.linalg.norm(D - D @ B @ B.T) + len(X) * EPS * np.linalg.norm(D)
+        lost = float(np.linalg.norm(D - D @ B @ B.T) + len(X) * EPS * np.linalg.norm(D))
     gauge = float(KINDS[kind](proof, A, Lam, free))
     gauge += float(lost * (1 + free * len(X) ** 0.5) * np.linalg.norm(Lam))
     _need(np.isfinite(gauge), "the multipliers prove nothing")
@@ -101,15 +110,16 @@ def _definite(M: Any, size: float) -> None:
 def _norm(proof: Any, A: Any, Lam: Any, free: bool) -> float:
     """``||A|| max(||lam_+||, ||lam_-||)``, several outputs ``||A|| ||Lam||``; b free: centred."""
     A = A - free * A.mean(0)
-    square = np.linalg.norm(A, 2) ** 2 + free * len(A) * np.max(np.sum(A * A, axis=1))
+    square: float = np.linalg.norm(A, 2) ** 2 + free * len(A) * np.max(np.sum(A * A, axis=1))
     sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)] if Lam.shape[1] == 1 else [Lam]
     return (1 + 1e-10) * square**0.5 * max(float(np.linalg.norm(side, 2)) for side in sides)
 
 
 def _line(proof: Any, A: Any, Lam: Any, free: bool) -> float:
     """Rank one: both rays, or both ramps from every kink by prefix sums."""
-    U, s, Vt = np.linalg.svd(A - free * A.mean(0), full_matrices=False)
-    p, best = U[:, 0] * s[0], 0.0
+    U, s, _ = np.linalg.svd(A - free * A.mean(0), full_matrices=False)
+    p: Any = U[:, 0] * s[0]
+    best: Any = 0.0
     for ramp in (p, -p):
         order = np.argsort(-ramp)
         x, L = ramp[order], Lam[order]
@@ -117,7 +127,7 @@ def _line(proof: Any, A: Any, Lam: Any, free: bool) -> float:
         at_zero = np.maximum(ramp, 0) @ Lam
         best = max(best, np.linalg.norm(values, axis=1).max() if free else np.linalg.norm(at_zero))
     rounding = (8 * EPS * len(p) * s[0] + s[1:].sum()) * (1 + free)
-    return best + rounding * len(p) ** 0.5 * float(np.linalg.norm(Lam))
+    return float(best + rounding * len(p) ** 0.5 * np.linalg.norm(Lam))
 
 
 def _quadratic(proof: Any, A: Any, Lam: Any, free: bool) -> float:
