@@ -271,7 +271,7 @@ class _Job:
                 )
             if counts.min() < 2:
                 raise InputError(
-                    f"class {str(classes[counts.argmin()])!r} has one row only; at least 2 are needed"
+                    f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
                 )
             self.classes = classes.tolist()
             kind = args.loss or "logistic"
