@@ -301,11 +301,12 @@ def _spike_free(core: Problem) -> bool | None:
     if values[0] > 1e-10 * values[-1]:
         inverse = (vectors / values) @ vectors.T
         off = inverse - np.diag(np.diag(inverse))
-        doubt = 1e-8 * float(np.abs(inverse).max())
         largest = float(off.max(initial=0.0))
-        # a positive entry within rounding of zero decides nothing
-        rounding = 64 * len(A) * EPS * float(np.abs(inverse).max())
-        return True if largest <= rounding else (False if largest > doubt else None)
+        # p.K^{-1} p exceeds 1 by at most 2 largest ||p||_1 ||q||_1 <= 2 largest n ||A||^2; the
+        # bound is rounded up by more than that when it is below 1e-9
+        if 2 * largest * len(A) * float(values[-1]) <= 1e-9:
+            return True
+        return False if largest > 1e-8 * float(np.abs(inverse).max()) else None
     outside = vectors[:, values <= 1e-10 * values[-1]]
     U = np.random.default_rng(0).standard_normal((A.shape[1], 256))
     Z = np.maximum(A @ np.hstack([U, A.T]), 0.0)
