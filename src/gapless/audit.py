@@ -1,0 +1,350 @@
+"""How far from the best network a trained one is, and which structure it shows."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ._array import scores
+from ._validate import Array
+from .audit_report import AuditReport, LayerReport, NeuronReport
+from .certify import certify
+from .closed_form import solve_whitened_relu
+from .closed_rank_one import solve_rank_one_relu
+from .collapse import NeuralCollapse, layer_alignment, neural_collapse
+from .deep_bound import deep_lower_bound
+from .network import Network
+from .path import weight_decay_max
+from .result import Certificate
+from .trained import Trained, read_trained
+
+# Work of one start of the search, in numbers of X: all starts together read about this many.
+SEARCH = 3e8
+# Numbers in X up to which the closed forms and the largest weight decay are tried.
+SMALL = 300_000
+# Samples up to which the sharper norm bound of deep networks takes seconds.
+SCALED = 300
+# Operations up to which pruning is tried.
+PRUNING = 3e11
+# Cosine from which two neurons count as duplicates: float32 weights carry seven digits.
+DUPLICATE = 1 - 1e-6
+# Stationarity below which training has ended; gradients of the two parts then cancel to 1%.
+STATIONARY = 0.01
+# Estimated gap from which the network is worth improving.
+WIDE = 0.01
+
+
+def audit(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    loss: Any = None,
+    weight_decay: float | None = None,
+    optimizer: Any = None,
+    decay_biases: bool = True,
+    random_state: int | None = 0,
+) -> AuditReport:
+    """Audit a trained network.
+
+    Parameters
+    ----------
+    model : torch.nn.Module, MLPRegressor, MLPClassifier, Network or DeepNetwork
+        A chain of Linear, ReLU, BatchNorm1d, Flatten, Dropout, with an optional final Softmax or
+        LogSoftmax.  It is not modified, and is evaluated in ``eval`` mode.
+    X, y : arrays or tensors
+        The training data, as the model and the loss take them.
+    loss : torch loss module, or a name of :mod:`gapless.training_loss`
+        Not for scikit-learn's models, which know theirs.
+    weight_decay : float, optional
+        As PyTorch's optimizers mean it: ``weight_decay / 2`` times the sum of squares.
+    optimizer : torch optimizer, optional
+        Its parameter groups say which parameters decay, and how much.
+    decay_biases : bool, default True
+        Without ``optimizer``: whether vectors decay as well, which is PyTorch's default.
+    random_state : int or None, default 0
+
+    Returns
+    -------
+    AuditReport
+        All values in the units of the training loss.
+
+    Raises
+    ------
+    ValueError
+        One sentence: a layer, loss or option that is not supported, data that do not fit, or
+        layers without weight decay.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gapless.audit import audit
+    >>> model = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    >>> X = torch.linspace(-1, 1, 20)[:, None]
+    >>> report = audit(model, X, X.abs(), loss=torch.nn.MSELoss(), weight_decay=0.01)
+    >>> report.lower_bound <= report.objective
+    True
+    """
+    started = time.perf_counter()
+    trained = read_trained(
+        model, X, y,
+        loss=loss, weight_decay=weight_decay, optimizer=optimizer, decay_biases=decay_biases,
+    )  # fmt: skip
+    net = trained.network
+    fit = trained.data_fit(net.predict(trained.X))
+    objective = fit + trained.raw_penalty
+    notes = list(trained.notes)
+    small, top = trained.X.size <= SMALL, None
+    lower, proof, estimated = 0.0, "losses are not negative", None
+    plain = trained.shallow() if not trained.chain.batch_norm else None
+    if plain is not None:
+        certificate = _certificate(trained, plain, random_state)
+        s, slack = trained.factor, trained.slack
+        lower, proof = s * certificate.lower_bound - slack, certificate.proof
+        estimated = max(s * certificate.estimated_lower_bound - slack, lower)
+        if small:
+            top = weight_decay_max(trained.problem()) * s
+    elif trained.chain.batch_norm:
+        notes.append(
+            "No bound is known for training through batch normalisation; gradients and balance "
+            "are not measured either, as its statistics are part of the function."
+        )
+    elif trained.bias != "none":
+        notes.append("No bound is known for deep networks with biases; train one without.")
+    else:
+        lower, proof = _deep_bound(trained)
+    lower = max(lower, 0.0)
+    gradient = (None, None) if trained.chain.batch_norm else trained.gradient()
+    imbalance = None if trained.chain.batch_norm else _imbalance(trained, plain)
+    report = AuditReport(
+        loss=trained.loss.text,
+        weight_decay=trained.weight_decay,
+        rule=trained.rule,
+        objective=objective,
+        data_fit=fit,
+        penalty=trained.raw_penalty,
+        zero_objective=trained.data_fit(np.zeros_like(trained.loss.Y)),
+        lower_bound=lower,
+        proof=proof,
+        estimated_lower_bound=estimated,
+        stationarity=gradient[1],
+        gradient_norm=gradient[0],
+        imbalance=imbalance,
+        layers=_layers(trained),
+        neurons=None if plain is None else _neurons(trained, plain),
+        weight_decay_max=top,
+        collapse=_collapse(trained),
+        kinks=_kinks(trained, plain),
+        notes=tuple(notes),
+        advice=(),
+        seconds=0.0,
+        network=net,
+        X=trained.X,
+        Y=trained.loss.Y,
+    )
+    # the advice reads the finished report; the clock stops last
+    object.__setattr__(report, "advice", tuple(_advice(report)))
+    object.__setattr__(report, "seconds", time.perf_counter() - started)
+    return report
+
+
+def _certificate(trained: Trained, network: Network, random_state: int | None) -> Certificate:
+    t = trained.loss
+    return certify(
+        network, trained.X, t.Y,
+        weight_decay=trained.weight_decay / t.factor, loss=t.loss, bias=trained.bias,
+        sample_weight=t.sample_weight, random_state=random_state,
+        n_starts=int(np.clip(SEARCH / trained.X.size, 30, 1000)),
+    )  # fmt: skip
+
+
+def _deep_bound(trained: Trained) -> tuple[float, str]:
+    """Any depth without biases: norm bounds, and the closed forms where their hypotheses hold."""
+    problem, net = trained.problem(), trained.network
+    method = "scaled" if problem.n_samples <= SCALED else "norm"
+    bound = deep_lower_bound(
+        problem, net.depth, net.predict(trained.X), method, activation=net.activation
+    )
+    lower, proof = bound.lower_bound, bound.proof
+    if (
+        problem.X.size <= SMALL
+        and trained.loss.loss.name == "squared"
+        and (net.activation == "relu" and trained.loss.sample_weight is None)
+    ):
+        for solve, name in ((solve_rank_one_relu, "rank one"), (solve_whitened_relu, "whitened")):
+            try:
+                solution = solve(problem.X, problem.Y, problem.weight_decay, depth=net.depth)
+            except ValueError:  # the data break a hypothesis: the norm bound stands
+                continue
+            if solution.lower_bound > lower:
+                lower, proof = solution.lower_bound, f"closed form of {name} data"
+    return trained.factor * lower, proof
+
+
+def _imbalance(trained: Trained, plain: Network | None) -> float | None:
+    """Penalty that the best scales of neurons, or of layers, would save."""
+    if plain is not None:
+        rule = trained.bias
+        if rule == "penalized" and not trained.rule.startswith("biases decay"):
+            return None
+        hidden, output = plain.scaled_directions(rule)
+        return 0.5 * trained.weight_decay * float(np.sum((hidden - output) ** 2))
+    if trained.bias != "none":
+        return None
+    squares = np.array([d * np.sum(W * W) for d, W in zip(trained.decays, trained.network.weights)])
+    best = float(np.exp(np.mean(np.log(np.maximum(squares, 1e-300)))))
+    return 0.5 * float(np.sum(squares)) - 0.5 * len(squares) * best
+
+
+def _layers(trained: Trained) -> tuple[LayerReport, ...]:
+    net = trained.network
+    alignment = layer_alignment(net.weights)
+    biases = net.biases or tuple(np.zeros(W.shape[1]) for W in net.weights)
+    A, reports = trained.X, []
+    for l, (W, b) in enumerate(zip(net.weights, biases)):
+        dead = always = 0
+        if l < net.depth - 1:
+            A = scores(A, W, b)
+            if net.activation == "relu":
+                dead = int(np.sum(np.all(A <= 0, axis=0)))
+                always = int(np.sum(np.all(A > 0, axis=0)))
+                A = np.maximum(A, 0.0)
+        values = alignment.singular_values[l]
+        share = values[values > 0] / max(float(values.sum()), 1e-300)
+        fits = float(alignment.alignment[l]) if l < net.depth - 1 else np.nan
+        reports.append(
+            LayerReport(
+                W.shape[0],
+                W.shape[1],
+                float(np.linalg.norm(W)),
+                alignment.ranks[l],
+                float(np.exp(-np.sum(share * np.log(share)))),
+                fits if np.isfinite(fits) else None,
+                dead,
+                always,
+            )
+        )
+    return tuple(reports)
+
+
+def _neurons(trained: Trained, network: Network) -> NeuronReport:
+    X, rule = trained.X, trained.bias
+    S = scores(X, network.hidden_weights, network.hidden_bias)
+    alive = np.any(S > 0, axis=0) & np.any(network.output_weights != 0, axis=1)
+    living = select(network, alive)
+    V = np.vstack([living.hidden_weights, living.hidden_bias])
+    V = V / np.maximum(np.linalg.norm(V, axis=0), 1e-300)
+    twin = np.triu(V.T @ V > DUPLICATE, k=1).any(axis=0)
+    n, m, C = len(X), network.n_neurons, network.n_outputs
+    rows = n if C == 1 else min(n, m) * C
+    sufficient = living.prune(X, rule).n_neurons if rows * m**2 <= PRUNING else None
+    return NeuronReport(
+        m,
+        m - living.n_neurons,
+        int(twin.sum()),
+        living.n_neurons - living.merge(X, rule).n_neurons,
+        sufficient,
+    )
+
+
+def select(network: Network, keep: Array) -> Network:
+    """The network of the neurons where ``keep`` is true."""
+    return Network(
+        network.hidden_weights[:, keep],
+        network.hidden_bias[keep],
+        network.output_weights[keep],
+        network.output_bias,
+    )
+
+
+def _collapse(trained: Trained) -> NeuralCollapse | None:
+    loss, net = trained.loss, trained.network
+    head = net.weights[-1].T
+    bias = None if net.biases is None else net.biases[-1]
+    if loss.loss.targets == "onehot":
+        labels = np.argmax(loss.Y, axis=1)
+    elif loss.loss.targets == "sign" and loss.Y.shape[1] == 1:
+        # one margin is the difference of two outputs
+        labels, head = loss.Y[:, 0] > 0, np.vstack([-head, head]) / 2
+        bias = None if bias is None else np.array([-bias[0], bias[0]]) / 2
+    else:
+        return None
+    try:
+        return neural_collapse(net.features(trained.X), labels, head, bias)
+    except ValueError:  # a class without samples, or means that coincide: nothing to measure
+        return None
+
+
+def _kinks(trained: Trained, plain: Network | None) -> Array | None:
+    """Kinks of a two-layer network within the range of one variable, of those that bend it."""
+    if plain is None or plain.n_features != 1:
+        return None
+    net = plain.balance("free")
+    u = net.hidden_weights[0]
+    x = trained.X[:, 0]
+    at = np.sort(-net.hidden_bias[u != 0] / u[u != 0])
+    return np.unique(at[(at > x.min()) & (at < x.max())])
+
+
+def _advice(report: AuditReport) -> list[str]:
+    """Plain words, the most useful first."""
+    out = []
+    estimated = report.estimated_relative_gap
+    if report.relative_gap <= WIDE:
+        out.append(
+            f"Nothing to gain: proven to be within {report.relative_gap:.2%} of the best "
+            "network of any width."
+        )
+    elif estimated is not None and estimated <= WIDE:
+        out.append(
+            f"Probably well trained: the search suggests {estimated:.2%} at most to gain; the "
+            "proof is wider."
+        )
+    if report.stationarity is not None and report.stationarity > STATIONARY:
+        out.append(
+            f"Training has not ended: loss and penalty pull with {report.stationarity:.0%} of "
+            "their strength left over (rounding and kinks leave about 1%); train longer, or with "
+            "another learning rate."
+        )
+    if estimated is not None and estimated > WIDE:
+        out.append(
+            f"The search leaves room for up to {estimated:.1%}: gapless.improve continues from "
+            "this network with the convex solver and never returns a worse one."
+        )
+    if report.imbalance is not None and report.imbalance > 1e-3 * report.objective:
+        out.append(
+            f"Rescaling neurons, which changes no output, saves {report.imbalance:.3g} of the "
+            "penalty: another sign that training stopped early."
+        )
+    n = report.neurons
+    if n is not None:
+        if n.sufficient is not None and n.sufficient < n.total:
+            out.append(
+                f"{n.sufficient} of {n.total} neurons suffice for the same outputs on these data: "
+                "gapless.prune removes the rest."
+            )
+        elif n.dead:
+            out.append(f"{n.dead} of {n.total} neurons are dead: gapless.prune removes them.")
+    if report.weight_decay_max is not None:
+        ratio = report.weight_decay_max / report.weight_decay
+        if ratio <= 1:
+            out.append(
+                "The weight decay is so large that the best network is constant: make it "
+                f"smaller than {report.weight_decay_max:.3g}."
+            )
+        elif report.relative_gap > WIDE:
+            out.append(
+                f"The weight decay is {ratio:.3g} times smaller than {report.weight_decay_max:.3g}, "
+                "where the best network becomes constant and every proof closes; nearer to it the "
+                "proven gap is narrower."
+            )
+    for l, (left, right) in enumerate(pairwise(report.layers), start=1):
+        if left.dead > 0.5 * left.outputs and n is None:
+            out.append(
+                f"{left.dead} of {left.outputs} neurons of layer {l} are dead: a smaller learning "
+                f"rate or a width near {right.inputs - left.dead} would do."
+            )
+    return out
