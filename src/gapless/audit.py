@@ -240,12 +240,13 @@ def _neurons(trained: Trained, network: Network) -> NeuronReport:
     twin = np.triu(V.T @ V > DUPLICATE, k=1).any(axis=0)
     n, m, C = len(X), network.n_neurons, network.n_outputs
     rows = n if C == 1 else min(n, m) * C
-    sufficient = living.prune(X, rule).n_neurons if rows * m**2 <= PRUNING else None
+    merged = living.merge(X, rule)
+    sufficient = merged.prune(X, rule).n_neurons if rows * m**2 <= PRUNING else None
     return NeuronReport(
         m,
         m - living.n_neurons,
         int(twin.sum()),
-        living.n_neurons - living.merge(X, rule).n_neurons,
+        living.n_neurons - merged.n_neurons,
         sufficient,
     )
 
@@ -337,9 +338,9 @@ def _advice(report: AuditReport) -> list[str]:
             )
         elif report.relative_gap > WIDE:
             out.append(
-                f"The weight decay is {ratio:.3g} times smaller than {report.weight_decay_max:.3g}, "
-                "where the best network becomes constant and every proof closes; nearer to it the "
-                "proven gap is narrower."
+                f"The weight decay is {ratio:.3g} times smaller than where the best network "
+                f"becomes constant ({report.weight_decay_max:.3g}) and every proof closes; "
+                "nearer to it the proven gap is narrower."
             )
     for l, (left, right) in enumerate(pairwise(report.layers), start=1):
         if left.dead > 0.5 * left.outputs and n is None:

@@ -126,9 +126,9 @@ def _parse(loss: Any) -> tuple[str, bool, dict[str, Any]]:
         raise ValueError("CrossEntropyLoss with label_smoothing is not supported; audit without")
     if kind is nn.BCEWithLogitsLoss and (loss.weight is not None or loss.pos_weight is not None):
         raise ValueError("BCEWithLogitsLoss with weight or pos_weight is not supported")
-    names = ("delta", "beta", "weight")
-    return kind.__name__, loss.reduction == "mean", {k: getattr(loss, k, None) for k in names
-                                                     if getattr(loss, k, None) is not None}  # fmt: skip
+    options = {key: getattr(loss, key, None) for key in ("delta", "beta", "weight")}
+    given = {key: value for key, value in options.items() if value is not None}
+    return kind.__name__, loss.reduction == "mean", given
 
 
 def _cross_entropy(target: Array, C: int, mean: bool, options: dict[str, Any]) -> TrainingLoss:
