@@ -8,6 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from gapless import solve_whitened_relu
 from gapless.audit import audit
 from gapless.improve import improve, prune
 from gapless.trained import read_trained
@@ -113,7 +114,7 @@ def test_estimated_gap_tells_good_from_bad_training_on_a_table():
     good = loop(X, y, loss, C, p=50, epochs=600, lr=5e-3, weight_decay=wd, batch=len(X))
     bad, good = (audit(m, X, y, loss=loss, optimizer=o) for m, o in (bad, good))
     assert good.estimated_relative_gap < 0.35 < 0.6 < bad.estimated_relative_gap
-    assert good.stationarity < 0.1 < bad.stationarity
+    assert good.stationarity < 0.3 < bad.stationarity
     assert any("Training has not ended" in line for line in bad.advice)
 
 
@@ -218,7 +219,7 @@ def test_gradient_agrees_with_autograd(rng):
     own = float(torch.sqrt(sum((p.grad**2).sum() for p in model.parameters())))
     report = audit(model, X, y, loss=loss, weight_decay=0.1)
     assert report.gradient_norm == pytest.approx(own, rel=1e-9)
-    assert report.objective == pytest.approx(float(total), rel=1e-12)
+    assert report.objective == pytest.approx(total.item(), rel=1e-12)
     assert report.lower_bound == 0
     assert any("No bound" in note for note in report.notes)
 
@@ -235,7 +236,9 @@ def test_deep_networks_without_biases_have_a_bound(rng):
     assert 0 < report.lower_bound <= report.objective
     whitened = torch.linalg.qr(X[:5].T)[0]
     exact = audit(model, whitened, y[:5], loss=nn.MSELoss(), weight_decay=0.1)
-    assert "whitened" in exact.proof or exact.relative_gap < 0.5
+    # MSELoss of one output is twice the loss of gapless
+    closed = solve_whitened_relu(whitened.double().numpy(), y[:5].numpy(), 0.05, depth=3)
+    assert exact.lower_bound >= 2 * closed.lower_bound * (1 - 1e-5)
 
 
 def test_batch_norm_and_dropout_are_read_and_said(rng):
@@ -273,11 +276,15 @@ def test_adamw_is_said_not_to_minimise_a_penalty(rng):
 def test_scikit_learn_models(seed):
     X, y, _ = table("diabetes")
     X, y = X.numpy().astype(float), y.numpy()[:, 0].astype(float)
-    model = MLPRegressor((30,), alpha=5.0, solver="lbfgs", max_iter=4000, random_state=seed)
+    model = MLPRegressor(
+        hidden_layer_sizes=(30,), alpha=5.0, solver="lbfgs", max_iter=4000, random_state=seed
+    )
     report = audit(model.fit(X, y), X, y)
     # lbfgs stores the loss it ended with
     assert report.objective == pytest.approx(model.loss_, rel=1e-6)
-    digits = MLPClassifier((20,), alpha=1.0, batch_size=700, max_iter=30, random_state=seed)
+    digits = MLPClassifier(
+        hidden_layer_sizes=(20,), alpha=1.0, batch_size=700, max_iter=30, random_state=seed
+    )
     Xd, yd, _ = table("digits")
     with pytest.warns(UserWarning, match="Maximum iterations"):
         digits.fit(Xd.numpy(), yd.numpy())

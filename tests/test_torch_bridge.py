@@ -154,14 +154,14 @@ def test_onnx_of_something_else_is_named(tmp_path):
 def test_scikit_learn(rng):
     X = rng.standard_normal((60, 4))
     Y = rng.standard_normal((60, 2))
-    model = MLPRegressor((8,), max_iter=5, random_state=0).fit(X, Y)
+    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=5, random_state=0).fit(X, Y)
     assert np.allclose(from_sklearn(model).predict(X), model.predict(X))
     labels = rng.integers(3, size=60)
-    classifier = MLPClassifier((8, 6), max_iter=5, random_state=0).fit(X, labels)
+    classifier = MLPClassifier(hidden_layer_sizes=(8, 6), max_iter=5, random_state=0).fit(X, labels)
     F = np.exp(from_sklearn(classifier).predict(X))
     assert np.allclose(F / F.sum(1, keepdims=True), classifier.predict_proba(X))
     with pytest.raises(ValueError, match="tanh"):
-        from_sklearn(MLPRegressor((8,), activation="tanh", max_iter=5).fit(X, Y))
+        from_sklearn(MLPRegressor(hidden_layer_sizes=(8,), activation="tanh", max_iter=5).fit(X, Y))
     with pytest.raises(ValueError, match="fit it first"):
         from_sklearn(MLPRegressor())
 

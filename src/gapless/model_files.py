@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def _natural(name: str) -> list[tuple[int, str]]:
 def _read_state_dict(file: Path) -> dict[str, Array]:
     torch = optional_import("torch", "torch", "reading a PyTorch file")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # on foreign pickles torch warns before it refuses; the refusal says it
+            warnings.simplefilter("ignore")
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file}: holds more than weights, and opening it could run code; save the weights "

@@ -80,6 +80,8 @@ class Trained:
     @property
     def weight_decay(self) -> float:
         """Geometric mean over the layers, in the units of the training loss."""
+        if len(set(self.decays)) == 1:
+            return self.decays[0]
         return float(np.exp(np.mean(np.log(self.decays))))
 
     @property
@@ -340,6 +342,8 @@ def _trained_sklearn(
         )
     if loss is not None:
         raise ValueError("scikit-learn's models know their loss; leave loss out")
+    if getattr(model, "loss", "squared_error") not in ("squared_error", "log_loss"):
+        raise ValueError(f"loss={model.loss!r} of {type(model).__name__} is not supported")
     C, n = chain.network.n_outputs, len(X)
     batch = n if model.solver == "lbfgs" else model.batch_size
     batch = min(200, n) if batch == "auto" else min(batch, n)
