@@ -234,10 +234,10 @@ def test_deep_networks_without_biases_have_a_bound(rng):
     )  # fmt: skip
     report = audit(model, X, y, loss=nn.MSELoss(), weight_decay=0.1)
     assert 0 < report.lower_bound <= report.objective
-    whitened = torch.linalg.qr(X[:5].T)[0]
+    whitened = torch.linalg.qr(X[:5].double().T)[0]
     exact = audit(model, whitened, y[:5], loss=nn.MSELoss(), weight_decay=0.1)
     # MSELoss of one output is twice the loss of gapless
-    closed = solve_whitened_relu(whitened.double().numpy(), y[:5].numpy(), 0.05, depth=3)
+    closed = solve_whitened_relu(whitened.numpy(), y[:5].numpy(), 0.05, depth=3)
     assert exact.lower_bound >= 2 * closed.lower_bound * (1 - 1e-5)
 
 
@@ -255,7 +255,7 @@ def test_batch_norm_and_dropout_are_read_and_said(rng):
     assert torch.equal(statistics, model[1].running_mean)
     model.eval()
     own = nn.functional.cross_entropy(model(X), y).item()
-    own += 5e-4 * sum(float((p**2).sum()) for p in model.parameters())
+    own += 5e-4 * sum((p**2).sum().item() for p in model.parameters())
     assert report.objective == pytest.approx(own, rel=1e-5)
     assert report.stationarity is None
     assert any("batch norm" in n for n in report.notes)
