@@ -189,3 +189,26 @@ def test_foreign_model_files_are_refused(folder):
             "predict", folder / "good.safetensors", table(folder, "a,y\n1,2\n"), code=2
         ).stderr
     )
+
+
+def test_spline(folder):
+    run = gapless(
+        "spline", folder / "shop.csv", "--x", "size", "--y", "price",
+        "--plot", folder / "s.png", "--out", folder / "s.csv", "--json",
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    assert result["status"] == "OPTIMAL"
+    assert result["relative_gap"] <= 1e-6
+    assert (folder / "s.png").stat().st_size > 10_000
+    pieces = list(csv.DictReader((folder / "s.csv").read_text().splitlines()))
+    assert len(pieces) == result["n_kinks"] + 1
+    assert "slope" in gapless("spline", folder / "shop.csv", "--x", "size", "--y", "price").stdout
+    classes = gapless("spline", folder / "shop.csv", "--x", "size", "--y", "kind", "--json").stdout
+    assert json.loads(classes)["train_score"] > 0.7
+    median = ["spline", folder / "shop.csv", "--x", "size", "--y", "price", "--quantile"]
+    assert json.loads(gapless(*median, "0.5", "--json").stdout)["relative_gap"] <= 1e-5
+    assert "quantile" in gapless(*median, "2", code=2).stderr
+    missing = gapless("spline", folder / "shop.csv", "--x", "nope", "--y", "price", code=2).stderr
+    assert "no column 'nope'" in missing
+    text = gapless("spline", folder / "shop.csv", "--x", "colour", "--y", "price", code=2).stderr
+    assert "must be numbers" in text

@@ -60,7 +60,7 @@ def test_smoothing_stays_close():
 
 
 def test_names_and_mistakes():
-    assert set(LOSSES) == {"squared", "huber", "logistic", "hinge", "softmax"}
+    assert set(LOSSES) == {"squared", "huber", "logistic", "hinge", "pinball", "softmax"}
     with pytest.raises(ValueError, match="loss='nope' is unknown; choose one of"):
         get_loss("nope")
     with pytest.raises(ValueError, match="delta must be a positive number"):

@@ -23,6 +23,11 @@ from .path import path, weight_decay_max
 from .problem import Problem
 from .result import Certificate, History, Solution, Status
 from .spike_free import solve_spike_free, spike_free_test
+from .spline import SplineSolution, solve_spline, spline_path
+from .spline_depth import solve_deep_lasso, solve_last_bias
+from .spline_display import SplineDisplay
+from .spline_estimators import SplineClassifier, SplineRegressor
+from .spline_members import optimal_member, sliding_intervals
 from .train import Progress, train
 from .whitening import RowWhitener, whiten, whitened
 
@@ -48,6 +53,10 @@ __all__ = [
     "ReLURegressor",
     "RowWhitener",
     "Solution",
+    "SplineClassifier",
+    "SplineDisplay",
+    "SplineRegressor",
+    "SplineSolution",
     "Status",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
@@ -57,19 +66,25 @@ __all__ = [
     "deep_prox",
     "layer_alignment",
     "neural_collapse",
+    "optimal_member",
     "path",
     "predicted_collapse",
+    "sliding_intervals",
     "solve_batch_norm_head",
+    "solve_deep_lasso",
     "solve_deep_linear",
+    "solve_last_bias",
     "solve_nearly_whitened_relu",
     "solve_parallel_linear",
     "solve_parallel_whitened_relu",
     "solve_rank_one_relu",
     "solve_spike_free",
+    "solve_spline",
     "solve_two_layer_linear",
     "solve_whitened_interval",
     "solve_whitened_relu",
     "spike_free_test",
+    "spline_path",
     "train",
     "weight_decay_max",
     "whiten",

@@ -1,27 +1,36 @@
 """An independent checker: any two-layer network + problem -> certificate.
 
-No solver is called.  The network's residual is a dual point; a proven upper bound of its
-gauge (:mod:`gapless.gauge`) makes it feasible after scaling; weak duality turns it into a
-lower bound on the objective of every network of every width.
+No training solver is called.  The network's residual is a dual point; a proven upper bound of
+its gauge makes it feasible after scaling; weak duality turns it into a lower bound on the
+objective of every network of every width.  With more time the relaxations look for better
+dual points, together with the multipliers that prove them.
 """
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ._validate import Array
-from .gauge import GaugeBound, gauge_bound
+from ._validate import Array, choose
+from .doubly_nonnegative import DoublyNonnegative
+from .gauge import METHODS, GaugeBound, GaugeMethod, gauge_bound
 from .network import Network
 from .oracle import Oracle
 from .problem import Problem
+from .proofs import write_proof
 from .reduction import Reduction
+from .relaxation import Dual, Quadratic
 from .result import Certificate
 
 # Share of the objective by which a proven bound is lowered: it covers the rounding of the
 # dual value and of the column sums under a free bias, both below 1e-13 in practice.
 SAFETY = 1e-12
+# Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
+MAX_CELLS = 128
 
 
 def certificate(
@@ -48,6 +57,54 @@ def better(old: Certificate | None, new: Certificate) -> Certificate:
     )
 
 
+#: every bound by name: the cheap exact ones, then the relaxations
+ALL_METHODS: dict[str, GaugeMethod] = METHODS | {
+    method.name: method for method in (Quadratic(), DoublyNonnegative(max_cells=MAX_CELLS))
+}
+
+
+def prove(
+    core: Problem, Lam: Array, method: str = "auto", time_limit: float = 0.0
+) -> Iterator[Dual]:
+    """Dual points with proven bounds of their gauges, better and better, cheap before costly.
+
+    First ``Lam`` itself by the sharpest cheap bound; unless that is exact, and while
+    ``time_limit`` seconds last, the relaxations, which also move the dual point.  A method
+    named is used alone.  Every dual point yielded proves more than those before it.
+    """
+    stop = time.perf_counter() + time_limit
+    if method == "auto":
+        first = gauge_bound(core, Lam)
+        exact = first.lower > 0 and first.upper <= first.lower * (1 + 1e-6)
+        steps: list[GaugeMethod] = (
+            [] if exact else [Quadratic(), ALL_METHODS[DoublyNonnegative.name]]
+        )
+    else:
+        chosen = ALL_METHODS[choose("method", method, ALL_METHODS)]
+        if not chosen.applies(core):
+            raise ValueError(
+                f"the data do not meet the conditions of method={method!r}; use 'auto'"
+            )
+        first, steps = chosen.bound(core, Lam), [chosen]
+    best = _value(core, Lam, first)
+    yield Lam, first
+    for step in steps:
+        if not isinstance(step, (Quadratic, DoublyNonnegative)) or not step.applies(core):
+            continue
+        left = stop - time.perf_counter()
+        if left <= 0:
+            return
+        for point, bound in step.maximise(core, Lam, left):
+            if (value := _value(core, point, bound)) > best:
+                best = value
+                yield point, bound
+
+
+def _value(core: Problem, Lam: Array, bound: GaugeBound) -> float:
+    limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
+    return core.best_scale(Lam, limit)[1]
+
+
 def certify(
     network: Network,
     X: Any,
@@ -58,6 +115,9 @@ def certify(
     bias: str = "free",
     sample_weight: Any = None,
     method: str = "auto",
+    time_limit: float = 10.0,
+    tol: float = 1e-4,
+    proof: str | os.PathLike[str] | None = None,
     n_starts: int = 1000,
     random_state: int | None = 0,
 ) -> Certificate:
@@ -69,8 +129,16 @@ def certify(
         Trained by anyone.
     X, y, weight_decay, loss, bias, sample_weight
         The training problem, as in :class:`gapless.Problem`.
-    method : {"auto", "low-rank", "whitened", "norm"}, default "auto"
-        The gauge bound that proves; "auto" takes the sharpest that applies.
+    method : str, default "auto"
+        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "quadratic",
+        "doubly nonnegative".  "auto" goes from cheap to costly until the time is up.
+    time_limit : float, default 10
+        Seconds for the relaxations; 0 for the cheap bounds only.  The bound only ever improves
+        with time, and an interrupt (Ctrl-C) keeps the best so far.
+    tol : float, default 1e-4
+        Relative gap at which to stop.
+    proof : path, optional
+        Where to write a proof file for :func:`gapless.verify.verify`.
     n_starts : int, default 1000
         Starts of the search behind the *estimated* bound.
     random_state : int or None, default 0
@@ -95,5 +163,24 @@ def certify(
     core, state = reduction.core, reduction.apply(network)
     Lam = core.dual_point(state.predict(core.X))
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
-    found = oracle.search(Lam, state.hidden_weights, n_starts).value.max(initial=0.0)
-    return certificate(core, objective, Lam, gauge_bound(core, Lam, method), float(found))
+    hits = oracle.search(Lam, state.hidden_weights, n_starts).value.max(initial=0.0)
+    result: Certificate | None = None
+    best: Dual | None = None
+    try:
+        for point, bound in prove(core, Lam, method, time_limit):
+            # what the search found belongs to the network's own dual point
+            found = float(hits) if result is None else bound.upper
+            new = certificate(core, objective, point, bound, found)
+            if result is None or new.lower_bound > result.lower_bound:
+                best = point, bound
+            result = better(result, new)
+            if result.relative_gap <= tol:
+                break
+    except KeyboardInterrupt:
+        if result is None:
+            raise
+    assert result is not None
+    assert best is not None
+    if proof is not None:
+        write_proof(proof, problem, *best)
+    return result

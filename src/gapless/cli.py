@@ -22,9 +22,10 @@ from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import train_test_split
 
 from . import __version__
-from ._validate import Array, positive
+from ._validate import Array, optional_import, positive
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import certify
+from .displays import GapDisplay, NeuronDisplay
 from .estimators import encode_labels
 from .network import Network
 from .path import choose_weight_decay
@@ -32,7 +33,18 @@ from .persist import Header, load, predict, save
 from .problem import Problem
 from .progress import counter, progress
 from .result import Certificate, Status
-from .table import DATASETS, Encoder, InputError, Table, load_dataset, read_table
+from .spline import SplineSolution
+from .spline_display import SplineDisplay
+from .spline_estimators import SplineClassifier, SplineRegressor
+from .table import (
+    DATASETS,
+    Encoder,
+    InputError,
+    Table,
+    check_complete,
+    load_dataset,
+    read_table,
+)
 from .train import train
 
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
@@ -92,6 +104,21 @@ def _parser() -> argparse.ArgumentParser:
 
     info = _command(commands, "info", _info, "what a model file says of itself")
     info.add_argument("model")
+
+    spline = _command(
+        commands, "spline", _spline, "the exact network for one column against another"
+    )
+    _data_arguments(spline, target=False)
+    spline.add_argument("--x", required=True, metavar="COL")
+    spline.add_argument("--y", required=True, metavar="COL")
+    spline.add_argument(
+        "--weight-decay", default="auto", metavar="W",
+        help="a number, auto: by the number of kinks (default), or cv: by cross-validation",
+    )  # fmt: skip
+    spline.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    spline.add_argument("--quantile", type=float, metavar="Q", help="a quantile curve, 0 < Q < 1")
+    spline.add_argument("--out", metavar="FILE.csv", help="write the table of kinks here")
+    spline.add_argument("--plot", metavar="FILE.png", help="draw data, fit, kinks and neurons")
 
     check = _command(commands, "certify", _certify, "certify a model on its training table again")
     check.add_argument("model")
@@ -202,7 +229,7 @@ def _fit(args: argparse.Namespace) -> int:
         )
         result["model"] = args.out
     if args.plot:
-        _draw(args.plot, solution, job.X[job.train], encoder.names)
+        _draw(args.plot, solution, encoder.names)
         result["plot"] = args.plot
     result["seconds"] = time.perf_counter() - started
     if args.json:
@@ -236,8 +263,6 @@ class _Job:
     """One table made numbers, split, standardised; and the way back to raw units."""
 
     def __init__(self, X: Array, y: Array, task: str, args: argparse.Namespace) -> None:
-        from .table import check_complete
-
         check_complete(args.target or "target", y)
         self.task, self.bias = task, args.bias
         self.classes: list[Any] | None = None
@@ -245,10 +270,12 @@ class _Job:
         if task == "classification":
             classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
             if len(classes) < 2:
-                raise InputError(f"the target has one class only, {classes[0]!r}; two are needed")
+                raise InputError(
+                    f"the target has one class only, {str(classes[0])!r}; two are needed"
+                )
             if counts.min() < 2:
                 raise InputError(
-                    f"class {classes[counts.argmin()]!r} has one row only; at least 2 are needed"
+                    f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
                 )
             self.classes = classes.tolist()
             kind = args.loss or "logistic"
@@ -326,14 +353,14 @@ def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale:
     )
 
 
-def _draw(path: str, solution: Any, X: Array, names: list[str]) -> None:
-    import matplotlib
+def _pyplot() -> Any:
+    """pyplot without a window."""
+    optional_import("matplotlib", "plot", "--plot").use("Agg")
+    return optional_import("matplotlib.pyplot", "plot", "--plot")
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
-    from .displays import GapDisplay, NeuronDisplay
-
+def _draw(path: str, solution: Any, names: list[str]) -> None:
+    plt = _pyplot()
     height = 3.0 + 0.24 * min(len(names), 40)
     figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
     GapDisplay.from_solution(solution, ax=axes[0])
@@ -369,6 +396,84 @@ def _report(result: dict[str, Any], status: Status) -> None:
     for row in rows:
         table.add_row(*row)
     console.print(table)
+
+
+# gapless spline
+
+
+def _spline(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    table = _read(args)[0]
+    for name in (args.x, args.y):
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+        check_complete(name, table[name])
+    x, y = table[args.x], table[args.y]
+    if x.dtype.kind != "f":
+        raise InputError(f"column {args.x!r} must be numbers, it has text")
+    weight_decay = args.weight_decay
+    if weight_decay not in ("auto", "cv"):
+        weight_decay = positive("--weight-decay", weight_decay)
+    model: SplineRegressor | SplineClassifier
+    if y.dtype.kind != "f" or args.loss in ("logistic", "hinge"):
+        if args.quantile is not None:
+            raise InputError("--quantile needs a column of numbers to predict")
+        model = SplineClassifier(weight_decay, loss=args.loss or "logistic")
+    else:
+        model = SplineRegressor(weight_decay, loss=args.loss or "squared", quantile=args.quantile)
+    model.fit(x[:, None], y)
+    solution = model.solution_
+    result = {
+        "status": solution.status.name,
+        **solution.certificate.as_dict(),
+        "n_neurons": solution.network.n_neurons,
+        "weight_decay": solution.weight_decay,
+        "n_kinks": model.n_kinks_,
+        "knots": np.asarray(model.knots_).tolist(),
+        "slopes": np.asarray(model.slopes_).tolist(),
+        "train_score": float(model.score(x[:, None], y)),
+    }
+    rows = _pieces(solution)
+    if args.out:
+        with open(args.out, "w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([["from", "to", "value at start", "slope"], *rows])
+        result["table"] = args.out
+    if args.plot:
+        plt = _pyplot()
+        display = SplineDisplay.from_estimator(model, x[:, None], y)
+        display.ax_.set(xlabel=args.x, ylabel=args.y)
+        display.figure_.savefig(args.plot, dpi=110)
+        plt.close(display.figure_)
+        result["plot"] = args.plot
+    result["seconds"] = time.perf_counter() - started
+    if args.json:
+        print(json.dumps(result))
+        return 0
+    console = Console(highlight=False)
+    console.print(solution.status.value)
+    console.print(
+        f"objective {result['objective']:.6g}, proven gap {result['relative_gap']:.1e}, "
+        f"weight_decay {result['weight_decay']:.3g}, {model.n_kinks_} kinks, "
+        f"score {result['train_score']:.4f}, {result['seconds']:.2f} s"
+    )
+    if not args.out:
+        shown = RichTable("from", "to", "value at start", "slope", box=None, padding=(0, 2, 0, 0))
+        for row in rows[:40]:
+            shown.add_row(*(f"{v:.6g}" for v in row))
+        console.print(shown)
+        if len(rows) > 40:
+            console.print(f"... {len(rows) - 40} more pieces: --out FILE.csv writes them all")
+    return 0
+
+
+def _pieces(solution: SplineSolution) -> list[list[float]]:
+    """From, to, value where it starts (ends, for the first) and slope of each linear piece."""
+    knots = np.concatenate([[-np.inf], solution.knots, [np.inf]])
+    values = np.concatenate([solution.values[:1, 0], solution.values[: solution.n_kinks, 0]])
+    return [
+        [float(knots[i]), float(knots[i + 1]), float(values[i]), float(slope)]
+        for i, slope in enumerate(solution.slopes[:, 0])
+    ]
 
 
 # gapless predict, info, certify

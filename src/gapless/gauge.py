@@ -21,9 +21,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy.optimize import nnls
 
 from ._array import is_sparse
 from ._validate import Array, choose
@@ -37,12 +38,17 @@ RANK_TOL = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class GaugeBound:
-    """``lower <= g(Lam) <= upper``; ``witness`` = (u, b) attains ``lower`` where there is one."""
+    """``lower <= g(Lam) <= upper``; ``witness`` = (u, b) attains ``lower`` where there is one.
+
+    ``multipliers`` let anybody re-check ``upper`` where that takes more than the data.
+    """
 
     lower: float
     upper: float
     witness: tuple[Array, float] | None
     proof: str
+    method: str = "norm"
+    multipliers: Any = None
 
 
 class GaugeMethod(ABC):
@@ -79,7 +85,7 @@ class Whitened(GaugeMethod):
             z = np.maximum(left if left.sum() >= 0 else -left, 0)
         norm = float(np.linalg.norm(z))
         if norm == 0:
-            return GaugeBound(0.0, 0.0, None, "whitened data: exact")
+            return GaugeBound(0.0, 0.0, None, "whitened data: exact", self.name)
         u = core.X.T @ (z / norm)
         u /= np.linalg.norm(u)
         lower = float(np.linalg.norm(Lam.T @ np.maximum(core.X @ u, 0)))
@@ -87,7 +93,7 @@ class Whitened(GaugeMethod):
         upper = scale * size + slack * float(np.linalg.norm(Lam))
         exact = upper <= lower * (1 + 1e-6)
         how = "exact" if exact else "spectral norm of the dual point"
-        return GaugeBound(lower, upper, (u, 0.0), f"whitened data: {how}")
+        return GaugeBound(lower, upper, (u, 0.0), f"whitened data: {how}", self.name)
 
 
 class LowRank(GaugeMethod):
@@ -112,7 +118,7 @@ class LowRank(GaugeMethod):
         basis, lost, rank = _spectrum(core)
         P = np.asarray(core.X @ basis)  # (n, rank)
         if rank == 0:
-            return GaugeBound(0.0, 0.0, None, "constant data: exact")
+            return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
         if rank == 1:
             value, u, b = _line_free(P[:, 0], Lam) if core.free else _line(P[:, 0], Lam)
         elif rank == 2 and not core.free:
@@ -130,8 +136,45 @@ class LowRank(GaugeMethod):
         kind = {1: "rank 1", 2: "rank 2", 3: "rank 3"}[rank]
         bias = " with free bias" if core.free else ""
         return GaugeBound(
-            value, upper, (basis @ u, float(b)), f"{kind} data{bias}: exact enumeration"
+            value,
+            upper,
+            (basis @ u, float(b)),
+            f"{kind} data{bias}: exact enumeration",
+            self.name,
         )
+
+
+class SpikeFree(GaugeMethod):
+    """Spike-free data, one output: every ``(A u)_+`` is ``A w`` with ``||w|| <= 1``.
+
+    Then ``g_+(lam) = max {lam.A w : A w >= 0, ||w|| <= 1}``, and by duality
+
+        g_+(lam) = min_{nu >= 0} || A^T (lam + nu) ||,
+
+    a nonnegative least-squares problem any feasible nu of which gives an upper bound
+    (JMLR 2021, Theorem 4).  False on other data, so :func:`is_spike_free` decides first.
+    """
+
+    name = "spike-free"
+
+    def applies(self, core: Problem) -> bool:
+        one = core.n_outputs == 1 and not core.free and not is_sparse(core.X)
+        return one and core.n_samples <= 1000 and _spike_free(core) is True
+
+    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        A = core.X
+        best = (0.0, 0.0, np.zeros(core.n_features))
+        upper = 0.0
+        for side in (Lam[:, 0], -Lam[:, 0]):
+            target = A.T @ side
+            nu = nnls(A.T, -target, maxiter=50 * len(A))[0]
+            w = A.T @ (side + nu)
+            size = float(np.linalg.norm(w))
+            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
+            u = w / max(size, 1e-300)
+            value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
+            best = max(best, (value, size, u), key=lambda entry: entry[0])
+        return GaugeBound(best[0], upper, (best[2], 0.0), "spike-free data: exact", self.name)
 
 
 class Norm(GaugeMethod):
@@ -156,7 +199,7 @@ class Norm(GaugeMethod):
 
 
 #: every method by name, sharpest first
-METHODS: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), Norm())}
+METHODS: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
 
 
 def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
@@ -180,6 +223,41 @@ def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
 def is_exact(core: Problem) -> bool:
     """Whether an exact method applies, so that the witness is the best neuron to add."""
     return METHODS["low-rank"].applies(core)
+
+
+def rank(core: Problem) -> int:
+    """The numerical rank of the design, centred when the bias is free."""
+    return _spectrum(core)[2]
+
+
+def is_whitened(core: Problem) -> bool:
+    """Whether ``A A^T`` is a multiple of the identity (to 1e-8)."""
+    return core.n_samples <= core.n_features and _whitening(core) is not None
+
+
+def is_spike_free(core: Problem) -> bool | None:
+    """Whether every ``(A u)_+``, ``||u|| <= 1``, is some ``A w``, ``||w|| <= 1``; None: unknown.
+
+    For linearly independent rows this holds exactly when no off-diagonal entry of
+    ``(A A^T)^{-1}`` is positive: with ``A u = p - q`` it says ``q^T K^{-1} q >= 2 p^T K^{-1} q``
+    for all p, q >= 0 that do not meet, and q may be as small as one likes.  Rows that are
+    positive multiples of another are left out first.  Dependent rows: one ``(A u)_+`` outside
+    the range decides against; finding none decides nothing.
+    """
+    return None if core.free else _spike_free(core)
+
+
+def conditions(core: Problem) -> str:
+    """What the data are, in words, and which bound that gives."""
+    dimension = rank(core) if core.n_features <= 2000 else min(core.n_samples, core.n_features)
+    with_bias = " with free bias" if core.free else ""
+    if METHODS["low-rank"].applies(core):
+        return f"rank {dimension} data{with_bias}: exact enumeration"
+    if METHODS["whitened"].applies(core):
+        return "whitened data: closed form"
+    if METHODS["spike-free"].applies(core):
+        return "spike-free data: nonnegative least squares"
+    return f"rank {dimension} data{with_bias}: convex relaxations and cells"
 
 
 # Facts about a problem's data, computed once a problem (problems are immutable).
@@ -208,6 +286,32 @@ def _whitening(core: Problem) -> tuple[float, float] | None:
     if s2 == 0 or not deviation <= 1e-8 * s2:
         return None
     return float(np.sqrt(s2)), deviation / np.sqrt(s2)
+
+
+@lru_cache(maxsize=8)
+def _spike_free(core: Problem) -> bool | None:
+    A = np.asarray(core.X.toarray() if is_sparse(core.X) else core.X)
+    size = np.linalg.norm(A, axis=1)
+    A = A[size > 0] / size[size > 0, None]
+    if len(A) == 0:
+        return True
+    # one row a ray: rounding to 1e-12 groups positive multiples
+    A = A[np.unique(np.round(A, 12), axis=0, return_index=True)[1]]
+    values, vectors = np.linalg.eigh(A @ A.T)
+    if values[0] > 1e-10 * values[-1]:
+        inverse = (vectors / values) @ vectors.T
+        off = inverse - np.diag(np.diag(inverse))
+        largest = float(off.max(initial=0.0))
+        # p.K^{-1} p exceeds 1 by at most 2 largest ||p||_1 ||q||_1 <= 2 largest n ||A||^2; the
+        # bound is rounded up by more than that when it is below 1e-9
+        if 2 * largest * len(A) * float(values[-1]) <= 1e-9:
+            return True
+        return False if largest > 1e-8 * float(np.abs(inverse).max()) else None
+    outside = vectors[:, values <= 1e-10 * values[-1]]
+    U = np.random.default_rng(0).standard_normal((A.shape[1], 256))
+    Z = np.maximum(A @ np.hstack([U, A.T]), 0.0)
+    missed = np.linalg.norm(outside.T @ Z, axis=0)
+    return False if np.any(missed > 1e-6 * np.linalg.norm(Z, axis=0)) else None
 
 
 @lru_cache(maxsize=8)

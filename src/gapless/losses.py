@@ -8,10 +8,11 @@ taken in :mod:`gapless.problem`.  Every loss offers
 * ``gradient(F, Y)``    its derivative in ``F``, shape ``(n_samples, n_outputs)``;
 * ``conjugate(V, Y)``   ``sup_f <v, f> - loss(f, y)``, shape ``(n_samples,)``, ``inf``
   outside the dual domain;
+* ``conjugate_gradient(V, Y)``  its derivative in ``V``, shape ``(n_samples, n_outputs)``;
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
 * ``hessian_product(F, Y, V)``  the second derivative applied to ``V``, row by row;
-* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for the hinge).
+* ``smoothness``        a Lipschitz constant of the gradient (``inf`` for hinge and pinball).
 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
 ``V = gradient(F, Y)``, is what makes a certificate valid; a test checks it for
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import expit, log_softmax, softmax, xlogy
+from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from ._validate import Array, choose
 
@@ -59,6 +60,9 @@ class Loss(ABC):
 
     @abstractmethod
     def conjugate(self, V: Array, Y: Array) -> Array: ...
+
+    @abstractmethod
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array: ...
 
     def smoothed(self, mu: float) -> Loss:
         """A loss within ``mu / 2`` per output below this one, with Lipschitz gradient."""
@@ -107,6 +111,9 @@ class Squared(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         return np.einsum("ij,ij->i", V, 0.5 * V + Y)
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return V + Y
+
 
 @dataclass(frozen=True)
 class Huber(Loss):
@@ -145,6 +152,9 @@ class Huber(Loss):
         outside = np.any(np.abs(V) > self.delta * (1 + DOMAIN_SLACK), axis=1)
         return np.where(outside, np.inf, np.einsum("ij,ij->i", V, 0.5 * V + Y))
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return V + Y
+
 
 @dataclass(frozen=True)
 class Logistic(Loss):
@@ -177,6 +187,9 @@ class Logistic(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
         return np.where(outside, np.inf, np.sum(xlogy(T, T) + xlogy(1 - T, 1 - T), axis=1))
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return -Y * logit(np.clip(-V * Y, DOMAIN_SLACK, 1 - DOMAIN_SLACK))
 
 
 @dataclass(frozen=True)
@@ -221,8 +234,69 @@ class Hinge(Loss):
         T, outside = _unit_interval(-V * Y)
         return np.where(outside, np.inf, np.sum(T * (0.5 * self.smoothing * T - 1.0), axis=1))
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return -Y * (self.smoothing * np.clip(-V * Y, 0.0, 1.0) - 1.0)
+
     def smoothed(self, mu: float) -> Hinge:
         return Hinge(smoothing=mu)
+
+
+@dataclass(frozen=True)
+class Pinball(Loss):
+    """``q (y - f)_+ + (1 - q) (f - y)_+``: its minimiser is the conditional q-quantile.
+
+    The conjugate is ``v.y`` on ``-q <= v <= 1 - q``.  ``smoothing = mu > 0`` gives the Moreau
+    envelope, whose conjugate adds ``mu ||v||^2 / 2``; it lies at most
+    ``mu max(q, 1 - q)^2 / 2`` below.  Summed over outputs.
+    """
+
+    quantile: float = 0.5
+    smoothing: float = 0.0
+    name: ClassVar[str] = "pinball"
+    targets: ClassVar[str] = "real"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"the quantile must lie between 0 and 1, got {self.quantile!r}")
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
+
+    def _slope(self, F: Array, Y: Array) -> Array:
+        q, R = self.quantile, F - Y
+        if self.smoothing > 0:
+            return np.clip(R / self.smoothing, -q, 1 - q)
+        return np.where(R > 0, 1 - q, np.where(R < 0, -q, 0.0))
+
+    def value(self, F: Array, Y: Array) -> Array:
+        V = self._slope(F, Y)
+        return np.sum(V * (F - Y - 0.5 * self.smoothing * V), axis=1)
+
+    def gradient(self, F: Array, Y: Array) -> Array:
+        return self._slope(F, Y)
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        if self.smoothing == 0:
+            return np.zeros_like(V)
+        slope = self._slope(F, Y)
+        return ((-self.quantile < slope) & (slope < 1 - self.quantile)) * V / self.smoothing
+
+    def conjugate(self, V: Array, Y: Array) -> Array:
+        outside = np.any(
+            (-self.quantile - DOMAIN_SLACK > V) | (1 - self.quantile + DOMAIN_SLACK < V), axis=1
+        )
+        V = np.clip(V, -self.quantile, 1 - self.quantile)
+        return np.where(outside, np.inf, np.sum(V * (Y + 0.5 * self.smoothing * V), axis=1))
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return Y + self.smoothing * V
+
+    def smoothed(self, mu: float) -> Pinball:
+        return Pinball(self.quantile, mu)
 
 
 @dataclass(frozen=True)
@@ -259,6 +333,9 @@ class Softmax(Loss):
         outside |= np.abs(P.sum(axis=1) - 1.0) > 1e3 * DOMAIN_SLACK
         return np.where(outside, np.inf, np.sum(xlogy(P, P), axis=1))
 
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return np.log(np.clip(V + Y, DOMAIN_SLACK, 1.0))
+
 
 def _unit_interval(T: Array) -> tuple[Array, Array]:
     outside = np.any((T < -DOMAIN_SLACK) | (T > 1 + DOMAIN_SLACK), axis=1)
@@ -267,7 +344,7 @@ def _unit_interval(T: Array) -> tuple[Array, Array]:
 
 #: every loss by name
 LOSSES: dict[str, type[Loss]] = {
-    cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Softmax)
+    cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Pinball, Softmax)
 }
 
 

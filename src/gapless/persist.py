@@ -50,7 +50,7 @@ def save(path: str | Path, network: Network, header: Header | None = None) -> No
     try:
         save_file(tensors, partial, metadata={"format": FORMAT, "header": text})
         partial.replace(target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

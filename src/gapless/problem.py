@@ -57,7 +57,7 @@ class Problem:
     Y : array of shape (n_samples,) or (n_samples, n_outputs)
         Real targets, signs -1/+1, or one-hot rows, as the loss asks.
     loss : str or Loss, default "squared"
-        "squared", "huber", "logistic", "hinge", "softmax".
+        "squared", "huber", "logistic", "hinge", "pinball", "softmax".
     weight_decay : float
     bias : {"free", "penalized", "none"}, default "free"
     sample_weight : array of shape (n_samples,), optional
@@ -198,7 +198,7 @@ class Problem:
             found = minimize_scalar(
                 lambda s: -self.dual_value(s * Lam), bounds=(0.0, top), method="bounded"
             )
-            candidates = [float(found.x), top]
+            candidates = [float(found.x), top, min(1.0, top)]
         value, s = max((self.dual_value(s * Lam), s) for s in (0.0, *candidates))
         return s, value
 

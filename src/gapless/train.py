@@ -34,7 +34,7 @@ THREADED = 200_000
 # Rounds whose gains together must exceed a tenth of the tolerance.
 PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
-MASTER = 1e-4
+MASTER = 1e-6
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
@@ -130,7 +130,8 @@ class _Run:
         self.oracle = Oracle(self.core.X, self.core.free, rng)
         self.exact = is_exact(self.core)
         self.history = History()
-        self.smoothing = 0.3  # of the hinge; other losses ignore it
+        self.waited = 0  # rounds at the present smoothing
+        self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
         self.weight_decay = np.inf  # of the master, until the first violation is known
         self.n_starts, self.quiet = FIRST_STARTS, 0
         self.finished: Status | None = None
@@ -173,6 +174,12 @@ class _Run:
         """The problem the master solves: hinge smoothed, weight decay on its way down."""
         return self.core.variant(self.core.loss.smoothed(self.smoothing), self.weight_decay)
 
+    @property
+    def accuracy(self) -> float:
+        """Of the master; a sharp loss's dual point is its residual divided by the smoothing."""
+        sharp = not np.isfinite(self.core.loss.smoothness)
+        return MASTER * self.tol * (self.smoothing if sharp else 1.0)
+
     def round(self, time_limit: float | None) -> bool:
         """One pass of the outer loop; True when it is over."""
         # 1-2. dual point, and neurons that violate its constraint
@@ -188,6 +195,11 @@ class _Run:
         self.history.record(self.seconds, self.certificate, self.best.n_neurons)
         if self._settled(new):
             return True
+        # the next master is harder; this round's dual point belonged to the last one
+        cost = 0.5 * self.smoothing * self.core.n_outputs  # at most, of the objective
+        if new.objective - new.estimated_lower_bound <= 2 * cost or self.waited == PATIENCE:
+            self.smoothing, self.waited = max(0.4 * self.smoothing, self.least_smoothing), 0
+        self.waited += 1
         # 3-4. master, then slide the neurons along their kinks
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
@@ -220,18 +232,23 @@ class _Run:
         """
         return max(self.best_value, 0.1 * self.history.objective[0])
 
+    @property
+    def least_smoothing(self) -> float:
+        """Smoothing by mu costs at most mu / 2 of the objective an output."""
+        return self.tol * self.size / self.core.n_outputs
+
     def _schedule(self) -> None:
-        """More starts when little was gained, less smoothing, and a stop when both are spent."""
+        """More starts when little was gained, and a stop when all are spent."""
         if not np.isfinite(self.best_value):
             self.finished = Status.NUMERICAL_ERROR
-        # smoothing mu costs at most mu / 2 of the objective an output
-        enough = 0.5 * self.tol * self.size / self.core.n_outputs
+        sharp = not np.isfinite(self.core.loss.smoothness)
         rough = self.weight_decay > self.core.weight_decay or (
-            self.core.loss.name == "hinge" and self.smoothing > enough
+            sharp and self.smoothing > self.least_smoothing
         )
-        self.smoothing = max(0.5 * self.smoothing, enough)
         past = self.history.objective[-PATIENCE:]
-        if rough or past[0] - self.best_value > 0.1 * self.tol * self.size:
+        # where every search is exact, a small gain is still a step towards a proof
+        share = 1e-3 if self.exact else 0.1
+        if rough or past[0] - self.best_value > share * self.tol * self.size:
             return
         if self.n_starts < 16 * FIRST_STARTS:
             self.n_starts *= 2
@@ -257,7 +274,7 @@ class _Run:
             [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
         )
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(self.eased, Z, a, self.current.output_bias, MASTER * self.tol)
+        a, c = solve_master(self.eased, Z, a, self.current.output_bias, self.accuracy)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
@@ -272,7 +289,7 @@ class _Run:
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
-        a, c = solve_master(self.eased, Z, a, network.output_bias, MASTER * self.tol)
+        a, c = solve_master(self.eased, Z, a, network.output_bias, self.accuracy)
         return Network(U[:, keep], b[keep], a, c).balance()
 
     def solution(self, status: Status) -> Solution:

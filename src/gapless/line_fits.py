@@ -1,0 +1,346 @@
+"""The three ways to fit a spline: least squares, Newton, linear programs.
+
+Each takes a :class:`gapless.line.Line` and returns a :class:`gapless.line.Fit`: the spline on
+the scaled line, its objective in the caller's units and a proven lower bound.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import linprog
+
+from ._validate import Array
+from .certify import SAFETY
+from .line import (
+    CHUNK,
+    Fit,
+    Line,
+    Prover,
+    best_constant,
+    constant_of,
+    proven_gauge,
+    single_place,
+    without_flat,
+)
+from .losses import Loss
+from .ramps import Engine, omega, peaks, slope_changes
+
+MAX_ROUNDS = 100
+# Samples a linear program takes as rows at first: about a tenth of a second each time.
+FREE_ROWS = 1500
+
+
+def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit:
+    b = line.scaled(beta)
+    scale = line.height**2
+    if single_place(line):
+        P = 0.5 * scale * line.spread
+        return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
+    trace: list[tuple[float, float, int]] = []
+    spline = Engine(line.x, line.y, line.w).solve(b, 0.5 * tol, start, trace)
+    index, values = without_flat(line, spline.index, spline.values)
+    P, D = _prove(line, index, values, b, tol)
+    half = 0.5 * line.spread
+    rounds = [((p + half) * scale, max(d + half, 0.0) * scale, k) for p, d, k in trace]
+    return Fit(index, values, (P + half) * scale, (D + half) * scale, rounds)
+
+
+def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tuple[float, float]:
+    """Objective and lower bound of a squared-loss spline, from every sample."""
+    x, y, w, n = line.x, line.y, line.w, len(line.x)
+    knots = x[index]
+    slopes, changes = slope_changes(knots, values)
+    r = np.empty(n)
+    ends = index[1:].copy()
+    ends[-1] = n
+    mean = 0.0
+    for i, j, k, v, s in zip(index[:-1], ends, knots, values, slopes):
+        for lo in range(i, j, CHUNK):
+            part = slice(lo, min(lo + CHUNK, j))
+            out = r[part]
+            np.subtract(x[part], k, out=out)
+            out *= -s
+            out += y[part]
+            out -= v
+            mean += float(out.sum()) / n if w is None else float(w[part] @ out)
+    square = cross = total = 0.0
+    for lo in range(0, n, CHUNK):
+        part = slice(lo, min(lo + CHUNK, n))
+        e = r[part]
+        weighted = e / n if w is None else w[part] * e
+        square += float(np.einsum("i,i", weighted, e))
+        weighted -= mean / n if w is None else mean * w[part]  # sums to zero over all samples
+        cross += float(np.einsum("i,i", weighted, y[part]))
+        e -= mean
+        total += float(np.einsum("i,i", weighted, e))
+        r[part] = weighted
+    P = 0.5 * square + b * omega(slopes, changes)
+    D = 0.0
+    # Where the bound on rounding is what keeps the gap open, once more in extended precision.
+    for kind in (np.float64, np.longdouble):
+        gauge = proven_gauge(x, r, kind)
+        if line.lost > 0:
+            gauge += 2 * line.lost / line.width * float(np.linalg.norm(r))
+        limit = b / gauge if gauge > 0 else np.inf
+        s = min(max(cross / total, 0.0), limit) if total > 0 else 0.0
+        D = s * cross - 0.5 * s * s * total
+        if tol * P >= P - D:
+            break
+    return P, max(D - SAFETY * abs(D), 0.0)
+
+
+def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | None) -> Fit:
+    """Proximal Newton: the engine minimises the loss's quadratic model plus the penalty."""
+    b = line.scaled(beta)
+    prover = Prover(line, loss, b)
+    problem, x, Y = prover.problem, line.x, line.y[:, None]
+    n = len(x)
+    index = np.array([0, n - 1]) if n > 1 else np.zeros(1, int)
+    values = np.full(len(index), best_constant(line, loss))
+    if single_place(line):
+        F = np.full_like(Y, values[0])
+        P = problem.data_fit(F)
+        Lam = problem.dual_point(F)
+        D = problem.best_scale(Lam, 1.0)[1]
+        return Fit(index, values, P, max(D - SAFETY * abs(D), 0.0), [])
+    P = prover.objective(index, values)
+    for _ in range(MAX_ROUNDS):
+        F = prover.outputs(index, values)[:, None]
+        prover.improve(problem.dual_point(F)[:, 0])
+        prover.record(P, len(index) - 2)
+        if P - prover.lower <= tol * P:
+            break
+        h = loss.curvature(F, Y) * line.weights
+        # Flat samples (clipped Huber) keep the step finite; a confident logistic sample must
+        # keep its own tiny curvature, its residual is as tiny.
+        h = np.where(h > 1e-30, h, 1e-6 * loss.smoothness * line.weights)
+        H = line.sums(h)
+        z = F[:, 0] + problem.residual(F)[:, 0] / h
+        z = line.sums(h * z) / H
+        mass = float(H.sum())
+        kinks = index[1:-1] if len(index) > 2 else start
+        # the model's own value is large and arbitrary: ask for a gap, not a share
+        gap = max(1e-3 * (P - prover.lower), 1e-14 * P) / mass
+        spline = Engine(x, z, H / mass).solve(b / mass, tol, kinks, accuracy=gap)
+        union = np.union1d(index, spline.index)
+        old = np.interp(x[union], x[index], values)
+        step = np.interp(x[union], x[spline.index], spline.values) - old
+        t, moved = 1.0, False
+        while t > 1e-10:
+            if t == 1.0:
+                trial_index, trial = spline.index, spline.values
+            else:
+                trial_index, trial = union, old + t * step
+            value = prover.objective(trial_index, trial)
+            if value < P:
+                index, values, P, moved = trial_index, trial, value, True
+                break
+            t *= 0.5
+        if not moved:
+            break
+    index, values = without_flat(line, index, values)
+    return Fit(index, values, P, prover.lower, prover.history)
+
+
+def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | None) -> Fit:
+    """Hinge and pinball: linear programs in the values at the knots, more knots each round.
+
+    The spline is its values v at the knots, so a sample's row has two entries, not one a
+    ramp.  The rows' multipliers are the dual point.
+    """
+    b = line.scaled(beta)
+    prover = Prover(line, loss, b)
+    x, n = line.x, len(line.x)
+    if single_place(line):
+        v = np.array([constant_of(line, loss)])
+        P = prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
+        return Fit(np.zeros(1, int), v, P, P - SAFETY * abs(P), [])
+    index = np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int))
+    if start is not None:
+        index = np.union1d(index, start)
+    guess = None
+    if len(line.xs) > FREE_ROWS:
+        # a smooth neighbour of the loss tells where kinks and corners are
+        size = 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
+        near = fit_smooth(line, loss.smoothed(0.02 * size), beta, 1e-3, start)
+        index = np.union1d(index, near.index)
+        guess = prover.outputs(near.index, near.values)
+    best: tuple[float, Array, Array] = (np.inf, index, np.zeros(len(index)))
+    for _ in range(MAX_ROUNDS):
+        values, Lam = _solve_lp(line, loss, b, x[index], guess)
+        guess = prover.outputs(index, values)
+        P = prover.objective(index, values)
+        if best[0] > P:
+            best = (P, index, values)
+        Lam = prover.problem.centre(Lam[:, None])[:, 0]
+        prover.improve(Lam)
+        prover.record(best[0], len(index) - 2)
+        if best[0] - prover.lower <= tol * best[0]:
+            break
+        h, M = prover.correlations(Lam)
+        new = np.setdiff1d(peaks(h, (1 + 1e-9) * b - 0.5 * abs(M)), index)
+        if len(new) == 0:
+            break
+        # knots that carry no kink leave once there are many
+        slopes, changes = slope_changes(x[index], values)
+        used = np.abs(changes) > 1e-9 * float(np.abs(slopes).max(initial=0.0))
+        keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
+        index = np.union1d(index[keep], new)
+    index, values = best[1:]
+    index, values = without_flat(line, index, values)
+    P = prover.objective(index, values)
+    return Fit(index, values, P, prover.lower, prover.history)
+
+
+def _solve_lp(
+    line: Line, loss: Loss, b: float, knots: Array, guess: Array | None
+) -> tuple[Array, Array]:
+    """Values at the knots and the dual point.
+
+    Samples far from the corner of their loss in the outputs ``guess`` stay on their side: they
+    are linear terms, not rows.  The few that turn are made rows and the program solved again.
+    """
+    N, m, w, y = len(line.xs), len(knots), line.weights, line.y
+    seg = np.clip(np.searchsorted(knots, line.xs, side="right") - 1, 0, m - 2)
+    width = np.diff(knots)
+    t = (line.xs - knots[seg]) / width[seg]
+    rows = np.arange(N)
+    P = sp.csr_matrix(
+        (np.concatenate([1 - t, t]), (np.tile(rows, 2), np.concatenate([seg, seg + 1]))), (N, m)
+    )
+
+    def distance(F: Array) -> Array:
+        """From the corner of the loss: its sign tells the slope."""
+        return y - F if loss.name == "pinball" else 1.0 - y * F
+
+    free = np.ones(N, bool)
+    side = np.zeros(N)
+    if guess is not None and N > FREE_ROWS:
+        side = distance(guess)
+        many = max(FREE_ROWS, N // 20)
+        free = np.abs(side) <= np.partition(np.abs(side), many)[many]
+    while True:
+        gradient = np.where(free, 0.0, w * _corner_slope(loss, side, y))
+        found = _rows_lp(loss, b, width, P[free], y[free], w[free], P.T @ gradient, N)
+        if found is None:
+            if np.all(free):
+                raise ValueError(
+                    f"the linear program of the {loss.name} loss failed; standardise x and y"
+                )
+            # too few rows leave it unbounded
+            many = min(4 * int(free.sum()), N)
+            free = np.abs(side) <= np.sort(np.abs(side))[many - 1]
+            continue
+        v, Lam_free = found
+        new = distance(P @ v)
+        wrong = ~free & (new * side < 0)
+        if not np.any(wrong):
+            break
+        # a few turned: free them and their like
+        free |= np.abs(side) <= np.quantile(np.abs(side[wrong]), 0.9)
+        free |= wrong
+    Lam = -gradient
+    Lam[free] = Lam_free
+    return v, Lam
+
+
+def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
+    """The loss's derivative on the side of its corner that ``side`` tells."""
+    if loss.name == "pinball":
+        q = loss.quantile  # type: ignore[attr-defined]
+        return np.where(side > 0, -q, 1 - q)
+    return np.where(side > 0, -y, 0.0)
+
+
+def _rows_lp(
+    loss: Loss, b: float, width: Array, P: Any, y: Array, w: Array, linear: Array, scale: int
+) -> tuple[Array, Array] | None:
+    """The linear program of the samples given, the others being ``linear`` in the values."""
+    N, m = P.shape
+    slope = sp.diags([-1 / width, 1 / width], [0, 1], (m - 1, m), format="csr")
+    change = sp.diags([-np.ones(m - 2), np.ones(m - 2)], [0, 1], (m - 2, m - 1)) @ slope
+    ends = (slope[0] + slope[m - 2]) * 0.5
+    eye, one = sp.identity, np.ones((1, m - 2))
+    # variables: v, slacks, up, down (slope changes), T the penalty
+    k = 2 * N if loss.name == "pinball" else N
+    zeros = sp.csr_matrix
+    equal = [sp.hstack([change, zeros((m - 2, k)), -eye(m - 2), eye(m - 2), zeros((m - 2, 1))])]
+    right = [np.zeros(m - 2)]
+    half = 0.5 * one
+    above = [
+        sp.hstack([zeros((1, m + k)), one, one, [[-1.0]]]),
+        sp.hstack([ends, zeros((1, k)), half, half, [[-1.0]]]),
+        sp.hstack([-ends, zeros((1, k)), half, half, [[-1.0]]]),
+    ]
+    limit = [np.zeros(3)]
+    if loss.name == "pinball":
+        q = loss.quantile  # type: ignore[attr-defined]
+        cost = np.concatenate([q * w, (1 - q) * w])
+        equal.append(sp.hstack([P, eye(N), -eye(N), zeros((N, 2 * (m - 2) + 1))]))
+        right.append(y)
+    else:
+        cost = w
+        above.append(sp.hstack([-P.multiply(y[:, None]), -eye(N), zeros((N, 2 * (m - 2) + 1))]))
+        limit.append(-np.ones(N))
+    # the mean's weights are near 1/n: solve for n times the objective
+    c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
+    bounds = [(None, None)] * m + [(0, None)] * (len(c) - m)
+    found = linprog(
+        c,
+        A_ub=sp.vstack(above, format="csr"),
+        b_ub=np.concatenate(limit),
+        A_eq=sp.vstack(equal, format="csr"),
+        b_eq=np.concatenate(right),
+        bounds=bounds,
+        method="highs",
+        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
+    )
+    if found.x is None:
+        return None
+    if loss.name == "pinball":
+        Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
+    else:
+        Lam = np.clip(-found.ineqlin.marginals[3:] / scale, 0.0, w) * y
+    return found.x[:m], Lam
+
+
+def least_gauge(line: Line, loss: Loss) -> float:
+    """The least gauge over the dual points of the best constant (scaled x).
+
+    A sample on the corner of its loss may take any slope there; with C the running sums of
+    lam and R_{k+1} = R_k + C_k (x_{k+1} - x_k), minimise gamma >= |R_k|, |R_k - R_0|.
+    """
+    n, w, y = len(line.x), line.weights, line.y
+    if n < 2:
+        return 0.0
+    c = constant_of(line, loss)
+    if loss.name == "pinball":
+        q = loss.quantile  # type: ignore[attr-defined]
+        low, high = np.where(y > c, q * w, -(1 - q) * w), np.where(y < c, -(1 - q) * w, q * w)
+    else:
+        low, high = np.where(y * c < 1, w, 0.0), np.where(y * c > 1, 0.0, w)
+        low, high = np.where(y > 0, low, -high), np.where(y > 0, high, -low)
+    low, high = len(y) * line.sums(low), len(y) * line.sums(high)
+    eye, zero, dx = sp.identity(n), sp.csr_matrix, np.diff(line.x)
+    back = sp.diags([np.ones(n), -np.ones(n - 1)], [0, -1])
+    rise = sp.diags([-np.ones(n - 1), np.ones(n - 1)], [0, 1], (n - 1, n))
+    equal = sp.bmat(
+        [[-eye, back, None], [None, -sp.diags([dx], [0], (n - 1, n)), rise]], format="csr"
+    )
+    equal = sp.hstack([equal, zero((2 * n - 1, 1))])
+    pad, column = zero((n, 2 * n)), -np.ones((n, 1))
+    first = sp.csr_matrix((np.ones(n), (np.arange(n), np.zeros(n, int))), (n, n))
+    above = [sp.hstack([pad, s * E, column]) for s in (1, -1) for E in (eye, eye - first)]
+    cost = np.zeros(3 * n + 1)
+    cost[-1] = 1.0
+    bounds = list(zip(low, high)) + [(None, None)] * (n - 1) + [(0, 0)]
+    bounds += [(None, None)] * (n - 1) + [(0, 0), (0, None)]
+    found = linprog(
+        cost, sp.vstack(above), np.zeros(4 * n), equal, np.zeros(2 * n - 1), bounds, "highs"
+    )
+    if found.x is None:
+        raise ValueError(f"no weight_decay_max for the {loss.name} loss: {found.message}")
+    return float(found.x[-1]) / len(y)

@@ -1,0 +1,156 @@
+"""The checker accepts what was proven and nothing else."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from gapless import Problem, certify, train
+from gapless.verify import verify
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((14, 4))
+y = X[:, 0] * X[:, 1] + 0.1 * RNG.standard_normal(14)
+SIGNS = np.where(y > 0, 1.0, -1.0)
+ONEHOT = np.eye(2)[(y > 0).astype(int)]
+WHITE = np.linalg.qr(RNG.standard_normal((20, 14)))[0].T
+WIDE = RNG.standard_normal((14, 40))
+
+CASES = {
+    "norm": (X, y, "squared", "free", "norm"),
+    "whitened": (WHITE, y, "squared", "none", "whitened"),
+    "1-D free": (X[:, :1], y, "squared", "free", "low-rank"),
+    "1-D": (X[:, :1], y, "huber", "none", "low-rank"),
+    "quadratic": (X, y, "squared", "penalized", "quadratic"),
+    "quadratic free": (X, y, "huber", "free", "quadratic"),
+    "quadratic logistic": (X, SIGNS, "logistic", "none", "quadratic"),
+    "conic": (X, y, "squared", "penalized", "doubly nonnegative"),
+    "conic wide": (WIDE, y, "squared", "penalized", "doubly nonnegative"),
+    "conic free": (X, y, "squared", "free", "doubly nonnegative"),
+    "conic hinge": (X, SIGNS, "hinge", "none", "doubly nonnegative"),
+    "conic softmax": (X, ONEHOT, "softmax", "free", "doubly nonnegative"),
+    "conic vector": (X, np.stack([y, -y], 1), "squared", "none", "doubly nonnegative"),
+}
+
+
+@pytest.fixture(scope="module")
+def proofs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proofs")
+    made = {}
+    for number, (name, (A, Y, loss, bias, method)) in enumerate(CASES.items()):
+        problem = Problem(A, Y, loss, 0.05, bias)
+        network = train(problem, tol=1e-3, max_iter=8).network
+        path = folder / f"{number}.npz"
+        certificate = certify(
+            network, A, Y, weight_decay=0.05, loss=loss, bias=bias, method=method,
+            time_limit=0.7, proof=path,
+        )  # fmt: skip
+        made[name] = (path, A, Y, certificate)
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_valid_proofs_pass(proofs, name):
+    path, A, Y, certificate = proofs[name]
+    valid, bound, words = verify(path, A, Y)
+    assert valid, words
+    assert words.startswith("VALID")
+    assert bound == pytest.approx(certificate.lower_bound, rel=1e-4)
+    assert bound <= certificate.lower_bound
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_other_data_are_refused(proofs, name):
+    path, A, Y, _ = proofs[name]
+    for other in ((A + 1e-9, Y), (A, Y[::-1]), (A[:-1], Y[:-1])):
+        valid, _, words = verify(path, *other)
+        assert not valid
+        assert "other data" in words
+
+
+def rewrite(path, target, **changes):
+    with np.load(path) as file:
+        fields = {k: file[k] for k in file.files}
+    for key, change in changes.items():
+        fields[key] = change(fields[key]) if callable(change) else change
+    np.savez(target, **fields)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_tampered_proofs_are_refused(proofs, name, tmp_path):
+    path, A, Y, _ = proofs[name]
+    noise = np.random.default_rng(0)
+    target = tmp_path / "t.npz"
+    with np.load(path) as file:
+        numeric = [k for k in file.files if file[k].dtype.kind == "f"]
+        tampered = [k for k in numeric if k.startswith(("slack", "positive", "basis"))][:2]
+    attempts = [
+        {"lower_bound": lambda v: v * 1.01},
+        {"Lam": lambda v: 1.5 * v + 0.01},
+        {"weights": lambda v: 2 * v},
+        {"weight_decay": lambda v: v / 3},
+        {"scale": lambda v: v * 0.1},
+        {"kind": "trust me"},
+        {"loss": "zero-one"},
+        {"bias": "all"},
+    ]
+    attempts += [{k: np.nan} for k in numeric]
+    attempts += [{k: lambda v: v * 0} for k in tampered]
+    attempts += [{k: lambda v: v + noise.standard_normal(v.shape)} for k in tampered]
+    for changes in attempts:
+        rewrite(path, target, **changes)
+        valid, bound, words = verify(target, A, Y)
+        assert not valid, changes
+        assert np.isnan(bound)
+        assert words.startswith("INVALID")
+
+
+def test_a_missing_cell_is_refused(proofs, tmp_path):
+    path, A, Y, _ = proofs["conic"]
+    with np.load(path) as file:
+        fields = dict(file)
+    half = fields["fixed"].copy()
+    half[0, 0] = 1  # the other half of the first cell is gone
+    for fixed, signs in ((half, fields["signs"]), (fields["fixed"], fields["signs"] * 0 + 1)):
+        np.savez(tmp_path / "t.npz", **(fields | {"fixed": fixed, "signs": signs}))
+        assert "leave some neurons out" in verify(tmp_path / "t.npz", A, Y)[2]
+
+
+def test_broken_files_are_refused(proofs, tmp_path):
+    path, A, Y, _ = proofs["conic"]
+    content = path.read_bytes()
+    broken = {
+        "cut": content[: len(content) // 2],
+        "empty": b"",
+        "text": b"VALID",
+        "pickle": pickle.dumps({"lower_bound": 1.0}),
+        "flipped": content[:2000] + bytes([content[2000] ^ 255]) + content[2001:],
+    }
+    for name, data in broken.items():
+        (tmp_path / name).write_bytes(data)
+        assert verify(tmp_path / name, A, Y)[0] is False
+    np.savez(tmp_path / "objects.npz", lower_bound=np.array([{"a": 1}], dtype=object))
+    assert verify(tmp_path / "objects.npz", A, Y)[0] is False
+    assert verify(tmp_path / "nowhere.npz", A, Y)[0] is False
+
+
+def test_enumeration_the_checker_cannot_repeat_is_refused(tmp_path):
+    network = train(Problem(X[:, :2], y, bias="none"), max_iter=3).network
+    with pytest.raises(ValueError, match="cannot be written"):
+        certify(network, X[:, :2], y, weight_decay=0.01, bias="none", proof=tmp_path / "p.npz")
+
+
+def test_the_checker_imports_numpy_alone():
+    import ast
+    import inspect
+
+    import gapless.verify as module
+
+    tree = ast.parse(inspect.getsource(module))
+    names = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert names == {"__future__", "hashlib", "typing", "numpy"}
