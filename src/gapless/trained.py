@@ -13,10 +13,11 @@ The gapless problem that bounds T, with ``lam = (l_1 ... l_L)^(1/L) / s``:
 * No biases: rule "none".  Biases without decay: rule "free".  Both exact.
 * Hidden biases that decay like the hidden weights: rule "penalized", the bias is the weight of a
   constant column.  An output bias c costs ``l_c / 2 ||c||^2`` in T, but in the gapless problem
-  it is a neuron that sees the constant only and costs ``lam s ||c||``.  Since
-  ``lam s ||c|| <= l_c / 2 ||c||^2 + (lam s)^2 / (2 l_c)``, with P* the optimal value there,
+  it is a neuron that sees the constant only and costs ``lam s ||c||``.  A dual point Lam that
+  is feasible there, of dual value D(Lam), therefore bounds T with c paid for at its own price:
 
-      T* >= s P* - (lam s)^2 / (2 l_c),      that is  s P* - weight_decay / 2  for equal decays.
+      T* / s >= D(Lam) - max_c (<c, sum_i Lam_i> - l_c / (2 s) ||c||^2)
+              = D(Lam) - s ||sum_i Lam_i||^2 / (2 l_c).
 
 * Any other decays of the biases: dropping what they cost can only lower the objective, so the
   bound of the rule "free" holds; it is not exact.
@@ -97,11 +98,9 @@ class Trained:
         return "penalized" if hidden_like_weights and output_decays else "free"
 
     @property
-    def slack(self) -> float:
-        """What the bound loses for the output bias, in the units of the training loss."""
-        if self.bias != "penalized" or not self.chain.biased[-1]:
-            return 0.0
-        return self.weight_decay**2 / (2 * self.bias_decays[-1])
+    def output_decay(self) -> float:
+        """Decay of the output bias where the gapless problem has a neuron in its place, else 0."""
+        return self.bias_decays[-1] if self.bias == "penalized" and self.chain.biased[-1] else 0.0
 
     @property
     def rule(self) -> str:
@@ -113,13 +112,9 @@ class Trained:
             if not any(decays):
                 return "biases without weight decay; bound exact for this problem"
             return "the bound leaves out what the biases' decay costs: valid, not exact"
-        text = "biases decay like weights, as in PyTorch by default"
-        if self.slack:
-            text += (
-                "; the output bias costs a square here and a norm in the problem that is bounded, "
-                f"which the bound pays for with {self.slack:.3g}"
-            )
-        return text
+        if decays[:-1] == list(self.decays[:-1]) and all(self.chain.biased):
+            return "biases decay like weights, as in PyTorch by default; bound exact for this problem"
+        return "the bound lets hidden biases cost less than they do: valid, not exact"
 
     def problem(self) -> Problem:
         """The gapless problem, its objective being ``1 / factor`` of the training's."""
