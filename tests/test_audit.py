@@ -77,7 +77,7 @@ def test_objective_is_pytorch_s_own(trained):
     model.train()
     model.zero_grad(set_to_none=True)
     before = [p.clone() for p in model.parameters()]
-    report = audit(model, X, y, loss=loss, optimizer=optimizer, time_limit=1)
+    report = audit(model, X, y, loss=loss, optimizer=optimizer, time_limit=0)
     assert report.objective == pytest.approx(
         own_objective(model, optimizer, X, y, loss), rel=1e-6, abs=1e-6
     )
@@ -116,7 +116,7 @@ def test_estimated_gap_tells_good_from_bad_training_on_a_table():
     bad, good = (audit(m, X, y, loss=loss, optimizer=o, time_limit=1) for m, o in (bad, good))
     assert good.estimated_relative_gap < 0.1 < 0.6 < bad.estimated_relative_gap
     assert good.stationarity < 0.3 < bad.stationarity
-    assert any("Training has not ended" in line for line in bad.advice)
+    assert any("not to have ended" in line for line in bad.advice)
 
 
 def test_proven_gap_tells_good_from_bad_training_on_wide_data(rng):
@@ -179,7 +179,7 @@ def test_unequal_decays_of_layers_are_their_geometric_mean(rng):
         ],
         lr=0.1,
     )
-    trained = read_trained(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=0)
+    trained = read_trained(model, X, y, loss=nn.MSELoss(), optimizer=optimizer)
     same = trained.problem()
     assert trained.weight_decay == pytest.approx(0.2)
     rescaled = trained.shallow()
@@ -222,8 +222,8 @@ def test_gradient_agrees_with_autograd(rng):
     report = audit(model, X, y, loss=loss, weight_decay=0.1)
     assert report.gradient_norm == pytest.approx(own, rel=1e-9)
     assert report.objective == pytest.approx(total.item(), rel=1e-12)
-    assert report.lower_bound == 0
-    assert any("No bound" in note for note in report.notes)
+    assert 0 < report.lower_bound < report.objective
+    assert any("bound is loose" in note for note in report.notes)
 
 
 def test_deep_networks_without_biases_have_a_bound(rng):
@@ -267,8 +267,14 @@ def test_batch_norm_and_dropout_are_read_and_said(rng):
 def test_adamw_is_said_not_to_minimise_a_penalty(rng):
     X, y = rng.standard_normal((20, 3)), rng.standard_normal(20)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
-    report = audit(model, X, y, loss=nn.MSELoss(), time_limit=0,
-        optimizer=torch.optim.AdamW(model.parameters()))
+    report = audit(
+        model,
+        X,
+        y,
+        loss=nn.MSELoss(),
+        time_limit=0,
+        optimizer=torch.optim.AdamW(model.parameters()),
+    )
     assert any("AdamW" in note for note in report.notes)
     assert any("broadcasts" in note for note in report.notes)
     with pytest.raises(ValueError, match="without a penalty"):

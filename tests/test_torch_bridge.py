@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from sklearn.datasets import load_iris
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from gapless import DeepNetwork, Network
+from gapless import DeepNetwork, Network, solve_spline
 from gapless.model_files import read_model
 from gapless.onnx_bridge import read_onnx, to_onnx
 from gapless.table import InputError
@@ -221,6 +222,103 @@ def test_files_that_are_no_model(tmp_path):
         read_model(tmp_path / "conv.pt")
 
 
+class Headed(nn.Module):
+    """Declared in another order than used, normalised after the ReLU."""
+
+    def __init__(self):
+        super().__init__()
+        self.head, self.norm, self.body = (
+            nn.Linear(6, 3), nn.BatchNorm1d(6, eps=1e-2, affine=False), nn.Linear(4, 6),
+        )  # fmt: skip
+
+    def forward(self, x):
+        return torch.softmax(self.head(self.norm(torch.relu(self.body(x)))), dim=1)
+
+
+ARCHITECTURE = [
+    {"Linear": "body"}, "ReLU", {"BatchNorm1d": "norm", "eps": 1e-2}, {"Linear": "head"}, "Softmax"
+]  # fmt: skip
+
+
+def test_architecture_as_json(tmp_path, rng):
+    torch.manual_seed(0)
+    model, X = Headed(), torch.tensor(rng.standard_normal((40, 4)), dtype=torch.float32)
+    model(X)
+    model.eval()
+    torch.save(model.state_dict(), tmp_path / "m.pt")
+    save_file({k: v.numpy() for k, v in model.state_dict().items()}, tmp_path / "m.safetensors")
+    (tmp_path / "a.json").write_text(json.dumps(ARCHITECTURE))
+    for name in ("m.pt", "m.safetensors"):
+        chain = read_model(tmp_path / name, tmp_path / "a.json")
+        assert chain.final == "softmax"
+        F = torch.tensor(chain.network.predict(X.numpy()))
+        assert torch.allclose(torch.softmax(F, 1).float(), model(X), atol=1e-5)
+        with pytest.raises(InputError):  # the head comes first by name
+            read_model(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        ("[", "no JSON"),
+        ('{"Linear": "body"}', "must be a list"),
+        ('[{"Conv2d": "body"}]', "Conv2d"),
+        ('["Tanh"]', "Tanh"),
+        ('[{"Linear": ["body"]}]', "not supported"),
+        ('[{"Linear": "neck"}]', "no Linear layer 'neck'"),
+        ('[{"Linear": "norm"}]', "no Linear layer 'norm'"),
+        ('[{"Linear": "body"}]', "leaves out 'head'"),
+        ('[{"Linear": "body"}, {"BatchNorm1d": "norm", "eps": "x"}]', "eps"),
+    ],
+)
+def test_wrong_architectures_are_one_sentence(content, match, tmp_path):
+    torch.save(Headed().state_dict(), tmp_path / "m.pt")
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=match):
+        read_model(tmp_path / "m.pt", tmp_path / "a.json")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("kind", ["sequential", "functional"])
+def test_onnx_as_pytorch_exports_it(kind, tmp_path, rng):
+    pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    model = Functional()
+    if kind == "sequential":
+        model = nn.Sequential(
+            nn.Flatten(), nn.Linear(12, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)
+        )
+    X = torch.tensor(rng.standard_normal((30, 3, 4)), dtype=torch.float32)
+    model(X)
+    path = tmp_path / "m.onnx"
+    torch.onnx.export(
+        model.eval(), X[:2], path, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}}
+    )
+    chain = read_model(path)
+    F = torch.tensor(chain.network.predict(X.reshape(30, -1).numpy())).float()
+    F = torch.log_softmax(F, 1) if chain.final else F
+    assert torch.allclose(F, model(X), atol=1e-5)
+
+
+def test_onnx_with_weights_elsewhere_is_refused(rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    to_onnx(network(rng, 2), tmp_path / "m.onnx")
+    model = onnx.load(str(tmp_path / "m.onnx"))
+    onnx.save(
+        model, str(tmp_path / "e.onnx"), save_as_external_data=True, location="w.bin",
+        size_threshold=0,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=r"e\.onnx"):
+        read_model(tmp_path / "e.onnx")
+
+
+def test_spline_networks_become_torch_modules():
+    x = np.linspace(-1, 1, 40)
+    net = solve_spline(x, np.sin(4 * x), weight_decay=1e-3).network
+    out = to_torch(net)(torch.tensor(x[:, None], dtype=torch.float32)).detach().numpy()
+    assert np.allclose(out, net.predict(x[:, None]), atol=1e-5)
+
+
 def command(*args, code=0):
     run = subprocess.run(
         [sys.executable, "-m", "gapless", "audit", *map(str, args)],
@@ -232,12 +330,61 @@ def command(*args, code=0):
     return run
 
 
+def save_as(model, path, architecture):
+    """In the format that the suffix says; the options that the command needs."""
+    state = model.state_dict()
+    if path.suffix == ".onnx":
+        to_onnx(from_torch(model), path)
+    elif path.suffix == ".safetensors":
+        save_file({k: v.numpy() for k, v in state.items()}, path)
+    else:
+        torch.save(state, path)
+    if not architecture:
+        return []
+    file = path.with_suffix(".json")
+    file.write_text(json.dumps([{"Linear": "0"}, "ReLU", {"Linear": "2"}, "Softmax"]))
+    return ["--architecture", file]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".onnx"])
+def test_command_reads_every_format_alike(suffix, tmp_path):
+    pytest.importorskip("onnx")
+    X, y = load_iris(return_X_y=True)
+    X = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 20), nn.ReLU(), nn.Linear(20, 3))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02, weight_decay=0.01)
+    for _ in range(60):
+        optimizer.zero_grad()
+        fit = nn.functional.cross_entropy(model(X), torch.tensor(y))
+        fit.backward()
+        optimizer.step()
+    own = nn.functional.cross_entropy(model(X), torch.tensor(y)).item()
+    own += 0.005 * sum(float((p.detach() ** 2).sum()) for p in model.parameters())
+    path = tmp_path / f"iris{suffix}"
+    more = save_as(model, path, architecture=suffix == ".pt")
+    result = json.loads(
+        command(
+            path, "--dataset", "iris", "--loss", "cross_entropy", "--weight-decay", "0.01",
+            "--standardise", "--time-limit", "1", "--json", *more,
+        ).stdout
+    )  # fmt: skip
+    assert result["objective"] == pytest.approx(own, rel=1e-6)
+    assert 0 < result["lower_bound"] <= result["objective"]
+    if suffix == ".onnx":
+        wrong = command(
+            path, "--dataset", "iris", "--loss", "mse", "--weight-decay", "1",
+            "--architecture", tmp_path / "x.json", code=2,
+        )  # fmt: skip
+        assert "leave --architecture out" in wrong.stderr
+
+
 def test_command(tmp_path):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3))
     torch.save(model.state_dict(), tmp_path / "iris.pt")
     options = [tmp_path / "iris.pt", "--dataset", "iris", "--loss", "cross_entropy"]
-    options += ["--weight-decay", "0.01", "--standardise"]
+    options += ["--weight-decay", "0.01", "--standardise", "--time-limit", "1"]
     result = json.loads(command(*options, "--json", "--html", tmp_path / "r.html").stdout)
     for key in ("objective", "lower_bound", "relative_gap", "estimated_relative_gap", "seconds"):
         assert key in result

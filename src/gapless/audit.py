@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,13 +111,16 @@ def audit(
             top = weight_decay_max(trained.problem()) * trained.factor
     elif trained.chain.batch_norm:
         notes.append(
-            "No bound is known for training through batch normalisation; gradients and balance "
-            "are not measured either, as its statistics are part of the function."
+            "No lower bound: training through batch normalisation minimised another function "
+            "than the one that eval mode computes, and no bound for the latter is known. Gradient "
+            "and balance are not measured for the same reason."
         )
-    elif trained.bias != "none":
-        notes.append("No bound is known for deep networks with biases; train one without.")
     else:
         lower, proof = _deep_bound(trained)
+        notes.append(
+            f"With {net.depth} layers the proven bound is loose: it sees a network by the product "
+            "of its layers' norms only. A wide gap says nothing about the training."
+        )
     lower = max(lower, 0.0)
     gradient = (None, None) if trained.chain.batch_norm else trained.gradient()
     imbalance = None if trained.chain.batch_norm else _imbalance(trained, plain)
@@ -166,9 +168,7 @@ def _bound(
     As :func:`gapless.certify`, but with the output bias at its price in training, a square.
     """
     n_starts = int(np.clip(SEARCH / trained.X.size, 30, 1000))
-    core, points = evidence(
-        trained.problem(), network, "auto", time_limit, n_starts, random_state
-    )
+    core, points = evidence(trained.problem(), network, "auto", time_limit, n_starts, random_state)
     decay = trained.output_decay / trained.factor
     lower, estimated, proof = 0.0, 0.0, "losses are not negative"
     for Lam, bound, found in points:
@@ -200,18 +200,15 @@ def _dual_value(core: Problem, Lam: Array, gauge: float, decay: float) -> float:
 
 
 def _deep_bound(trained: Trained) -> tuple[float, str]:
-    """Any depth without biases: norm bounds, and the closed forms where their hypotheses hold."""
+    """Any depth: norm bounds, and the closed forms where their hypotheses hold."""
     problem, net = trained.problem(), trained.network
     method = "scaled" if problem.n_samples <= SCALED else "norm"
     bound = deep_lower_bound(
         problem, net.depth, net.predict(trained.X), method, activation=net.activation
     )
     lower, proof = bound.lower_bound, bound.proof
-    if (
-        problem.X.size <= SMALL
-        and trained.loss.loss.name == "squared"
-        and (net.activation == "relu" and trained.loss.sample_weight is None)
-    ):
+    closed = problem.bias == "none" and net.activation == "relu" and problem.X.size <= SMALL
+    if closed and problem.loss.name == "squared" and trained.loss.sample_weight is None:
         for solve, name in ((solve_rank_one_relu, "rank one"), (solve_whitened_relu, "whitened")):
             try:
                 solution = solve(problem.X, problem.Y, problem.weight_decay, depth=net.depth)
@@ -224,14 +221,11 @@ def _deep_bound(trained: Trained) -> tuple[float, str]:
 
 def _imbalance(trained: Trained, plain: Network | None) -> float | None:
     """Penalty that the best scales of neurons, or of layers, would save."""
-    if plain is not None:
-        rule = trained.bias
-        if rule == "penalized" and not trained.rule.startswith("biases decay"):
-            return None
-        hidden, output = plain.scaled_directions(rule)
-        return 0.5 * trained.weight_decay * float(np.sum((hidden - output) ** 2))
-    if trained.bias != "none":
+    if not trained.exact:
         return None
+    if plain is not None:
+        hidden, output = plain.scaled_directions(trained.bias)
+        return 0.5 * trained.weight_decay * float(np.sum((hidden - output) ** 2))
     squares = np.array([d * np.sum(W * W) for d, W in zip(trained.decays, trained.network.weights)])
     best = float(np.exp(np.mean(np.log(np.maximum(squares, 1e-300)))))
     return 0.5 * float(np.sum(squares)) - 0.5 * len(squares) * best
@@ -334,29 +328,30 @@ def _advice(report: AuditReport) -> list[str]:
     estimated = report.estimated_relative_gap
     if report.relative_gap <= WIDE:
         out.append(
-            f"Nothing to gain: proven to be within {report.relative_gap:.2%} of the best "
-            "network of any width."
+            f"Nothing worth gaining is left: proven to be within {report.relative_gap:.2%} of the "
+            "best network of any width."
         )
     elif estimated is not None and estimated <= WIDE:
         out.append(
-            f"Probably well trained: the search suggests {estimated:.2%} at most to gain; the "
-            "proof is wider."
+            f"Probably well trained: a search suggests that at most {estimated:.2%} can be gained. "
+            "A search proves nothing; the proven gap is wider."
         )
-    if report.stationarity is not None and report.stationarity > STATIONARY:
+    elif report.stationarity is not None and report.stationarity > STATIONARY:
         out.append(
-            f"Training has not ended: loss and penalty pull with {report.stationarity:.0%} of "
-            "their strength left over (rounding and kinks leave about 1%); train longer, or with "
-            "another learning rate."
+            "Training seems not to have ended: the gradients of loss and penalty leave "
+            f"{report.stationarity:.0%} of their size when added, 0% where training ends (1% is "
+            "rounding). Train longer, or with another learning rate."
         )
     if estimated is not None and estimated > WIDE:
         out.append(
-            f"The search leaves room for up to {estimated:.1%}: gapless.improve continues from "
-            "this network with the convex solver and never returns a worse one."
+            "A better network may exist; how much better is not known, at most "
+            f"{report.relative_gap:.1%}. gapless.improve continues from this one with the convex "
+            "solver and never returns a worse one."
         )
     if report.imbalance is not None and report.imbalance > 1e-3 * report.objective:
         out.append(
-            f"Rescaling neurons, which changes no output, saves {report.imbalance:.3g} of the "
-            "penalty: another sign that training stopped early."
+            f"Rescaling alone, which changes no output, would save {report.imbalance:.3g} of the "
+            "penalty; at the end of training that is 0."
         )
     n = report.neurons
     if n is not None:
@@ -371,19 +366,19 @@ def _advice(report: AuditReport) -> list[str]:
         ratio = report.weight_decay_max / report.weight_decay
         if ratio <= 1:
             out.append(
-                "The weight decay is so large that the best network is constant: make it "
+                "The weight decay seems so large that the best network is constant: try one "
                 f"smaller than {report.weight_decay_max:.3g}."
             )
         elif report.relative_gap > WIDE:
             out.append(
-                f"The weight decay is {ratio:.3g} times smaller than where the best network "
-                f"becomes constant ({report.weight_decay_max:.3g}) and every proof closes; "
-                "nearer to it the proven gap is narrower."
+                f"The weight decay is about {ratio:.3g} times smaller than where the best network "
+                f"becomes constant ({report.weight_decay_max:.3g}) and the proven gap closes; "
+                "the nearer to that, the narrower the gap tends to be."
             )
-    for l, (left, right) in enumerate(pairwise(report.layers), start=1):
+    for l, left in enumerate(report.layers, start=1):
         if left.dead > 0.5 * left.outputs and n is None:
             out.append(
-                f"{left.dead} of {left.outputs} neurons of layer {l} are dead: a smaller learning "
-                f"rate or a width near {right.inputs - left.dead} would do."
+                f"{left.dead} of {left.outputs} neurons of layer {l} are dead on these data: "
+                "a narrower layer, or a smaller learning rate."
             )
     return out

@@ -19,6 +19,13 @@ from .training_loss import NAMES
 def add_audit_arguments(command: Any) -> None:
     """The arguments of the sub-command, but for ``--json``."""
     command.add_argument("model", help="weights: a state dict (.pt), .safetensors or .onnx file")
+    command.add_argument(
+        "--architecture", metavar="FILE.json",
+        help='the layers, if not Linear with ReLU between: [{"Linear": "fc1"}, "ReLU", ...]',
+    )  # fmt: skip
+    command.add_argument(
+        "--time-limit", default="10", metavar="S", help="seconds for the proofs (default 10)"
+    )
     command.add_argument("data", nargs="?", help="training data: .csv, .tsv or .parquet")
     command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
     command.add_argument("--target", metavar="COL", help="the column that was predicted")
@@ -60,7 +67,7 @@ def run_audit(args: argparse.Namespace) -> int:
     y = table.pop(target)
     check_complete(target, y)
     X = _matrix({k: v for k, v in table.items() if k not in args.drop})
-    chain = read_model(args.model)
+    chain = read_model(args.model, args.architecture)
     y = _targets(y, args)
     if args.standardise:
         X = _standardise(X)
@@ -68,6 +75,7 @@ def run_audit(args: argparse.Namespace) -> int:
     report = audit(
         chain, X, y[:, None] if args.loss != "cross_entropy" else y,
         loss=args.loss, weight_decay=weight_decay, decay_biases=not args.free_biases,
+        time_limit=positive("--time-limit", args.time_limit),
     )  # fmt: skip
     if args.html:
         import matplotlib

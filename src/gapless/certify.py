@@ -123,7 +123,9 @@ def evidence(
     own = core.dual_point(state.predict(core.X))
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
     hits = float(oracle.search(own, state.hidden_weights, n_starts).value.max(initial=0.0))
-    found = ((Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, time_limit))
+    found = (
+        (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, time_limit)
+    )
     return core, found
 
 

@@ -33,7 +33,8 @@ that cost something the bound holds all the more.
 
 What this certifies: no ReLU network of L layers, of any width, has a lower objective: without
 biases, with a penalised first-layer bias (``bias="penalized"``), or with free biases in all
-layers (``bias="free"``).  For L >= 3 and several outputs it cannot close the gap to the best network: the convex gauge loses part of the penalty.
+layers (``bias="free"``).  For L >= 3 and several outputs it cannot close the gap to the best
+network: the convex gauge loses part of the penalty.
 """
 
 from __future__ import annotations
@@ -179,7 +180,9 @@ def _shares(problem: Problem, F: Array, centre: Array | float) -> list[float]:
     if not np.any(F):
         return [0.0]
     best = float(
-        minimize_scalar(lambda t: problem.data_fit(centre + t * F), bounds=(0.0, 10.0), method="bounded").x
+        minimize_scalar(
+            lambda t: problem.data_fit(centre + t * F), bounds=(0.0, 10.0), method="bounded"
+        ).x
     )
     if problem.loss.name == "squared":
         w = problem.sample_weight[:, None]

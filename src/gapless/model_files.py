@@ -1,11 +1,15 @@
 """Trained networks from files of weights: PyTorch state dicts, safetensors, ONNX.
 
 A model file is data.  A state dict is read with ``weights_only=True``, which refuses to run
-code; a pickled module is refused.  The architecture follows from the names and shapes.
+code; a pickled module is refused.  The architecture follows from the names and shapes, or is
+given as JSON: the layers in the order of the forward pass, named as in the weights,
+
+    ["Flatten", {"Linear": "fc1"}, {"BatchNorm1d": "norm", "eps": 1e-3}, "ReLU", {"Linear": "fc2"}]
 """
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import warnings
@@ -16,17 +20,29 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ._validate import Array, optional_import
+from ._validate import Array, optional_import, positive
 from .onnx_bridge import read_onnx
 from .table import InputError
 from .torch_bridge import Chain, Operation, assemble
 
 # PyTorch's default; a state dict does not hold it.
 BATCH_NORM_EPS = 1e-5
+#: layers without weights, as named in an architecture
+PLAIN = {
+    "ReLU": "relu", "Flatten": "flatten", "Dropout": "dropout", "Identity": "identity",
+    "Softmax": "softmax", "LogSoftmax": "log_softmax",
+}  # fmt: skip
 
 
-def read_model(path: str | Path) -> Chain:
+def read_model(path: str | Path, architecture: str | Path | None = None) -> Chain:
     """The chain in a ``.pt``, ``.pth``, ``.bin`` state dict, ``.safetensors`` or ``.onnx`` file.
+
+    Parameters
+    ----------
+    path : path
+    architecture : path of a JSON file, optional
+        See the module.  Without: Linear and BatchNorm1d layers in the order of the weights' names
+        with ReLU between.
 
     Raises
     ------
@@ -38,6 +54,8 @@ def read_model(path: str | Path) -> Chain:
     if not file.is_file():
         raise InputError(f"no such file: {path}")
     if file.suffix == ".onnx":
+        if architecture is not None:
+            raise InputError("an ONNX file has its architecture; leave --architecture out")
         return read_onnx(file)
     if file.suffix == ".safetensors":
         tensors = _read_safetensors(file)
@@ -45,8 +63,9 @@ def read_model(path: str | Path) -> Chain:
         tensors = _read_state_dict(file)
     else:
         raise InputError(f"{path}: give a state dict (.pt, .pth), .safetensors or .onnx file")
+    layers = None if architecture is None else _read_architecture(Path(architecture))
     try:
-        return from_state_dict(tensors)
+        return from_state_dict(tensors, layers)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -90,43 +109,81 @@ def _read_state_dict(file: Path) -> dict[str, Array]:
     return {str(k): v.detach().double().numpy() for k, v in content.items()}
 
 
-def from_state_dict(tensors: Mapping[str, Any]) -> Chain:
-    """The chain that weights make in their order, ReLU between.
+def _read_architecture(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # ValueError: neither JSON nor UTF-8
+        raise InputError(f"{file}: no JSON file with a list of layers ({error})") from error
 
-    ``NAME.weight`` of two dimensions is a Linear layer; of one dimension, with
-    ``NAME.running_mean``, a BatchNorm1d, taken to stand before the ReLU.
+
+def from_state_dict(tensors: Mapping[str, Any], architecture: Any = None) -> Chain:
+    """The chain that weights make: in their order with ReLU between, or as ``architecture`` says.
+
+    Without an architecture ``NAME.weight`` of two dimensions is a Linear layer; of one
+    dimension, with ``NAME.running_mean``, a BatchNorm1d, taken to stand before the ReLU.
 
     Raises
     ------
     ValueError
         For anything else, naming it.
     """
-    return assemble(_operations(tensors))
+    if architecture is None:
+        return assemble(_in_order(tensors))
+    chain = assemble(_as_told(tensors, architecture))
+    told = {next(iter(layer.values())) for layer in architecture if isinstance(layer, Mapping)}
+    if left := sorted({name.rpartition(".")[0] for name in tensors} - told):
+        raise ValueError(f"the architecture leaves out {left[0]!r}, which has weights")
+    return chain
 
 
-def _operations(tensors: Mapping[str, Any]) -> Iterator[Operation]:
-    known = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
+def _as_told(tensors: Mapping[str, Any], architecture: Any) -> Iterator[Operation]:
+    if not isinstance(architecture, list):
+        raise ValueError('the architecture must be a list like [{"Linear": "fc1"}, "ReLU", ...]')
+    for layer in architecture:
+        if isinstance(layer, str) and layer in PLAIN:
+            yield PLAIN[layer], ()
+            continue
+        kind, name = next(iter(layer.items())) if isinstance(layer, Mapping) and layer else ("", "")
+        if kind not in ("Linear", "BatchNorm1d") or not isinstance(name, str):
+            raise ValueError(
+                f"the layer {json.dumps(layer)} of the architecture is not supported; give "
+                f'{{"Linear": NAME}}, {{"BatchNorm1d": NAME}}, {", ".join(PLAIN)}'
+            )
+        yield _operation(
+            tensors, f"{name}.", kind, positive("eps", layer.get("eps", BATCH_NORM_EPS))
+        )
+
+
+def _in_order(tensors: Mapping[str, Any]) -> Iterator[Operation]:
+    known = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
     for name, values in tensors.items():
         if name.rpartition(".")[2] not in known or np.ndim(values) > 2:
             raise ValueError(
                 f"the tensor {name!r} of shape {np.shape(values)} belongs to no Linear or "
                 "BatchNorm1d layer; export the model to ONNX if it is a chain"
             )
-    prefixes = [n[: -len("weight")] for n in tensors if n.rpartition(".")[2] == "weight"]
     started = False
-    for prefix in prefixes:
-        get = {
-            key: np.asarray(tensors[prefix + key], dtype=float)
-            for key in known
-            if prefix + key in tensors
-        }
-        if get["weight"].ndim == 2:
-            if started:
-                yield "relu", ()
-            yield "linear", (get["weight"].T, get.get("bias"))
-            started = True
-        elif "running_var" in get:
-            scale = get["weight"] / np.sqrt(get["running_var"] + BATCH_NORM_EPS)
-            yield "batch_norm", (scale, get["bias"] - get["running_mean"] * scale)
-        else:
-            raise ValueError(f"the tensor {prefix}weight belongs to no Linear layer")
+    for layer in dict.fromkeys(name.rpartition(".")[0] for name in tensors):
+        prefix = f"{layer}." if layer else ""
+        linear = np.ndim(tensors.get(f"{prefix}weight", 0.0)) == 2
+        if linear and started:
+            yield "relu", ()
+        started = started or linear
+        yield _operation(tensors, prefix, "Linear" if linear else "BatchNorm1d", BATCH_NORM_EPS)
+
+
+def _operation(tensors: Mapping[str, Any], prefix: str, kind: str, eps: float) -> Operation:
+    """The layer whose tensors start with ``prefix``."""
+    get = {
+        name[len(prefix) :]: np.asarray(values, dtype=float)
+        for name, values in tensors.items()
+        if name.startswith(prefix)
+    }
+    needed = {"Linear": {"weight": 2}, "BatchNorm1d": {"running_mean": 1, "running_var": 1}}[kind]
+    for key, ndim in needed.items():
+        if key not in get or get[key].ndim != ndim:
+            raise ValueError(f"the weights hold no {kind} layer {prefix[:-1]!r}")
+    if kind == "Linear":
+        return "linear", (get["weight"].T, get.get("bias"))
+    scale = get.get("weight", 1.0) / np.sqrt(get["running_var"] + eps)
+    return "batch_norm", (scale, get.get("bias", 0.0) - get["running_mean"] * scale)

@@ -86,9 +86,22 @@ def _operations(onnx: Any, graph: Any) -> Iterator[Operation]:
     if len(inputs) != 1:
         raise ValueError("the model takes several inputs; a chain takes one")
     name, waiting = inputs[0], None
+    shapes: set[str] = set()  # what is computed from the number of samples, for a Reshape
     for node in graph.node:
         if node.op_type == "Constant":
             constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+            continue
+        if node.op_type == "Identity" and node.input[0] in constants:  # one constant, used twice
+            constants[node.output[0]] = constants[node.input[0]]
+            continue
+        if node.op_type == "Shape" or shapes.intersection(node.input) == set(node.input) - set(
+            constants
+        ):
+            shapes.update(node.output)
+            continue
+        if node.op_type == "Reshape" and node.input[0] == inputs[0]:
+            name = node.output[0]  # samples to rows: the first layer says how long they are
+            yield "flatten", ()
             continue
         fixed = [constants[i] for i in node.input if i in constants]
         if [i for i in node.input if i and i not in constants] != [name]:

@@ -19,8 +19,8 @@ The gapless problem that bounds T, with ``lam = (l_1 ... l_L)^(1/L) / s``:
       T* / s >= D(Lam) - max_c (<c, sum_i Lam_i> - l_c / (2 s) ||c||^2)
               = D(Lam) - s ||sum_i Lam_i||^2 / (2 l_c).
 
-* Any other decays of the biases: dropping what they cost can only lower the objective, so the
-  bound of the rule "free" holds; it is not exact.
+* Any other decays of the biases, and three layers or more with biases: dropping what they cost
+  can only lower the objective, so the bound of the rule "free" holds; it is not sharp.
 """
 
 from __future__ import annotations
@@ -91,11 +91,19 @@ class Trained:
         biased = self.chain.biased
         if not any(biased):
             return "none"
-        hidden_like_weights = all(
-            d >= w for d, w, has in zip(self.bias_decays[:-1], self.decays, biased) if has
-        )
-        output_decays = not biased[-1] or self.bias_decays[-1] > 0
+        if self.network.depth > 2:
+            return "free"
+        hidden_like_weights = not biased[0] or self.bias_decays[0] >= self.decays[0]
+        output_decays = not biased[1] or self.bias_decays[1] > 0
         return "penalized" if hidden_like_weights and output_decays else "free"
+
+    @property
+    def exact(self) -> bool:
+        """Whether the problem that is bounded is the one that was trained."""
+        decays = [d for d, has in zip(self.bias_decays, self.chain.biased) if has]
+        if self.bias == "penalized":
+            return all(self.chain.biased) and self.bias_decays[0] == self.decays[0]
+        return self.bias == "none" or not any(decays)
 
     @property
     def output_decay(self) -> float:
@@ -104,17 +112,17 @@ class Trained:
 
     @property
     def rule(self) -> str:
-        """What the weight decay does to the biases, and what the bound is for."""
+        """What the weight decay does to the biases, and which problem the bound is for."""
+        exact = "the bound is for this very problem"
         if self.bias == "none":
-            return "no biases; bound exact for this problem"
-        decays = [d for d, has in zip(self.bias_decays, self.chain.biased) if has]
-        if self.bias == "free":
-            if not any(decays):
-                return "biases without weight decay; bound exact for this problem"
-            return "the bound leaves out what the biases' decay costs: valid, not exact"
-        if decays[:-1] == list(self.decays[:-1]) and all(self.chain.biased):
-            return "biases decay like weights, as in PyTorch by default; bound exact for this problem"
-        return "the bound lets hidden biases cost less than they do: valid, not exact"
+            return f"no biases; {exact}"
+        if self.bias == "penalized":
+            if self.exact:
+                return f"biases decay like weights, as in PyTorch by default; {exact}"
+            return "the bound lets hidden biases cost less than they do: valid, not sharp"
+        if self.exact:
+            return f"biases without weight decay; {exact}"
+        return "the bound leaves out what the decay of biases costs: valid, not sharp"
 
     def problem(self) -> Problem:
         """The gapless problem, its objective being ``1 / factor`` of the training's."""
