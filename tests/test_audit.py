@@ -8,9 +8,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from gapless import solve_whitened_relu
-from gapless.audit import audit
-from gapless.improve import improve, prune
+from gapless import audit, improve, prune, solve_whitened_relu
 from gapless.trained import read_trained
 from gapless.training_loss import training_loss
 

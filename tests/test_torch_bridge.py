@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,11 +9,12 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_iris
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from gapless import DeepNetwork, Network, solve_spline
+from gapless import DeepNetwork, Network, from_sklearn, from_torch, solve_spline, to_onnx, to_torch
+from gapless.cli import main
 from gapless.model_files import read_model
-from gapless.onnx_bridge import read_onnx, to_onnx
+from gapless.onnx_bridge import read_onnx
 from gapless.table import InputError
-from gapless.torch_bridge import from_sklearn, from_torch, read_torch, to_torch
+from gapless.torch_bridge import read_torch
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -319,14 +318,16 @@ def test_spline_networks_become_torch_modules():
     assert np.allclose(out, net.predict(x[:, None]), atol=1e-5)
 
 
-def command(*args, code=0):
-    run = subprocess.run(
-        [sys.executable, "-m", "gapless", "audit", *map(str, args)],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == code, (run.stdout, run.stderr)
-    assert "Traceback" not in run.stderr
-    assert code == 0 or run.stderr.count("\n") == 1 or run.stderr.startswith("usage")
+@pytest.fixture
+def command(capsys):
+    """``gapless audit`` with these arguments in this process; what it printed."""
+
+    def run(*args, code=0):
+        assert main(["audit", *map(str, args)]) == code
+        printed = capsys.readouterr()
+        assert code == 0 or printed.err.count("\n") == 1
+        return printed
+
     return run
 
 
@@ -347,7 +348,7 @@ def save_as(model, path, architecture):
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".onnx"])
-def test_command_reads_every_format_alike(suffix, tmp_path):
+def test_command_reads_every_format_alike(suffix, tmp_path, command):
     pytest.importorskip("onnx")
     X, y = load_iris(return_X_y=True)
     X = torch.tensor((X - X.mean(0)) / X.std(0), dtype=torch.float32)
@@ -367,7 +368,7 @@ def test_command_reads_every_format_alike(suffix, tmp_path):
         command(
             path, "--dataset", "iris", "--loss", "cross_entropy", "--weight-decay", "0.01",
             "--standardise", "--time-limit", "1", "--json", *more,
-        ).stdout
+        ).out
     )  # fmt: skip
     assert result["objective"] == pytest.approx(own, rel=1e-6)
     assert 0 < result["lower_bound"] <= result["objective"]
@@ -376,26 +377,28 @@ def test_command_reads_every_format_alike(suffix, tmp_path):
             path, "--dataset", "iris", "--loss", "mse", "--weight-decay", "1",
             "--architecture", tmp_path / "x.json", code=2,
         )  # fmt: skip
-        assert "leave --architecture out" in wrong.stderr
+        assert "leave --architecture out" in wrong.err
 
 
-def test_command(tmp_path):
+def test_command(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 9), nn.ReLU(), nn.Linear(9, 3))
     torch.save(model.state_dict(), tmp_path / "iris.pt")
     options = [tmp_path / "iris.pt", "--dataset", "iris", "--loss", "cross_entropy"]
     options += ["--weight-decay", "0.01", "--standardise", "--time-limit", "1"]
-    result = json.loads(command(*options, "--json", "--html", tmp_path / "r.html").stdout)
+    result = json.loads(command(*options, "--json", "--html", tmp_path / "r.html").out)
     for key in ("objective", "lower_bound", "relative_gap", "estimated_relative_gap", "seconds"):
         assert key in result
     assert 0 <= result["lower_bound"] <= result["objective"]
     assert (tmp_path / "r.html").stat().st_size > 10_000
-    text = command(*options).stdout
+    text = command(*options).out
     assert "lower bound, proven" in text
     assert "What to do next" in text
     command(*options, "--weight-decay", "0", code=2)
     with open(tmp_path / "evil.pt", "wb") as file:
         pickle.dump(Malicious(), file)
-    assert "evil.pt" in command(tmp_path / "evil.pt", *options[1:], code=2).stderr
+    assert "evil.pt" in command(tmp_path / "evil.pt", *options[1:], code=2).err
+    assert not (tmp_path / "owned").exists()
     wrong = ["--dataset", "diabetes", "--loss", "mse", "--weight-decay", "0.1"]
-    assert "10 features" in command(tmp_path / "iris.pt", *wrong, code=2).stderr
+    assert "10 features" in command(tmp_path / "iris.pt", *wrong, code=2).err

@@ -86,7 +86,7 @@ def audit(
     Examples
     --------
     >>> import torch
-    >>> from gapless.audit import audit
+    >>> from gapless import audit
     >>> model = torch.nn.Sequential(torch.nn.Linear(1, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
     >>> X = torch.linspace(-1, 1, 20)[:, None]
     >>> report = audit(model, X, X.abs(), loss=torch.nn.MSELoss(), weight_decay=0.01)

@@ -228,7 +228,7 @@ def from_torch(model: Any) -> Network | DeepNetwork:
     Examples
     --------
     >>> import torch
-    >>> from gapless.torch_bridge import from_torch, to_torch
+    >>> from gapless import from_torch, to_torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     >>> network = from_torch(model)
     >>> network.n_neurons
