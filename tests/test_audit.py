@@ -115,6 +115,12 @@ def test_estimated_gap_tells_good_from_bad_training_on_a_table():
     assert good.estimated_relative_gap < 0.1 < 0.6 < bad.estimated_relative_gap
     assert good.stationarity < 0.3 < bad.stationarity
     assert any("not to have ended" in line for line in bad.advice)
+    assert bad.verdict.startswith("Not the best")
+    # what was found is a fact: the optimum lies between
+    for report in (good, bad):
+        assert report.lower_bound <= report.best_objective <= report.objective
+        assert report.found_gain <= report.estimated_relative_gap <= report.relative_gap
+    assert bad.found_objective == pytest.approx(good.best_objective, rel=0.01)
 
 
 def test_proven_gap_tells_good_from_bad_training_on_wide_data(rng):
@@ -259,6 +265,8 @@ def test_batch_norm_and_dropout_are_read_and_said(rng):
     assert report.objective == pytest.approx(own, rel=1e-5)
     assert report.stationarity is None
     assert any("batch norm" in n for n in report.notes)
+    assert report.lower_bound == 0
+    assert report.verdict.startswith("Undecided: no bound")
     assert any("Dropout" in n for n in report.notes)
 
 
@@ -311,7 +319,10 @@ def test_kinks_and_html(tmp_path):
     assert report.layers[0].always_active == 1
     report.to_html(tmp_path / "audit.html")
     page = (tmp_path / "audit.html").read_text()
-    assert page.count("data:image/png;base64,") >= 4
+    assert page.count("data:image/png;base64,") == 3
+    # the verdict, what to do, and only then the evidence
+    order = [page.index(text) for text in (report.verdict, "What to do next", "<table>")]
+    assert order == sorted(order)
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 

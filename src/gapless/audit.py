@@ -19,10 +19,12 @@ from .deep_bound import deep_lower_bound
 from .network import Network
 from .path import weight_decay_max
 from .problem import Problem
-from .trained import Trained, read_trained
+from .trained import Trained, continued, read_trained, select
 
-# Proven relative gap at which the proofs stop.
-TOL = 1e-4
+# The proof where no bound is known.
+UNKNOWN = "losses are not negative"
+# Relative gap at which the search for a better network, and the proofs, stop.
+TOL = 1e-3
 # Work of one start of the search, in numbers of X: all starts together read about this many.
 SEARCH = 3e8
 # Numbers in X up to which the closed forms and the largest weight decay are tried.
@@ -69,7 +71,8 @@ def audit(
     decay_biases : bool, default True
         Without ``optimizer``: whether vectors decay as well, which is PyTorch's default.
     time_limit : float, default 10
-        Seconds for the proofs of a two-layer network; 0 for the cheap ones only.
+        Seconds for a two-layer network: half to look for a better one, whose residual makes
+        better bounds, half for the proofs.  0 for the network's own residual and cheap proofs.
     random_state : int or None, default 0
 
     Returns
@@ -103,10 +106,19 @@ def audit(
     objective = fit + trained.raw_penalty
     notes = list(trained.notes)
     small, top = trained.X.size <= SMALL, None
-    lower, proof, estimated = 0.0, "losses are not negative", None
+    lower, proof, estimated = 0.0, UNKNOWN, None
+    found: tuple[float, int] | tuple[None, None] = None, None
     plain = trained.shallow() if not trained.chain.batch_norm else None
     if plain is not None:
-        lower, estimated, proof = _bound(trained, plain, objective, time_limit, random_state)
+        better, best = plain, objective
+        if small and time_limit > 0:
+            candidate = continued(trained, plain, TOL, time_limit / 2, None, random_state)
+            value = trained.objective(trained.deep(candidate))
+            if value < objective:
+                better, best = candidate, value
+        lower, estimated, proof = _bound(trained, better, best, time_limit / 2, random_state)
+        if best < objective:
+            found = best, better.n_neurons
         if small:
             top = weight_decay_max(trained.problem()) * trained.factor
     elif trained.chain.batch_norm:
@@ -127,6 +139,7 @@ def audit(
     report = AuditReport(
         loss=trained.loss.text,
         weight_decay=trained.weight_decay,
+        bias=trained.bias,
         rule=trained.rule,
         objective=objective,
         data_fit=fit,
@@ -134,6 +147,8 @@ def audit(
         zero_objective=trained.data_fit(np.zeros_like(trained.loss.Y)),
         lower_bound=lower,
         proof=proof,
+        found_objective=found[0],
+        found_neurons=found[1],
         estimated_lower_bound=estimated,
         stationarity=gradient[1],
         gradient_norm=gradient[0],
@@ -144,13 +159,15 @@ def audit(
         collapse=_collapse(trained),
         kinks=_kinks(trained, plain),
         notes=tuple(notes),
+        verdict="",
         advice=(),
         seconds=0.0,
         network=net,
         X=trained.X,
         Y=trained.loss.Y,
     )
-    # the advice reads the finished report; the clock stops last
+    # verdict and advice read the finished report; the clock stops last
+    object.__setattr__(report, "verdict", _verdict(report))
     object.__setattr__(report, "advice", tuple(_advice(report)))
     object.__setattr__(report, "seconds", time.perf_counter() - started)
     return report
@@ -170,7 +187,7 @@ def _bound(
     n_starts = int(np.clip(SEARCH / trained.X.size, 30, 1000))
     core, points = evidence(trained.problem(), network, "auto", time_limit, n_starts, random_state)
     decay = trained.output_decay / trained.factor
-    lower, estimated, proof = 0.0, 0.0, "losses are not negative"
+    lower, estimated, proof = 0.0, 0.0, UNKNOWN
     for Lam, bound, found in points:
         proven = _dual_value(core, Lam, bound.upper, decay)
         proven = trained.factor * (proven - SAFETY * abs(proven))
@@ -283,16 +300,6 @@ def _neurons(trained: Trained, network: Network) -> NeuronReport:
     )
 
 
-def select(network: Network, keep: Array) -> Network:
-    """The network of the neurons where ``keep`` is true."""
-    return Network(
-        network.hidden_weights[:, keep],
-        network.hidden_bias[keep],
-        network.output_weights[keep],
-        network.output_bias,
-    )
-
-
 def _collapse(trained: Trained) -> NeuralCollapse | None:
     loss, net = trained.loss, trained.network
     head = net.weights[-1].T
@@ -322,38 +329,60 @@ def _kinks(trained: Trained, plain: Network | None) -> Array | None:
     return np.unique(at[(at > x.min()) & (at < x.max())])
 
 
+def _verdict(report: AuditReport) -> str:
+    estimated = report.estimated_relative_gap
+    if report.relative_gap <= WIDE:
+        return (
+            f"Well trained: proven to be within {report.relative_gap:.2%} of the best network of "
+            "any width."
+        )
+    if report.found_gain > WIDE:
+        return (
+            f"Not the best: a network with a {report.found_gain:.1%} lower objective was found; "
+            f"none is more than {report.relative_gap:.1%} lower (proven)."
+        )
+    if estimated is not None and estimated <= WIDE:
+        return (
+            f"Probably well trained: a search suggests that at most {estimated:.2%} can be gained, "
+            "which it cannot prove."
+        )
+    if report.proof == UNKNOWN:
+        return "Undecided: no bound is known for networks with batch normalisation."
+    return (
+        f"Undecided: a better network may exist, at most {report.relative_gap:.1%} lower (proven)."
+    )
+
+
 def _advice(report: AuditReport) -> list[str]:
     """Plain words, the most useful first."""
     out = []
-    estimated = report.estimated_relative_gap
-    if report.relative_gap <= WIDE:
+    estimated, unclear = report.estimated_relative_gap, report.relative_gap > WIDE
+    n = report.neurons
+    if n is not None and report.found_gain > WIDE and report.found_neurons is not None:
+        text = f"A network with objective {report.found_objective:.4g} and "
+        text += f"{report.found_neurons} neurons was found: "
         out.append(
-            f"Nothing worth gaining is left: proven to be within {report.relative_gap:.2%} of the "
-            "best network of any width."
+            text + "gapless.improve continues from yours in the same way and returns a module."
+            if report.found_neurons <= n.total
+            else text + f"yours has {n.total}, so train a wider one."
         )
-    elif estimated is not None and estimated <= WIDE:
+    elif unclear and estimated is not None and estimated > WIDE:
         out.append(
-            f"Probably well trained: a search suggests that at most {estimated:.2%} can be gained. "
-            "A search proves nothing; the proven gap is wider."
+            "gapless.improve continues from this network with the convex solver and never returns "
+            "a worse one; audit with a larger time_limit looks and proves longer."
         )
-    elif report.stationarity is not None and report.stationarity > STATIONARY:
+    well = not unclear or (estimated is not None and max(estimated, report.found_gain) <= WIDE)
+    if report.stationarity is not None and report.stationarity > STATIONARY and not well:
         out.append(
             "Training seems not to have ended: the gradients of loss and penalty leave "
             f"{report.stationarity:.0%} of their size when added, 0% where training ends (1% is "
             "rounding). Train longer, or with another learning rate."
-        )
-    if estimated is not None and estimated > WIDE:
-        out.append(
-            "A better network may exist; how much better is not known, at most "
-            f"{report.relative_gap:.1%}. gapless.improve continues from this one with the convex "
-            "solver and never returns a worse one."
         )
     if report.imbalance is not None and report.imbalance > 1e-3 * report.objective:
         out.append(
             f"Rescaling alone, which changes no output, would save {report.imbalance:.3g} of the "
             "penalty; at the end of training that is 0."
         )
-    n = report.neurons
     if n is not None:
         if n.sufficient is not None and n.sufficient < n.total:
             out.append(
@@ -369,7 +398,7 @@ def _advice(report: AuditReport) -> list[str]:
                 "The weight decay seems so large that the best network is constant: try one "
                 f"smaller than {report.weight_decay_max:.3g}."
             )
-        elif report.relative_gap > WIDE:
+        elif report.best_objective - report.lower_bound > WIDE * report.best_objective:
             out.append(
                 f"The weight decay is about {ratio:.3g} times smaller than where the best network "
                 f"becomes constant ({report.weight_decay_max:.3g}) and the proven gap closes; "

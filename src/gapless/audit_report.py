@@ -85,6 +85,8 @@ class AuditReport:
     loss : str
         What was minimised, in words.
     weight_decay : float
+    bias : str
+        The bias rule of the problem that is bounded.
     rule : str
         What the weight decay does to the biases, and which problem the bound is for.
     objective, data_fit, penalty, zero_objective : float
@@ -93,6 +95,10 @@ class AuditReport:
         PROVEN: no network of this depth, of any width, is below.
     proof : str
         How.
+    found_objective : float or None
+    found_neurons : int or None
+        Of a better network that the convex solver found in the time given; None if it found none,
+        or where it was not asked (deep networks, large data).
     estimated_lower_bound : float or None
         By search, proves nothing; None where no search exists (deep networks).
     stationarity : float or None
@@ -111,6 +117,8 @@ class AuditReport:
         Where a function of one variable bends.
     notes : tuple of str
         What the reader must know to trust the numbers.
+    verdict : str
+        One sentence.
     advice : tuple of str
         What to do next.
     seconds : float
@@ -118,6 +126,7 @@ class AuditReport:
 
     loss: str
     weight_decay: float
+    bias: str
     rule: str
     objective: float
     data_fit: float
@@ -125,6 +134,8 @@ class AuditReport:
     zero_objective: float
     lower_bound: float
     proof: str
+    found_objective: float | None
+    found_neurons: int | None
     estimated_lower_bound: float | None
     stationarity: float | None
     gradient_norm: float | None
@@ -135,6 +146,7 @@ class AuditReport:
     collapse: NeuralCollapse | None
     kinks: Array | None
     notes: tuple[str, ...]
+    verdict: str
     advice: tuple[str, ...]
     seconds: float
     network: DeepNetwork = field(repr=False)
@@ -150,6 +162,16 @@ class AuditReport:
     def relative_gap(self) -> float:
         """Proven: gap / objective."""
         return self.gap / self.objective if self.objective > 0 else 0.0
+
+    @property
+    def best_objective(self) -> float:
+        """Of this network, or of the better one that was found."""
+        return self.objective if self.found_objective is None else self.found_objective
+
+    @property
+    def found_gain(self) -> float:
+        """What the network that was found is below this one, as a share of the objective."""
+        return (self.objective - self.best_objective) / self.objective if self.objective else 0.0
 
     @property
     def estimated_relative_gap(self) -> float | None:
@@ -193,6 +215,12 @@ class AuditReport:
         )
         yield "lower bound, proven", f"{self.lower_bound:.6g} ({self.proof})"
         yield "gap, proven", f"{self.relative_gap:.2%} of the objective"
+        if self.found_objective is not None:
+            yield (
+                "better, found",
+                f"{self.found_objective:.6g} with {self.found_neurons} neurons, "
+                f"{self.found_gain:.2%} lower",
+            )
         if self.estimated_relative_gap is not None:
             yield "gap, estimated", f"{self.estimated_relative_gap:.2%} (a search: proves nothing)"
         if self.stationarity is not None:
@@ -235,8 +263,9 @@ class AuditReport:
             yield "kinks in the data", f"{len(self.kinks)}: {shown}{more}" if shown else "none"
 
     def __str__(self) -> str:
-        lines = [f"{name:<{LABEL}}{value}" for name, value in self.rows()]
-        for title, sentences in (("Notes", self.notes), ("What to do next", self.advice)):
+        lines = [self.verdict, ""]
+        lines += [f"{name:<{LABEL}}{value}" for name, value in self.rows()]
+        for title, sentences in (("What to do next", self.advice), ("Notes", self.notes)):
             if sentences:
                 lines += ["", title, *(f"  - {s}" for s in sentences)]
         return "\n".join(lines)
@@ -246,51 +275,65 @@ class AuditReport:
         cells = "\n".join(
             f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in self.rows()
         )
-        lists = "\n".join(
-            f"<h2>{title}</h2><ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in items) + "</ul>"
-            for title, items in (("What to do next", self.advice), ("Notes", self.notes))
-            if items
+        (caption, png), *others = [
+            (html.escape(text), f"data:image/png;base64,{png}") for text, png in self._pictures()
+        ]
+        page = _PAGE.format(
+            verdict=html.escape(self.verdict),
+            gap=_FIGURE.format(caption=caption, png=png),
+            advice=_list("What to do next", self.advice),
+            cells=cells,
+            pictures="\n".join(_FIGURE.format(caption=c, png=p) for c, p in others),
+            notes=_list("Notes", self.notes),
         )
-        pictures = "\n".join(
-            f'<figure><img alt="{html.escape(text)}" src="data:image/png;base64,{png}">'
-            f"<figcaption>{html.escape(text)}</figcaption></figure>"
-            for text, png in self._pictures()
-        )
-        page = _PAGE.format(cells=cells, lists=lists, pictures=pictures)
         Path(path).write_text(page, encoding="utf-8")
 
     def _pictures(self) -> Iterator[tuple[str, str]]:
         """Caption and PNG in base64 of each picture."""
         plt = optional_import("matplotlib.pyplot", "plot", "the pictures of to_html")
-        figure, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
+        figure, ax = plt.subplots(figsize=(8, 2.2), layout="constrained")
         self._draw_gap(ax)
-        yield "The best network lies between the proven bound and the objective.", _png(figure)
+        yield (
+            "Where this network stands: the best one of any width lies in the open band.",
+            _png(figure),
+        )
         if self.network.n_features == 1:
-            figure, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
+            figure, ax = plt.subplots(figsize=(8, 3.2), layout="constrained")
             self._draw_curve(ax)
-            yield "The function and its kinks.", _png(figure)
-        if self.neurons is not None:
+            yield "The function on the data, and where it bends.", _png(figure)
+        if self.neurons is not None and self.imbalance is not None:
             figure, ax = plt.subplots(figsize=(4.6, 4), layout="constrained")
             self._draw_balance(ax)
-            yield "Trained to the end, neurons lie on the line of equal norms.", _png(figure)
-        figure = AlignmentDisplay.from_weights(self.network.weights).figure_
-        yield "Singular values, norms and alignment of the layers.", _png(figure)
+            yield "Neurons: trained to the end, all lie on the line of equal norms.", _png(figure)
+        if max(layer.rank for layer in self.layers) > 1:
+            figure = AlignmentDisplay.from_weights(self.network.weights).figure_
+            yield "Layers: singular values, norms, alignment of each with the next.", _png(figure)
         if self.collapse is not None:
             labels = np.argmax(self.Y, axis=1) if self.Y.shape[1] > 1 else self.Y[:, 0] > 0
             figure = CollapseDisplay.from_features(self.network.features(self.X), labels).figure_
-            yield "Gram matrices of the class means of the last hidden layer.", _png(figure)
+            yield (
+                "Classes: Gram matrix of their mean features, and that of collapse.",
+                _png(figure),
+            )
 
     def _draw_gap(self, ax: Any) -> None:
-        low, high, top = self.lower_bound, self.objective, max(self.objective, self.zero_objective)
-        ax.barh([0], [high - low], left=low, height=0.5, color="C2", alpha=0.25, label="proven gap")
-        marks = [(low, "C2", "-", "proven bound"), (high, "C0", "-", "this model")]
-        if self.estimated_lower_bound is not None:
-            marks.append((self.estimated_lower_bound, "C1", "--", "estimated bound"))
-        marks.append((self.zero_objective, "0.5", ":", "zero network"))
-        for value, color, style, label in marks:
-            ax.axvline(value, color=color, ls=style, lw=2, label=f"{label} {value:.4g}")
-        ax.set(xlim=(min(0.0, low), 1.05 * top), yticks=[], xlabel="training objective")
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=8)
+        low, best, own = self.lower_bound, self.best_objective, self.objective
+        bands = [(0.0, low, "0.8", "no network is here (proven)"), (low, best, "#cfe3f5", "open")]
+        if best < own:
+            bands.append((best, own, "#f4c7a1", "gained by the network found"))
+        for start, end, color, label in bands:
+            ax.barh([0], [end - start], left=start, height=0.6, color=color, label=label)
+        ax.plot([own, own], [-0.45, 0.45], color="C3", lw=3, label=f"this network, {own:.4g}")
+        estimated = self.estimated_lower_bound
+        if estimated is not None and low < estimated <= own:
+            ax.plot(
+                [estimated] * 2, [-0.3, 0.3], color="C0", ls="--",
+                label=f"estimated bound, {estimated:.4g}",
+            )  # fmt: skip
+        ax.set(xlim=(min(0.0, low), 1.04 * own), ylim=(-0.5, 0.5), yticks=[])
+        ax.set_xlabel(f"training objective (zero network: {self.zero_objective:.4g})")
+        ax.spines[["left", "top", "right"]].set_visible(False)
+        ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
     def _draw_curve(self, ax: Any) -> None:
         x = self.X[:, 0]
@@ -304,13 +347,23 @@ class AuditReport:
         ax.legend(frameon=False)
 
     def _draw_balance(self, ax: Any) -> None:
-        hidden = np.linalg.norm(self.network.weights[0], axis=0)
+        weights = self.network.weights[0]
+        biases = self.network.biases
+        name = "norm of a neuron's hidden weights"
+        if self.bias == "penalized" and biases is not None:
+            weights, name = np.vstack([weights, biases[0]]), f"{name} and bias"
+        hidden = np.linalg.norm(weights, axis=0)
         output = np.linalg.norm(self.network.weights[1], axis=1)
         top = 1.05 * max(hidden.max(initial=0.0), output.max(initial=0.0), 1e-12)
         ax.plot([0, top], [0, top], color="0.7", lw=1)
         ax.plot(hidden, output, "o", ms=4, alpha=0.6)
-        ax.set(xlabel="norm of a neuron's hidden weights", ylabel="norm of its output weights")
+        ax.set(xlabel=name, ylabel="norm of its output weights")
         ax.set_title(f"{len(hidden)} neurons", fontsize=10)
+
+
+def _list(title: str, sentences: tuple[str, ...]) -> str:
+    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<h2>{title}</h2>\n<ul>\n{items}\n</ul>" if sentences else ""
 
 
 def _png(figure: Any) -> str:
@@ -321,21 +374,37 @@ def _png(figure: Any) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+_FIGURE = """<figure><img alt="{caption}" src="{png}">
+<figcaption>{caption}</figcaption></figure>"""
+
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>gapless audit</title>
 <meta name="viewport" content="width=device-width">
 <style>
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem; color: #222; background: #fff }}
-th {{ text-align: left; vertical-align: top; padding-right: 1.5rem; white-space: nowrap }}
-td, th {{ padding-bottom: .3rem }}
+h1 {{ font-size: 1rem; font-weight: normal; color: #555; margin: 0 }}
+.verdict {{ font-size: 1.5rem; line-height: 1.3; margin: .3rem 0 1rem }}
+h2 {{ font-size: 1.15rem; margin: 2rem 0 .5rem }}
+li {{ margin-bottom: .4rem }}
+table {{ border-collapse: collapse; width: 100% }}
+tr {{ border-top: 1px solid #ddd }}
+th {{ text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0; white-space: nowrap;
+  font-weight: 600 }}
+td {{ padding: .3rem 0 }}
 img {{ max-width: 100% }}
-figure {{ margin: 1.5rem 0 }}
-figcaption {{ color: #555 }}
+figure {{ margin: 1rem 0 }}
+figcaption {{ color: #555; font-size: .9rem }}
 </style></head><body>
 <h1>Audit of a trained network</h1>
-<table>{cells}</table>
-{lists}
+<p class="verdict">{verdict}</p>
+{gap}
+{advice}
+<h2>Evidence</h2>
+<table>
+{cells}
+</table>
 {pictures}
+{notes}
 </body></html>
 """

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ._array import scores
-from ._validate import Array, optional_import
-from .audit import select
+from ._validate import optional_import
 from .deep import DeepNetwork
 from .network import Network
 from .torch_bridge import read_torch, to_torch
-from .train import train
-from .trained import Trained, read_trained
+from .trained import Trained, continued, read_trained, select
 
 # Pruning keeps the objective up to the rounding of float32 weights.
 ROUNDING = 1e-6
@@ -67,15 +64,7 @@ def improve(
     """
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     lossless = _prune(trained, start)
-    solution = train(
-        trained.problem(),
-        tol=tol,
-        time_limit=time_limit,
-        max_neurons=max(start.n_neurons, 1),
-        init=lossless,
-        random_state=random_state,
-    )
-    better = _fold_constants(trained, solution.network)
+    better = continued(trained, lossless, tol, time_limit, max(start.n_neurons, 1), random_state)
     candidates = [_prune(trained, better), better, lossless]
     return _best(trained, start, candidates)
 
@@ -121,26 +110,6 @@ def _prune(trained: Trained, network: Network) -> Network:
     alive = np.any(scores(trained.X, network.hidden_weights, network.hidden_bias) > 0, axis=0)
     merged = select(network, alive).merge(trained.X, trained.bias)
     return merged.prune(trained.X, trained.bias)
-
-
-def _fold_constants(trained: Trained, network: Network) -> Network:
-    """Neurons that see the constant only, as an output bias that costs a square; then its best."""
-    if trained.bias != "penalized" or not trained.chain.biased[-1]:
-        return network
-    problem = trained.problem()
-    size = np.linalg.norm(network.hidden_weights, axis=0)
-    constant = size <= 1e-12 * np.abs(network.hidden_bias)
-    v = np.maximum(network.hidden_bias[constant], 0) @ network.output_weights[constant]
-    rest = select(network, ~constant)
-    F = rest.predict(trained.X)
-    decay = trained.bias_decays[-1] / trained.factor
-
-    def value(c: Array) -> tuple[float, Array]:
-        gradient = -problem.residual(F + c).sum(axis=0) + decay * c
-        return problem.data_fit(F + c) + 0.5 * decay * float(c @ c), gradient
-
-    found = minimize(value, rest.output_bias + v, jac=True, method="L-BFGS-B").x
-    return Network(rest.hidden_weights, rest.hidden_bias, rest.output_weights, found)
 
 
 def _best(

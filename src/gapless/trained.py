@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ._validate import Array, positive
 from .deep import DeepNetwork
@@ -37,6 +38,7 @@ from .losses import Logistic, Softmax, Squared
 from .network import Network
 from .problem import Problem
 from .torch_bridge import Chain, read_sklearn, read_torch
+from .train import train
 from .training_loss import TrainingLoss, numbers, training_loss
 
 # The model's own outputs and those of the chain read from it may differ by rounding in float32.
@@ -263,7 +265,11 @@ def read_trained(
 
     modules = chain.modules or (None,) * chain.network.depth
     decays = tuple(decay(None if m is None else m.weight, False) for m in modules)
-    bias_decays = tuple(decay(None if m is None else m.bias, True) for m in modules)
+    # a bias that improvement may add decays like the weights
+    bias_decays = tuple(
+        decay(None if m is None else m.bias, True) if has else d
+        for m, has, d in zip(modules, chain.biased, decays)
+    )
     if not all(d > 0 for d in decays):
         raise ValueError(
             f"the layers' weights have weight decay {', '.join(f'{d:g}' for d in decays)}: without "
@@ -373,3 +379,49 @@ def _trained_sklearn(
     )
     base = Trained(chain, X, translated, decays, none, 0.0, notes)
     return Trained(chain, X, translated, decays, none, base.penalty(chain.network), notes)
+
+
+def continued(
+    trained: Trained,
+    network: Network,
+    tol: float,
+    time_limit: float | None,
+    max_neurons: int | None,
+    random_state: int | None,
+) -> Network:
+    """What the convex solver makes of ``network``; see :func:`gapless.train`."""
+    problem = trained.problem()
+    found = train(
+        problem,
+        tol=tol,
+        time_limit=time_limit,
+        max_neurons=max_neurons,
+        init=network,
+        random_state=random_state,
+    ).network
+    if trained.output_decay == 0:
+        return found
+    # neurons that see the constant only become an output bias, at its own price: a square
+    size = np.linalg.norm(found.hidden_weights, axis=0)
+    constant = size <= 1e-12 * np.abs(found.hidden_bias)
+    v = np.maximum(found.hidden_bias[constant], 0) @ found.output_weights[constant]
+    rest = select(found, ~constant)
+    F = rest.predict(trained.X) - rest.output_bias
+    decay = trained.output_decay / trained.factor
+
+    def value(c: Array) -> tuple[float, Array]:
+        gradient = -problem.residual(F + c).sum(axis=0) + decay * c
+        return problem.data_fit(F + c) + 0.5 * decay * float(c @ c), gradient
+
+    c = minimize(value, rest.output_bias + v, jac=True, method="L-BFGS-B").x
+    return Network(rest.hidden_weights, rest.hidden_bias, rest.output_weights, c)
+
+
+def select(network: Network, keep: Array) -> Network:
+    """The network of the neurons where ``keep`` is true."""
+    return Network(
+        network.hidden_weights[:, keep],
+        network.hidden_bias[keep],
+        network.output_weights[keep],
+        network.output_bias,
+    )
