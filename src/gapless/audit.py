@@ -19,7 +19,8 @@ from .deep_bound import deep_lower_bound
 from .network import Network
 from .path import weight_decay_max
 from .problem import Problem
-from .trained import Trained, continued, read_trained, select
+from .train import train
+from .trained import Trained, read_trained, select, settled
 
 # The proof where no bound is known.
 UNKNOWN = "losses are not negative"
@@ -110,15 +111,17 @@ def audit(
     found: tuple[float, int] | tuple[None, None] = None, None
     plain = trained.shallow() if not trained.chain.batch_norm else None
     if plain is not None:
-        better, best = plain, objective
+        best, source = objective, plain
         if small and time_limit > 0:
-            candidate = continued(trained, plain, TOL, time_limit / 2, None, random_state)
-            value = trained.objective(trained.deep(candidate))
-            if value < objective:
-                better, best = candidate, value
-        lower, estimated, proof = _bound(trained, better, best, time_limit / 2, random_state)
-        if best < objective:
-            found = best, better.n_neurons
+            source = train(
+                trained.problem(),
+                tol=TOL, time_limit=time_limit / 2, init=plain, random_state=random_state,
+            ).network  # fmt: skip
+            better = settled(trained, source)
+            best = min(best, trained.objective(trained.deep(better)))
+            if best < objective:
+                found = best, better.n_neurons
+        lower, estimated, proof = _bound(trained, source, best, time_limit / 2, random_state)
         if small:
             top = weight_decay_max(trained.problem()) * trained.factor
     elif trained.chain.batch_norm:

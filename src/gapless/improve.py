@@ -12,7 +12,8 @@ from ._validate import optional_import
 from .deep import DeepNetwork
 from .network import Network
 from .torch_bridge import read_torch, to_torch
-from .trained import Trained, continued, read_trained, select
+from .train import train
+from .trained import Trained, read_trained, select, settled
 
 # Pruning keeps the objective up to the rounding of float32 weights.
 ROUNDING = 1e-6
@@ -64,7 +65,15 @@ def improve(
     """
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     lossless = _prune(trained, start)
-    better = continued(trained, lossless, tol, time_limit, max(start.n_neurons, 1), random_state)
+    solution = train(
+        trained.problem(),
+        tol=tol,
+        time_limit=time_limit,
+        max_neurons=max(start.n_neurons, 1),
+        init=lossless,
+        random_state=random_state,
+    )
+    better = settled(trained, solution.network)
     candidates = [_prune(trained, better), better, lossless]
     return _best(trained, start, candidates)
 

@@ -38,7 +38,6 @@ from .losses import Logistic, Softmax, Squared
 from .network import Network
 from .problem import Problem
 from .torch_bridge import Chain, read_sklearn, read_torch
-from .train import train
 from .training_loss import TrainingLoss, numbers, training_loss
 
 # The model's own outputs and those of the chain read from it may differ by rounding in float32.
@@ -381,31 +380,18 @@ def _trained_sklearn(
     return Trained(chain, X, translated, decays, none, base.penalty(chain.network), notes)
 
 
-def continued(
-    trained: Trained,
-    network: Network,
-    tol: float,
-    time_limit: float | None,
-    max_neurons: int | None,
-    random_state: int | None,
-) -> Network:
-    """What the convex solver makes of ``network``; see :func:`gapless.train`."""
-    problem = trained.problem()
-    found = train(
-        problem,
-        tol=tol,
-        time_limit=time_limit,
-        max_neurons=max_neurons,
-        init=network,
-        random_state=random_state,
-    ).network
+def settled(trained: Trained, network: Network) -> Network:
+    """A network of the solver with its output bias at its price in training, a square.
+
+    The neurons that see the constant only, at a norm, become the output bias; then its best value.
+    """
     if trained.output_decay == 0:
-        return found
-    # neurons that see the constant only become an output bias, at its own price: a square
-    size = np.linalg.norm(found.hidden_weights, axis=0)
-    constant = size <= 1e-12 * np.abs(found.hidden_bias)
-    v = np.maximum(found.hidden_bias[constant], 0) @ found.output_weights[constant]
-    rest = select(found, ~constant)
+        return network
+    problem = trained.problem()
+    size = np.linalg.norm(network.hidden_weights, axis=0)
+    constant = size <= 1e-12 * np.abs(network.hidden_bias)
+    v = np.maximum(network.hidden_bias[constant], 0) @ network.output_weights[constant]
+    rest = select(network, ~constant)
     F = rest.predict(trained.X) - rest.output_bias
     decay = trained.output_decay / trained.factor
 
