@@ -17,6 +17,7 @@ from gapless.table import InputError
 from gapless.torch_bridge import read_torch
 
 torch = pytest.importorskip("torch")
+save_torch = pytest.importorskip("safetensors.torch").save_file
 nn = torch.nn
 
 
@@ -216,6 +217,10 @@ def test_files_that_are_no_model(tmp_path):
         (tmp_path / name).write_bytes(b"garbage")
         with pytest.raises(InputError):
             read_model(tmp_path / name)
+    half = {k: v.bfloat16() for k, v in deep_model().state_dict().items()}
+    save_torch(half, tmp_path / "half.safetensors")
+    with pytest.raises(InputError, match="save the weights as float32"):
+        read_model(tmp_path / "half.safetensors")
     torch.save(nn.Conv2d(1, 2, 3).state_dict(), tmp_path / "conv.pt")
     with pytest.raises(InputError, match="belongs to no"):
         read_model(tmp_path / "conv.pt")

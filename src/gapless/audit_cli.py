@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from ._validate import Array, positive
+from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
 from .table import DATASETS, InputError, Table, check_complete, load_dataset, read_table
@@ -78,9 +78,7 @@ def run_audit(args: argparse.Namespace) -> int:
         time_limit=positive("--time-limit", args.time_limit),
     )  # fmt: skip
     if args.html:
-        import matplotlib
-
-        matplotlib.use("Agg")
+        optional_import("matplotlib", "plot", "--html").use("Agg")
         report.to_html(args.html)
     if args.json:
         print(json.dumps(report.as_dict(), allow_nan=False))

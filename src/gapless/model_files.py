@@ -75,6 +75,8 @@ def _read_safetensors(file: Path) -> dict[str, Array]:
         with safe_open(file, framework="numpy") as opened:
             names = sorted(opened.keys(), key=_natural)  # the file's own order is alphabetical
             return {name: opened.get_tensor(name) for name in names}
+    except TypeError as error:  # NumPy has no such numbers
+        raise InputError(f"{file}: {error}; save the weights as float32") from error
     except (SafetensorError, OSError) as error:
         raise InputError(f"{file}: not a safetensors file, or a damaged one ({error})") from error
 
