@@ -14,7 +14,8 @@ ORDER = [
     "spline_depth", "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "collapse", "collapse_display", "progress",
     "estimators", "closed_estimators", "spline_estimators", "spline_display", "table",
-    "persist", "displays", "cli",
+    "persist", "displays", "torch_bridge", "onnx_bridge", "training_loss", "trained",
+    "audit_report", "audit", "improve", "model_files", "audit_cli", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 

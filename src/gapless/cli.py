@@ -23,6 +23,7 @@ from sklearn.model_selection import train_test_split
 
 from . import __version__
 from ._validate import Array, optional_import, positive
+from .audit_cli import add_audit_arguments, run_audit
 from .certify import certify
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import encode_labels
@@ -122,6 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "certify", _certify, "certify a model on its training table again")
     check.add_argument("model")
     _data_arguments(check, target=False)
+
+    audit = _command(commands, "audit", run_audit, "how far from optimal a trained network is")
+    add_audit_arguments(audit)
     return parser
 
 
