@@ -164,14 +164,12 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     guess = None
     if len(line.xs) > FREE_ROWS:
         # a smooth neighbour of the loss tells where kinks and corners are
-        size = 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
-        near = fit_smooth(line, loss.smoothed(0.02 * size), beta, 1e-3, start)
+        near = fit_smooth(line, loss.smoothed(0.02 * _size(line, loss)), beta, 1e-3, start)
         index = np.union1d(index, near.index)
-        guess = prover.outputs(near.index, near.values)
+        guess = np.interp(x[index], x[near.index], near.values)
     best: tuple[float, Array, Array] = (np.inf, index, np.zeros(len(index)))
     for _ in range(MAX_ROUNDS):
-        values, Lam = _solve_lp(line, loss, b, x[index], guess)
-        guess = prover.outputs(index, values)
+        values, Lam = _solve_lp(prover, loss, index, guess)
         P = prover.objective(index, values)
         if best[0] > P:
             best = (P, index, values)
@@ -188,7 +186,9 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
         slopes, changes = slope_changes(x[index], values)
         used = np.abs(changes) > 1e-9 * float(np.abs(slopes).max(initial=0.0))
         keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
-        index = np.union1d(index[keep], new)
+        old, index = index, np.union1d(index[keep], new)
+        if guess is not None:
+            guess = np.interp(x[index], x[old], values)
     index, values = best[1:]
     index, values = without_flat(line, index, values)
     P = prover.objective(index, values)
@@ -196,55 +196,53 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
 
 
 def _solve_lp(
-    line: Line, loss: Loss, b: float, knots: Array, guess: Array | None
+    prover: Prover, loss: Loss, index: Array, guess: Array | None
 ) -> tuple[Array, Array]:
     """Values at the knots and the dual point.
 
-    Samples far from the corner of their loss in the outputs ``guess`` stay on their side: they
-    are linear terms, not rows.  The few that turn are made rows and the program solved again.
+    With ``guess``, values at the knots of a spline near the optimum, it goes by trust regions:
+    each value may move by its ``radius``, so that a sample farther than this from the corner
+    of its loss stays on its side and is a linear term, not a row.  The problem is convex: where
+    no box is active, or none helps, the optimum is that of the whole.
     """
-    N, m, w, y = len(line.xs), len(knots), line.weights, line.y
+    line, b = prover.line, prover.b
+    knots, N, m, w, y = line.x[index], len(line.xs), len(index), line.weights, line.y
     seg = np.clip(np.searchsorted(knots, line.xs, side="right") - 1, 0, m - 2)
-    width = np.diff(knots)
-    t = (line.xs - knots[seg]) / width[seg]
+    t = (line.xs - knots[seg]) / np.diff(knots)[seg]
     rows = np.arange(N)
     P = sp.csr_matrix(
         (np.concatenate([1 - t, t]), (np.tile(rows, 2), np.concatenate([seg, seg + 1]))), (N, m)
     )
-
-    def distance(F: Array) -> Array:
-        """From the corner of the loss: its sign tells the slope."""
-        return y - F if loss.name == "pinball" else 1.0 - y * F
-
-    free = np.ones(N, bool)
-    side = np.zeros(N)
-    if guess is not None and N > FREE_ROWS:
-        side = distance(guess)
-        many = max(FREE_ROWS, N // 20)
-        free = np.abs(side) <= np.partition(np.abs(side), many)[many]
+    v, radius, size = np.zeros(m), np.full(m, np.inf), _size(line, loss)
+    if guess is not None:
+        v = guess
+        radius[:] = 1e-3 * size
+    value = prover.objective(index, v)
     while True:
+        side = _from_corner(loss, P @ v, y)
+        free = np.abs(side) <= P @ radius
         gradient = np.where(free, 0.0, w * _corner_slope(loss, side, y))
-        found = _rows_lp(loss, b, width, P[free], y[free], w[free], P.T @ gradient, N)
-        if found is None:
-            if np.all(free):
-                raise ValueError(
-                    f"the linear program of the {loss.name} loss failed; standardise x and y"
-                )
-            # too few rows leave it unbounded
-            many = min(4 * int(free.sum()), N)
-            free = np.abs(side) <= np.sort(np.abs(side))[many - 1]
-            continue
-        v, Lam_free = found
-        new = distance(P @ v)
-        wrong = ~free & (new * side < 0)
-        if not np.any(wrong):
+        box = np.stack([v - radius, v + radius], axis=1)
+        new, Lam_free = _rows_lp(loss, b, knots, P[free], y[free], w[free], P.T @ gradient, N, box)
+        active = np.abs(new - v) >= (1 - 1e-9) * radius
+        old, value = value, prover.objective(index, new)
+        v = new
+        stuck = value >= old * (1 - 1e-10) and np.all(radius[active] >= 0.02 * size)
+        if not np.any(active) or stuck:
             break
-        # a few turned: free them and their like
-        free |= np.abs(side) <= np.quantile(np.abs(side[wrong]), 0.9)
-        free |= wrong
+        radius[active] *= 4
     Lam = -gradient
     Lam[free] = Lam_free
     return v, Lam
+
+
+def _size(line: Line, loss: Loss) -> float:
+    return 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
+
+
+def _from_corner(loss: Loss, F: Array, y: Array) -> Array:
+    """How far outputs are from the corner of their loss; the sign tells the slope there."""
+    return y - F if loss.name == "pinball" else 1.0 - y * F
 
 
 def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
@@ -256,10 +254,19 @@ def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
 
 
 def _rows_lp(
-    loss: Loss, b: float, width: Array, P: Any, y: Array, w: Array, linear: Array, scale: int
-) -> tuple[Array, Array] | None:
+    loss: Loss,
+    b: float,
+    knots: Array,
+    P: Any,
+    y: Array,
+    w: Array,
+    linear: Array,
+    scale: int,
+    box: Array,
+) -> tuple[Array, Array]:
     """The linear program of the samples given, the others being ``linear`` in the values."""
     N, m = P.shape
+    width = np.diff(knots)
     slope = sp.diags([-1 / width, 1 / width], [0, 1], (m - 1, m), format="csr")
     change = sp.diags([-np.ones(m - 2), np.ones(m - 2)], [0, 1], (m - 2, m - 1)) @ slope
     ends = (slope[0] + slope[m - 2]) * 0.5
@@ -287,7 +294,7 @@ def _rows_lp(
         limit.append(-np.ones(N))
     # the mean's weights are near 1/n: solve for n times the objective
     c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
-    bounds = [(None, None)] * m + [(0, None)] * (len(c) - m)
+    bounds = np.vstack([box, np.tile([0.0, np.inf], (len(c) - m, 1))])
     found = linprog(
         c,
         A_ub=sp.vstack(above, format="csr"),
@@ -299,7 +306,9 @@ def _rows_lp(
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
     if found.x is None:
-        return None
+        raise ValueError(
+            f"the linear program of the {loss.name} loss failed; standardise x and y"
+        )
     if loss.name == "pinball":
         Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
     else:
