@@ -6,6 +6,7 @@ the scaled line, its objective in the caller's units and a proven lower bound.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -195,9 +196,7 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     return Fit(index, values, P, prover.lower, prover.history)
 
 
-def _solve_lp(
-    prover: Prover, loss: Loss, index: Array, guess: Array | None
-) -> tuple[Array, Array]:
+def _solve_lp(prover: Prover, loss: Loss, index: Array, guess: Array | None) -> tuple[Array, Array]:
     """Values at the knots and the dual point.
 
     With ``guess``, values at the knots of a spline near the optimum, it goes by trust regions:
@@ -213,7 +212,8 @@ def _solve_lp(
     P = sp.csr_matrix(
         (np.concatenate([1 - t, t]), (np.tile(rows, 2), np.concatenate([seg, seg + 1]))), (N, m)
     )
-    v, radius, size = np.zeros(m), np.full(m, np.inf), _size(line, loss)
+    # 1e100 stands for no limit: infinity times a weight of zero is not a number
+    v, radius, size = np.zeros(m), np.full(m, 1e100), _size(line, loss)
     if guess is not None:
         v = guess
         radius[:] = 1e-3 * size
@@ -295,20 +295,21 @@ def _rows_lp(
     # the mean's weights are near 1/n: solve for n times the objective
     c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
     bounds = np.vstack([box, np.tile([0.0, np.inf], (len(c) - m, 1))])
-    found = linprog(
+    solve = partial(
+        linprog,
         c,
         A_ub=sp.vstack(above, format="csr"),
         b_ub=np.concatenate(limit),
         A_eq=sp.vstack(equal, format="csr"),
         b_eq=np.concatenate(right),
         bounds=bounds,
-        method="highs",
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
+    found = solve(method="highs")
     if found.x is None:
-        raise ValueError(
-            f"the linear program of the {loss.name} loss failed; standardise x and y"
-        )
+        found = solve(method="highs-ipm")  # the simplex gives up on some degenerate programs
+    if found.x is None:
+        raise ValueError(f"the linear program of the {loss.name} loss failed; standardise x and y")
     if loss.name == "pinball":
         Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
     else:
@@ -317,39 +318,28 @@ def _rows_lp(
 
 
 def least_gauge(line: Line, loss: Loss) -> float:
-    """The least gauge over the dual points of the best constant (scaled x).
+    """The least weight decay (of the scaled line) at which a constant c is best.
 
-    A sample on the corner of its loss may take any slope there; with C the running sums of
-    lam and R_{k+1} = R_k + C_k (x_{k+1} - x_k), minimise gamma >= |R_k|, |R_k - R_0|.
+    It is the largest ``(loss(c) - loss(f)) / Omega(f)`` over splines f.  Dinkelbach's method:
+    the optimum at one weight decay has a ratio above it, which is the next; few rounds.
     """
-    n, w, y = len(line.x), line.weights, line.y
-    if n < 2:
+    if len(line.x) < 2:
         return 0.0
-    c = constant_of(line, loss)
-    if loss.name == "pinball":
-        q = loss.quantile  # type: ignore[attr-defined]
-        low, high = np.where(y > c, q * w, -(1 - q) * w), np.where(y < c, -(1 - q) * w, q * w)
-    else:
-        low, high = np.where(y * c < 1, w, 0.0), np.where(y * c > 1, 0.0, w)
-        low, high = np.where(y > 0, low, -high), np.where(y > 0, high, -low)
-    low, high = len(y) * line.sums(low), len(y) * line.sums(high)
-    eye, zero, dx = sp.identity(n), sp.csr_matrix, np.diff(line.x)
-    back = sp.diags([np.ones(n), -np.ones(n - 1)], [0, -1])
-    rise = sp.diags([-np.ones(n - 1), np.ones(n - 1)], [0, 1], (n - 1, n))
-    equal = sp.bmat(
-        [[-eye, back, None], [None, -sp.diags([dx], [0], (n - 1, n)), rise]], format="csr"
-    )
-    equal = sp.hstack([equal, zero((2 * n - 1, 1))])
-    pad, column = zero((n, 2 * n)), -np.ones((n, 1))
-    first = sp.csr_matrix((np.ones(n), (np.arange(n), np.zeros(n, int))), (n, n))
-    above = [sp.hstack([pad, s * E, column]) for s in (1, -1) for E in (eye, eye - first)]
-    cost = np.zeros(3 * n + 1)
-    cost[-1] = 1.0
-    bounds = list(zip(low, high)) + [(None, None)] * (n - 1) + [(0, 0)]
-    bounds += [(None, None)] * (n - 1) + [(0, 0), (0, None)]
-    found = linprog(
-        cost, sp.vstack(above), np.zeros(4 * n), equal, np.zeros(2 * n - 1), bounds, "highs"
-    )
-    if found.x is None:
-        raise ValueError(f"no weight_decay_max for the {loss.name} loss: {found.message}")
-    return float(found.x[-1]) / len(y)
+    prover = Prover(line, loss, 1.0)
+    ends = np.array([0, len(line.x) - 1])
+    constant = prover.objective(ends, np.full(2, constant_of(line, loss)))
+    ratio, b = 0.0, 0.1 * constant
+    while b > 1e-16 * constant:
+        fit = fit_linear(line, loss, b * line._scale, 0.0, None)
+        penalty = omega(*slope_changes(line.x[fit.index], fit.values))
+        gain = constant - prover.objective(fit.index, fit.values) + penalty
+        if gain > 1e-9 * constant:
+            old, ratio = ratio, gain / penalty
+            if ratio <= old * (1 + 1e-9):
+                break
+            b = ratio
+        elif ratio > 0:
+            break
+        else:
+            b *= 0.1  # above the largest ratio the constant is best
+    return ratio
