@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ._validate import Array
 from .certify import SAFETY
 from .losses import Loss
 from .problem import Problem
-from .ramps import correlations, omega, slope_changes
+from .ramps import Engine, correlations, omega, slope_changes
 
 EPS = float(np.finfo(float).eps)
 # Rank one: what is off the line is at most this share of the data.
@@ -88,6 +89,11 @@ class Line:
     @property
     def _scale(self) -> float:
         return self.width if self.width > 0 else 1.0
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The squared-loss solver; what it learns at one weight decay helps at the next."""
+        return Engine(self.x, self.y, self.w)
 
     def places(self, index: Array) -> Array:
         """The caller's values of the distinct x numbered ``index``."""

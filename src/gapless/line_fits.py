@@ -41,7 +41,7 @@ def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit
         P = 0.5 * scale * line.spread
         return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
     trace: list[tuple[float, float, int]] = []
-    spline = Engine(line.x, line.y, line.w).solve(b, 0.5 * tol, start, trace)
+    spline = line.engine.solve(b, 0.5 * tol, start, trace)
     index, values = without_flat(line, spline.index, spline.values)
     P, D = _prove(line, index, values, b, tol)
     half = 0.5 * line.spread
