@@ -330,7 +330,7 @@ def least_gauge(line: Line, loss: Loss) -> float:
     constant = prover.objective(ends, np.full(2, constant_of(line, loss)))
     ratio, b = 0.0, 0.1 * constant
     while b > 1e-16 * constant:
-        fit = fit_linear(line, loss, b * line._scale, 0.0, None)
+        fit = fit_linear(line, loss, b * line._scale, 1e-9, None)
         penalty = omega(*slope_changes(line.x[fit.index], fit.values))
         gain = constant - prover.objective(fit.index, fit.values) + penalty
         if gain > 1e-9 * constant:

@@ -224,10 +224,9 @@ def spline_path(
     """Solutions for falling weight decays, each started from the kinks of the one before.
 
     Each is proven on its own, so the path is exact at the values asked for.  The exact path
-    of the squared loss in between is piecewise linear, yet not worth following: it has many
-    more pieces than anyone plots (at least 780 for a thousand samples), and 30 values of a
-    million samples
-    take the time of about 120 sorts.
+    of the squared loss in between is piecewise linear, yet not worth following: it has at
+    least 780 pieces for a thousand samples of a noisy sine, while 30 values of a million
+    samples take the time of about 120 sorts.
 
     ``weight_decays`` defaults to ``n_values`` of them, evenly spaced in their logarithm from
     :func:`weight_decay_max` down to ``smallest`` times it.
