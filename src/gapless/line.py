@@ -24,10 +24,11 @@ CHUNK = 1 << 15
 class Line:
     """Sorted, scaled data: ``x`` distinct in [-1, 1]; ``xs, y, w`` a row a sample.
 
-    ``merge`` joins samples of equal x (squared loss); their spread is ``spread``.
+    The squared loss joins samples of equal x; their spread is ``spread``.  It and the pinball
+    loss are free of the scale of y, which is taken out.
     """
 
-    def __init__(self, x: Any, y: Array, sample_weight: Any, merge: bool) -> None:
+    def __init__(self, x: Any, y: Array, sample_weight: Any, loss: Loss) -> None:
         c, self.origin, self.direction, self.lost = line_coordinate(x)
         n = len(c)
         if n == 0:
@@ -52,6 +53,11 @@ class Line:
             w = None if w is None else w[self._order]
         low, high = float(x[0]), float(x[-1])
         self.width = 0.5 * high - 0.5 * low
+        if not self.width < 8e307:
+            raise ValueError(
+                f"x spans {low:.0e} to {high:.0e}, more than one can subtract; divide x by its "
+                "standard deviation"
+            )
         self.middle = low + self.width
         if self.width < 1e-307:  # below the normal range one cannot divide: all x are equal
             self.width = 0.0
@@ -60,7 +66,8 @@ class Line:
         if self.width == 0:
             x[:] = 0.0
         self.offset, self.height = 0.0, 1.0
-        if merge:
+        merge = loss.name == "squared"
+        if merge or loss.name == "pinball":
             self.offset = float(y.mean())
             y -= self.offset
             self.height = max(float(y.max()), -float(y.min())) or 1.0

@@ -32,6 +32,8 @@ from .ramps import Engine, omega, peaks, slope_changes
 MAX_ROUNDS = 100
 # Samples a linear program takes as rows at first: about a tenth of a second each time.
 FREE_ROWS = 1500
+# Knots of a linear program are this far apart on data that span 2: its slopes stay finite.
+APART = 1e-9
 
 
 def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit:
@@ -152,21 +154,23 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     The spline is its values v at the knots, so a sample's row has two entries, not one a
     ramp.  The rows' multipliers are the dual point.
     """
+    h = line.height  # the objective is of degree one in y
+    beta *= h
     b = line.scaled(beta)
     prover = Prover(line, loss, b)
     x, n = line.x, len(line.x)
     if single_place(line):
         v = np.array([constant_of(line, loss)])
-        P = prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
+        P = h * prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
         return Fit(np.zeros(1, int), v, P, P - SAFETY * abs(P), [])
-    index = np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int))
+    index = _join(x, np.array([0, n - 1]), np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
-        index = np.union1d(index, start)
+        index = _join(x, index, start)
     guess = None
     if len(line.xs) > FREE_ROWS:
         # a smooth neighbour of the loss tells where kinks and corners are
         near = fit_smooth(line, loss.smoothed(0.02 * _size(line, loss)), beta, 1e-3, start)
-        index = np.union1d(index, near.index)
+        index = _join(x, index, near.index)
         guess = np.interp(x[index], x[near.index], near.values)
     best: tuple[float, Array, Array] = (np.inf, index, np.zeros(len(index)))
     for _ in range(MAX_ROUNDS):
@@ -179,21 +183,32 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
         prover.record(best[0], len(index) - 2)
         if best[0] - prover.lower <= tol * best[0]:
             break
-        h, M = prover.correlations(Lam)
-        new = np.setdiff1d(peaks(h, (1 + 1e-9) * b - 0.5 * abs(M)), index)
-        if len(new) == 0:
+        R, M = prover.correlations(Lam)
+        new = peaks(R, (1 + 1e-9) * b - 0.5 * abs(M))
+        if len(_join(x, index, new)) == len(index):
             break
         # knots that carry no kink leave once there are many
         slopes, changes = slope_changes(x[index], values)
         used = np.abs(changes) > 1e-9 * float(np.abs(slopes).max(initial=0.0))
         keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
-        old, index = index, np.union1d(index[keep], new)
+        old, index = index, _join(x, index[keep], new)
         if guess is not None:
             guess = np.interp(x[index], x[old], values)
-    index, values = best[1:]
-    index, values = without_flat(line, index, values)
+    index, values = without_flat(line, *best[1:])
     P = prover.objective(index, values)
-    return Fit(index, values, P, prover.lower, prover.history)
+    rounds = [(h * p, h * d, k) for p, d, k in prover.history]
+    return Fit(index, values, h * P, h * prover.lower, rounds)
+
+
+def _join(x: Array, index: Array, new: Array) -> Array:
+    """Old knots and those new ones that are not on top of another."""
+    union = np.union1d(index, new)
+    close = np.diff(x[union]) < APART
+    fresh = ~np.isin(union, index)
+    drop = np.zeros(len(union), bool)
+    drop[1:] = close & fresh[1:]
+    drop[:-1] |= close & fresh[:-1] & ~fresh[1:]
+    return union[~drop]
 
 
 def _solve_lp(prover: Prover, loss: Loss, index: Array, guess: Array | None) -> tuple[Array, Array]:

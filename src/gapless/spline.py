@@ -169,7 +169,7 @@ def solve_spline(
     y = target_column(y, x)
     if bias != "free" or y.ndim == 2 or loss.name == "softmax":
         return _general(x, y, beta, loss, bias, sample_weight, tol)
-    line = Line(x, y, sample_weight, loss.name == "squared")
+    line = Line(x, y, sample_weight, loss)
     loss.check_targets(line.y[:, None])
     return _on_line(line, loss, beta, tol, start, started)
 
@@ -196,7 +196,7 @@ def weight_decay_max(
     its dual points, a linear program.
     """
     loss = get_loss(loss)
-    line = Line(x, target_column(y, x), sample_weight, loss.name == "squared")
+    line = Line(x, target_column(y, x), sample_weight, loss)
     loss.check_targets(line.y[:, None])
     if loss.name == "squared":
         r = line.weights * (line.y - line.weights @ line.y)
@@ -240,7 +240,7 @@ def spline_path(
     values = sorted((positive("weight_decay", float(v)) for v in weight_decays), reverse=True)
     if y.ndim == 2 or loss.name == "softmax":
         return [_general(x, y, v, loss, "free", sample_weight, tol) for v in values]
-    line = Line(x, y, sample_weight, loss.name == "squared")
+    line = Line(x, y, sample_weight, loss)
     loss.check_targets(line.y[:, None])
     solutions: list[SplineSolution] = []
     for value in values:

@@ -43,8 +43,8 @@ def choose_weight_decay(
         Statistics 35, 2007).  It takes the least ``fit + log(n) k n / (n - k - 1)``, where
         ``fit`` is ``n log(mean loss)``, ``2 n log(mean loss)`` for the pinball and
         ``2 n (mean loss)`` for classes: BIC, corrected for small n so that interpolation
-        never wins, and free of the scale of y (the Huber loss brings its own).  Weights count samples: n is their sum, or
-        the number of distinct x when that is more.
+        never wins, and free of the scale of y (the Huber loss brings its own).
+        Weights count samples: n is their sum, or the number of distinct x when that is more.
         "cv" takes the least mean loss on ``cv`` held-out folds.
 
     The candidates fall from :func:`gapless.spline.weight_decay_max` to 1e-5 times it.
