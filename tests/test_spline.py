@@ -244,6 +244,42 @@ def test_y_whose_square_overflows_is_refused():
     assert np.all(np.isfinite(tiny.predict([0.0, 1.0])))
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-12, 1e140])
+def test_pinball_is_free_of_the_scale_of_y(scale):
+    x, y, w = data(1)
+    loss = Pinball(0.8)
+    expected = solve_spline(x, y, weight_decay=0.01, loss=loss, sample_weight=w)
+    s = solve_spline(x, scale * y, weight_decay=0.01, loss=loss, sample_weight=w)
+    assert s.status is Status.OPTIMAL
+    assert s.certificate.objective == pytest.approx(
+        scale * expected.certificate.objective, rel=1e-9, abs=0
+    )
+    top = weight_decay_max(x, y, loss=loss)
+    assert weight_decay_max(x, scale * y, loss=loss) == pytest.approx(top)
+
+
+def test_pinball_with_nearly_equal_x():
+    x, y, _ = data(1, ties=False)
+    near = np.concatenate([x, x + 1e-14])
+    s = solve_spline(near, np.concatenate([y, y]), weight_decay=1e-3, loss=Pinball(0.5))
+    joined = solve_spline(x, y, weight_decay=1e-3, loss=Pinball(0.5))
+    assert s.status is Status.OPTIMAL
+    assert s.certificate.objective == pytest.approx(joined.certificate.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (1.7e308, 1.0, "more than one can subtract"),
+        (1e300, 1e140, "no weight decay suits"),
+        (1e-300, 1e-140, "no weight decay suits"),
+    ],
+)
+def test_scales_that_do_not_fit_float64_are_refused(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        solve_spline(x * np.array([-1.0, 0, 1]), y * np.array([1.0, 0, 2]), weight_decay=0.1)
+
+
 def test_integers_and_float32():
     x, y = np.arange(30), np.arange(30) ** 2 % 17
     a = solve_spline(x, y, weight_decay=0.1)

@@ -77,6 +77,11 @@ class Line:
                     "divide y by its standard deviation"
                 )
             y /= self.height
+        if self.width > 0 and not 1e-307 < self.width * self.height < 1e307:
+            raise ValueError(
+                f"x and y are so large or small ({self.width:.0e} and {self.height:.0e}) that no "
+                "weight decay suits them; divide each by its standard deviation"
+            )
         self.x = self.xs = x
         self.y, self.w, self.spread = y, w, 0.0
         self.first: Array | None = None  # numbers of the samples that bring a new x
