@@ -441,7 +441,9 @@ def _spline(args: argparse.Namespace) -> int:
     if args.plot:
         plt = _pyplot()
         display = SplineDisplay.from_estimator(model, x[:, None], y)
-        display.ax_.set(xlabel=args.x, ylabel=args.y)
+        display.ax_.set_xlabel(args.x)
+        if display.classes is None:
+            display.ax_.set_ylabel(args.y)
         display.figure_.savefig(args.plot, dpi=110)
         plt.close(display.figure_)
         result["plot"] = args.plot
@@ -454,7 +456,8 @@ def _spline(args: argparse.Namespace) -> int:
     console.print(
         f"objective {result['objective']:.6g}, proven gap {result['relative_gap']:.1e}, "
         f"weight_decay {result['weight_decay']:.3g}, {model.n_kinks_} kinks, "
-        f"score {result['train_score']:.4f}, {result['seconds']:.2f} s"
+        f"score {result['train_score']:.4f}, {result['seconds']:.2f} s",
+        soft_wrap=True,
     )
     if not args.out:
         shown = RichTable("from", "to", "value at start", "slope", box=None, padding=(0, 2, 0, 0))

@@ -12,6 +12,9 @@ they interpolate up to the weight decay.  With more samples than the rank of the
 no closed form; the estimators then keep its directions, fit the output layer by least
 squares, and say so: ``optimality_`` is ``UPPER_BOUND`` and ``exact_`` False, with a proven
 ``lower_bound_``.
+
+None of them takes ``sample_weight``: weights scale the rows, which the closed forms need
+orthonormal, and to undo that would change the loss.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -100,6 +105,12 @@ class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
         self.exact_ = bool(self.solution_.checks)
 
 
+def _gives_probabilities(model: WhitenedReLUClassifier) -> bool:
+    if model.loss != "softmax":
+        raise AttributeError("loss='squared' gives no probabilities; use loss='softmax'")
+    return True
+
+
 class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):  # type: ignore[misc]
     """Deep ReLU network on whitened samples, trained by one SVD.
 
@@ -175,6 +186,12 @@ class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):  # type: ignore[mi
         F = self.decision_function(X)
         index = (F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)
         return self.classes_[index]
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X: Any) -> Array:
+        """Class probabilities (n_samples, n_classes); softmax loss only."""
+        F = self.decision_function(X)
+        return softmax(np.column_stack([0 * F, F]) if F.ndim == 1 else F, axis=1)
 
 
 class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):  # type: ignore[misc]
