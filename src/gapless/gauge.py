@@ -144,6 +144,14 @@ class LowRank(GaugeMethod):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class SpikeFreeProof:
+    """``nu`` (2, n) for the dual point and its negative, and the norms that they leave."""
+
+    nu: Array
+    upper: tuple[float, ...]
+
+
 class SpikeFree(GaugeMethod):
     """Spike-free data, one output: every ``(A u)_+`` is ``A w`` with ``||w|| <= 1``.
 
@@ -164,17 +172,20 @@ class SpikeFree(GaugeMethod):
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         A = core.X
         best = (0.0, 0.0, np.zeros(core.n_features))
-        upper = 0.0
+        multipliers, uppers = [], []
         for side in (Lam[:, 0], -Lam[:, 0]):
             target = A.T @ side
             nu = nnls(A.T, -target, maxiter=50 * len(A))[0]
             w = A.T @ (side + nu)
             size = float(np.linalg.norm(w))
-            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
+            multipliers.append(nu)
+            uppers.append(size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])
-        return GaugeBound(best[0], upper, (best[2], 0.0), "spike-free data: exact", self.name)
+        proof = SpikeFreeProof(np.array(multipliers), tuple(uppers))
+        words = "spike-free data: exact"
+        return GaugeBound(best[0], max(uppers), (best[2], 0.0), words, self.name, proof)
 
 
 class Norm(GaugeMethod):
