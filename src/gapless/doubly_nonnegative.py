@@ -45,6 +45,7 @@ from .relaxation import Dual
 # p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
 SHARE = 8.0
 CHECK = 25  # steps between two proofs: one costs as much as a step
+FIRST = 5  # steps before the first proof
 OVER = 1.6  # over-relaxation
 
 
@@ -225,8 +226,12 @@ class DoublyNonnegative(GaugeMethod):
         stop = time.perf_counter() + time_limit
         run = _Alternate(core, _Training(core))
         best, quiet, count = -np.inf, 0, len(run.cells)
-        while time.perf_counter() < stop:
-            Lam, found = run.proof(run.advance(CHECK))
+        steps, pace = FIRST, 0.0
+        while (begin := time.perf_counter()) < stop:
+            if pace > 0:  # a step is an eigendecomposition a cell: stop in time
+                steps = int(np.clip((stop - begin) / (pace * len(run.cells)), 1, CHECK))
+            Lam, found = run.proof(run.advance(steps))
+            pace = (time.perf_counter() - begin) / (steps * len(run.cells))
             value = core.best_scale(Lam, core.weight_decay / found.upper)[1]
             quiet = 0 if value > best + 2e-5 * abs(best) else quiet + 1
             if value > best:
@@ -307,7 +312,8 @@ class _Alternate:
             bound, slack = _proven(c.geometry, c.cell.sign, slack, Lam, beta)
             upper = max(upper, bound)
             cells.append(CellProof(c.cell, slack))
-        how = "doubly nonnegative relaxation" + (f", {len(cells)} cells" if len(cells) > 2 else "")
+        branches = f", branch and bound on signs: {len(cells)} cells" if len(cells) > 2 else ""
+        how = "doubly nonnegative relaxation" + branches
         return Lam, GaugeBound(
             0.0, upper, None, how, DoublyNonnegative.name, ConicProof(beta, cells)
         )

@@ -20,7 +20,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,12 +27,13 @@ from scipy.optimize import nnls
 
 from ._array import is_sparse
 from ._validate import Array, choose
+from .conditions import spectral_norm, spectrum, spike_free, whitening
 from .problem import Problem
+from .reduction import Reduction
 
 EPS = float(np.finfo(float).eps)
-# Singular values below this share of the largest are noise; what they could add to the
-# gauge is added to the bound.
-RANK_TOL = 1e-10
+# What spike-free data may lack, relative; the bound is rounded up by as much.
+SPIKE_FREE_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +73,10 @@ class Whitened(GaugeMethod):
     name = "whitened"
 
     def applies(self, core: Problem) -> bool:
-        return not core.free and core.n_samples <= core.n_features and _whitening(core) is not None
+        return not core.free and core.n_samples <= core.n_features and whitening(core) is not None
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        scale, slack = _whitening(core) or (1.0, np.inf)
+        scale, slack = whitening(core) or (1.0, np.inf)
         if Lam.shape[1] == 1:
             sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)]
             z = max(sides, key=lambda side: float(np.linalg.norm(side)))[:, 0]
@@ -110,12 +110,12 @@ class LowRank(GaugeMethod):
     MAX_SAMPLES = 3000  # n planes of n log n each: about ten seconds
 
     def applies(self, core: Problem) -> bool:
-        rank = _spectrum(core)[2] if core.n_features <= 64 else 99
+        rank = spectrum(core)[2] if core.n_features <= 64 else 99
         planes = rank + core.free - 2
         return planes <= 0 or (planes == 1 and core.n_samples <= self.MAX_SAMPLES)
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        basis, lost, rank = _spectrum(core)
+        basis, lost, rank = spectrum(core)
         P = np.asarray(core.X @ basis)  # (n, rank)
         if rank == 0:
             return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
@@ -160,18 +160,23 @@ class SpikeFree(GaugeMethod):
         g_+(lam) = min_{nu >= 0} || A^T (lam + nu) ||,
 
     a nonnegative least-squares problem any feasible nu of which gives an upper bound
-    (JMLR 2021, Theorem 4).  False on other data, so :func:`is_spike_free` decides first.
+    (JMLR 2021, Theorem 4).  False on other data, so :func:`gapless.spike_free_test` decides first.
     """
 
     name = "spike-free"
 
     def applies(self, core: Problem) -> bool:
         one = core.n_outputs == 1 and not core.free and not is_sparse(core.X)
-        return one and core.n_samples <= 1000 and _spike_free(core) is True
+        if not one or core.n_samples > 1000:
+            return False
+        test = spike_free(core)
+        return test.holds is not False and test.excess <= SPIKE_FREE_TOL
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         A = core.X
         best = (0.0, 0.0, np.zeros(core.n_features))
+        # samples count as parallel when their directions agree to 1e-12
+        rays = 1e-11 * float(np.linalg.norm(A, axis=1) @ np.abs(Lam[:, 0]))
         multipliers, uppers = [], []
         for side in (Lam[:, 0], -Lam[:, 0]):
             target = A.T @ side
@@ -179,7 +184,7 @@ class SpikeFree(GaugeMethod):
             w = A.T @ (side + nu)
             size = float(np.linalg.norm(w))
             multipliers.append(nu)
-            uppers.append(size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
+            uppers.append(size * (1 + SPIKE_FREE_TOL) + rays)
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])
@@ -206,7 +211,7 @@ class Norm(GaugeMethod):
             size = max(np.linalg.norm(np.maximum(Lam, 0)), np.linalg.norm(np.maximum(-Lam, 0)))
         else:
             size = np.linalg.norm(Lam, 2)
-        return GaugeBound(0.0, _spectral_norm(core) * float(size), None, "norm bound")
+        return GaugeBound(0.0, spectral_norm(core) * float(size), None, "norm bound")
 
 
 #: every method by name, sharpest first
@@ -236,31 +241,18 @@ def is_exact(core: Problem) -> bool:
     return METHODS["low-rank"].applies(core)
 
 
-def rank(core: Problem) -> int:
-    """The numerical rank of the design, centred when the bias is free."""
-    return _spectrum(core)[2]
+def conditions(problem: Problem) -> str:
+    """What the data are, in words, and which bound of the gauge that gives.
 
-
-def is_whitened(core: Problem) -> bool:
-    """Whether ``A A^T`` is a multiple of the identity (to 1e-8)."""
-    return core.n_samples <= core.n_features and _whitening(core) is not None
-
-
-def is_spike_free(core: Problem) -> bool | None:
-    """Whether every ``(A u)_+``, ``||u|| <= 1``, is some ``A w``, ``||w|| <= 1``; None: unknown.
-
-    For linearly independent rows this holds exactly when no off-diagonal entry of
-    ``(A A^T)^{-1}`` is positive: with ``A u = p - q`` it says ``q^T K^{-1} q >= 2 p^T K^{-1} q``
-    for all p, q >= 0 that do not meet, and q may be as small as one likes.  Rows that are
-    positive multiples of another are left out first.  Dependent rows: one ``(A u)_+`` outside
-    the range decides against; finding none decides nothing.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(9, 3))
+    >>> conditions(Problem(X, X[:, 0], bias="none"))
+    'rank 3 data: exact enumeration'
     """
-    return None if core.free else _spike_free(core)
-
-
-def conditions(core: Problem) -> str:
-    """What the data are, in words, and which bound that gives."""
-    dimension = rank(core) if core.n_features <= 2000 else min(core.n_samples, core.n_features)
+    core = Reduction(problem).core
+    dimension = spectrum(core)[2]
     with_bias = " with free bias" if core.free else ""
     if METHODS["low-rank"].applies(core):
         return f"rank {dimension} data{with_bias}: exact enumeration"
@@ -268,80 +260,7 @@ def conditions(core: Problem) -> str:
         return "whitened data: closed form"
     if METHODS["spike-free"].applies(core):
         return "spike-free data: nonnegative least squares"
-    return f"rank {dimension} data{with_bias}: convex relaxations and cells"
-
-
-# Facts about a problem's data, computed once a problem (problems are immutable).
-
-
-@lru_cache(maxsize=8)
-def _spectrum(core: Problem) -> tuple[Array, float, int]:
-    """Basis (k, r) of the numerical row space, the norm of what is left out, and r."""
-    X = core.X.toarray() if is_sparse(core.X) else core.X
-    if core.free:
-        X = X - X.mean(axis=0)
-    _, s, Vt = np.linalg.svd(X, full_matrices=False)
-    rank = int(np.sum(s > RANK_TOL * max(float(s[0]), 1e-300)))
-    lost = float(s[rank]) if rank < len(s) else 0.0
-    # with a free bias the data are measured from a sample, which at most doubles a distance
-    return Vt[:rank].T, (2 * lost if core.free else lost), rank
-
-
-@lru_cache(maxsize=8)
-def _whitening(core: Problem) -> tuple[float, float] | None:
-    """The s with ``A A^T = s^2 I`` and what the deviation can add to the gauge, or None."""
-    K = core.X @ core.X.T
-    K = K.toarray() if is_sparse(K) else K
-    s2 = float(np.trace(K)) / len(K)
-    deviation = float(np.linalg.norm(K - s2 * np.eye(len(K)), 2))
-    if s2 == 0 or not deviation <= 1e-8 * s2:
-        return None
-    return float(np.sqrt(s2)), deviation / np.sqrt(s2)
-
-
-@lru_cache(maxsize=8)
-def _spike_free(core: Problem) -> bool | None:
-    A = np.asarray(core.X.toarray() if is_sparse(core.X) else core.X)
-    size = np.linalg.norm(A, axis=1)
-    A = A[size > 0] / size[size > 0, None]
-    if len(A) == 0:
-        return True
-    # one row a ray: rounding to 1e-12 groups positive multiples
-    A = A[np.unique(np.round(A, 12), axis=0, return_index=True)[1]]
-    values, vectors = np.linalg.eigh(A @ A.T)
-    if values[0] > 1e-10 * values[-1]:
-        inverse = (vectors / values) @ vectors.T
-        off = inverse - np.diag(np.diag(inverse))
-        largest = float(off.max(initial=0.0))
-        # p.K^{-1} p exceeds 1 by at most 2 largest ||p||_1 ||q||_1 <= 2 largest n ||A||^2; the
-        # bound is rounded up by more than that when it is below 1e-9
-        if 2 * largest * len(A) * float(values[-1]) <= 1e-9:
-            return True
-        return False if largest > 1e-8 * float(np.abs(inverse).max()) else None
-    outside = vectors[:, values <= 1e-10 * values[-1]]
-    U = np.random.default_rng(0).standard_normal((A.shape[1], 256))
-    Z = np.maximum(A @ np.hstack([U, A.T]), 0.0)
-    missed = np.linalg.norm(outside.T @ Z, axis=0)
-    return False if np.any(missed > 1e-6 * np.linalg.norm(Z, axis=0)) else None
-
-
-@lru_cache(maxsize=8)
-def _spectral_norm(core: Problem) -> float:
-    A = core.X
-    n, k = A.shape
-    if core.free:
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        gram = np.asarray((A.T @ A).toarray() if is_sparse(A) else A.T @ A) - n * np.outer(
-            mean, mean
-        )
-        rows = A.multiply(A).sum(axis=1) if is_sparse(A) else np.einsum("ij,ij->i", A, A)
-        far = np.max(np.asarray(rows).ravel() - 2 * np.asarray(A @ mean).ravel() + mean @ mean)
-        square = float(np.linalg.eigvalsh(gram)[-1]) + n * max(float(far), 0.0)
-    else:
-        gram = A.T @ A if k <= n else A @ A.T
-        gram = gram.toarray() if is_sparse(gram) else gram
-        square = float(np.linalg.eigvalsh(gram)[-1])
-    return float(np.sqrt(max(square, 0.0))) * (1 + 1e-10)
+    return f"rank {dimension} data{with_bias}: convex relaxations and cells of signs"
 
 
 # Exact gauges of low rank.

@@ -21,8 +21,9 @@ import numpy as np
 
 from ._array import is_sparse
 from ._validate import Array
+from .conditions import rank
 from .doubly_nonnegative import CellProof, ConicProof, Geometry
-from .gauge import GaugeBound, rank
+from .gauge import GaugeBound
 from .problem import Problem
 from .reduction import Reduction
 from .relaxation import QuadraticProof, flat_design, quadratic_value

@@ -124,7 +124,8 @@ class Quadratic(GaugeMethod):
         The scaled point ``s lam``, ``s = (1 + (g_+^p + g_-^p) / beta^p)^{-1/p}``, is feasible
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
-        if core.free:
+        if core.free:  # the climb would leave the points that sum to zero
+            yield Lam, self.bound(core, Lam)
             return
         stop = time.perf_counter() + time_limit
         climb = _JointQuadratic(core, Lam)
