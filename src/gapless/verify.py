@@ -166,8 +166,8 @@ def _covers(fixed: Any) -> bool:
 def units(A: Any, free: bool) -> tuple[Any, float]:
     """The design ``[A, far]`` for (u, t), ``b = far t``, ``|t| <= s``; a unit for its scores."""
     far = np.linalg.norm(A, axis=1).max() * (1 + 1e-12)
-    unit = 8 / max(float(np.linalg.norm(A, 2)), 1e-300)
-    return np.hstack([A, np.full((len(A), int(free)), far)]), unit
+    A = np.hstack([A, np.full((len(A), int(free)), far)])
+    return A, 8 / max(float(np.linalg.norm(A, 2)), 1e-300)
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: bool) -> float:
