@@ -5,9 +5,9 @@
     python -m benchmarks.proofs --only diabetes60 --seconds 300
 
 Each row trains a network, then proves; the gap is (objective - proven bound) / objective.
-Penalised bias unless named free, one BLAS thread, CPU seconds.  Gene data: all rows, features standardised and
-divided by sqrt(d), labels -1/+1, weight decay as a share of the largest useful one; diabetes60:
-60 rows of diabetes, weight decay as a share of ||X^T y_+|| / n.
+Penalised bias unless named free, one BLAS thread, CPU seconds.  Gene data: all rows, features
+standardised and divided by sqrt(d), labels -1/+1, weight decay as a share of the largest useful
+one; diabetes60: 60 rows of diabetes, weight decay as a share of ||X^T y_+|| / n.
 """
 
 from __future__ import annotations

@@ -205,7 +205,8 @@ def _cell(
         M[0, 0] -= tie
         M[a:b, a:b] = (half + tie) * np.eye(b - a)
     M = M + M.T
-    S, G = T.T @ M @ T, T.T @ T + 2 * I[:at].T @ I[:at]
+    more = np.r_[1.0 + bool(C) + free, np.ones(C), np.zeros(len(I) - 1 - C)]  # of s^2, ||v||^2
+    S, G = T.T @ M @ T, T.T @ T + np.diag(more)
     inverse = np.linalg.inv(np.linalg.cholesky(G))
     size = np.linalg.norm(M) * np.linalg.norm(T) ** 2
     shift = 32 * (len(T) + 8) * EPS * size - min(np.linalg.eigvalsh(inverse @ S @ inverse.T)[0], 0)
@@ -215,4 +216,5 @@ def _cell(
     except np.linalg.LinAlgError:
         raise Invalid("a form is not positive semidefinite") from None
     # x.G x at s = 1: ||p||^2 + ||q||^2 is ||A (u, t)||^2
-    return float(beta + shift * (3 + 3 * bool(C) + (1 + free) * (np.linalg.norm(A, 2) ** 2 + 3)))
+    form = 3 + 3 * bool(C) + 2 * free + (1 + free) * np.linalg.norm(A, 2) ** 2
+    return float(beta + shift * form)
