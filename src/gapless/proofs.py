@@ -168,27 +168,29 @@ def _quadratic(core: Problem, lam: Array, sign: int, m: Array, tau: float) -> _C
     n, R = len(flat), np.linalg.norm(flat, axis=1)
     A, unit = units(core.X.toarray() if is_sparse(core.X) else core.X, core.free)
     k = core.n_features
-    E, w = np.zeros((2 * n, 2 * n)), rho[:, None] * A / unit
-    E[:n, n:] = E[n:, :n] = np.diag(-mu / (2 * unit**2))
+    E, w, fixed = np.zeros((2 * n, 2 * n)), rho[:, None] * A / unit, np.where(R > 0, 0, -1)
+    E[:n, n:] = E[n:, :n] = np.diag(np.where(R > 0, -mu, 0.0) / (2 * unit**2))
     spare = rho * (R - np.linalg.norm(A[:, :k], axis=1) - np.abs(A[:, k:]).sum(axis=1))
     s = np.concatenate([nu + spare, kappa + spare]) / unit
     B = np.vstack([w, -w])
     tie = (tau / (1 + core.free) - beta / 2, tau / 2 * core.free)
     parts = (B[:, :0], B[:, :k], B[:, k:])
-    return _Cell(sign, np.zeros(n, int), beta, E, s, parts, (0.0, *tie))
+    return _Cell(sign, fixed, beta, E, s, parts, (0.0, *tie))
 
 
 def _spike_free(core: Problem, sign: int, nu: Array, upper: float) -> _Cell:
     """``||u||^2 - p.K^-1 p >= -2 p.K^-1 q >= 0``, K = A A^T; off its diagonal K^-1 <= 0."""
     A, unit = units(core.X, False)
-    n, K = len(A), A @ A.T
-    if np.linalg.matrix_rank(K) < n:
+    n, seen = len(A), np.any(A, axis=1)
+    K = A[seen] @ A[seen].T
+    if np.linalg.matrix_rank(K) < len(K):
         raise ValueError(
             "a spike-free proof with dependent samples cannot be written as a file: the checker "
             "does not repeat it; use method='doubly nonnegative'"
         )
     E, none = np.zeros((2 * n, 2 * n)), np.zeros((2 * n, 0))
-    E[:n, n:] = E[n:, :n] = -upper / (2 * unit**2) * np.linalg.inv(K)
+    E[:n, n:][np.ix_(seen, seen)] = -upper / (2 * unit**2) * np.linalg.inv(K)
+    E += E.T
     s = np.concatenate([nu, np.zeros(n)]) / unit
     parts = (none, np.zeros((2 * n, A.shape[1])), none)
-    return _Cell(sign, np.zeros(n, int), upper, E, s, parts, (0.0, 0.0, 0.0))
+    return _Cell(sign, np.where(seen, 0, -1), upper, E, s, parts, (0.0, 0.0, 0.0))

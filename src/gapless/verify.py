@@ -173,9 +173,11 @@ def units(A: Any, free: bool) -> tuple[Any, float]:
 def _conic(proof: Any, A: Any, Lam: Any, free: bool) -> float:
     """The largest gauge of a cell; the cells cover all signs, for v = 1 and for v = -1."""
     signs, fixed, wanted = proof["signs"], proof["fixed"], (1, -1) if Lam.shape[1] == 1 else (0,)
-    _need(all(_covers(fixed[signs == v]) for v in wanted), "the cells leave some neurons out")
     _need(set(signs) <= set(wanted), "a cell has no sign")
     A, unit = units(A, free)
+    seen = np.any(A, axis=1)  # a sample that is zero has p = q = 0
+    covered = all(_covers(fixed[signs == v][:, seen]) for v in wanted)
+    _need(covered, "the cells leave some neurons out")
     cells = [[proof[f"{key}{i}"] for key in ("beta", "E", "B", "ties")] for i in range(len(signs))]
     return max(_cell(unit * A, Lam / unit, free, *a) for a in zip(signs, fixed, *zip(*cells)))
 
