@@ -18,8 +18,8 @@ picks the sharpest that applies.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +32,10 @@ from .problem import Problem
 from .reduction import Reduction
 
 EPS = float(np.finfo(float).eps)
+# A cone that could hold so little more, as a share of the norms of data and dual point, is closed.
+CLOSE = 1e-10
+# Scores after which the cones still open are left as they are: a minute or so.
+MAX_WORK = 10**10
 # What spike-free data may lack, relative; the bound is rounded up by as much.
 SPIKE_FREE_TOL = 1e-9
 
@@ -101,13 +105,12 @@ class LowRank(GaugeMethod):
 
     Rank one: the two rays, or with a free bias every kink by prefix sums.  Rank two: on each
     arc between two data hyperplanes the active set is constant and the maximum is closed
-    form; a free bias repeats this about every sample.  Rank three: the maximum lies on a data
-    hyperplane, which is rank two, or inside a cell, where it is the maximiser of that cell's
-    quadratic form.  Cost O(n log n) per plane, and at most n planes.
+    form.  Rank three, or two with a free bias: cones of directions are bisected until none can
+    hold more than 1e-10 of the size of the data above the best neuron found.
     """
 
     name = "low-rank"
-    MAX_SAMPLES = 3000  # n planes of n log n each: about ten seconds
+    MAX_SAMPLES = 20000  # a second or so
 
     def applies(self, core: Problem) -> bool:
         rank = spectrum(core)[2] if core.n_features <= 64 else 99
@@ -117,6 +120,7 @@ class LowRank(GaugeMethod):
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         basis, lost, rank = spectrum(core)
         P = np.asarray(core.X @ basis)  # (n, rank)
+        cones = 0.0
         if rank == 0:
             return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
         if rank == 1:
@@ -124,15 +128,12 @@ class LowRank(GaugeMethod):
         elif rank == 2 and not core.free:
             value, u = _plane(P[None], Lam)[:2]
             b = 0.0
-        elif rank == 2:
-            value, u, b = _plane_free(P, Lam)
         else:
-            value, u = _space(P, Lam)
-            b = 0.0
+            value, cones, u, b = _cones(P, Lam, core.free)
         # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
         spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
         rounding = 8 * (core.n_samples + 8) * EPS * spread
-        upper = value + rounding + lost * float(np.linalg.norm(Lam))
+        upper = max(value, cones) + rounding + lost * float(np.linalg.norm(Lam))
         kind = {1: "rank 1", 2: "rank 2", 3: "rank 3"}[rank]
         bias = " with free bias" if core.free else ""
         return GaugeBound(
@@ -335,69 +336,51 @@ def _plane(P: Array, Lam: Array) -> tuple[float, Array, int]:
     return value, _direction(t), k
 
 
-def _chunks(n: int, width: int) -> Iterator[slice]:
-    step = max(1, (1 << 21) // max(1, n * width))
-    for s in range(0, n, step):
-        yield slice(s, min(n, s + step))
+def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float]:
+    """Bisect cones of directions (u, b) in up to three dimensions, b along the last if free.
 
-
-def _plane_free(P: Array, Lam: Array) -> tuple[float, Array, float]:
-    best = (0.0, np.array([1.0, 0.0]), 0.0)
-    for part in _chunks(len(P), 2 * Lam.shape[1] + 4):
-        value, u, k = _plane(P[None] - P[part, None, :], Lam)
-        if value > best[0]:
-            best = (value, u, -float(P[part][k] @ u))
-    return best
-
-
-def _space(P: Array, Lam: Array) -> tuple[float, Array]:
-    """Rank three: every data plane, then the insides of the cells beside its arcs."""
-    C = Lam.shape[1]
-    size = np.linalg.norm(P, axis=1)
-    P, Lam, size = P[size > 0], Lam[size > 0], size[size > 0]
-    moments = P[:, :, None] * Lam[:, None, :]  # (n, 3, C)
-    best, best_u = 0.0, np.array([1.0, 0.0, 0.0])
-    inner_sizes: list[Array] = []
-    inner_tops: list[Array] = []
-    for part in _chunks(len(P), 3 * C + 6):
-        x = P[part] / size[part, None]
-        frames = np.linalg.svd(x[:, None, :])[2][:, 1:].transpose(0, 2, 1)  # (K, 3, 2)
-        Q = P[None] @ frames
-        on_plane = np.linalg.norm(Q, axis=2) <= 1e-12 * size
-        Q[on_plane] = 0.0
-        start, end, M = _arcs(Q, np.broadcast_to(moments, (len(x), *moments.shape)))
-        value, t, k = _arc_maxima(start, end, np.einsum("kia,ktic->ktac", frames, M))
-        if value > best:
-            best, best_u = value, frames[k] @ _direction(t)
-        # The samples on the plane itself are active on one side of it or the other.
-        side = np.where(on_plane, np.sign(x @ P.T), 0.0)
-        for sign in (1.0, -1.0):
-            own = np.einsum("kn,nic->kic", (side == sign).astype(float), moments)
-            cells = M + own[:, None]
-            norms = np.sqrt(np.einsum("ktic,ktic->kt", cells, cells))
-            k_index, t_index = np.nonzero(norms > best)
-            tops = _top_directions(cells[k_index, t_index])
-            height = sign * np.einsum("mi,mi->m", tops, x[k_index])
-            # either end of the axis may lie in the cell; the sign of the height tells which
-            inner_sizes.append(norms[k_index, t_index])
-            inner_tops.append(tops * np.where(height >= 0, 1.0, -1.0)[:, None])
-    sizes, tops = np.concatenate(inner_sizes), np.concatenate(inner_tops)
-    order = np.argsort(-sizes)
-    for s in range(0, len(order), 1024):
-        index = order[s : s + 1024]
-        if sizes[index[0]] <= best:
-            break
-        # A maximiser outside its cell belongs to no cell's inside, but its value is a value.
-        values = np.linalg.norm(Lam.T @ np.maximum(P @ tops[index].T, 0), axis=0)
-        m = int(np.argmax(values))
-        if values[m] > best:
-            best, best_u = float(values[m]), tops[index[m]]
-    return best, best_u
-
-
-def _top_directions(cells: Array) -> Array:
-    """Unit maximisers of ``||M^T u||`` for moments ``cells`` (m, 3, C)."""
-    if cells.shape[2] == 1:
-        u = cells[..., 0]
-        return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-300)
-    return np.linalg.eigh(cells @ cells.transpose(0, 2, 1))[1][..., -1]
+    On a cone with generators g_j of ``||u|| = 1`` a ReLU that bends lies between its
+    interpolation, above, and 0 or its argument, below; all others are linear there.  Cones whose
+    bound exceeds the best generator are halved.  Returns that value, the bound, u and b.
+    """
+    r = P.shape[1]
+    size, spread = np.linalg.norm(Lam, axis=1), float(np.linalg.norm(P) * np.linalg.norm(Lam))
+    cones = np.array([np.diag(signs) for signs in product((1.0, -1.0), repeat=r)])
+    if free:  # |b| is at most the largest row norm; prisms are cut into cones
+        far = 1.01 * float(np.linalg.norm(P, axis=1).max())
+        low, high = (np.insert(cones, r, b, axis=2) for b in (-far, far))
+        cones = np.concatenate([np.hstack([low[:, i:], high[:, : i + 1]]) for i in range(r)])
+        P = np.hstack([P, np.ones((len(P), 1))])
+    i, j = np.triu_indices(cones.shape[1], 1)
+    best, neuron, closed, work = 0.0, cones[0, 0], 0.0, 0
+    while len(cones):
+        fresh, bounds = [], []
+        for V in np.array_split(cones, 1 + cones.size * len(P) // (1 << 22)):
+            S = V @ P.T
+            top, mixed = np.maximum(S, 0), (S.min(axis=1) < 0) & (S.max(axis=1) > 0)
+            values = np.linalg.norm(top @ Lam, axis=2)
+            c, g = np.unravel_index(int(np.argmax(values)), values.shape)
+            if values[c, g] > best:
+                best, neuron = float(values[c, g]), V[c, g]
+            bottom = np.where(mixed[:, None], S * (S.sum(axis=1) > 0)[:, None], top)
+            above = 0.5 * (np.linalg.norm((top + bottom) @ Lam, axis=2) + (top - bottom) @ size)
+            mean = V[..., :r].sum(axis=1, keepdims=True)
+            least = np.sum(V[..., :r] * mean, axis=2).min(axis=1)
+            above = above.max(axis=1) * np.linalg.norm(mean[:, 0], axis=1) / least
+            bends = np.einsum("cen,cn->ce", np.abs(S[:, i] - S[:, j]), mixed * size)
+            bends += best * np.sum((V[:, i, :r] - V[:, j, :r]) ** 2, axis=2)
+            edge, all_of = np.argmax(bends, axis=1), np.arange(len(V))
+            middle = V[all_of, i[edge]] + V[all_of, j[edge]]
+            middle /= np.linalg.norm(middle[:, :r], axis=1)[:, None]
+            halves = np.stack([V, V])
+            halves[0, all_of, i[edge]] = halves[1, all_of, j[edge]] = middle
+            fresh.append(halves)
+            bounds.append(above)
+        above = np.concatenate(bounds)
+        work += cones.size * len(P)
+        keep = above > best + CLOSE * spread
+        if work > MAX_WORK:
+            return best, max(closed, float(above.max())), neuron[:r], float(neuron[r:].sum())
+        closed = max(closed, float(above[~keep].max(initial=0.0)))
+        cones = np.concatenate(fresh, axis=1)[:, keep].reshape(-1, *cones.shape[1:])
+    return best, max(best, closed), neuron[:r], float(neuron[r:].sum())
