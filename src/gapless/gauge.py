@@ -32,10 +32,11 @@ from .problem import Problem
 from .reduction import Reduction
 
 EPS = float(np.finfo(float).eps)
-# A cone that could hold so little more, as a share of the norms of data and dual point, is closed.
-CLOSE = 1e-10
-# Scores after which the cones still open are left as they are: a minute or so.
-MAX_WORK = 10**10
+# A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
+# by dimension: the last digits of four cost a minute on trained networks.
+CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
+# Scores after which the cones still open are left as they are: some ten seconds.
+MAX_WORK = 10**9
 # What spike-free data may lack, relative; the bound is rounded up by as much.
 SPIKE_FREE_TOL = 1e-9
 
@@ -101,21 +102,22 @@ class Whitened(GaugeMethod):
 
 
 class LowRank(GaugeMethod):
-    """Exact enumeration for data of rank at most 3, the free bias counting as one.
+    """Exact enumeration for data of rank at most 4, the free bias counting as one.
 
     Rank one: the two rays, or with a free bias every kink by prefix sums.  Rank two: on each
     arc between two data hyperplanes the active set is constant and the maximum is closed
-    form.  Rank three, or two with a free bias: cones of directions are bisected until none can
-    hold more than 1e-10 of the size of the data above the best neuron found.
+    form.  Rank three or four, the free bias counting: cones of directions are bisected until none
+    can hold more than a share :data:`CLOSE` of the data's norm above the best neuron found.
     """
 
     name = "low-rank"
-    MAX_SAMPLES = 20000  # a second or so
+    #: most samples by rank, a free bias counting as one: a second or so each
+    MAX_SAMPLES = {3: 20000, 4: 200}
 
     def applies(self, core: Problem) -> bool:
         rank = spectrum(core)[2] if core.n_features <= 64 else 99
-        planes = rank + core.free - 2
-        return planes <= 0 or (planes == 1 and core.n_samples <= self.MAX_SAMPLES)
+        dimensions = rank + core.free
+        return dimensions <= 2 or core.n_samples <= self.MAX_SAMPLES.get(dimensions, 0)
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         basis, lost, rank = spectrum(core)
@@ -134,7 +136,7 @@ class LowRank(GaugeMethod):
         spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
         rounding = 8 * (core.n_samples + 8) * EPS * spread
         upper = max(value, cones) + rounding + lost * float(np.linalg.norm(Lam))
-        kind = {1: "rank 1", 2: "rank 2", 3: "rank 3"}[rank]
+        kind = f"rank {rank}"
         bias = " with free bias" if core.free else ""
         return GaugeBound(
             value,
@@ -337,7 +339,7 @@ def _plane(P: Array, Lam: Array) -> tuple[float, Array, int]:
 
 
 def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float]:
-    """Bisect cones of directions (u, b) in up to three dimensions, b along the last if free.
+    """Bisect cones of directions (u, b) in up to four dimensions, b along the last if free.
 
     On a cone with generators g_j of ``||u|| = 1`` a ReLU that bends lies between its
     interpolation, above, and 0 or its argument, below; all others are linear there.  Cones whose
@@ -378,7 +380,7 @@ def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float
             bounds.append(above)
         above = np.concatenate(bounds)
         work += cones.size * len(P)
-        keep = above > best + CLOSE * spread
+        keep = above > best + CLOSE[cones.shape[2]] * spread
         if work > MAX_WORK:
             return best, max(closed, float(above.max())), neuron[:r], float(neuron[r:].sum())
         closed = max(closed, float(above[~keep].max(initial=0.0)))

@@ -4,7 +4,7 @@ The claim: on these data no two-layer ReLU network of any width has an objective
 :mod:`gapless.problem`) below the bound.  By weak duality it follows from ONE statement about
 the file's dual point Lam, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless
 it is free), A the design.  It is established by ``norm``: the spectral norm of A; ``directions``
-(rank <= 3, a free bias counting): cones of directions are bisected until on each the ReLUs, held
+(rank <= 4, a free bias counting): cones of directions are bisected until on each the ReLUs, held
 between two linear functions, stay below the gauge; or ``conic``: in every cell of fixed signs
 ``beta/2 (s^2 + ||u||^2) - v.Lam^T p`` less products that are nonnegative for all neurons is a
 positive semidefinite form, ``A u + b = p - q``, ``s = ||u|| = ||v||``.
@@ -121,7 +121,7 @@ def _directions(proof: Any, A: Any, Lam: Any, free: bool) -> float:
     """The gauge claimed, unless some cone of directions (u, b), ``||u|| = 1``, tops it."""
     A = A - free * A.mean(0)  # b takes the shift, and its kink lies among the samples
     r, gauge, far = int(proof["rank"]), float(proof["gauge"]), np.linalg.norm(A, axis=1).max()
-    _need(1 <= r <= 3 - free, "directions are for rank 3 at most, a free bias counting as one")
+    _need(1 <= r <= 4 - free, "directions are for rank 4 at most, a free bias counting as one")
     Vt = np.linalg.svd(A, full_matrices=False)[2][:r]
     P, size = np.hstack([A @ Vt.T, np.ones((len(A), int(free)))]), np.linalg.norm(Lam, axis=1)
     cones: Any = np.array([np.diag(signs) for signs in product((1.0, -1.0), repeat=r)])
