@@ -186,3 +186,22 @@ def test_path_and_choice_of_weight_decay(rng):
     assert choice.weight_decay in choice.weight_decays
     constant = Problem(problem.X, np.ones(120))
     assert choose_weight_decay(constant).weight_decay == constant.weight_decay
+
+
+def test_time_left_is_spent_on_the_proof_and_the_estimate_stays_the_search_s(rng):
+    X = rng.standard_normal((12, 20))
+    problem = Problem(X, X[:, 0] * X[:, 1], weight_decay=0.1, bias="none")
+    quick = train(problem)
+    assert not quick.status.proven  # no bound as cheap as a round reaches these data
+    timed = train(problem, tol=5e-3, time_limit=20)
+    assert timed.certificate.relative_gap <= 5e-3
+    assert timed.status is Status.OPTIMAL
+    assert timed.certificate.lower_bound > quick.certificate.lower_bound
+    assert "relaxation" in timed.certificate.proof or "quadratic" in timed.certificate.proof
+    # the search's own estimate, which the proof does not touch
+    assert timed.certificate.estimated_lower_bound == max(
+        timed.history.estimated_lower_bound[0], timed.history.estimated_lower_bound[-1]
+    )
+    assert timed.certificate.estimated_relative_gap < 1e-3 < timed.certificate.relative_gap + 1e-3
+    lower = timed.history.lower_bound
+    assert lower == sorted(lower)

@@ -15,18 +15,21 @@ from .closed_linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import layer_alignment, neural_collapse, predicted_collapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
+from .conditions import is_spike_free, is_whitened, rank, spike_free_test
 from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
 from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
+from .gauge import conditions
 from .improve import Improvement, improve, prune
 from .network import Network
 from .onnx_bridge import to_onnx
 from .path import path, weight_decay_max
 from .problem import Problem
+from .proofs import write_proof
 from .result import Certificate, History, Solution, Status
-from .spike_free import solve_spike_free, spike_free_test
+from .spike_free import solve_spike_free
 from .spline import SplineSolution, solve_spline, spline_path
 from .spline_depth import solve_deep_lasso, solve_last_bias
 from .spline_display import SplineDisplay
@@ -34,6 +37,7 @@ from .spline_estimators import SplineClassifier, SplineRegressor
 from .spline_members import optimal_member, sliding_intervals
 from .torch_bridge import from_sklearn, from_torch, to_torch
 from .train import Progress, train
+from .verify import verify
 from .whitening import RowWhitener, whiten, whitened
 
 __version__ = "0.1.0"
@@ -69,18 +73,22 @@ __all__ = [
     "WhitenedReLURegressor",
     "audit",
     "certify",
+    "conditions",
     "critical_weight_decay",
     "deep_lower_bound",
     "deep_prox",
     "from_sklearn",
     "from_torch",
     "improve",
+    "is_spike_free",
+    "is_whitened",
     "layer_alignment",
     "neural_collapse",
     "optimal_member",
     "path",
     "predicted_collapse",
     "prune",
+    "rank",
     "sliding_intervals",
     "solve_batch_norm_head",
     "solve_deep_lasso",
@@ -100,7 +108,9 @@ __all__ = [
     "to_onnx",
     "to_torch",
     "train",
+    "verify",
     "weight_decay_max",
     "whiten",
     "whitened",
+    "write_proof",
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from ._validate import Array, positive, positive_int
-from .certify import better, certificate
+from .certify import better, certificate, prove, raised
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
@@ -80,7 +80,9 @@ def train(
     max_iter : int, default 500
         Rounds.
     time_limit : float, optional
-        Seconds.
+        Seconds.  What the search leaves of them goes into the proof (:func:`gapless.certify`),
+        as long as the proven gap is wider than ``tol``; without a limit only bounds that cost
+        no more than a round are used, so that the network is there at once.
     init : Network, optional
         Warm start; the result is never worse than it.
     callback : callable, optional
@@ -103,7 +105,10 @@ def train(
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
     with threadpool_limits(n_threads, user_api="blas"):
         run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
-        return run.solution(run.loop(max_iter, time_limit, callback))
+        status = run.loop(max_iter, time_limit, callback)
+        if time_limit is not None and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
+            status = run.prove(status, time_limit, callback)
+        return run.solution(status)
 
 
 def null_model(problem: Problem) -> Array:
@@ -167,6 +172,32 @@ class _Run:
         except KeyboardInterrupt:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
+
+    def prove(
+        self,
+        status: Status,
+        time_limit: float,
+        callback: Callable[[Progress], bool | None] | None,
+    ) -> Status:
+        """Spend the seconds left on the proven bound; the status that follows."""
+        left = time_limit - self.seconds
+        if left <= 0 or self.certificate.relative_gap <= self.tol:
+            return status
+        self.certificate = replace(self.certificate, objective=self.best_value)
+        Lam = self.eased.dual_point(self.current.predict(self.core.X))
+        try:
+            for point, bound in prove(self.core, Lam, time_limit=left):
+                self.certificate = raised(self.certificate, self.core, point, bound)
+                self.history.record(self.seconds, self.certificate, self.best.n_neurons)
+                info = Progress(
+                    len(self.history), self.seconds, self.certificate, self.best.n_neurons
+                )
+                if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
+                    break
+        except KeyboardInterrupt:
+            pass
+        early = status in (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.NEURON_LIMIT)
+        return status if early and self.certificate.relative_gap > self.tol else self.verdict()
 
     @property
     def seconds(self) -> float:
