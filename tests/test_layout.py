@@ -12,7 +12,8 @@ ORDER = [
     "oracle", "gauge", "relaxation", "doubly_nonnegative", "proofs", "verify", "certify",
     "master", "train", "path", "line", "line_fits", "spline", "spline_members", "spline_depth",
     "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
-    "closed_rank_one", "batch_norm", "spike_free", "collapse", "collapse_display", "progress",
+    "closed_rank_one", "batch_norm", "spike_free", "extreme_points",
+    "collapse", "collapse_display", "progress",
     "estimators", "closed_estimators", "spline_estimators", "spline_display", "table",
     "persist", "displays", "cli",
 ]  # fmt: skip

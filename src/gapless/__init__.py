@@ -18,6 +18,7 @@ from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
+from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .network import Network
 from .path import path, weight_decay_max
 from .problem import Problem
@@ -38,9 +39,11 @@ __all__ = [
     "BatchNormHead",
     "Certificate",
     "CollapseDisplay",
+    "Comparison",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
+    "ExtremePoints",
     "GapDisplay",
     "History",
     "HypothesisError",
@@ -61,9 +64,11 @@ __all__ = [
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
     "certify",
+    "compare_samples",
     "critical_weight_decay",
     "deep_lower_bound",
     "deep_prox",
+    "extreme_points",
     "layer_alignment",
     "neural_collapse",
     "optimal_member",
