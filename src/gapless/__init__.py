@@ -19,6 +19,13 @@ from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
+from .interpolate import (
+    Equivalence,
+    Interpolation,
+    interpolate,
+    l0_l1_equivalence,
+    two_neuron_interpolation,
+)
 from .network import Network
 from .path import path, weight_decay_max
 from .problem import Problem
@@ -43,10 +50,12 @@ __all__ = [
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
+    "Equivalence",
     "ExtremePoints",
     "GapDisplay",
     "History",
     "HypothesisError",
+    "Interpolation",
     "Network",
     "NeuronDisplay",
     "Optimality",
@@ -69,6 +78,8 @@ __all__ = [
     "deep_lower_bound",
     "deep_prox",
     "extreme_points",
+    "interpolate",
+    "l0_l1_equivalence",
     "layer_alignment",
     "neural_collapse",
     "optimal_member",
@@ -91,6 +102,7 @@ __all__ = [
     "spike_free_test",
     "spline_path",
     "train",
+    "two_neuron_interpolation",
     "weight_decay_max",
     "whiten",
     "whitened",
