@@ -13,7 +13,7 @@ ORDER = [
     "master", "train", "interpolate", "path", "line", "line_fits", "spline", "spline_members",
     "spline_depth",
     "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
-    "closed_rank_one", "batch_norm", "spike_free", "extreme_points",
+    "closed_rank_one", "batch_norm", "spike_free", "extreme_points", "kernels",
     "collapse", "collapse_display", "progress",
     "estimators", "closed_estimators", "spline_estimators", "spline_display", "table",
     "persist", "displays", "cli",

@@ -26,6 +26,13 @@ from .interpolate import (
     l0_l1_equivalence,
     two_neuron_interpolation,
 )
+from .kernels import (
+    TangentKernelRegressor,
+    decision_regions,
+    ramp_kernel,
+    solve_ramp_svm,
+    tangent_kernel,
+)
 from .network import Network
 from .path import path, weight_decay_max
 from .problem import Problem
@@ -70,11 +77,13 @@ __all__ = [
     "SplineRegressor",
     "SplineSolution",
     "Status",
+    "TangentKernelRegressor",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
     "certify",
     "compare_samples",
     "critical_weight_decay",
+    "decision_regions",
     "deep_lower_bound",
     "deep_prox",
     "extreme_points",
@@ -85,6 +94,7 @@ __all__ = [
     "optimal_member",
     "path",
     "predicted_collapse",
+    "ramp_kernel",
     "sliding_intervals",
     "solve_batch_norm_head",
     "solve_deep_lasso",
@@ -93,6 +103,7 @@ __all__ = [
     "solve_nearly_whitened_relu",
     "solve_parallel_linear",
     "solve_parallel_whitened_relu",
+    "solve_ramp_svm",
     "solve_rank_one_relu",
     "solve_spike_free",
     "solve_spline",
@@ -101,6 +112,7 @@ __all__ = [
     "solve_whitened_relu",
     "spike_free_test",
     "spline_path",
+    "tangent_kernel",
     "train",
     "two_neuron_interpolation",
     "weight_decay_max",
