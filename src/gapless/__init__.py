@@ -13,6 +13,7 @@ from .closed_linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import layer_alignment, neural_collapse, predicted_collapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
+from .comparison_display import ComparisonDisplay
 from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
 from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
@@ -54,6 +55,7 @@ __all__ = [
     "Certificate",
     "CollapseDisplay",
     "Comparison",
+    "ComparisonDisplay",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",

@@ -126,12 +126,10 @@ def decision_regions(network: Network) -> tuple[Array, Array]:
     low, high = t[:-1].copy(), t[1:].copy()
     low[0], high[-1] = -np.inf, np.inf
     roots = np.unique(roots[(roots >= low) & (roots <= high) & np.isfinite(roots)])
-    ends = np.concatenate([[-np.inf], roots, [np.inf]])
-    span = 1.0 + float(np.ptp(roots)) if roots.size else 1.0
-    middles = np.clip(ends, t[0] - span, t[-1] + span)
-    signs = np.where(
-        network.predict(0.5 * (middles[:-1] + middles[1:])[:, None])[:, 0] >= 0, 1.0, -1.0
-    )
+    far = np.concatenate([roots, t])
+    ends = np.concatenate([[far.min() - reach], roots, [far.max() + reach]])
+    middles = 0.5 * (ends[:-1] + ends[1:])
+    signs = np.where(network.predict(middles[:, None])[:, 0] >= 0, 1.0, -1.0)
     changes = signs[1:] != signs[:-1]
     return roots[changes], np.concatenate([signs[:1], signs[1:][changes]])
 
