@@ -6,7 +6,7 @@ After Figure 6 of Ergen & Pilanci (JMLR 2021): the best objective that training 
 width, minus the proven lower bound for all widths, at weight decay 1e-3.  A curve and rank-one
 data need a kink each turn, whitened data two neurons.  What remains after that is training.
 
-    python examples/plot_duality_gap.py [--steps 3000] [--restarts 8]
+    python examples/plot_duality_gap.py [--steps 1500] [--restarts 8]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from gapless import Problem, interpolate, solve_spline, solve_whitened_relu, tra
 from training import train_runs, train_with_biases
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--steps", type=int, default=3000)
+parser.add_argument("--steps", type=int, default=1500)
 parser.add_argument("--restarts", type=int, default=8)
 given = parser.parse_args()
 weight_decay = 1e-3
@@ -58,8 +58,9 @@ for ax, (name, (X, y, bias, widths)) in zip(axes, cases.items()):
             )[0]
         else:
             values = train_runs(
-                X, y, weight_decay, [width], restarts=given.restarts, steps=given.steps
-            ).objectives
+                X, y, weight_decay, [width], restarts=given.restarts, steps=given.steps,
+                polish=given.steps,
+            ).objectives  # fmt: skip
         descent.append(values.min() - bound)
     norm = interpolate(X, y, bias=bias).certificate
     print(

@@ -2,13 +2,13 @@
 The kernel view of one-dimensional networks
 ===========================================
 
-After Figures 8, 9 and 10 of Ergen & Pilanci (JMLR 2021).  Left: minimum-norm interpolation, gradient
-descent and the neural tangent kernel through the same samples; the kernel's curve is smooth.
+After Figures 8, 9 and 10 of Ergen & Pilanci (JMLR 2021).  Left: minimum-norm interpolation,
+gradient descent and the neural tangent kernel through the same samples; the kernel's is smooth.
 Middle: a two-class problem; the l1-norm support vector machine on the kernel matrix
 ``(x_i - x_j)_+`` finds the best network, its sign gives the decision regions.  Right: test
 accuracy on a mixture of five Gaussian clusters against gradient descent of the same objective.
 
-    python examples/plot_kernel_view.py [--steps 3000] [--sets 8]
+    python examples/plot_kernel_view.py [--steps 1500] [--sets 8]
 """
 
 import argparse
@@ -26,7 +26,7 @@ from gapless import (
 from training import train_with_biases
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--steps", type=int, default=3000)
+parser.add_argument("--steps", type=int, default=1500)
 parser.add_argument("--sets", type=int, default=8)
 given = parser.parse_args()
 figure, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
@@ -92,5 +92,6 @@ for row, name in enumerate(("best network (kernel matrix, l1)", "gradient descen
     print(name, "test accuracy by size", dict(zip(sizes, mean.round(3).tolist())))
 axes[2].set(xscale="log", xlabel="training samples", title="test accuracy, mean and deviation")
 axes[2].set_xticks(sizes, sizes)
+axes[2].minorticks_off()
 axes[2].legend(frameon=False, fontsize=8, loc="lower right")
 plt.show()

@@ -4,7 +4,7 @@ After Figures 11 and 12 of Ergen & Pilanci (JMLR 2021): squared loss on one-hot 
 100 neurons, weight_decay 1e-3.  The closed form (Theorem 15) and the cutting plane with the
 spike-free oracle (Algorithm 1) are two ways to the same optimum; no run gets below it.
 
-    python examples/whitened_images.py [--out whitened_images.png] [--steps 1000]
+    python examples/whitened_images.py [--out whitened_images.png] [--steps 1000] [--width 100]
         [--npz FILE --samples 200 --features 250]     images as arrays X and y in an .npz file
 """
 
@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="whitened_images.png")
     parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--width", type=int, default=100)
     parser.add_argument("--weight-decay", type=float, default=1e-3)
     parser.add_argument("--npz")
     parser.add_argument("--samples", type=int, default=50)
@@ -37,7 +38,10 @@ def main() -> None:
     problem = Problem(X, Y, weight_decay=given.weight_decay, bias="none")
     plane = train(problem, oracle="spike-free", tol=1e-8)
     proof = certify(plane.network, X, Y, weight_decay=given.weight_decay, bias="none")
-    runs = train_runs(X, Y, given.weight_decay, [100], restarts=5, steps=given.steps, lr=5e-3)
+    runs = train_runs(
+        X, Y, given.weight_decay, [given.width], restarts=5, steps=given.steps, lr=5e-3,
+        polish=2 * given.steps,
+    )  # fmt: skip
     print(f"(n, d) = {X.shape}, {Y.shape[1]} classes, weight_decay {given.weight_decay:g}")
     print(f"closed form    {closed.objective:.12f}  {closed.optimality.name}")
     print(
