@@ -87,3 +87,12 @@ def test_finds_nothing_where_no_direction_is_positive_on_all_samples():
 def test_unknown_oracle():
     with pytest.raises(ValueError, match="oracle='magic' is unknown"):
         train(Problem([[1.0], [2.0]], [1.0, 2.0]), oracle="magic")
+
+
+def test_tall_centred_data_without_bias_stay_without_neurons():
+    X = gaussian(100, 4)
+    solution = train(
+        Problem(X, np.abs(X[:, 0]), weight_decay=0.01, bias="none"), oracle="spike-free"
+    )
+    assert solution.network.n_neurons == 0
+    assert not solution.status.proven

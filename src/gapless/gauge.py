@@ -28,7 +28,7 @@ import numpy as np
 from ._array import is_sparse
 from ._validate import Array, choose
 from .problem import Problem
-from .relaxed import cone_maximum
+from .relaxed import ROUNDING, cone_maximum
 
 EPS = float(np.finfo(float).eps)
 # Singular values below this share of the largest are noise; what they could add to the
@@ -168,7 +168,8 @@ class SpikeFree(GaugeMethod):
         for side in (Lam[:, 0], -Lam[:, 0]):
             w = cone_maximum(A, side)
             size = float(np.linalg.norm(w))
-            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(A.T @ side)))
+            slack = ROUNDING * float(np.linalg.norm(A.T @ side))
+            upper = max(upper, size * (1 + 1e-9) + slack)
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])

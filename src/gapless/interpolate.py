@@ -298,7 +298,7 @@ class _Run:
             output = np.kron(np.maximum(S, 0.0), np.eye(C))
             bias = np.tile(np.eye(C), (n, 1)) if core.free else np.zeros((n * C, 0))
             jacobian = np.hstack([hidden, output, bias])
-            still = held.reshape(len(kink), -1)
+            still = held.reshape(len(kink), len(b) * A.shape[1])
             still = np.pad(still, ((0, 0), (0, jacobian.shape[1] - still.shape[1])))
             goal = np.concatenate([misfit.ravel(), -S[kink[:, 0], kink[:, 1]]])
             step = np.linalg.lstsq(np.vstack([jacobian, still]), goal, rcond=1e-12)[0]

@@ -27,11 +27,16 @@ from .oracle import Candidates
 
 # Rounds of the alternation between a direction of the outputs and the cone program.
 ALTERNATIONS = 20
+# A residual below this share of its target is rounding.
+ROUNDING = 1e-10
 
 
 def cone_maximum(A: Array, lam: Array) -> Array:
     """The shortest ``w = A^T (lam + nu)``, nu >= 0: maximiser ``w / ||w||``, value ``||w||``."""
-    return A.T @ (lam + nnls(A.T, -(A.T @ lam), maxiter=50 * len(A))[0])
+    target = A.T @ lam
+    w = target + A.T @ nnls(A.T, -target, maxiter=50 * len(A))[0]
+    # where only u = 0 meets A u >= 0 the residual is rounding, which must not become a direction
+    return w if np.linalg.norm(w) > ROUNDING * np.linalg.norm(target) else np.zeros_like(w)
 
 
 class RelaxedOracle:
