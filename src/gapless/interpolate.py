@@ -65,6 +65,11 @@ INTERPOLATES = 1e-8
 RELAXED_ORDER = 150
 
 NORMS = ("l2", "l1")
+UNREACHABLE = (
+    "no neuron brings the network closer to the targets: samples coincide, or are multiples of "
+    "each other without biases, while their targets differ, or the targets are out of reach of "
+    "oracle='spike-free'; remove duplicates, allow biases, or use oracle='search'"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +231,8 @@ class _Run:
     def _weaken(self, top: float) -> None:
         """A smaller weight decay when the misfit falls too slowly; none for unreachable targets."""
         if self.weight_decay == 0:
+            if top <= 0:
+                raise ValueError(UNREACHABLE)
             self.weight_decay = self.first = STRONG * top / self.core.n_samples
             self.last = float(np.linalg.norm(self.misfit))
             return
@@ -234,12 +241,7 @@ class _Run:
             ray = self.core.centre(self.misfit) if self.core.free else self.misfit
             hits = self.oracle.search(ray / size, self.network.hidden_weights, FIRST_STARTS)
             if float(hits.value.max(initial=0.0)) <= 1e-6:
-                raise ValueError(
-                    "no neuron brings the network closer to the targets: samples coincide, or "
-                    "are multiples of each other without biases, while their targets differ, or "
-                    "the targets are out of reach of oracle='spike-free'; remove duplicates, "
-                    "allow biases, or use oracle='search'"
-                )
+                raise ValueError(UNREACHABLE)
             least = FADE ** len(self.history) * self.first
             self.weight_decay = max(0.3 * self.weight_decay, least)
         self.last = size
