@@ -23,13 +23,13 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ._array import is_sparse
 from ._validate import Array, choose
 from .conditions import spectral_norm, spectrum, spike_free, whitening
 from .problem import Problem
 from .reduction import Reduction
+from .relaxed import ROUNDING, cone_maximum
 
 EPS = float(np.finfo(float).eps)
 # A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
@@ -182,12 +182,11 @@ class SpikeFree(GaugeMethod):
         rays = 1e-11 * float(np.linalg.norm(A, axis=1) @ np.abs(Lam[:, 0]))
         multipliers, uppers = [], []
         for side in (Lam[:, 0], -Lam[:, 0]):
-            target = A.T @ side
-            nu = nnls(A.T, -target, maxiter=50 * len(A))[0]
-            w = A.T @ (side + nu)
+            w, nu = cone_maximum(A, side)
             size = float(np.linalg.norm(w))
+            slack = rays + ROUNDING * float(np.linalg.norm(A.T @ side))
             multipliers.append(nu)
-            uppers.append(size * (1 + SPIKE_FREE_TOL) + rays)
+            uppers.append(size * (1 + SPIKE_FREE_TOL) + slack)
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])
