@@ -14,7 +14,8 @@ ORDER = [
     "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "extreme_points",
     "collapse", "collapse_display", "progress",
-    "estimators", "closed_estimators", "spline_estimators", "spline_display", "table",
+    "estimators", "random_features", "output_layer", "closed_estimators",
+    "spline_estimators", "spline_display", "table",
     "persist", "displays", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}

@@ -20,8 +20,10 @@ from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .network import Network
+from .output_layer import ConvexOutputLayer
 from .path import path, weight_decay_max
 from .problem import Problem
+from .random_features import ConvexRandomFeatures
 from .result import Certificate, History, Solution, Status
 from .spike_free import solve_spike_free, spike_free_test
 from .spline import SplineSolution, solve_spline, spline_path
@@ -40,6 +42,8 @@ __all__ = [
     "Certificate",
     "CollapseDisplay",
     "Comparison",
+    "ConvexOutputLayer",
+    "ConvexRandomFeatures",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
