@@ -25,7 +25,7 @@ def images():
 
 def naive(model, image):
     """Features of one image, patch by patch."""
-    h, w, channels = model.patch_shape_
+    h, w, _channels = model.patch_shape_
     rows, columns = image.shape[0] - h + 1, image.shape[1] - w + 1
     S = np.empty((rows, columns, model.filters_.shape[1]))
     for r in range(rows):

@@ -186,3 +186,20 @@ def test_path_and_choice_of_weight_decay(rng):
     assert choice.weight_decay in choice.weight_decays
     constant = Problem(problem.X, np.ones(120))
     assert choose_weight_decay(constant).weight_decay == constant.weight_decay
+
+
+@pytest.mark.parametrize("bias", ["free", "none"])
+def test_master_of_many_rows_from_its_moments(monkeypatch, bias):
+    """The normal equations give the master that the rows give, weights and bias included."""
+    rng = np.random.default_rng(0)
+    X, w = rng.normal(size=(400, 5)), rng.uniform(0.1, 1, 400)
+    Z = np.maximum(X @ rng.normal(size=(5, 12)), 0)
+    Z[:, -1] = Z[:, 0]  # collinear columns
+    Y = np.column_stack([np.sin(X[:, 0]), np.abs(X[:, 1])]) + 1.0
+    problem = Problem(X, Y, "squared", 0.02, bias, w)
+    start = np.zeros((12, 2)), np.zeros(2)
+    a, c = solve_master(problem, Z, *start)
+    monkeypatch.setattr("gapless.master.TALL", 100)
+    b, d = solve_master(problem, Z, *start)
+    np.testing.assert_allclose(Z @ b + d, Z @ a + c, atol=1e-6)
+    assert np.any(d) == (bias == "free")

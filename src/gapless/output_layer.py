@@ -91,10 +91,16 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             for c in range(Y.shape[1]):
                 # the solver works on the moments; of X and y it takes one row of the right norm
                 _, path, _, passes = lasso_path(
-                    np.zeros((1, len(gram))), np.sqrt(power[c : c + 1]), alphas=[beta],
-                    precompute=gram, Xy=cross[:, c].copy(), check_input=False, tol=tol, max_iter=max_iter,
+                    np.zeros((1, len(gram))),
+                    np.sqrt(power[c : c + 1]),
+                    alphas=[beta],
+                    precompute=gram,
+                    Xy=cross[:, c].copy(),
+                    check_input=False,
+                    tol=tol,
+                    max_iter=max_iter,
                     return_n_iter=True,
-                )  # fmt: skip
+                )
                 W[:, c] = path[:, 0]
                 self.n_iter_ = max(self.n_iter_, int(passes[0]))
         self.objective_, self.lower_bound_ = _gap(gram, cross, power, W, beta)

@@ -13,12 +13,14 @@ tested best (docs and benchmarks/TABLE1.md).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin as NamedFeatures
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -36,9 +38,7 @@ FLAT = 0.01
 CHUNK = 100
 
 
-class ConvexRandomFeatures(  # type: ignore[misc]
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
-):
+class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Convolutional features with extreme patches as filters.
 
     Images are arrays (n, height, width) or (n, height, width, channels) of any number type,
@@ -175,7 +175,7 @@ class ConvexRandomFeatures(  # type: ignore[misc]
     @property
     def _grid(self) -> tuple[int, int]:
         """Rows and columns of patches in an image."""
-        height, width = self._image_shape[:2]
+        height, width, _ = self._image_shape
         return height - self.patch_shape_[0] + 1, width - self.patch_shape_[1] + 1
 
     @property
@@ -249,11 +249,12 @@ class ConvexRandomFeatures(  # type: ignore[misc]
             X = X[..., None]
         if X.ndim != 4:
             raise ValueError(f"images must have 3 or 4 dimensions, got shape {X.shape}")
-        if not reset and X.shape[1:] != self._image_shape:
+        if reset:
+            self._image_shape: tuple[int, ...] = X.shape[1:]
+        if X.shape[1:] != self._image_shape:
             raise ValueError(
                 f"images have shape {X.shape[1:]}, fit saw {self._image_shape}; give the same"
             )
-        self._image_shape = X.shape[1:]
         return X
 
 
@@ -267,4 +268,4 @@ def _normalise(patches: Array, flat: float) -> Array:
 def _parts(length: int, count: int) -> Iterator[slice]:
     """``count`` parts of about equal length; a short side has fewer."""
     edges = np.unique(np.linspace(0, length, min(count, length) + 1).astype(int))
-    yield from (slice(a, b) for a, b in zip(edges[:-1], edges[1:]))
+    yield from (slice(a, b) for a, b in itertools.pairwise(edges))
