@@ -9,8 +9,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 #: a file imports only files before it
 ORDER = [
     "_validate", "_array", "ramps", "losses", "problem", "network", "result", "reduction",
-    "oracle", "gauge", "relaxation", "doubly_nonnegative", "proofs", "verify", "certify",
-    "master", "train", "path", "line", "line_fits", "spline", "spline_members", "spline_depth",
+    "oracle", "relaxed", "gauge", "relaxation", "doubly_nonnegative", "proofs", "verify", "certify",
+    "master", "train", "interpolate", "path", "line", "line_fits", "spline", "spline_members",
+    "spline_depth",
     "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "extreme_points",
     "collapse", "collapse_display", "progress",

@@ -19,6 +19,13 @@ from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
+from .interpolate import (
+    Equivalence,
+    Interpolation,
+    interpolate,
+    l0_l1_equivalence,
+    two_neuron_interpolation,
+)
 from .network import Network
 from .output_layer import ConvexOutputLayer
 from .path import path, weight_decay_max
@@ -47,10 +54,12 @@ __all__ = [
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
+    "Equivalence",
     "ExtremePoints",
     "GapDisplay",
     "History",
     "HypothesisError",
+    "Interpolation",
     "Network",
     "NeuronDisplay",
     "Optimality",
@@ -73,6 +82,8 @@ __all__ = [
     "deep_lower_bound",
     "deep_prox",
     "extreme_points",
+    "interpolate",
+    "l0_l1_equivalence",
     "layer_alignment",
     "neural_collapse",
     "optimal_member",
@@ -95,6 +106,7 @@ __all__ = [
     "spike_free_test",
     "spline_path",
     "train",
+    "two_neuron_interpolation",
     "weight_decay_max",
     "whiten",
     "whitened",

@@ -24,11 +24,11 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ._array import is_sparse
 from ._validate import Array, choose
 from .problem import Problem
+from .relaxed import cone_maximum
 
 EPS = float(np.finfo(float).eps)
 # Singular values below this share of the largest are noise; what they could add to the
@@ -166,11 +166,9 @@ class SpikeFree(GaugeMethod):
         best = (0.0, 0.0, np.zeros(core.n_features))
         upper = 0.0
         for side in (Lam[:, 0], -Lam[:, 0]):
-            target = A.T @ side
-            nu = nnls(A.T, -target, maxiter=50 * len(A))[0]
-            w = A.T @ (side + nu)
+            w = cone_maximum(A, side)
             size = float(np.linalg.norm(w))
-            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
+            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(A.T @ side)))
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])

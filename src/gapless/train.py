@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ._validate import Array, positive, positive_int
+from ._validate import Array, choose, positive, positive_int
 from .certify import better, certificate
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
@@ -17,6 +17,7 @@ from .network import Network
 from .oracle import Candidates, Oracle
 from .problem import Problem
 from .reduction import Reduction
+from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
 
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
@@ -37,6 +38,8 @@ PATIENCE = 4
 MASTER = 1e-6
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
+
+ORACLES = ("search", "spike-free")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def train(
     init: Network | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
     random_state: int | np.random.Generator | None = 0,
+    oracle: str = "search",
 ) -> Solution:
     """Train a two-layer ReLU network to within a certified gap of the best of any width.
 
@@ -84,6 +88,11 @@ def train(
         Called with a :class:`Progress` after each round; a true answer stops.
     random_state : int, Generator or None, default 0
         The same seed gives the same network.
+    oracle : {"search", "spike-free"}, default "search"
+        How neurons are found.  "spike-free" is the paper's cutting plane (JMLR 2021,
+        Algorithms 1 and 3): two cone programs a round, no randomness, and the optimum on
+        spike-free data only; see :mod:`gapless.relaxed`.  The certificate does not depend on
+        it, so the status says whether the stop was a proof.
 
     Returns
     -------
@@ -96,10 +105,11 @@ def train(
         max_neurons = positive_int("max_neurons", max_neurons)
     if time_limit is not None:
         time_limit = positive("time_limit", time_limit)
+    choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
     with threadpool_limits(n_threads, user_api="blas"):
-        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
+        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state), oracle)
         return run.solution(run.loop(max_iter, time_limit, callback))
 
 
@@ -122,13 +132,16 @@ class _Run:
         max_neurons: int | None,
         init: Network | None,
         rng: np.random.Generator,
+        oracle: str,
     ) -> None:
         self.started = time.perf_counter()
         self.reduction = Reduction(problem)
         self.core = self.reduction.core
         self.tol, self.max_neurons = tol, max_neurons
-        self.oracle = Oracle(self.core.X, self.core.free, rng)
-        self.exact = is_exact(self.core)
+        A, free = self.core.X, self.core.free
+        relaxed = oracle == "spike-free"
+        self.oracle = RelaxedOracle(A, free) if relaxed else Oracle(A, free, rng)
+        self.exact = not relaxed and is_exact(self.core)
         self.history = History()
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
@@ -187,7 +200,7 @@ class _Run:
         found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
         bound = gauge_bound(self.core, Lam)
         if self.exact and bound.witness is not None:
-            found = _append(found, bound.witness, bound.lower)
+            found = found.append(*bound.witness, bound.lower)
         # 5. certify the best network with this dual point
         top = float(found.value.max(initial=0.0))
         new = certificate(self.core, self.best_value, Lam, bound, top)
@@ -208,7 +221,7 @@ class _Run:
                 break
             value = self.current.objective(self.eased)
             Lam = self.eased.dual_point(self.current.predict(self.core.X))
-            U, b, _ = _unit(self.current)
+            U, b, _ = unit(self.current)
             self._resolve(self.oracle.improve(Lam, U, b))
             if not self.current.objective(self.eased) < value * (1 - LOCAL_GAIN):
                 break
@@ -267,8 +280,8 @@ class _Run:
 
     def _resolve(self, new: Candidates) -> None:
         """Master over current and new neurons, merge, keep the best by the true objective."""
-        new = _distinct(new, self.eased, MAX_NEW)
-        U, b, size = _unit(self.current)
+        new = distinct(new, self.eased, MAX_NEW)
+        U, b, size = unit(self.current)
         U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
         a = np.vstack(
             [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
@@ -285,7 +298,7 @@ class _Run:
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
-        U, b, size = _unit(network)
+        U, b, size = unit(network)
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
@@ -305,20 +318,13 @@ class _Run:
         return Solution(network, final, status, self.history)
 
 
-def _unit(network: Network) -> tuple[Array, Array, Array]:
+def unit(network: Network) -> tuple[Array, Array, Array]:
     """Unit directions, their biases, and the norms taken out."""
     size = np.linalg.norm(network.hidden_weights, axis=0)
     return network.hidden_weights / size, network.hidden_bias / size, size
 
 
-def _append(found: Candidates, witness: tuple[Array, float], value: float) -> Candidates:
-    u, b = witness
-    return Candidates(
-        np.column_stack([found.U, u]), np.append(found.b, b), np.append(found.value, value)
-    )
-
-
-def _distinct(found: Candidates, core: Problem, count: int) -> Candidates:
+def distinct(found: Candidates, core: Problem, count: int) -> Candidates:
     """The violating candidates, the best of each pattern, best first, at most ``count``."""
     found = found.take(found.value > core.weight_decay * (1 + 1e-9))
     found = found.take(np.argsort(-found.value, kind="stable"))
