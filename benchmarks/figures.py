@@ -120,7 +120,8 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     root = HERE.parents[0]
-    parser.add_argument("--data", default=os.environ.get("GAPLESS_DATA", root.parent / "shared/data"))
+    data = os.environ.get("GAPLESS_DATA", root.parent / "shared/data")
+    parser.add_argument("--data", default=data)
     parser.add_argument("--out", default=root / "docs/images/convex_rf.png")
     args = parser.parse_args()
     figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
