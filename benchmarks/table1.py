@@ -49,7 +49,8 @@ FEATURES = {
     "cifar10_subset": {"n_filters": 400, "patch_size": 6, "n_pools": 2},
 }
 #: lasso on the features
-LASSO = np.geomspace(4e-3, 2.5e-4, 5)
+LASSO = (4e-3, 2e-3, 1e-3)
+GAP = 1e-2
 STEPS, BATCH, RATE = 2000, 256, 3e-3
 
 
@@ -210,10 +211,10 @@ def classification(name, images, labels, test, test_labels, quick, methods):
         fit = fit[:20000]  # enough to rank
         best = choose(
             LASSO,
-            lambda v: ConvexOutputLayer(v).fit(Z[fit], labels[fit]),
+            lambda v: ConvexOutputLayer(v, tol=GAP).fit(Z[fit], labels[fit]),
             lambda layer: -layer.score(Z[held], labels[held]),
         )
-        layer = ConvexOutputLayer(LASSO[best]).fit(Z, labels)
+        layer = ConvexOutputLayer(LASSO[best], tol=GAP).fit(Z, labels)
         used = int(np.sum(np.any(layer.coef_ != 0, axis=1)))
         gap = float(np.max((layer.objective_ - layer.lower_bound_) / layer.objective_))
         del Z

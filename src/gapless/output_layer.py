@@ -22,6 +22,10 @@ from ._array import row_blocks
 from ._validate import Array, positive, positive_int
 from .estimators import encode_labels
 
+# Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
+# with nearly collinear features a cold start takes many times the passes.
+WARM = np.geomspace(64.0, 1.0, 7)
+
 
 class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Classes from given features by l1-penalised least squares.
@@ -40,7 +44,7 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     tol : float, default 1e-3
         Duality gap to reach, relative to the objective at w = 0.
     max_iter : int, default 1000
-        Passes of coordinate descent.
+        Passes of coordinate descent at each of a few weight decays on the way.
 
     Attributes
     ----------
@@ -86,6 +90,7 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         mean, scale, gram, cross = _moments(X, Y)
         centre, power = Y.mean(axis=0), Y.var(axis=0)
         W, self.n_iter_ = np.empty_like(cross), 0
+        top = np.abs(cross).max(axis=0)  # the weight decay from which on w = 0
         with warnings.catch_warnings():  # the gap below is the judge
             warnings.simplefilter("ignore", ConvergenceWarning)
             for c in range(Y.shape[1]):
@@ -93,7 +98,7 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 _, path, _, passes = lasso_path(
                     np.zeros((1, len(gram))),
                     np.sqrt(power[c : c + 1]),
-                    alphas=[beta],
+                    alphas=beta * WARM[WARM * beta <= max(top[c], beta)],
                     precompute=gram,
                     Xy=cross[:, c].copy(),
                     check_input=False,
@@ -101,8 +106,8 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                     max_iter=max_iter,
                     return_n_iter=True,
                 )
-                W[:, c] = path[:, 0]
-                self.n_iter_ = max(self.n_iter_, int(passes[0]))
+                W[:, c] = path[:, -1]
+                self.n_iter_ = max(self.n_iter_, int(sum(passes)))
         self.objective_, self.lower_bound_ = _gap(gram, cross, power, W, beta)
         if np.any(self.objective_ - self.lower_bound_ > tol * power):
             warnings.warn(
