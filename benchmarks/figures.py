@@ -41,16 +41,16 @@ def sample(folder, name, n, d, seed=0):
     return A, np.eye(10)[y[rows]], whitener.transform(pca.transform(Xte)), yte
 
 
-def sgd(A, Y, Ate, labels, epochs, seed, batch=20):
+def sgd(A, Y, Ate, labels, epochs, rate, seed, batch=20):
     """Objective and test accuracy after each epoch."""
     import torch
 
     torch.manual_seed(seed)
     X, T, Xte = (torch.tensor(Z, dtype=torch.float32) for Z in (A, Y, Ate))
     n, d = A.shape
-    U = (torch.randn(d, WIDTH) / WIDTH**0.5).requires_grad_()
-    a = (torch.randn(WIDTH, 10) / WIDTH**0.5).requires_grad_()
-    optimiser = torch.optim.SGD([U, a], lr=0.1, momentum=0.9)
+    U = (0.3 * torch.randn(d, WIDTH) / WIDTH**0.5).requires_grad_()
+    a = (0.3 * torch.randn(WIDTH, 10) / WIDTH**0.5).requires_grad_()
+    optimiser = torch.optim.SGD([U, a], lr=rate, momentum=0.9)
     objective, accuracy = [], []
     for epoch in range(epochs):
         order = torch.randperm(n)
@@ -70,7 +70,7 @@ def sgd(A, Y, Ate, labels, epochs, seed, batch=20):
     return objective, accuracy
 
 
-def compare(axes, title, data, epochs):
+def compare(axes, title, data, epochs, rate):
     """One row of pictures; returns the figures printed."""
     A, Y, Ate, labels = data
     n = len(A)
@@ -80,7 +80,7 @@ def compare(axes, title, data, epochs):
     accuracy = np.mean(exact.network.predict(Ate).argmax(axis=1) == labels)
     ends = []
     for run in range(RUNS):
-        objective, scores = sgd(A, Y, Ate, labels, epochs, run)
+        objective, scores = sgd(A, Y, Ate, labels, epochs, rate, run)
         axes[0].semilogy(np.arange(1, epochs + 1), objective, lw=1, label=f"SGD {run + 1}")
         axes[1].plot(np.arange(10, epochs + 1, 10), scores, lw=1)
         ends.append(min(objective))
@@ -125,8 +125,8 @@ def main():
     parser.add_argument("--out", default=root / "docs/images/convex_rf.png")
     args = parser.parse_args()
     figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
-    compare(axes[0], "MNIST (200, 250)", sample(args.data, "mnist", 200, 250), 1000)
-    compare(axes[1], "CIFAR-10 (60, 60)", sample(args.data, "cifar10_subset", 60, 60), 2000)
+    compare(axes[0], "MNIST (200, 250)", sample(args.data, "mnist", 200, 250), 1000, 0.03)
+    compare(axes[1], "CIFAR-10 (60, 60)", sample(args.data, "cifar10_subset", 60, 60), 2000, 0.1)
     filters(axes[0, 2], load(args.data, "mnist")[0], "extreme patches of MNIST")
     filters(axes[1, 2], load(args.data, "cifar10_subset")[0], "extreme patches of CIFAR-10")
     figure.savefig(args.out, dpi=110)
