@@ -48,8 +48,8 @@ def sgd(A, Y, Ate, labels, epochs, rate, seed, batch=20):
     torch.manual_seed(seed)
     X, T, Xte = (torch.tensor(Z, dtype=torch.float32) for Z in (A, Y, Ate))
     n, d = A.shape
-    U = (0.3 * torch.randn(d, WIDTH) / WIDTH**0.5).requires_grad_()
-    a = (0.3 * torch.randn(WIDTH, 10) / WIDTH**0.5).requires_grad_()
+    U = (torch.randn(d, WIDTH) / WIDTH**0.5).requires_grad_()
+    a = (torch.randn(WIDTH, 10) / WIDTH**0.5).requires_grad_()
     optimiser = torch.optim.SGD([U, a], lr=rate, momentum=0.9)
     objective, accuracy = [], []
     for epoch in range(epochs):
@@ -125,7 +125,7 @@ def main():
     parser.add_argument("--out", default=root / "docs/images/convex_rf.png")
     args = parser.parse_args()
     figure, axes = plt.subplots(2, 3, figsize=(12, 7), layout="constrained")
-    compare(axes[0], "MNIST (200, 250)", sample(args.data, "mnist", 200, 250), 1000, 0.03)
+    compare(axes[0], "MNIST (200, 250)", sample(args.data, "mnist", 200, 250), 1000, 0.1)
     compare(axes[1], "CIFAR-10 (60, 60)", sample(args.data, "cifar10_subset", 60, 60), 2000, 0.1)
     filters(axes[0, 2], load(args.data, "mnist")[0], "extreme patches of MNIST")
     filters(axes[1, 2], load(args.data, "cifar10_subset")[0], "extreme patches of CIFAR-10")
