@@ -55,7 +55,8 @@ TAIL = """
 * **MNIST, convex**: the row is of a fit from a cold start that was ended after five rounds by the
   wall clock of a crowded machine, far from the limit of 20 minutes on two cores; accuracy was
   still rising. With the warm start of the code, a fit ended in the same way had 97.20% and the
-  objective 0.0607 (here 0.0613) after 165 seconds. On MNIST backprop is better at a fiftieth of the time: joint small steps of a
+  objective 0.0607 (here 0.0613) after 165 seconds. On MNIST backprop is better
+  at a fiftieth of the time: joint small steps of a
   thousand neurons suit it, one search a round does not.
 * **CPU**: seconds of one core for a split, choice of weight decay included; the machine was busy
   with other work, which wall time would show and CPU time hardly does.
