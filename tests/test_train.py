@@ -205,3 +205,20 @@ def test_time_left_is_spent_on_the_proof_and_the_estimate_stays_the_search_s(rng
     assert timed.certificate.estimated_relative_gap < 1e-3 < timed.certificate.relative_gap + 1e-3
     lower = timed.history.lower_bound
     assert lower == sorted(lower)
+
+
+@pytest.mark.parametrize("bias", ["free", "none"])
+def test_master_of_many_rows_from_its_moments(monkeypatch, bias):
+    """The normal equations give the master that the rows give, weights and bias included."""
+    rng = np.random.default_rng(0)
+    X, w = rng.normal(size=(400, 5)), rng.uniform(0.1, 1, 400)
+    Z = np.maximum(X @ rng.normal(size=(5, 12)), 0)
+    Z[:, -1] = Z[:, 0]  # collinear columns
+    Y = np.column_stack([np.sin(X[:, 0]), np.abs(X[:, 1])]) + 1.0
+    problem = Problem(X, Y, "squared", 0.02, bias, w)
+    start = np.zeros((12, 2)), np.zeros(2)
+    a, c = solve_master(problem, Z, *start)
+    monkeypatch.setattr("gapless.master.TALL", 100)
+    b, d = solve_master(problem, Z, *start)
+    np.testing.assert_allclose(Z @ b + d, Z @ a + c, atol=1e-6)
+    assert np.any(d) == (bias == "free")

@@ -41,9 +41,11 @@ from .kernels import (
 )
 from .network import Network
 from .onnx_bridge import to_onnx
+from .output_layer import ConvexOutputLayer
 from .path import path, weight_decay_max
 from .problem import Problem
 from .proofs import write_proof
+from .random_features import ConvexRandomFeatures
 from .result import Certificate, History, Solution, Status
 from .spike_free import solve_spike_free
 from .spline import SplineSolution, solve_spline, spline_path
@@ -66,6 +68,8 @@ __all__ = [
     "CollapseDisplay",
     "Comparison",
     "ComparisonDisplay",
+    "ConvexOutputLayer",
+    "ConvexRandomFeatures",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",

@@ -35,6 +35,8 @@ ROUNDING = 1e-15
 FORCING = 1e-2
 # Steps of conjugate gradients where the curvature of a sample is not one number.
 CG_STEPS = 12
+# Squared loss on more rows than this, and than four a neuron, is solved on its normal equations.
+TALL = 8192
 
 
 def solve_master(
@@ -47,6 +49,9 @@ def solve_master(
     one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective never increases.
     ``c`` moves only when ``problem.free``.
     """
+    n, m = Z.shape
+    if problem.loss.name == "squared" and n > max(TALL, 4 * m) and m > 0:
+        return _solve_tall(problem, Z, a, c, accuracy)
     master = _Master(problem, Z, a, c)
     tol = accuracy**0.5
     goal = 0.0  # decrement at which new neurons are worth more than another Newton step
@@ -61,6 +66,43 @@ def solve_master(
         else:
             goal = 0.0
     return master.a, master.c
+
+
+def _solve_tall(
+    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float
+) -> tuple[Array, Array]:
+    """Squared loss through the moments of Z and Y: no step touches all the rows again."""
+    w, Y = problem.sample_weight, problem.Y - c
+    mean, centre = (w @ Z, w @ Y) if problem.free else (np.zeros(len(a)), np.zeros(len(c)))
+    root = np.sqrt(w)[:, None]
+    Zw = root * Z
+    gram = Zw.T @ Zw - np.outer(mean, mean)  # of the form A^T A, for which BLAS does half the work
+    cross = Zw.T @ (root * Y) - np.outer(mean, centre)
+    power = float(w @ np.sum((Y - centre) ** 2, axis=1))
+    small, R = normal_problem(gram, cross, power, problem.weight_decay)
+    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy)
+    return a, c + centre - mean @ a
+
+
+def normal_problem(
+    gram: Array, cross: Array, power: float, weight_decay: float
+) -> tuple[Problem, Array]:
+    """A squared-loss problem and activations R, at most m + 1 rows, with the given moments.
+
+    ``R^T W R = gram`` (m, m), ``R^T W Y = cross`` (m, C) and ``sum_i w_i ||y_i||^2 = power``, so
+    that it and any data of these moments have the same master.
+    """
+    s, V = np.linalg.eigh(gram)
+    keep = s > 1e-14 * max(float(s[-1]), 0.0)
+    s, V = s[keep], V[:, keep]
+    Y = V.T @ cross / np.sqrt(s)[:, None]
+    # what no neuron can explain sits in a row of zeros
+    rest = np.zeros((1, cross.shape[1]))
+    rest[0, 0] = np.sqrt(max(power - float(np.sum(Y * Y)), 0.0))
+    R = np.vstack([np.sqrt(s)[:, None] * V.T, np.zeros((1, len(gram)))])
+    scale = np.sqrt(len(R))  # each row weighs one over their number
+    Y = scale * np.vstack([Y, rest])
+    return Problem(R, Y, "squared", weight_decay, "none"), scale * R
 
 
 class _Master:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._array import Design, dense_rows, pull_back
+from ._array import Design, dense_rows, pull_back, row_blocks
 from ._validate import Array
 
 # An improvement below this relative size is rounding.
@@ -101,12 +101,18 @@ class Oracle:
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""
-        climb = _Climb(self.A, Lam, U, b)
-        for _ in range(rounds):
-            if self.free:
-                climb.move_anchor()
-            climb.kink_step()
-        return climb.candidates()
+        parts = []
+        for part in row_blocks(len(b), len(Lam)):  # a handful of (n, K) arrays live at once
+            climb = _Climb(self.A, Lam, U[:, part], b[part])
+            for _ in range(rounds):
+                if self.free:
+                    climb.move_anchor()
+                climb.kink_step()
+            parts.append((climb.U, climb.b, climb.h))
+        if len(parts) < 2:
+            return Candidates(*parts[0]) if parts else Candidates(U, b, np.zeros(0))
+        new_U, new_b, value = zip(*parts)
+        return Candidates(np.hstack(new_U), np.concatenate(new_b), np.concatenate(value))
 
     def _random_starts(self, n_starts: int) -> Array:
         """Gaussian directions, data points with both signs, differences of data points."""

@@ -35,10 +35,10 @@ def progress(title: str, enabled: bool = True) -> Iterator[Callable[[Progress], 
 
 
 @contextmanager
-def counter(title: str) -> Iterator[Callable[[int, int], None] | None]:
+def counter(title: str, enabled: bool = True) -> Iterator[Callable[[int, int], None] | None]:
     """A bar for work in parts: call it with (done, total)."""
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if not enabled or not console.is_terminal:
         yield None
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
