@@ -4,7 +4,7 @@
     python -m benchmarks.run --seconds 20 --methods gapless adam lbfgs mlp scnn cvxpy
     python -m benchmarks.run --folder DATA --problems boston --weight-decays .1 .01
 
-One BLAS thread for all.  ``--json FILE`` keeps the traces.
+One BLAS thread for all, CPU seconds.  ``--json FILE`` keeps the traces.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.quick:
         args.problems, args.seconds = ["diabetes", "breast_cancer", "wine"], 6.0
-    print(f"{platform.machine()}, Python {platform.python_version()}, one thread, wall clock")
+    print(f"{platform.machine()}, Python {platform.python_version()}, one thread, CPU seconds")
     print(f"{'problem':14}{'weight_decay':>13} {'method':9}{'objective':>12}{'above best':>12}"
           f"{'to 1%':>8}{'to .1%':>8}{'to .01%':>8}{'neurons':>9}{'proven gap':>12}")  # fmt: skip
     traces = []

@@ -13,13 +13,14 @@ from .closed_linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import layer_alignment, neural_collapse, predicted_collapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
+from .cv_estimators import ReLUClassifierCV, ReLURegressorCV
 from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
 from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
-from .displays import GapDisplay, NeuronDisplay
+from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .network import Network
-from .path import path, weight_decay_max
+from .path import RegularizationPath, path, weight_decay_max
 from .problem import Problem
 from .result import Certificate, History, Solution, Status
 from .spike_free import solve_spike_free, spike_free_test
@@ -47,10 +48,14 @@ __all__ = [
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "PathDisplay",
     "Problem",
     "Progress",
     "ReLUClassifier",
+    "ReLUClassifierCV",
     "ReLURegressor",
+    "ReLURegressorCV",
+    "RegularizationPath",
     "RowWhitener",
     "Solution",
     "SplineClassifier",
