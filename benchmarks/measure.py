@@ -32,6 +32,12 @@ class Store:
             self.known[key] = record
         return self.known[key]
 
+    def forget(self, stale) -> None:
+        """Drop the measurements whose key is ``stale(key)``."""
+        self.known = {key: record for key, record in self.known.items() if not stale(key)}
+        lines = [json.dumps(record) + "\n" for record in self.known.values()]
+        self.file.write_text("".join(lines))
+
 
 def forked(function, *args) -> dict:
     """Run in a child process."""

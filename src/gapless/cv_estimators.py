@@ -82,7 +82,8 @@ class _ByCrossValidation:
             max_neurons=self.max_neurons,
             random_state=seed,
         )
-        final = self._train(problem.variant(problem.loss, self.weight_decay_), way[-1].network)
+        # From scratch: the network is then that of the plain estimator at this weight decay.
+        final = self._train(problem.variant(problem.loss, self.weight_decay_), None)
         self.path_ = RegularizationPath(
             way.weight_decays, (*way.solutions[:-1], final), problem.loss
         )
@@ -104,8 +105,8 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
     """:class:`gapless.ReLURegressor` with its weight decay chosen by cross-validation.
 
     Each fold trains along one falling grid of weight decays, every network started from the
-    one before, and leaves it once its validation loss has risen for good.  The network for all
-    the data is trained down the same grid to the value chosen, and certified there.
+    one before, and leaves it once its validation loss has risen for good.  The network is that
+    of :class:`gapless.ReLURegressor` at the value chosen.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
     losses_, scores_ : arrays of shape (n_folds, n_values)
         Validation loss, and R2 or accuracy; NaN for values that a fold did not reach.
     path_ : RegularizationPath
-        On all data, down to ``weight_decay_``.
+        On all data, down to ``weight_decay_``, where it ends with ``solution_``.
     network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
         As in :class:`gapless.ReLURegressor`.
 
