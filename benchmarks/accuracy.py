@@ -41,7 +41,7 @@ def svm(folds, seed):
 
 
 def forest(folds, seed):
-    model = RandomForestClassifier(200, random_state=seed)
+    model = RandomForestClassifier(100, random_state=seed)
     return _searched(model, {"max_features": ["sqrt", 0.5]}, folds)
 
 

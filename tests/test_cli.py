@@ -212,3 +212,20 @@ def test_spline(folder):
     assert "no column 'nope'" in missing
     text = gapless("spline", folder / "shop.csv", "--x", "colour", "--y", "price", code=2).stderr
     assert "must be numbers" in text
+
+
+def test_path(folder):
+    run = gapless(
+        "path", folder / "shop.csv", "--target", "price", "--drop", "kind", "--n-values", "5",
+        "--ratio", "0.05", "--out", folder / "path.png", "--json",
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    assert result["weight_decay"] == sorted(result["weight_decay"], reverse=True)
+    assert result["n_neurons"][0] == 0
+    assert result["test_score"][-1] > 0.9 > result["test_score"][0]
+    assert len(result["lower_bound"]) == len(result["status"]) == 5
+    assert (folder / "path.png").stat().st_size > 10_000
+    text = gapless("path", "--dataset", "iris", "--n-values", "3", "--ratio", "0.1").stdout
+    assert "accuracy" in text
+    gapless("path", "--dataset", "iris", "--ratio", "2", code=2)
+    gapless("path", folder / "shop.csv", code=2)
