@@ -12,6 +12,7 @@ None of it changes the optimal value.
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 
 from ._array import Design, is_sparse
 from ._validate import Array
@@ -47,8 +48,9 @@ class Reduction:
             self.mean = weights @ A
             A -= self.mean
         if k > n:
-            self.basis, R = np.linalg.qr(A.T)
-            A = R.T
+            # LAPACK writes the basis over A: no second array of that size
+            self.basis, R = scipy.linalg.qr(A.T, overwrite_a=True, mode="economic")
+            A = np.ascontiguousarray(R.T)
         # Unit root-mean-square rows: nothing overflows, and absolute thresholds have a meaning.
         values = A.data if is_sparse(A) else A
         peak = float(max(values.max(initial=0.0), -values.min(initial=0.0))) or 1.0
