@@ -229,3 +229,15 @@ def test_path(folder):
     assert "accuracy" in text
     gapless("path", "--dataset", "iris", "--ratio", "2", code=2)
     gapless("path", folder / "shop.csv", code=2)
+
+
+def test_matrix_files(folder):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 3)).astype(np.float32)
+    np.save(folder / "m.npy", np.column_stack([X, np.abs(X[:, 0])]).astype(np.float32))
+    run = gapless("fit", folder / "m.npy", "--target", "x3", "--weight-decay", ".01", "--json")
+    assert json.loads(run.stdout)["test_score"] > 0.9
+    np.save(folder / "line.npy", X[:, 0])
+    assert "needs a matrix" in gapless("fit", folder / "line.npy", "--target", "x0", code=2).stderr
+    (folder / "broken.npy").write_bytes(b"no array")
+    assert "NumPy" in gapless("fit", folder / "broken.npy", "--target", "x0", code=2).stderr

@@ -135,7 +135,7 @@ def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> An
 
 
 def _data_arguments(command: Any, target: bool = True) -> None:
-    command.add_argument("data", nargs="?", help="a .csv, .tsv or .parquet file")
+    command.add_argument("data", nargs="?", help="a .csv, .tsv, .parquet or .npy file")
     command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
     if target:
         command.add_argument("--target", metavar="COL", help="the column to predict")
@@ -375,15 +375,18 @@ class _Job:
         self.mean, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self.y_mean, self.y_scale = 0.0, 1.0
         if not args.raw:
-            self.mean = X[self.train].mean(axis=0)
-            spread = X[self.train].std(axis=0)
+            fitted = X[self.train]
+            self.mean = fitted.mean(axis=0)
+            spread = fitted.std(axis=0)
             self.scale = np.where(spread > 0, spread, 1.0)
             if task == "regression":
                 self.y_mean = float(self.Y[self.train].mean())
                 self.y_scale = float(self.Y[self.train].std()) or 1.0
 
     def problem(self, weight_decay: float) -> Problem:
-        X = (self.X[self.train] - self.mean) / self.scale
+        X = self.X[self.train]
+        X -= self.mean
+        X /= self.scale
         Y = (self.Y[self.train] - self.y_mean) / self.y_scale
         return Problem(X, Y, self.loss, weight_decay, self.bias)
 
