@@ -57,8 +57,9 @@ def main(argv=None):
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="measure these methods only")
     parser.add_argument("--forget", nargs="+", default=[], metavar="METHOD")
     args = parser.parse_args(argv)
-    import sklearn.neural_network  # noqa: F401  loaded once, before the runs fork
-    import torch
+    import torch  # loaded once, before the runs fork, like the two below
+
+    import gapless  # noqa: F401
 
     torch.set_num_threads(1)
     speed, accurate, cost = Store("speed"), Store("accuracy"), Store("cost")

@@ -10,9 +10,9 @@ SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 ORDER = [
     "_validate", "_array", "ramps", "losses", "problem", "network", "result", "reduction",
     "oracle", "gauge", "relaxation", "doubly_nonnegative", "proofs", "verify", "certify",
-    "master", "train", "path", "cross_validation", "line", "line_fits", "spline",
-    "spline_members", "spline_depth",
-    "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
+    "master", "refine", "train", "path", "cross_validation", "line", "line_fits", "spline",
+    "spline_members", "spline_depth", "deep", "deep_prox", "whitening", "deep_bound",
+    "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "collapse", "collapse_display", "progress",
     "outputs", "estimators", "cv_estimators", "closed_estimators", "spline_estimators",
     "spline_display", "table", "persist", "displays", "cli",

@@ -70,7 +70,8 @@ class Oracle:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m)."""
         starts = [self._random_starts(n_starts)]
         if neurons.shape[1]:
-            starts.append(self._neighbours(neurons, max(n_starts, 4 * neurons.shape[1])))
+            each = min(n_starts // 32, 4)  # few while there is much to gain from any
+            starts.append(self._neighbours(neurons, max(n_starts, each * neurons.shape[1])))
         U = np.hstack(starts)
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]

@@ -17,11 +17,12 @@ from .network import Network
 from .oracle import Candidates, Oracle
 from .problem import Problem
 from .reduction import Reduction
+from .refine import refine
 from .result import Certificate, History, Solution, Status
 
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
 LOCAL_GAIN = 1e-6
-LOCAL_ROUNDS = 6
+LOCAL_ROUNDS = 3
 # The master's weight decay comes down to the one asked for by this factor a round: asked for
 # all at once, a small one makes thousands of neurons enter and leave.
 EASE = 0.15
@@ -35,6 +36,8 @@ THREADED = 200_000
 PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
 MASTER = 1e-6
+# And to the square of the gap while that is wide.
+EARLY_MASTER = 1e-4
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
@@ -64,8 +67,8 @@ def train(
 
     Each round (1) takes the dual point of the current network, (2) searches neurons that
     violate its constraint ``|| Lam^T (X u + b)_+ || <= weight_decay``, (3) solves the convex
-    master over old and new neurons, (4) slides the neurons along their kinks and merges those
-    of equal pattern, and (5) certifies.
+    master over old and new neurons, (4) descends on all weights at once, slides the neurons
+    along their kinks and merges those of equal pattern, and (5) certifies.
 
     Parameters
     ----------
@@ -140,10 +143,10 @@ class _Run:
         self.current = empty if init is None else self.reduction.apply(init)
         self.best = self.current
         self.best_value = self.best.objective(self.core)
+        self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
         if init is not None:
             self.weight_decay = self.core.weight_decay
         self._resolve(Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0)))
-        self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
 
     def loop(
         self,
@@ -178,7 +181,9 @@ class _Run:
     def accuracy(self) -> float:
         """Of the master; a sharp loss's dual point is its residual divided by the smoothing."""
         sharp = not np.isfinite(self.core.loss.smoothness)
-        return MASTER * self.tol * (self.smoothing if sharp else 1.0)
+        gap = min(self.certificate.estimated_relative_gap, 0.1)
+        accuracy = max(MASTER * self.tol, EARLY_MASTER * gap**2)
+        return accuracy * (self.smoothing if sharp else 1.0)
 
     def round(self, time_limit: float | None) -> bool:
         """One pass of the outer loop; True when it is over."""
@@ -200,11 +205,16 @@ class _Run:
         if new.objective - new.estimated_lower_bound <= 2 * cost or self.waited == PATIENCE:
             self.smoothing, self.waited = max(0.4 * self.smoothing, self.least_smoothing), 0
         self.waited += 1
-        # 3-4. master, then slide the neurons along their kinks
+        # 3-4. master, all weights at once, then slide the neurons along their kinks
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
+
+        def late() -> bool:
+            return time_limit is not None and self.seconds > time_limit
+
+        self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
         for _ in range(LOCAL_ROUNDS):
-            if time_limit is not None and self.seconds > time_limit:
+            if late():
                 break
             value = self.current.objective(self.eased)
             Lam = self.eased.dual_point(self.current.predict(self.core.X))
@@ -278,6 +288,10 @@ class _Run:
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
+        self._adopt(network)
+
+    def _adopt(self, network: Network) -> None:
+        """Go on from ``network``, and remember the best by the true objective."""
         self.current = network
         value = network.objective(self.core)
         if value < self.best_value:
