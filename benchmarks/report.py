@@ -57,7 +57,7 @@ def main(argv=None):
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="measure these methods only")
     parser.add_argument("--forget", nargs="+", default=[], metavar="METHOD")
     args = parser.parse_args(argv)
-    import torch  # loaded once, before the runs fork, like the two below
+    import torch  # loaded once, before the runs fork, like gapless
 
     import gapless  # noqa: F401
 
