@@ -15,11 +15,14 @@ from .network import Network, constant_network
 from .oracle import Oracle
 from .problem import Problem
 from .reduction import Reduction
+from .refine import refine
 from .result import Solution, Status
 from .train import Progress, null_model, train
 
 # As in training: near interpolation the objective is a small remainder of the null model's.
 FLOOR = 0.1
+# Of hinge and pinball while a network is adapted; training then chooses its own.
+SMOOTHING = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +92,8 @@ def path(
 ) -> RegularizationPath:
     """Train along falling weight decay.
 
-    Each value starts from the network, and so the dual point, of the one before, and ends with
-    the first search whose gap is within ``tol``.  :func:`gapless.train` at a single value
+    Each value starts from the network, and so the dual point, of the one before, after a joint
+    descent on its weights, and ends with the first search whose gap is within ``tol``.  :func:`gapless.train` at a single value
     searches several times before it believes that nothing is left; do that at the value chosen.
 
     Parameters
@@ -154,10 +157,15 @@ def walk(
     enough = _Enough(positive("tol", tol), problem.data_fit(null.predict(problem.X)))
     if init is None:
         init = null
+    reduction = Reduction(problem)
+    smooth = reduction.core.loss.smoothed(SMOOTHING)
     for weight_decay in weight_decays:
+        # adapted to the new value first, most networks pass their first search
+        core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
+        start = refine(core, reduction.apply(init), lambda: False).merge(core.X)
         part = problem.variant(problem.loss, float(weight_decay))
         enough.met = False
-        solution = train(part, init=init, tol=tol, callback=enough, **options)
+        solution = train(part, init=reduction.invert(start), tol=tol, callback=enough, **options)
         if enough.met:
             status = Status.of_gap(solution.certificate.relative_gap, tol) or Status.HEURISTIC
             solution = replace(solution, status=status)
