@@ -40,11 +40,13 @@ def test_reduction_leaves_the_problem_as_it_was_and_maps_networks_both_ways(whic
 def test_reduction_of_large_data_makes_one_copy(shape):
     X = np.random.default_rng(0).standard_normal(shape)
     problem = Problem(X, X[:, 0].copy())
+    first = X[:3].copy()
     tracemalloc.start()
     Reduction(problem)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.4 * X.nbytes
+    np.testing.assert_array_equal(problem.X[:3], first)
 
 
 def test_memory_mapped_single_precision(tmp_path, rng):

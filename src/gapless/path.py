@@ -93,8 +93,9 @@ def path(
     """Train along falling weight decay.
 
     Each value starts from the network, and so the dual point, of the one before, after a joint
-    descent on its weights, and ends with the first search whose gap is within ``tol``.  :func:`gapless.train` at a single value
-    searches several times before it believes that nothing is left; do that at the value chosen.
+    descent on its weights, and ends with the first search whose gap is within ``tol``.
+    :func:`gapless.train` at a single value searches several times before it believes that
+    nothing is left; do that at the value chosen.
 
     Parameters
     ----------
