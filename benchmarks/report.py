@@ -275,17 +275,23 @@ def profile(store, args):
     own = times["gapless"]
     # a peer that did not get there took the limit at least, and no more than that is known
     known = np.minimum(peers, args.profile_seconds)
-    with np.errstate(invalid="ignore"):
-        yield (
-            f"\ngapless is surely 5 times faster than the best peer on "
-            f"{np.mean(5 * own <= known):.0%} of the problems, faster on "
-            f"{np.mean(own < peers):.0%}, slower by more than 1.5 on "
-            f"{np.mean((own > 1.5 * peers) & np.isfinite(peers)):.0%}; on "
-            f"{np.mean(~np.isfinite(fastest)):.0%} nobody gets there within the limit (gapless ends "
-            f"the round it is in; what that finds counts for `best` alone).  `best` is what was found within the limit: at weight_decay "
-            f"{WEIGHT_DECAYS[-1]:g} it was still falling on many, so those rows compare objectives "
-            f"at the limit rather than times to the optimum."
+    sure, ahead, behind, nobody = (
+        f"{np.mean(which):.0%}"
+        for which in (
+            5 * own <= known,
+            own < peers,
+            np.isfinite(peers) & (own > 1.5 * peers),
+            ~np.isfinite(fastest),
         )
+    )
+    yield (
+        f"\ngapless is surely 5 times faster than the best peer on {sure} of the problems, faster "
+        f"on {ahead}, slower by more than 1.5 on {behind}; on {nobody} nobody gets there within "
+        "the limit (gapless ends the round it is in; what that finds counts for `best` alone).  "
+        f"`best` is what was found within the limit: at weight_decay {WEIGHT_DECAYS[-1]:g} it was "
+        "still falling on many, so those rows compare objectives at the limit rather than times "
+        "to the optimum."
+    )
     draw(times, fastest)
     yield "\n![performance profile](profile.png)\n"
     yield "### Where gapless loses: a peer gets to 0.1%, and gapless later than 1.5 times it\n"
