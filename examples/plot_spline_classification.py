@@ -15,7 +15,7 @@ from gapless.spline_estimators import SplineClassifier
 X, y = load_iris(return_X_y=True)
 X, y = X[:, 2:3], y == 1
 
-fig, axes = plt.subplots(1, 2, figsize=(12, 4.5))
+fig, axes = plt.subplots(1, 2, figsize=(12, 5), layout="constrained")
 for ax, loss in zip(axes, ("logistic", "hinge")):
     model = SplineClassifier(loss=loss, weight_decay=0.01).fit(X, y)
     SplineDisplay.from_estimator(model, X, y, ax=ax)

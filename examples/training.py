@@ -14,8 +14,6 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-torch.set_default_dtype(torch.float64)
-
 
 @dataclass
 class Runs:
@@ -47,6 +45,7 @@ def train_runs(
     restarts=8, steps=2000, lr=0.02, seed=0, scale=1.0, polish=2000,
 ):  # fmt: skip
     """Train ``restarts`` networks with hidden ``widths``; ``scale`` multiplies the start."""
+    torch.set_default_dtype(torch.float64)
     X, Y = torch.as_tensor(np.asarray(X, float)), torch.as_tensor(np.asarray(Y, float))
     Y = Y[:, None] if Y.ndim == 1 else Y
     generator = torch.Generator().manual_seed(seed)

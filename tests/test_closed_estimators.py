@@ -92,3 +92,14 @@ def test_bad_parameters():
         WhitenedReLURegressor(bias="free").fit(X, y)
     with pytest.raises(ValueError, match="weight_decay must be"):
         DeepLinearRegressor(weight_decay=-1).fit(X, y)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_probabilities_are_those_of_the_softmax(n_classes):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(24, 40)), np.arange(24) % n_classes
+    model = WhitenedReLUClassifier(0.05, loss="softmax").fit(X, y)
+    F = np.exp(model.network_.predict(X))
+    assert np.allclose(model.predict_proba(X), F / F.sum(axis=1, keepdims=True))
+    assert np.array_equal(model.predict_proba(X).argmax(axis=1), model.predict(X))
+    assert not hasattr(WhitenedReLUClassifier(), "predict_proba")

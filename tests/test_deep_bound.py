@@ -93,7 +93,71 @@ def test_penalised_bias_and_refusals():
     ones = np.hstack([X, np.ones((9, 1))])
     with_bias = deep_lower_bound(Problem(X, y, bias="penalized"), 3)
     assert with_bias == deep_lower_bound(Problem(ones, y, bias="none"), 3)
-    with pytest.raises(ValueError, match="free hidden biases"):
-        deep_lower_bound(Problem(X, y), 3)
+    with pytest.raises(ValueError, match="use method='scaled'"):
+        deep_lower_bound(Problem(X, y), 3, method="sdp")
     with pytest.raises(ValueError, match="limited to 60 samples"):
         deep_lower_bound(Problem(np.ones((61, 1)), np.ones(61), bias="none"), 2, method="sdp")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(1, 3))
+def test_gauge_bounds_hold_for_random_networks_with_biases(seed, depth, outputs):
+    rng = np.random.default_rng(seed)
+    X, Lam = rng.normal(size=(6, 3)), rng.normal(size=(6, outputs))
+    X, Lam = X - X.mean(axis=0), Lam - Lam.mean(axis=0)
+    norm, scaled, linear = (
+        _Gauge(X, kind, None, free=True).bound(Lam) for kind in ("norm", "scaled", "linear")
+    )
+    assert scaled <= norm
+    sizes = [3, *[2] * (depth - 1), outputs]
+    for _ in range(200):
+        weights = [rng.normal(size=k) for k in itertools.pairwise(sizes)]
+        weights = [w / np.linalg.norm(w) for w in weights]
+        biases = [rng.normal(size=k) for k in sizes[1:]]
+        assert np.sum(Lam * DeepNetwork(weights, biases).predict(X)) <= scaled
+        assert np.sum(Lam * DeepNetwork(weights, biases, "linear").predict(X)) <= linear
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_bound_with_free_biases_is_below_trained_networks(loss, depth):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(12, 4))
+    labels = rng.integers(3, size=12)
+    Y = {
+        "squared": rng.normal(size=(12, 2)) + 5, "softmax": np.eye(3)[labels],
+        "logistic": np.where(labels > 1, 1.0, -1.0)[:, None],
+    }[loss]  # fmt: skip
+    problem = Problem(X, Y, loss, 0.03, "free")
+    sizes = [4, *[8] * (depth - 1), Y.shape[1]]
+    layers = [torch.nn.Linear(*k, dtype=torch.float64) for k in itertools.pairwise(sizes)]
+    parameters = [p for layer in layers for p in layer.parameters()]
+    optimizer = torch.optim.LBFGS(parameters, max_iter=300, line_search_fn="strong_wolfe")
+    Xt, Yt = torch.tensor(X), torch.tensor(Y)
+
+    def outputs():
+        A = Xt
+        for layer in layers[:-1]:
+            A = torch.relu(layer(A))
+        return layers[-1](A)
+
+    def closure():
+        optimizer.zero_grad()
+        F = outputs()
+        fit = {
+            "squared": lambda: 0.5 * ((F - Yt) ** 2).sum(),
+            "logistic": lambda: torch.nn.functional.softplus(-Yt * F).sum(),
+            "softmax": lambda: -(Yt * torch.log_softmax(F, 1)).sum(),
+        }[loss]() / len(X)
+        total = fit + 0.015 * sum((layer.weight**2).sum() for layer in layers)
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    trained = closure().item()
+    zero = deep_lower_bound(problem, depth, method="scaled")
+    own = deep_lower_bound(problem, depth, outputs().detach().numpy(), "scaled")
+    assert 0 < zero.lower_bound <= own.lower_bound * (1 + 1e-9)
+    assert own.lower_bound <= trained < own.zero_objective

@@ -1,6 +1,7 @@
-"""The examples that need no long training: the rank-5 counter-example and batch-norm collapse."""
+"""The examples on deep networks, at a size that takes seconds."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -51,3 +52,29 @@ def test_batch_norm_example_runs(example, tmp_path, capsys):
     example("batch_norm_collapse", "--steps", 60, "--out", out).main()
     assert out.exists()
     assert "NC3" in capsys.readouterr().out
+
+
+def test_ranks_and_norms_of_training_are_those_of_the_closed_form(example, tmp_path, capsys):
+    out = tmp_path / "picture.png"
+    example("linear_ranks_and_norms", "--steps", 20, "--out", out).main()
+    assert out.exists()
+    lines = re.findall(
+        r"rank (\d+) trained, (\d+) closed form, relative excess (\S+),", capsys.readouterr().out
+    )
+    assert len(lines) >= 5
+    for trained, closed, excess in lines:
+        assert trained == closed
+        assert float(excess) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_no_run_is_below_the_theory(example, tmp_path, capsys):
+    out = tmp_path / "picture.png"
+    example("sgd_against_theory", "--steps", 20, "--width", 12, "--out", out).main()
+    assert out.exists()
+    text = capsys.readouterr().out
+    for runs in re.findall(r"UPPER_BOUND\), runs above it by \[(.*?)\]", text, re.DOTALL):
+        assert min(map(float, runs.split())) >= -1e-8
+    gaps = re.findall(r"\d+: (\S+?)'", text)
+    assert len(gaps) == 10
+    assert min(map(float, gaps)) >= -1e-9  # weak duality, at every width
+    assert max(float(gaps[4]), float(gaps[9])) <= 1e-8  # strong, once the width suffices

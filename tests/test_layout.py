@@ -15,7 +15,9 @@ ORDER = [
     "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "collapse", "collapse_display", "progress",
     "outputs", "estimators", "cv_estimators", "closed_estimators", "spline_estimators",
-    "spline_display", "table", "persist", "displays", "cli",
+    "spline_display", "table", "persist", "displays", "torch_bridge", "onnx_bridge",
+    "training_loss", "trained", "audit_report", "audit", "improve", "model_files", "audit_cli",
+    "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 

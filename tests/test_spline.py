@@ -50,7 +50,12 @@ def expression(loss, f, y, w):
 def reference(x, y, loss, beta, w):
     D = ramps(x)
     z, c = cp.Variable(D.shape[1]), cp.Variable()
-    problem = cp.Problem(cp.Minimize(expression(loss, D @ z + c, y, w) + beta * cp.norm1(z)))
+    return solved(expression(loss, D @ z + c, y, w) + beta * cp.norm1(z))
+
+
+def solved(objective):
+    """The least value; Clarabel's own tolerances leave it up to 7e-8 above."""
+    problem = cp.Problem(cp.Minimize(objective))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "may be inaccurate" below 1e-9
         problem.solve(cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
@@ -239,6 +244,42 @@ def test_y_whose_square_overflows_is_refused():
     assert np.all(np.isfinite(tiny.predict([0.0, 1.0])))
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e-12, 1e140])
+def test_pinball_is_free_of_the_scale_of_y(scale):
+    x, y, w = data(1)
+    loss = Pinball(0.8)
+    expected = solve_spline(x, y, weight_decay=0.01, loss=loss, sample_weight=w)
+    s = solve_spline(x, scale * y, weight_decay=0.01, loss=loss, sample_weight=w)
+    assert s.status is Status.OPTIMAL
+    assert s.certificate.objective == pytest.approx(
+        scale * expected.certificate.objective, rel=1e-9, abs=0
+    )
+    top = weight_decay_max(x, y, loss=loss)
+    assert weight_decay_max(x, scale * y, loss=loss) == pytest.approx(top)
+
+
+def test_pinball_with_nearly_equal_x():
+    x, y, _ = data(1, ties=False)
+    near = np.concatenate([x, x + 1e-14])
+    s = solve_spline(near, np.concatenate([y, y]), weight_decay=1e-3, loss=Pinball(0.5))
+    joined = solve_spline(x, y, weight_decay=1e-3, loss=Pinball(0.5))
+    assert s.status is Status.OPTIMAL
+    assert s.certificate.objective == pytest.approx(joined.certificate.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (1.7e308, 1.0, "more than one can subtract"),
+        (1e300, 1e140, "no weight decay suits"),
+        (1e-300, 1e-140, "no weight decay suits"),
+    ],
+)
+def test_scales_that_do_not_fit_float64_are_refused(x, y, message):
+    with pytest.raises(ValueError, match=message):
+        solve_spline(x * np.array([-1.0, 0, 1]), y * np.array([1.0, 0, 2]), weight_decay=0.1)
+
+
 def test_integers_and_float32():
     x, y = np.arange(30), np.arange(30) ** 2 % 17
     a = solve_spline(x, y, weight_decay=0.1)
@@ -287,17 +328,18 @@ def test_rank_one_data(loss):
     assert np.allclose(s.predict(X), s.network.predict(X)[:, 0])
 
 
-def test_several_outputs_are_a_group_lasso():
-    x, y, w = data(1)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("beta", [0.2, 0.02, 0.002])
+def test_several_outputs_are_a_group_lasso(seed, beta):
+    x, y, w = data(seed)
     Y = np.column_stack([y, np.cos(x)])
     D = ramps(x)
     Z, c = cp.Variable((D.shape[1], 2)), cp.Variable((1, 2))
     R = D @ Z + np.ones((len(x), 1)) @ c - Y
     fit = cp.sum(cp.multiply((w / w.sum())[:, None], cp.square(R))) / 2
-    problem = cp.Problem(cp.Minimize(fit + 0.02 * cp.sum(cp.norm(Z, 2, axis=1))))
-    problem.solve(cp.CLARABEL)
-    s = solve_spline(x, Y, weight_decay=0.02, sample_weight=w)
-    assert s.certificate.objective == pytest.approx(problem.value, rel=1e-6)
+    best = solved(fit + beta * cp.sum(cp.norm(Z, 2, axis=1)))
+    s = solve_spline(x, Y, weight_decay=beta, sample_weight=w)
+    assert s.certificate.objective == pytest.approx(best, rel=1e-9)
     assert s.status is Status.OPTIMAL
     assert np.allclose(s.predict(x), s.network.predict(x[:, None]), atol=1e-9)
 

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import gapless.spline_estimators as module
+from gapless.losses import Pinball
 from gapless.spline_estimators import SplineClassifier, SplineRegressor, choose_weight_decay
 
 
@@ -188,3 +189,12 @@ def test_display():
     display = SplineDisplay.from_estimator(classifier, X, labels)
     assert np.allclose(classifier.decision_function(display.crossings[:, None]), 0, atol=1e-9)
     plt.close("all")
+
+
+@pytest.mark.parametrize("loss", ["squared", Pinball(0.9)], ids=["squared", "pinball"])
+def test_choice_does_not_depend_on_the_units_of_y(loss):
+    X, y = curve(150)
+    factor = 1000 if loss == "squared" else 1  # of loss over slope
+    assert choose_weight_decay(X, 1000 * y, loss=loss) == pytest.approx(
+        factor * choose_weight_decay(X, y, loss=loss)
+    )

@@ -1,5 +1,7 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
+from .audit import audit
+from .audit_report import AuditReport
 from .batch_norm import BatchNormHead, solve_batch_norm_head
 from .certify import certify
 from .closed_estimators import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
@@ -19,7 +21,9 @@ from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .estimators import ReLUClassifier, ReLURegressor
+from .improve import Improvement, improve, prune
 from .network import Network
+from .onnx_bridge import to_onnx
 from .path import RegularizationPath, path, weight_decay_max
 from .problem import Problem
 from .result import Certificate, History, Solution, Status
@@ -29,6 +33,7 @@ from .spline_depth import solve_deep_lasso, solve_last_bias
 from .spline_display import SplineDisplay
 from .spline_estimators import SplineClassifier, SplineRegressor
 from .spline_members import optimal_member, sliding_intervals
+from .torch_bridge import from_sklearn, from_torch, to_torch
 from .train import Progress, train
 from .whitening import RowWhitener, whiten, whitened
 
@@ -36,6 +41,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AlignmentDisplay",
+    "AuditReport",
     "BatchNormHead",
     "Certificate",
     "CollapseDisplay",
@@ -45,6 +51,7 @@ __all__ = [
     "GapDisplay",
     "History",
     "HypothesisError",
+    "Improvement",
     "Network",
     "NeuronDisplay",
     "Optimality",
@@ -65,15 +72,20 @@ __all__ = [
     "Status",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
+    "audit",
     "certify",
     "critical_weight_decay",
     "deep_lower_bound",
     "deep_prox",
+    "from_sklearn",
+    "from_torch",
+    "improve",
     "layer_alignment",
     "neural_collapse",
     "optimal_member",
     "path",
     "predicted_collapse",
+    "prune",
     "sliding_intervals",
     "solve_batch_norm_head",
     "solve_deep_lasso",
@@ -90,6 +102,8 @@ __all__ = [
     "solve_whitened_relu",
     "spike_free_test",
     "spline_path",
+    "to_onnx",
+    "to_torch",
     "train",
     "weight_decay_max",
     "whiten",

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +107,28 @@ def _value(core: Problem, Lam: Array, bound: GaugeBound) -> float:
     return core.best_scale(Lam, limit)[1]
 
 
+def evidence(
+    problem: Problem,
+    network: Network,
+    method: str = "auto",
+    time_limit: float = 10.0,
+    n_starts: int = 1000,
+    random_state: int | None = 0,
+) -> tuple[Problem, Iterator[tuple[Array, GaugeBound, float]]]:
+    """The core of ``problem``, and dual points of it for :func:`certificate`, the first from
+    the residual of ``network``: each with a proven bound of its gauge, and for the first the
+    largest value that a search met (for the others their bound)."""
+    reduction = Reduction(problem)
+    core, state = reduction.core, reduction.apply(network)
+    own = core.dual_point(state.predict(core.X))
+    oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
+    hits = float(oracle.search(own, state.hidden_weights, n_starts).value.max(initial=0.0))
+    found = (
+        (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, time_limit)
+    )
+    return core, found
+
+
 def certify(
     network: Network,
     X: Any,
@@ -159,28 +183,17 @@ def certify(
     """
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
-    reduction = Reduction(problem)
-    core, state = reduction.core, reduction.apply(network)
-    Lam = core.dual_point(state.predict(core.X))
-    oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
-    hits = oracle.search(Lam, state.hidden_weights, n_starts).value.max(initial=0.0)
-    result: Certificate | None = None
-    best: Dual | None = None
-    try:
-        for point, bound in prove(core, Lam, method, time_limit):
-            # what the search found belongs to the network's own dual point
-            found = float(hits) if result is None else bound.upper
-            new = certificate(core, objective, point, bound, found)
-            if result is None or new.lower_bound > result.lower_bound:
-                best = point, bound
-            result = better(result, new)
-            if result.relative_gap <= tol:
-                break
-    except KeyboardInterrupt:
-        if result is None:
-            raise
-    assert result is not None
-    assert best is not None
+    core, points = evidence(problem, network, method, time_limit, n_starts, random_state)
+    Lam, bound, found = next(points)
+    result = certificate(core, objective, Lam, bound, found)
+    with suppress(KeyboardInterrupt):  # the best so far is as good
+        while result.relative_gap > tol and (step := next(points, None)) is not None:
+            new = certificate(core, objective, *step)
+            if new.lower_bound > result.lower_bound:
+                Lam, bound = step[:2]
+                # the search belongs to the network's own dual point: its estimate stays
+                estimated = max(result.estimated_lower_bound, new.estimated_lower_bound)
+                result = replace(new, estimated_lower_bound=estimated)
     if proof is not None:
-        write_proof(proof, problem, *best)
+        write_proof(proof, problem, Lam, bound)
     return result

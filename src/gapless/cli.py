@@ -23,6 +23,7 @@ from sklearn.model_selection import train_test_split
 
 from . import __version__
 from ._validate import Array, optional_import, positive
+from .audit_cli import add_audit_arguments, run_audit
 from .certify import certify
 from .cross_validation import choose_weight_decay
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
@@ -124,6 +125,9 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "certify", _certify, "certify a model on its training table again")
     check.add_argument("model")
     _data_arguments(check, target=False)
+
+    audit = _command(commands, "audit", run_audit, "how far from optimal a trained network is")
+    add_audit_arguments(audit)
     return parser
 
 
@@ -523,7 +527,9 @@ def _spline(args: argparse.Namespace) -> int:
     if args.plot:
         plt = _pyplot()
         display = SplineDisplay.from_estimator(model, x[:, None], y)
-        display.ax_.set(xlabel=args.x, ylabel=args.y)
+        display.ax_.set_xlabel(args.x)
+        if display.classes is None:
+            display.ax_.set_ylabel(args.y)
         display.figure_.savefig(args.plot, dpi=110)
         plt.close(display.figure_)
         result["plot"] = args.plot
@@ -536,7 +542,8 @@ def _spline(args: argparse.Namespace) -> int:
     console.print(
         f"objective {result['objective']:.6g}, proven gap {result['relative_gap']:.1e}, "
         f"weight_decay {result['weight_decay']:.3g}, {model.n_kinks_} kinks, "
-        f"score {result['train_score']:.4f}, {result['seconds']:.2f} s"
+        f"score {result['train_score']:.4f}, {result['seconds']:.2f} s",
+        soft_wrap=True,
     )
     if not args.out:
         shown = RichTable("from", "to", "value at start", "slope", box=None, padding=(0, 2, 0, 0))

@@ -12,6 +12,9 @@ they interpolate up to the weight decay.  With more samples than the rank of the
 no closed form; the estimators then keep its directions, fit the output layer by least
 squares, and say so: ``optimality_`` is ``UPPER_BOUND`` and ``exact_`` False, with a proven
 ``lower_bound_``.
+
+None of them takes ``sample_weight``: weights scale the rows, which the closed forms need
+orthonormal, and to undo that would change the loss.
 """
 
 from __future__ import annotations

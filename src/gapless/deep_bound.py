@@ -21,9 +21,20 @@ plain Lagrangian dual is zero); the envelope over many is what works.  Bounds of
 
 For linear networks ``c_L(Lam) = ||X^T Lam||_2`` exactly.
 
-What this certifies: no ReLU network of L layers without biases (with a penalised first-layer
-bias under ``bias="penalized"``), of any width, has a lower objective.  For L >= 3 and several
-outputs it cannot close the gap to the best network: the convex gauge loses part of the penalty.
+FREE BIASES in every layer: let the columns of Lam sum to zero and compare with the activations
+``h_l(m)`` at the mean m of the samples.  A layer moves no two inputs further apart than its
+norm allows, whatever its bias, so for unit layers and any q > 0
+
+    sum_i q_i ||h_l(x_i) - h_l(m)||^2 <= ||diag(q)^(1/2) (X - 1 m^T)||_2^2,
+
+and ``<Lam, F> = <Lam, F - 1 F(m)>`` has the bounds "norm" and "scaled" of the centred data (for
+one output with Lam whole: activations are not negative, their differences are).  With biases
+that cost something the bound holds all the more.
+
+What this certifies: no ReLU network of L layers, of any width, has a lower objective: without
+biases, with a penalised first-layer bias (``bias="penalized"``), or with free biases in all
+layers (``bias="free"``).  For L >= 3 and several outputs it cannot close the gap to the best
+network: the convex gauge loses part of the penalty.
 """
 
 from __future__ import annotations
@@ -39,6 +50,7 @@ from scipy.optimize import minimize, minimize_scalar
 from ._validate import Array, choose, optional_import, to_2d
 from .deep_prox import check_depth, deep_prox, envelope_minimum
 from .problem import Problem
+from .train import null_model
 
 METHODS = ("norm", "scaled", "sdp")
 # Relative inflation of every gauge bound: it covers the rounding of norms and eigenvalues,
@@ -85,7 +97,7 @@ def deep_lower_bound(
     Parameters
     ----------
     problem : Problem
-        With ``bias="none"`` or ``"penalized"`` (the first layer then reads [X, 1]).
+        ``bias="penalized"``: the first layer reads [X, 1]; "free": every layer has a bias.
     depth : int
         Number of weight matrices, at least 2.
     outputs : array of shape (n_samples, n_outputs), optional
@@ -98,8 +110,7 @@ def deep_lower_bound(
     Raises
     ------
     ValueError
-        For a free bias (hidden biases make the gauge infinite in general), or an SDP with
-        more than 60 samples.
+        For an SDP with free biases, or more than 60 samples.
 
     Examples
     --------
@@ -114,18 +125,21 @@ def deep_lower_bound(
     L = check_depth(depth)
     choose("method", method, METHODS)
     choose("activation", activation, ("relu", "linear"))
-    if problem.free:
-        raise ValueError(
-            "deep_lower_bound needs bias='none' or 'penalized': with free hidden biases no "
-            "bound is known"
-        )
+    if problem.free and method == "sdp":
+        raise ValueError("method='sdp' needs bias='none' or 'penalized'; use method='scaled'")
     X = np.asarray(
         problem.design.todense() if hasattr(problem.design, "todense") else problem.design
     )
-    gauge = _Gauge(X, method if activation == "relu" else "linear", spectral_norm)
+    centre: Array | float = 0.0
+    if problem.free:
+        X, centre, spectral_norm = X - X.mean(axis=0), null_model(problem), None
+    kind = method if activation == "relu" else "linear"
+    gauge = _Gauge(X, kind, spectral_norm, problem.free)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
     F = zero if outputs is None else to_2d("outputs", outputs)
-    directions = [problem.residual(F * share) for share in _shares(problem, F)]
+    if problem.free:
+        F = F - F.mean(axis=0)
+    directions = [problem.dual_point(centre + F * share) for share in _shares(problem, F, centre)]
     cost = 0.5 * L * problem.weight_decay
     d, c, single = [], [], 0.0
     seen: list[Array] = []
@@ -161,25 +175,29 @@ def deep_lower_bound(
     return DeepBound(min(max(lower, 0.0), at_zero), at_zero, method, proof)
 
 
-def _shares(problem: Problem, F: Array) -> list[float]:
-    """Multiples of F around the given one and around the one that fits best."""
+def _shares(problem: Problem, F: Array, centre: Array | float) -> list[float]:
+    """Multiples of F around the given one and around the one that fits best beside ``centre``."""
     if not np.any(F):
         return [0.0]
     best = float(
-        minimize_scalar(lambda t: problem.data_fit(t * F), bounds=(0.0, 10.0), method="bounded").x
+        minimize_scalar(
+            lambda t: problem.data_fit(centre + t * F), bounds=(0.0, 10.0), method="bounded"
+        ).x
     )
     if problem.loss.name == "squared":
         w = problem.sample_weight[:, None]
-        best = max(float(np.sum(w * F * problem.Y) / np.sum(w * F * F)), 0.0)
+        best = max(float(np.sum(w * F * (problem.Y - centre)) / np.sum(w * F * F)), 0.0)
     return [*SHARES, 0.5 * (1 + best), *(best * np.array([1.0, 0.98, 1.02]))]
 
 
 class _Gauge:
     """Upper bounds of ``c_L`` for one data set."""
 
-    def __init__(self, X: Array, kind: str, spectral_norm: float | None) -> None:
+    def __init__(
+        self, X: Array, kind: str, spectral_norm: float | None, free: bool = False
+    ) -> None:
         # only inner products of the samples matter
-        self.X, self.kind = X, kind
+        self.X, self.kind, self.free = X, kind, free
         self.norm = _top(X) if spectral_norm is None else spectral_norm * INFLATE
         if kind == "sdp" and len(X) > SDP_SAMPLES:
             raise ValueError(
@@ -190,7 +208,8 @@ class _Gauge:
     def bound(self, Lam: Array) -> float:
         if self.kind == "linear":
             return _top(self.X.T @ Lam)
-        parts = [np.maximum(Lam, 0), np.maximum(-Lam, 0)] if Lam.shape[1] == 1 else [Lam]
+        split = Lam.shape[1] == 1 and not self.free
+        parts = [np.maximum(Lam, 0), np.maximum(-Lam, 0)] if split else [Lam]
         values = []
         for part in parts:
             value = self.norm * _top(part)

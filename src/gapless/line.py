@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ._validate import Array
 from .certify import SAFETY
 from .losses import Loss
 from .problem import Problem
-from .ramps import correlations, omega, slope_changes
+from .ramps import Engine, correlations, omega, slope_changes
 
 EPS = float(np.finfo(float).eps)
 # Rank one: what is off the line is at most this share of the data.
@@ -23,10 +24,11 @@ CHUNK = 1 << 15
 class Line:
     """Sorted, scaled data: ``x`` distinct in [-1, 1]; ``xs, y, w`` a row a sample.
 
-    ``merge`` joins samples of equal x (squared loss); their spread is ``spread``.
+    The squared loss joins samples of equal x; their spread is ``spread``.  It and the pinball
+    loss are free of the scale of y, which is taken out.
     """
 
-    def __init__(self, x: Any, y: Array, sample_weight: Any, merge: bool) -> None:
+    def __init__(self, x: Any, y: Array, sample_weight: Any, loss: Loss) -> None:
         c, self.origin, self.direction, self.lost = line_coordinate(x)
         n = len(c)
         if n == 0:
@@ -51,6 +53,11 @@ class Line:
             w = None if w is None else w[self._order]
         low, high = float(x[0]), float(x[-1])
         self.width = 0.5 * high - 0.5 * low
+        if not self.width < 8e307:
+            raise ValueError(
+                f"x spans {low:.0e} to {high:.0e}, more than one can subtract; divide x by its "
+                "standard deviation"
+            )
         self.middle = low + self.width
         if self.width < 1e-307:  # below the normal range one cannot divide: all x are equal
             self.width = 0.0
@@ -59,7 +66,8 @@ class Line:
         if self.width == 0:
             x[:] = 0.0
         self.offset, self.height = 0.0, 1.0
-        if merge:
+        merge = loss.name == "squared"
+        if merge or loss.name == "pinball":
             self.offset = float(y.mean())
             y -= self.offset
             self.height = max(float(y.max()), -float(y.min())) or 1.0
@@ -69,6 +77,11 @@ class Line:
                     "divide y by its standard deviation"
                 )
             y /= self.height
+        if self.width > 0 and not 1e-307 < self.width * self.height < 1e307:
+            raise ValueError(
+                f"x and y are so large or small ({self.width:.0e} and {self.height:.0e}) that no "
+                "weight decay suits them; divide each by its standard deviation"
+            )
         self.x = self.xs = x
         self.y, self.w, self.spread = y, w, 0.0
         self.first: Array | None = None  # numbers of the samples that bring a new x
@@ -88,6 +101,11 @@ class Line:
     @property
     def _scale(self) -> float:
         return self.width if self.width > 0 else 1.0
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The squared-loss solver; what it learns at one weight decay helps at the next."""
+        return Engine(self.x, self.y, self.w)
 
     def places(self, index: Array) -> Array:
         """The caller's values of the distinct x numbered ``index``."""

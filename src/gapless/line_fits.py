@@ -6,6 +6,7 @@ the scaled line, its objective in the caller's units and a proven lower bound.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ from .ramps import Engine, omega, peaks, slope_changes
 MAX_ROUNDS = 100
 # Samples a linear program takes as rows at first: about a tenth of a second each time.
 FREE_ROWS = 1500
+# Knots of a linear program are this far apart on data that span 2: its slopes stay finite.
+APART = 1e-9
 
 
 def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit:
@@ -40,7 +43,7 @@ def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit
         P = 0.5 * scale * line.spread
         return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
     trace: list[tuple[float, float, int]] = []
-    spline = Engine(line.x, line.y, line.w).solve(b, 0.5 * tol, start, trace)
+    spline = line.engine.solve(b, 0.5 * tol, start, trace)
     index, values = without_flat(line, spline.index, spline.values)
     P, D = _prove(line, index, values, b, tol)
     half = 0.5 * line.spread
@@ -151,27 +154,27 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     The spline is its values v at the knots, so a sample's row has two entries, not one a
     ramp.  The rows' multipliers are the dual point.
     """
+    h = line.height  # the objective is of degree one in y
+    beta *= h
     b = line.scaled(beta)
     prover = Prover(line, loss, b)
     x, n = line.x, len(line.x)
     if single_place(line):
         v = np.array([constant_of(line, loss)])
-        P = prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
+        P = h * prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
         return Fit(np.zeros(1, int), v, P, P - SAFETY * abs(P), [])
-    index = np.unique(np.linspace(0, n - 1, min(n, 20)).astype(int))
+    index = _join(x, np.array([0, n - 1]), np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
-        index = np.union1d(index, start)
+        index = _join(x, index, start)
     guess = None
     if len(line.xs) > FREE_ROWS:
         # a smooth neighbour of the loss tells where kinks and corners are
-        size = 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
-        near = fit_smooth(line, loss.smoothed(0.02 * size), beta, 1e-3, start)
-        index = np.union1d(index, near.index)
-        guess = prover.outputs(near.index, near.values)
+        near = fit_smooth(line, loss.smoothed(0.02 * _size(line, loss)), beta, 1e-3, start)
+        index = _join(x, index, near.index)
+        guess = np.interp(x[index], x[near.index], near.values)
     best: tuple[float, Array, Array] = (np.inf, index, np.zeros(len(index)))
     for _ in range(MAX_ROUNDS):
-        values, Lam = _solve_lp(line, loss, b, x[index], guess)
-        guess = prover.outputs(index, values)
+        values, Lam = _solve_lp(prover, loss, index, guess)
         P = prover.objective(index, values)
         if best[0] > P:
             best = (P, index, values)
@@ -180,71 +183,81 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
         prover.record(best[0], len(index) - 2)
         if best[0] - prover.lower <= tol * best[0]:
             break
-        h, M = prover.correlations(Lam)
-        new = np.setdiff1d(peaks(h, (1 + 1e-9) * b - 0.5 * abs(M)), index)
-        if len(new) == 0:
+        R, M = prover.correlations(Lam)
+        new = peaks(R, (1 + 1e-9) * b - 0.5 * abs(M))
+        if len(_join(x, index, new)) == len(index):
             break
         # knots that carry no kink leave once there are many
         slopes, changes = slope_changes(x[index], values)
         used = np.abs(changes) > 1e-9 * float(np.abs(slopes).max(initial=0.0))
         keep = np.concatenate([[True], used, [True]]) if len(index) > 200 else slice(None)
-        index = np.union1d(index[keep], new)
-    index, values = best[1:]
-    index, values = without_flat(line, index, values)
+        old, index = index, _join(x, index[keep], new)
+        if guess is not None:
+            guess = np.interp(x[index], x[old], values)
+    index, values = without_flat(line, *best[1:])
     P = prover.objective(index, values)
-    return Fit(index, values, P, prover.lower, prover.history)
+    rounds = [(h * p, h * d, k) for p, d, k in prover.history]
+    return Fit(index, values, h * P, h * prover.lower, rounds)
 
 
-def _solve_lp(
-    line: Line, loss: Loss, b: float, knots: Array, guess: Array | None
-) -> tuple[Array, Array]:
+def _join(x: Array, index: Array, new: Array) -> Array:
+    """Old knots and those new ones that are not on top of another."""
+    union = np.union1d(index, new)
+    close = np.diff(x[union]) < APART
+    fresh = ~np.isin(union, index)
+    drop = np.zeros(len(union), bool)
+    drop[1:] = close & fresh[1:]
+    drop[:-1] |= close & fresh[:-1] & ~fresh[1:]
+    return union[~drop]
+
+
+def _solve_lp(prover: Prover, loss: Loss, index: Array, guess: Array | None) -> tuple[Array, Array]:
     """Values at the knots and the dual point.
 
-    Samples far from the corner of their loss in the outputs ``guess`` stay on their side: they
-    are linear terms, not rows.  The few that turn are made rows and the program solved again.
+    With ``guess``, values at the knots of a spline near the optimum, it goes by trust regions:
+    each value may move by its ``radius``, so that a sample farther than this from the corner
+    of its loss stays on its side and is a linear term, not a row.  The problem is convex: where
+    no box is active, or none helps, the optimum is that of the whole.
     """
-    N, m, w, y = len(line.xs), len(knots), line.weights, line.y
+    line, b = prover.line, prover.b
+    knots, N, m, w, y = line.x[index], len(line.xs), len(index), line.weights, line.y
     seg = np.clip(np.searchsorted(knots, line.xs, side="right") - 1, 0, m - 2)
-    width = np.diff(knots)
-    t = (line.xs - knots[seg]) / width[seg]
+    t = (line.xs - knots[seg]) / np.diff(knots)[seg]
     rows = np.arange(N)
     P = sp.csr_matrix(
         (np.concatenate([1 - t, t]), (np.tile(rows, 2), np.concatenate([seg, seg + 1]))), (N, m)
     )
-
-    def distance(F: Array) -> Array:
-        """From the corner of the loss: its sign tells the slope."""
-        return y - F if loss.name == "pinball" else 1.0 - y * F
-
-    free = np.ones(N, bool)
-    side = np.zeros(N)
-    if guess is not None and N > FREE_ROWS:
-        side = distance(guess)
-        many = max(FREE_ROWS, N // 20)
-        free = np.abs(side) <= np.partition(np.abs(side), many)[many]
+    # 1e100 stands for no limit: infinity times a weight of zero is not a number
+    v, radius, size = np.zeros(m), np.full(m, 1e100), _size(line, loss)
+    if guess is not None:
+        v = guess
+        radius[:] = 1e-3 * size
+    value = prover.objective(index, v)
     while True:
+        side = _from_corner(loss, P @ v, y)
+        free = np.abs(side) <= P @ radius
         gradient = np.where(free, 0.0, w * _corner_slope(loss, side, y))
-        found = _rows_lp(loss, b, width, P[free], y[free], w[free], P.T @ gradient, N)
-        if found is None:
-            if np.all(free):
-                raise ValueError(
-                    f"the linear program of the {loss.name} loss failed; standardise x and y"
-                )
-            # too few rows leave it unbounded
-            many = min(4 * int(free.sum()), N)
-            free = np.abs(side) <= np.sort(np.abs(side))[many - 1]
-            continue
-        v, Lam_free = found
-        new = distance(P @ v)
-        wrong = ~free & (new * side < 0)
-        if not np.any(wrong):
+        box = np.stack([v - radius, v + radius], axis=1)
+        new, Lam_free = _rows_lp(loss, b, knots, P[free], y[free], w[free], P.T @ gradient, N, box)
+        active = np.abs(new - v) >= (1 - 1e-9) * radius
+        old, value = value, prover.objective(index, new)
+        v = new
+        stuck = value >= old * (1 - 1e-10) and np.all(radius[active] >= 0.02 * size)
+        if not np.any(active) or stuck:
             break
-        # a few turned: free them and their like
-        free |= np.abs(side) <= np.quantile(np.abs(side[wrong]), 0.9)
-        free |= wrong
+        radius[active] *= 4
     Lam = -gradient
     Lam[free] = Lam_free
     return v, Lam
+
+
+def _size(line: Line, loss: Loss) -> float:
+    return 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
+
+
+def _from_corner(loss: Loss, F: Array, y: Array) -> Array:
+    """How far outputs are from the corner of their loss; the sign tells the slope there."""
+    return y - F if loss.name == "pinball" else 1.0 - y * F
 
 
 def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
@@ -256,10 +269,19 @@ def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
 
 
 def _rows_lp(
-    loss: Loss, b: float, width: Array, P: Any, y: Array, w: Array, linear: Array, scale: int
-) -> tuple[Array, Array] | None:
+    loss: Loss,
+    b: float,
+    knots: Array,
+    P: Any,
+    y: Array,
+    w: Array,
+    linear: Array,
+    scale: int,
+    box: Array,
+) -> tuple[Array, Array]:
     """The linear program of the samples given, the others being ``linear`` in the values."""
     N, m = P.shape
+    width = np.diff(knots)
     slope = sp.diags([-1 / width, 1 / width], [0, 1], (m - 1, m), format="csr")
     change = sp.diags([-np.ones(m - 2), np.ones(m - 2)], [0, 1], (m - 2, m - 1)) @ slope
     ends = (slope[0] + slope[m - 2]) * 0.5
@@ -287,19 +309,22 @@ def _rows_lp(
         limit.append(-np.ones(N))
     # the mean's weights are near 1/n: solve for n times the objective
     c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
-    bounds = [(None, None)] * m + [(0, None)] * (len(c) - m)
-    found = linprog(
+    bounds = np.vstack([box, np.tile([0.0, np.inf], (len(c) - m, 1))])
+    solve = partial(
+        linprog,
         c,
         A_ub=sp.vstack(above, format="csr"),
         b_ub=np.concatenate(limit),
         A_eq=sp.vstack(equal, format="csr"),
         b_eq=np.concatenate(right),
         bounds=bounds,
-        method="highs",
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
+    found = solve(method="highs")
     if found.x is None:
-        return None
+        found = solve(method="highs-ipm")  # the simplex gives up on some degenerate programs
+    if found.x is None:
+        raise ValueError(f"the linear program of the {loss.name} loss failed; standardise x and y")
     if loss.name == "pinball":
         Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
     else:
@@ -308,39 +333,28 @@ def _rows_lp(
 
 
 def least_gauge(line: Line, loss: Loss) -> float:
-    """The least gauge over the dual points of the best constant (scaled x).
+    """The least weight decay (of the scaled line) at which a constant c is best.
 
-    A sample on the corner of its loss may take any slope there; with C the running sums of
-    lam and R_{k+1} = R_k + C_k (x_{k+1} - x_k), minimise gamma >= |R_k|, |R_k - R_0|.
+    It is the largest ``(loss(c) - loss(f)) / Omega(f)`` over splines f.  Dinkelbach's method:
+    the optimum at one weight decay has a ratio above it, which is the next; few rounds.
     """
-    n, w, y = len(line.x), line.weights, line.y
-    if n < 2:
+    if len(line.x) < 2:
         return 0.0
-    c = constant_of(line, loss)
-    if loss.name == "pinball":
-        q = loss.quantile  # type: ignore[attr-defined]
-        low, high = np.where(y > c, q * w, -(1 - q) * w), np.where(y < c, -(1 - q) * w, q * w)
-    else:
-        low, high = np.where(y * c < 1, w, 0.0), np.where(y * c > 1, 0.0, w)
-        low, high = np.where(y > 0, low, -high), np.where(y > 0, high, -low)
-    low, high = len(y) * line.sums(low), len(y) * line.sums(high)
-    eye, zero, dx = sp.identity(n), sp.csr_matrix, np.diff(line.x)
-    back = sp.diags([np.ones(n), -np.ones(n - 1)], [0, -1])
-    rise = sp.diags([-np.ones(n - 1), np.ones(n - 1)], [0, 1], (n - 1, n))
-    equal = sp.bmat(
-        [[-eye, back, None], [None, -sp.diags([dx], [0], (n - 1, n)), rise]], format="csr"
-    )
-    equal = sp.hstack([equal, zero((2 * n - 1, 1))])
-    pad, column = zero((n, 2 * n)), -np.ones((n, 1))
-    first = sp.csr_matrix((np.ones(n), (np.arange(n), np.zeros(n, int))), (n, n))
-    above = [sp.hstack([pad, s * E, column]) for s in (1, -1) for E in (eye, eye - first)]
-    cost = np.zeros(3 * n + 1)
-    cost[-1] = 1.0
-    bounds = list(zip(low, high)) + [(None, None)] * (n - 1) + [(0, 0)]
-    bounds += [(None, None)] * (n - 1) + [(0, 0), (0, None)]
-    found = linprog(
-        cost, sp.vstack(above), np.zeros(4 * n), equal, np.zeros(2 * n - 1), bounds, "highs"
-    )
-    if found.x is None:
-        raise ValueError(f"no weight_decay_max for the {loss.name} loss: {found.message}")
-    return float(found.x[-1]) / len(y)
+    prover = Prover(line, loss, 1.0)
+    ends = np.array([0, len(line.x) - 1])
+    constant = prover.objective(ends, np.full(2, constant_of(line, loss)))
+    ratio, b = 0.0, 0.1 * constant
+    while b > 1e-16 * constant:
+        fit = fit_linear(line, loss, b * line._scale, 1e-9, None)
+        penalty = omega(*slope_changes(line.x[fit.index], fit.values))
+        gain = constant - prover.objective(fit.index, fit.values) + penalty
+        if gain > 1e-9 * constant:
+            old, ratio = ratio, gain / penalty
+            if ratio <= old * (1 + 1e-9):
+                break
+            b = ratio
+        elif ratio > 0:
+            break
+        else:
+            b *= 0.1  # above the largest ratio the constant is best
+    return ratio

@@ -64,7 +64,7 @@ class Classification(ClassifierMixin):  # type: ignore[misc]
         if len(np.unique(present)) < 2:
             raise ValueError(
                 f"a classifier needs samples of at least 2 classes, y has only one class: "
-                f"{self.classes_[present[:1]]!r}"
+                f"'{self.classes_[present[0]]}'"
             )
         return labels
 

@@ -82,11 +82,14 @@ class SplineDisplay:
         """Draw into ``ax`` or a new figure; parts can be left out."""
         plt = optional_import("matplotlib.pyplot", "plot", "SplineDisplay")
         if ax is None:
-            _, ax = plt.subplots(figsize=(8, 5))
+            _, ax = plt.subplots(figsize=(8, 5.5), layout="constrained")
         pick = np.arange(len(self.x))
         if len(self.x) > self.MAX_POINTS:
             pick = np.linspace(0, len(self.x) - 1, self.MAX_POINTS).astype(int)
-        ax.scatter(self.x[pick], self.y[pick], s=10, color="0.6", alpha=0.6, label="data", zorder=1)
+        color: Any = "0.5"
+        if self.classes is not None:
+            color = np.where(self.y[pick] > 0, "tab:orange", "tab:purple")
+        ax.scatter(self.x[pick], self.y[pick], s=10, c=color, alpha=0.6, label="data", zorder=1)
         if neurons and self.contributions.shape[1]:
             base = float(np.median(self.y))
             for k, column in enumerate(self.contributions.T):
@@ -139,7 +142,15 @@ class SplineDisplay:
         ax.set_title(
             f"{s.n_kinks} kinks, proven gap {s.certificate.relative_gap:.0e}", fontsize="medium"
         )
-        ax.legend(fontsize="small")
+        ax.set_xlim(self.grid[0], self.grid[-1])
+        # below the axes: inside it would hide data
+        ax.legend(
+            fontsize="small",
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.13),
+            ncols=3,
+            frameon=False,
+        )
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -39,9 +39,10 @@ def choose_weight_decay(
         "kinks" counts degrees of freedom, ``k = n_kinks + 2``, as for a lasso the number of
         active terms is an unbiased estimate of them (Zou, Hastie & Tibshirani, Annals of
         Statistics 35, 2007).  It takes the least ``fit + log(n) k n / (n - k - 1)``, where
-        ``fit`` is ``n log(mean squared error)`` or ``2 n (mean loss)``: BIC, corrected for
-        small n so that interpolation never wins.  Weights count samples: n is their sum, or
-        the number of distinct x when that is more.
+        ``fit`` is ``n log(mean loss)``, ``2 n log(mean loss)`` for the pinball and
+        ``2 n (mean loss)`` for classes: BIC, corrected for small n so that interpolation
+        never wins, and free of the scale of y (the Huber loss brings its own).
+        Weights count samples: n is their sum, or the number of distinct x when that is more.
         "cv" takes the least mean loss on ``cv`` held-out folds.
 
     The candidates fall from :func:`gapless.spline.weight_decay_max` to 1e-5 times it.
@@ -89,7 +90,11 @@ def choose_weight_decay(
             fit, k = fit_of(s, everything), s.n_kinks + 2
             if k >= count - 1:
                 break
-            fit = np.log(max(fit, 1e-300)) if loss.name == "squared" else 2 * fit
+            if loss.targets == "real":
+                # the likelihood at its best scale, normal or (pinball) Laplace
+                fit = (2 if loss.name == "pinball" else 1) * np.log(max(fit, 1e-300))
+            else:
+                fit = 2 * fit
             score[i] = count * fit + np.log(count) * k * count / (count - k - 1)
         return float(grid[int(np.argmin(score))])
     folds: Any = KFold(min(cv, n), shuffle=True, random_state=random_state)
