@@ -88,3 +88,45 @@ def train_runs(
         if found.fun <= min(finals):
             best = [W.numpy() for W in unpack(found.x)]
     return Runs(np.array(finals), np.array(traces), best)
+
+
+def train_with_biases(
+    X, Y, weight_decay, width, loss="squared", restarts=8, steps=2000, lr=0.02, seed=0
+):  # fmt: skip
+    """Adam on two-layer ReLU networks with free biases: objectives and each restart's function."""
+    X, Y = torch.as_tensor(np.asarray(X, float)), torch.as_tensor(np.asarray(Y, float))
+    X, Y = (V[:, None] if V.ndim == 1 else V for V in (X, Y))
+    generator = torch.Generator().manual_seed(seed)
+    r, d, C = restarts, X.shape[1], Y.shape[1]
+    shapes = ((r, d, width), (r, 1, width), (r, width, C), (r, 1, C))
+    scales = ((2 / d) ** 0.5, 1.0, (2 / width) ** 0.5, 0.0)
+    parts = [
+        (s * torch.randn(*shape, generator=generator)).requires_grad_()
+        for s, shape in zip(scales, shapes)
+    ]
+
+    def outputs(inputs):
+        U, b, a, c = parts
+        return torch.relu(inputs @ U + b) @ a + c
+
+    def objectives():
+        F = outputs(X)
+        fit = torch.relu(1 - Y * F) if loss == "hinge" else 0.5 * (F - Y) ** 2
+        squares = parts[0].square().sum((-1, -2)) + parts[2].square().sum((-1, -2))
+        return fit.sum(-1).mean(-1) + 0.5 * weight_decay * squares
+
+    optimiser = torch.optim.Adam(parts, lr=lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1), lr * 1e-3)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        objectives().sum().backward()
+        optimiser.step()
+        schedule.step()
+    with torch.no_grad():
+        return objectives().numpy(), lambda points: _predict(outputs, points)
+
+
+def _predict(outputs, points):
+    points = torch.as_tensor(np.asarray(points, float))
+    with torch.no_grad():
+        return outputs(points[:, None] if points.ndim == 1 else points).numpy()

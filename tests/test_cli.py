@@ -241,3 +241,109 @@ def test_matrix_files(folder):
     assert "needs a matrix" in gapless("fit", folder / "line.npy", "--target", "x0", code=2).stderr
     (folder / "broken.npy").write_bytes(b"no array")
     assert "NumPy" in gapless("fit", folder / "broken.npy", "--target", "x0", code=2).stderr
+
+
+def several(*commands):
+    """(exit code, stdout, stderr) of commands run by one process: its start takes longest."""
+    script = """if True:
+        import contextlib, io, json, sys
+        from gapless.cli import main
+        for command in json.load(sys.stdin):
+            out, err = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(command)
+            print(json.dumps([code, out.getvalue(), err.getvalue()]))
+        """
+    run = subprocess.run(
+        [sys.executable, "-c", script], input=json.dumps([[*map(str, c)] for c in commands]),
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def test_certify_writes_a_proof_and_verify_checks_it(folder):
+    shop, model, proof = folder / "shop.csv", folder / "v.safetensors", folder / "v.npz"
+    gapless("fit", shop, "--target", "price", "--drop", "kind", "--weight-decay", "0.02",
+            "--bias", "penalized", "--out", model)  # fmt: skip
+    made = json.loads(
+        gapless("certify", model, shop, "--proof", proof, "--time-limit", "2", "--json").stdout
+    )
+    assert made["data"] == "rank 3 data: exact enumeration"
+    checked = json.loads(gapless("verify", proof, shop, "--json").stdout)
+    assert checked["valid"] is True
+    assert checked["lower_bound"] == pytest.approx(made["lower_bound"], rel=1e-6)
+    named = ["certify", model, shop, "--method", "doubly nonnegative", "--time-limit", "1"]
+    gapless(*named, "--proof", folder / "conic.npz")
+    assert gapless("verify", folder / "conic.npz", shop).stdout.startswith("VALID")
+
+    text = shop.read_text()
+    changed = {
+        "other.csv": text.replace("red", "blue", 1),
+        "fewer.csv": text[: text.rindex("\n", 0, -2) + 1],
+        "nan.csv": text.replace("red", "", 1),
+    }
+    for name, content in changed.items():
+        (folder / name).write_text(content)
+    answers = several(
+        *(["verify", proof, folder / name] for name in changed),
+        ["verify", "none.npz", shop],
+        ["verify", proof, "none.csv"],
+        [*named[:-1], "nan"],
+    )
+    wanted = ["the proof is for other data", "trained on 120 rows", "missing", "no such file",
+              "no such file", "--time-limit must be"]  # fmt: skip
+    for (code, out, err), words, expected in zip(answers, wanted, (1, 1, 1, 2, 2, 2)):
+        assert code == expected
+        assert words in out + err
+        assert (out + err).count("\n") == 1
+
+
+def test_verify_refuses_tampered_and_foreign_files(folder):
+    shop, model, proof = folder / "shop.csv", folder / "t.safetensors", folder / "t.npz"
+    gapless("fit", shop, "--target", "kind", "--drop", "price", "--weight-decay", "0.02",
+            "--out", model)  # fmt: skip
+    gapless("certify", model, shop, "--proof", proof)
+    assert gapless("verify", proof, shop).stdout.startswith("VALID")
+    with np.load(proof) as file:
+        fields = dict(file)
+    preparation = json.loads(str(fields["preparation"]))
+    changes = {
+        "bound": {"lower_bound": fields["lower_bound"] * 1.01},
+        "nan": {"Lam": fields["Lam"] * np.nan},
+        "infinite": {"weight_decay": np.inf},
+        "shape": {"Lam": fields["Lam"][:-1]},
+        "scaling": {"preparation": preparation | {"training": {"n_rows": 120, "mean": "x"}}},
+        "units": {
+            "preparation": preparation
+            | {"training": preparation["training"] | {"scale": [0, 1, 1], "mean": [0, 0, 0]}}
+        },
+        "columns": {"preparation": preparation | {"columns": 7}},
+        "unknown": {"preparation": {"colour": "red"}},
+    }
+    files = [proof]
+    for name, change in changes.items():
+        if "preparation" in change:
+            change = {"preparation": json.dumps(change["preparation"])}
+        files.append(folder / f"{name}.npz")
+        np.savez(files[-1], **(fields | change))
+    content = proof.read_bytes()
+    for name, data in (
+        ("cut", content[: len(content) // 2]),
+        ("empty", b""),
+        ("text", b"VALID"),
+        ("pickle", pickle.dumps({"lower_bound": 1.0})),
+    ):
+        files.append(folder / f"{name}.npz")
+        files[-1].write_bytes(data)
+    np.savez(folder / "objects.npz", preparation=np.array([{"a": 1}], dtype=object))
+    files += [folder / "objects.npz", model, shop]
+    answers = several(*(["verify", file, shop] for file in files))
+    assert len(answers) == len(files)
+    assert answers[0][1].startswith("VALID: no network has an objective")
+    for file, (code, out, err) in zip(files[1:], answers[1:]):
+        assert code == 1, file
+        assert out.startswith("INVALID"), file
+        assert out.count("\n") == 1
+        assert not err

@@ -177,3 +177,22 @@ def test_no_neurons_from_weight_decay_max_on():
     above, below = (train(Problem(problem.X, problem.Y, weight_decay=f * top)) for f in (1.02, 0.9))
     assert above.network.n_neurons == 0
     assert below.network.n_neurons > 0
+
+
+def test_time_left_is_spent_on_the_proof_and_the_estimate_stays_the_search_s(rng):
+    X = rng.standard_normal((12, 20))
+    problem = Problem(X, X[:, 0] * X[:, 1], weight_decay=0.1, bias="none")
+    quick = train(problem)
+    assert not quick.status.proven  # no bound as cheap as a round reaches these data
+    timed = train(problem, tol=5e-3, time_limit=20)
+    assert timed.certificate.relative_gap <= 5e-3
+    assert timed.status is Status.OPTIMAL
+    assert timed.certificate.lower_bound > quick.certificate.lower_bound
+    assert "relaxation" in timed.certificate.proof or "quadratic" in timed.certificate.proof
+    # the search's own estimate, which the proof does not touch
+    assert timed.certificate.estimated_lower_bound == max(
+        timed.history.estimated_lower_bound[0], timed.history.estimated_lower_bound[-1]
+    )
+    assert timed.certificate.estimated_relative_gap < 1e-3 < timed.certificate.relative_gap + 1e-3
+    lower = timed.history.lower_bound
+    assert lower == sorted(lower)

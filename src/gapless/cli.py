@@ -1,7 +1,8 @@
 """The ``gapless`` command.
 
 Exit codes: 0 the command did what was asked; 1 training ended early (time limit, Ctrl-C), the
-best network so far was still written; 2 a mistake in the input, said in one line on stderr.
+best network so far was still written, or a proof was found INVALID; 2 a mistake in the input, said
+in one line on stderr.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as RichTable
 from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.model_selection import train_test_split
 
 from . import __version__
 from ._validate import Array, optional_import, positive
 from .audit_cli import add_audit_arguments, run_audit
-from .certify import certify
+from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
+from .gauge import conditions
 from .network import Network
 from .outputs import encode_labels
 from .path import path
-from .persist import Header, load, predict, save
+from .persist import Header, load, predict, prepare, read_preparation, save, split_rows
 from .problem import Problem
 from .progress import counter, progress
-from .result import Certificate, Status
+from .result import Status
 from .spline import SplineSolution
 from .spline_display import SplineDisplay
 from .spline_estimators import SplineClassifier, SplineRegressor
@@ -47,6 +48,7 @@ from .table import (
     read_table,
 )
 from .train import train
+from .verify import verify
 
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 # Whole-number targets with at most this many values are classes, unless --task says otherwise.
@@ -125,6 +127,17 @@ def _parser() -> argparse.ArgumentParser:
     check = _command(commands, "certify", _certify, "certify a model on its training table again")
     check.add_argument("model")
     _data_arguments(check, target=False)
+    check.add_argument("--proof", metavar="FILE.npz", help="write the proof here, for verify")
+    check.add_argument(
+        "--time-limit", type=float, default=10.0, metavar="S", help="seconds to prove (default 10)"
+    )
+    check.add_argument(
+        "--method", choices=("auto", *ALL_METHODS), default="auto", help="how to prove"
+    )
+
+    again = _command(commands, "verify", _verify, "re-check a proof file with NumPy alone")
+    again.add_argument("proof", metavar="PROOF.npz")
+    _data_arguments(again, target=False)
 
     audit = _command(commands, "audit", run_audit, "how far from optimal a trained network is")
     add_audit_arguments(audit)
@@ -415,19 +428,6 @@ class _Job:
         return float(model.score(X[self.test], self.labels[self.test]))
 
 
-def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:
-    """Row numbers of the training and the test part."""
-    try:
-        train_rows, test_rows = train_test_split(
-            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
-        )
-    except ValueError as error:
-        raise InputError(
-            f"{n} rows cannot be split with --test-size {test_size}: {error}"
-        ) from error
-    return train_rows, test_rows
-
-
 def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale: float) -> Network:
     """The network on raw units of one trained on ``(X - mean) / scale`` and scaled targets."""
     U = network.hidden_weights / np.asarray(scale)[:, None]
@@ -565,7 +565,7 @@ def _pieces(solution: SplineSolution) -> list[list[float]]:
     ]
 
 
-# gapless predict, info, certify
+# gapless predict, info, certify, verify
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -612,54 +612,55 @@ def _info(args: argparse.Namespace) -> int:
 
 def _certify(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    if not args.time_limit >= 0:
+        raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
-    table = _read(args)[0]
-    certificate = _recertify(network, header, table)
-    result = {**certificate.as_dict(), "n_neurons": network.n_neurons,
-              "status": header.status, "seconds": time.perf_counter() - started}  # fmt: skip
+    samples = prepare(header, _read(args)[0])
+    t = header.training
+    # undo the scaling of the weights: back to standardised units
+    inverse = rescale(
+        network, -samples.mean / samples.scale, 1 / samples.scale,
+        -t["y_mean"] / t["y_scale"], 1 / t["y_scale"],
+    )  # fmt: skip
+    terms = {"loss": t["loss"], "weight_decay": t["weight_decay"], "bias": t["bias"]}
+    certificate = certify(
+        inverse, samples.X, samples.Y, method=args.method, time_limit=args.time_limit,
+        proof=args.proof, preparation=header.preparation(), **terms,
+    )  # fmt: skip
+    words = conditions(Problem(samples.X, samples.Y, **terms))
+    result = {**certificate.as_dict(), "n_neurons": network.n_neurons, "status": header.status,
+              "data": words, "seconds": time.perf_counter() - started}  # fmt: skip
+    if args.proof:
+        result["proof_file"] = args.proof
     if args.json:
         print(json.dumps(result))
     else:
         console = Console(highlight=False)
+        console.print(f"data           {words}")
         console.print(f"objective      {certificate.objective:.6g}")
         console.print(f"lower bound    {certificate.lower_bound:.6g}, proven for every width")
         console.print(f"proven gap     {certificate.relative_gap:.3%}")
         console.print(f"estimated gap  {certificate.estimated_relative_gap:.3%}, by search")
         console.print(f"proof          {certificate.proof}")
+        if args.proof:
+            console.print(f"proof file     {args.proof}", soft_wrap=True)
     return 0
 
 
-def _recertify(network: Network, header: Header, table: Table) -> Certificate:
-    """The certificate on the rows and in the units the model was trained on."""
-    t = header.training
-    if not t:
-        raise InputError("the model file does not say how it was trained")
-    if header.target not in table:
-        raise InputError(f"the data have no target column {header.target!r}")
-    y = table[header.target]
-    if len(y) != t["n_rows"]:
-        raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
-    X = header.encoder.encode(table)
-    labels = None
-    if header.task == "classification":
-        known = np.array(header.classes)
-        labels = np.searchsorted(known, y)
-        if np.any(known[np.minimum(labels, len(known) - 1)] != y):
-            raise InputError("the target column has classes that the model does not know")
-        Y = encode_labels(labels, len(known), "logistic" if t["loss"] == "softmax" else t["loss"])[
-            0
-        ]
+def _verify(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    table = _read(args)[0]
+    if not os.path.isfile(args.proof):
+        raise InputError(f"no such file: {args.proof}")
+    try:
+        samples = prepare(read_preparation(args.proof), table)
+        valid, bound, words = verify(args.proof, samples.X, samples.Y)
+    except ValueError as error:
+        valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
+    if args.json:
+        seconds = time.perf_counter() - started
+        answer = {"valid": valid, "lower_bound": bound if valid else None, "words": words}
+        print(json.dumps(answer | {"seconds": seconds}))
     else:
-        Y = (y[:, None] - t["y_mean"]) / t["y_scale"]
-    rows = split_rows(len(y), labels, t["test_size"], t["seed"])[0]
-    mean, scale = np.array(t["mean"]), np.array(t["scale"])
-    # undo the scaling of the weights: back to standardised units
-    inverse = rescale(network, -mean / scale, 1 / scale, 0.0, 1.0)
-    inverse = Network(
-        inverse.hidden_weights, inverse.hidden_bias, inverse.output_weights / t["y_scale"],
-        (inverse.output_bias - t["y_mean"]) / t["y_scale"],
-    )  # fmt: skip
-    return certify(
-        inverse, ((X - mean) / scale)[rows], Y[rows],
-        loss=t["loss"], weight_decay=t["weight_decay"], bias=t["bias"],
-    )  # fmt: skip
+        print(words)
+    return 0 if valid else 1

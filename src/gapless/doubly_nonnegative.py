@@ -45,6 +45,7 @@ from .relaxation import Dual
 # p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
 SHARE = 8.0
 CHECK = 25  # steps between two proofs: one costs as much as a step
+FIRST = 5  # steps before the first proof
 OVER = 1.6  # over-relaxation
 
 
@@ -72,12 +73,11 @@ class Geometry:
         A = core.X.toarray() if is_sparse(core.X) else core.X
         n, k = A.shape
         C = 0 if cell.sign else core.n_outputs
-        norm = float(np.linalg.norm(A, 2))
-        self.unit = SHARE / norm if norm > 0 else 1.0
         if core.free:
             radius = float(np.max(np.linalg.norm(A, axis=1))) * (1 + (k + 4) * EPS)
             A = np.hstack([A, np.full((n, 1), radius)])
-            norm = float(np.linalg.norm(A, 2))
+        norm = float(np.linalg.norm(A, 2))
+        self.unit = SHARE / norm if norm > 0 else 1.0
         z = np.flatnonzero(cell.fixed == 0)
         width = 1 + C + A.shape[1] + len(z)
         eye = np.eye(width)
@@ -225,8 +225,12 @@ class DoublyNonnegative(GaugeMethod):
         stop = time.perf_counter() + time_limit
         run = _Alternate(core, _Training(core))
         best, quiet, count = -np.inf, 0, len(run.cells)
-        while time.perf_counter() < stop:
-            Lam, found = run.proof(run.advance(CHECK))
+        steps, pace = FIRST, 0.0
+        while (begin := time.perf_counter()) < stop:
+            if pace > 0:  # a step is an eigendecomposition a cell: stop in time
+                steps = int(np.clip((stop - begin) / (pace * len(run.cells)), 1, CHECK))
+            Lam, found = run.proof(run.advance(steps))
+            pace = (time.perf_counter() - begin) / (steps * len(run.cells))
             value = core.best_scale(Lam, core.weight_decay / found.upper)[1]
             quiet = 0 if value > best + 2e-5 * abs(best) else quiet + 1
             if value > best:
@@ -307,7 +311,8 @@ class _Alternate:
             bound, slack = _proven(c.geometry, c.cell.sign, slack, Lam, beta)
             upper = max(upper, bound)
             cells.append(CellProof(c.cell, slack))
-        how = "doubly nonnegative relaxation" + (f", {len(cells)} cells" if len(cells) > 2 else "")
+        branches = f", branch and bound on signs: {len(cells)} cells" if len(cells) > 2 else ""
+        how = "doubly nonnegative relaxation" + branches
         return Lam, GaugeBound(
             0.0, upper, None, how, DoublyNonnegative.name, ConicProof(beta, cells)
         )
@@ -413,16 +418,25 @@ class _Training(_Outputs):
 
     def __init__(self, core: Problem) -> None:
         super().__init__(core)
-        self.c = np.zeros(core.n_outputs)
+        self.c, self.slope = np.zeros(core.n_outputs), np.ones(core.n_outputs)
 
     def dual(self, offers: list[tuple[_State, Array]], h: float) -> Array:
         g = self._solve(offers, h)
-        if self.core.free:
-            # one Newton step a step of ADMM, on sum_i g_i(c) = 0
-            step = 1e-4 * (1 + np.abs(self.c))
-            base, self.c = g.sum(axis=0), self.c + step
-            slope = (self._solve(offers, h).sum(axis=0) - base) / step
-            self.c = self.c - step - np.clip(base / np.maximum(slope, 1e-9), -1.0, 1.0)
+        if not self.core.free:
+            return g
+        # secant steps on sum_i g_i(c) = 0, from the last c: one step a round diverges
+        total = g.sum(axis=0)
+        for _ in range(12):
+            if np.all(np.abs(total) <= 1e-8 * np.abs(g).sum(axis=0)):
+                break
+            step = -total / self.slope
+            self.c = self.c + step
+            g, last = self._solve(offers, h), total
+            total = g.sum(axis=0)
+            # a sum of derivatives of the loss rises with c, at most by its smoothness
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = (total - last) / step
+            self.slope = np.where(slope > 1e-3 * self.slope, slope, self.slope)
         return g
 
     def _solve(self, offers: list[tuple[_State, Array]], h: float) -> Array:

@@ -18,22 +18,27 @@ picks the sharpest that applies.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.optimize import nnls
 
 from ._array import is_sparse
 from ._validate import Array, choose
+from .conditions import spectral_norm, spectrum, spike_free, whitening
 from .problem import Problem
+from .reduction import Reduction
+from .relaxed import ROUNDING, cone_maximum
 
 EPS = float(np.finfo(float).eps)
-# Singular values below this share of the largest are noise; what they could add to the
-# gauge is added to the bound.
-RANK_TOL = 1e-10
+# A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
+# by dimension: the last digits of four cost a minute on trained networks.
+CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
+# Scores after which the cones still open are left as they are: some ten seconds.
+MAX_WORK = 10**9
+# What spike-free data may lack, relative; the bound is rounded up by as much.
+SPIKE_FREE_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +78,10 @@ class Whitened(GaugeMethod):
     name = "whitened"
 
     def applies(self, core: Problem) -> bool:
-        return not core.free and core.n_samples <= core.n_features and _whitening(core) is not None
+        return not core.free and core.n_samples <= core.n_features and whitening(core) is not None
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        scale, slack = _whitening(core) or (1.0, np.inf)
+        scale, slack = whitening(core) or (1.0, np.inf)
         if Lam.shape[1] == 1:
             sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)]
             z = max(sides, key=lambda side: float(np.linalg.norm(side)))[:, 0]
@@ -97,26 +102,27 @@ class Whitened(GaugeMethod):
 
 
 class LowRank(GaugeMethod):
-    """Exact enumeration for data of rank at most 3, the free bias counting as one.
+    """Exact enumeration for data of rank at most 4, the free bias counting as one.
 
     Rank one: the two rays, or with a free bias every kink by prefix sums.  Rank two: on each
     arc between two data hyperplanes the active set is constant and the maximum is closed
-    form; a free bias repeats this about every sample.  Rank three: the maximum lies on a data
-    hyperplane, which is rank two, or inside a cell, where it is the maximiser of that cell's
-    quadratic form.  Cost O(n log n) per plane, and at most n planes.
+    form.  Rank three or four, the free bias counting: cones of directions are bisected until none
+    can hold more than a share :data:`CLOSE` of the data's norm above the best neuron found.
     """
 
     name = "low-rank"
-    MAX_SAMPLES = 3000  # n planes of n log n each: about ten seconds
+    #: most samples by rank, a free bias counting as one: a second or so each
+    MAX_SAMPLES = {3: 20000, 4: 200}
 
     def applies(self, core: Problem) -> bool:
-        rank = _spectrum(core)[2] if core.n_features <= 64 else 99
-        planes = rank + core.free - 2
-        return planes <= 0 or (planes == 1 and core.n_samples <= self.MAX_SAMPLES)
+        rank = spectrum(core)[2] if core.n_features <= 64 else 99
+        dimensions = rank + core.free
+        return dimensions <= 2 or core.n_samples <= self.MAX_SAMPLES.get(dimensions, 0)
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        basis, lost, rank = _spectrum(core)
+        basis, lost, rank = spectrum(core)
         P = np.asarray(core.X @ basis)  # (n, rank)
+        cones = 0.0
         if rank == 0:
             return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
         if rank == 1:
@@ -124,16 +130,13 @@ class LowRank(GaugeMethod):
         elif rank == 2 and not core.free:
             value, u = _plane(P[None], Lam)[:2]
             b = 0.0
-        elif rank == 2:
-            value, u, b = _plane_free(P, Lam)
         else:
-            value, u = _space(P, Lam)
-            b = 0.0
+            value, cones, u, b = _cones(P, Lam, core.free)
         # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
         spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
         rounding = 8 * (core.n_samples + 8) * EPS * spread
-        upper = value + rounding + lost * float(np.linalg.norm(Lam))
-        kind = {1: "rank 1", 2: "rank 2", 3: "rank 3"}[rank]
+        upper = max(value, cones) + rounding + lost * float(np.linalg.norm(Lam))
+        kind = f"rank {rank}"
         bias = " with free bias" if core.free else ""
         return GaugeBound(
             value,
@@ -144,6 +147,14 @@ class LowRank(GaugeMethod):
         )
 
 
+@dataclass(frozen=True, eq=False)
+class SpikeFreeProof:
+    """``nu`` (2, n) for the dual point and its negative, and the norms that they leave."""
+
+    nu: Array
+    upper: tuple[float, ...]
+
+
 class SpikeFree(GaugeMethod):
     """Spike-free data, one output: every ``(A u)_+`` is ``A w`` with ``||w|| <= 1``.
 
@@ -152,29 +163,36 @@ class SpikeFree(GaugeMethod):
         g_+(lam) = min_{nu >= 0} || A^T (lam + nu) ||,
 
     a nonnegative least-squares problem any feasible nu of which gives an upper bound
-    (JMLR 2021, Theorem 4).  False on other data, so :func:`is_spike_free` decides first.
+    (JMLR 2021, Theorem 4).  False on other data, so :func:`gapless.spike_free_test` decides first.
     """
 
     name = "spike-free"
 
     def applies(self, core: Problem) -> bool:
         one = core.n_outputs == 1 and not core.free and not is_sparse(core.X)
-        return one and core.n_samples <= 1000 and _spike_free(core) is True
+        if not one or core.n_samples > 1000:
+            return False
+        test = spike_free(core)
+        return test.holds is not False and test.excess <= SPIKE_FREE_TOL
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         A = core.X
         best = (0.0, 0.0, np.zeros(core.n_features))
-        upper = 0.0
+        # samples count as parallel when their directions agree to 1e-12
+        rays = 1e-11 * float(np.linalg.norm(A, axis=1) @ np.abs(Lam[:, 0]))
+        multipliers, uppers = [], []
         for side in (Lam[:, 0], -Lam[:, 0]):
-            target = A.T @ side
-            nu = nnls(A.T, -target, maxiter=50 * len(A))[0]
-            w = A.T @ (side + nu)
+            w, nu = cone_maximum(A, side)
             size = float(np.linalg.norm(w))
-            upper = max(upper, size * (1 + 1e-9) + 1e-14 * float(np.linalg.norm(target)))
+            slack = rays + ROUNDING * float(np.linalg.norm(A.T @ side))
+            multipliers.append(nu)
+            uppers.append(size * (1 + SPIKE_FREE_TOL) + slack)
             u = w / max(size, 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
             best = max(best, (value, size, u), key=lambda entry: entry[0])
-        return GaugeBound(best[0], upper, (best[2], 0.0), "spike-free data: exact", self.name)
+        proof = SpikeFreeProof(np.array(multipliers), tuple(uppers))
+        words = "spike-free data: exact"
+        return GaugeBound(best[0], max(uppers), (best[2], 0.0), words, self.name, proof)
 
 
 class Norm(GaugeMethod):
@@ -195,7 +213,7 @@ class Norm(GaugeMethod):
             size = max(np.linalg.norm(np.maximum(Lam, 0)), np.linalg.norm(np.maximum(-Lam, 0)))
         else:
             size = np.linalg.norm(Lam, 2)
-        return GaugeBound(0.0, _spectral_norm(core) * float(size), None, "norm bound")
+        return GaugeBound(0.0, spectral_norm(core) * float(size), None, "norm bound")
 
 
 #: every method by name, sharpest first
@@ -225,31 +243,18 @@ def is_exact(core: Problem) -> bool:
     return METHODS["low-rank"].applies(core)
 
 
-def rank(core: Problem) -> int:
-    """The numerical rank of the design, centred when the bias is free."""
-    return _spectrum(core)[2]
+def conditions(problem: Problem) -> str:
+    """What the data are, in words, and which bound of the gauge that gives.
 
-
-def is_whitened(core: Problem) -> bool:
-    """Whether ``A A^T`` is a multiple of the identity (to 1e-8)."""
-    return core.n_samples <= core.n_features and _whitening(core) is not None
-
-
-def is_spike_free(core: Problem) -> bool | None:
-    """Whether every ``(A u)_+``, ``||u|| <= 1``, is some ``A w``, ``||w|| <= 1``; None: unknown.
-
-    For linearly independent rows this holds exactly when no off-diagonal entry of
-    ``(A A^T)^{-1}`` is positive: with ``A u = p - q`` it says ``q^T K^{-1} q >= 2 p^T K^{-1} q``
-    for all p, q >= 0 that do not meet, and q may be as small as one likes.  Rows that are
-    positive multiples of another are left out first.  Dependent rows: one ``(A u)_+`` outside
-    the range decides against; finding none decides nothing.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).normal(size=(9, 3))
+    >>> conditions(Problem(X, X[:, 0], bias="none"))
+    'rank 3 data: exact enumeration'
     """
-    return None if core.free else _spike_free(core)
-
-
-def conditions(core: Problem) -> str:
-    """What the data are, in words, and which bound that gives."""
-    dimension = rank(core) if core.n_features <= 2000 else min(core.n_samples, core.n_features)
+    core = Reduction(problem).core
+    dimension = spectrum(core)[2]
     with_bias = " with free bias" if core.free else ""
     if METHODS["low-rank"].applies(core):
         return f"rank {dimension} data{with_bias}: exact enumeration"
@@ -257,80 +262,7 @@ def conditions(core: Problem) -> str:
         return "whitened data: closed form"
     if METHODS["spike-free"].applies(core):
         return "spike-free data: nonnegative least squares"
-    return f"rank {dimension} data{with_bias}: convex relaxations and cells"
-
-
-# Facts about a problem's data, computed once a problem (problems are immutable).
-
-
-@lru_cache(maxsize=8)
-def _spectrum(core: Problem) -> tuple[Array, float, int]:
-    """Basis (k, r) of the numerical row space, the norm of what is left out, and r."""
-    X = core.X.toarray() if is_sparse(core.X) else core.X
-    if core.free:
-        X = X - X.mean(axis=0)
-    _, s, Vt = np.linalg.svd(X, full_matrices=False)
-    rank = int(np.sum(s > RANK_TOL * max(float(s[0]), 1e-300)))
-    lost = float(s[rank]) if rank < len(s) else 0.0
-    # with a free bias the data are measured from a sample, which at most doubles a distance
-    return Vt[:rank].T, (2 * lost if core.free else lost), rank
-
-
-@lru_cache(maxsize=8)
-def _whitening(core: Problem) -> tuple[float, float] | None:
-    """The s with ``A A^T = s^2 I`` and what the deviation can add to the gauge, or None."""
-    K = core.X @ core.X.T
-    K = K.toarray() if is_sparse(K) else K
-    s2 = float(np.trace(K)) / len(K)
-    deviation = float(np.linalg.norm(K - s2 * np.eye(len(K)), 2))
-    if s2 == 0 or not deviation <= 1e-8 * s2:
-        return None
-    return float(np.sqrt(s2)), deviation / np.sqrt(s2)
-
-
-@lru_cache(maxsize=8)
-def _spike_free(core: Problem) -> bool | None:
-    A = np.asarray(core.X.toarray() if is_sparse(core.X) else core.X)
-    size = np.linalg.norm(A, axis=1)
-    A = A[size > 0] / size[size > 0, None]
-    if len(A) == 0:
-        return True
-    # one row a ray: rounding to 1e-12 groups positive multiples
-    A = A[np.unique(np.round(A, 12), axis=0, return_index=True)[1]]
-    values, vectors = np.linalg.eigh(A @ A.T)
-    if values[0] > 1e-10 * values[-1]:
-        inverse = (vectors / values) @ vectors.T
-        off = inverse - np.diag(np.diag(inverse))
-        largest = float(off.max(initial=0.0))
-        # p.K^{-1} p exceeds 1 by at most 2 largest ||p||_1 ||q||_1 <= 2 largest n ||A||^2; the
-        # bound is rounded up by more than that when it is below 1e-9
-        if 2 * largest * len(A) * float(values[-1]) <= 1e-9:
-            return True
-        return False if largest > 1e-8 * float(np.abs(inverse).max()) else None
-    outside = vectors[:, values <= 1e-10 * values[-1]]
-    U = np.random.default_rng(0).standard_normal((A.shape[1], 256))
-    Z = np.maximum(A @ np.hstack([U, A.T]), 0.0)
-    missed = np.linalg.norm(outside.T @ Z, axis=0)
-    return False if np.any(missed > 1e-6 * np.linalg.norm(Z, axis=0)) else None
-
-
-@lru_cache(maxsize=8)
-def _spectral_norm(core: Problem) -> float:
-    A = core.X
-    n, k = A.shape
-    if core.free:
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        gram = np.asarray((A.T @ A).toarray() if is_sparse(A) else A.T @ A) - n * np.outer(
-            mean, mean
-        )
-        rows = A.multiply(A).sum(axis=1) if is_sparse(A) else np.einsum("ij,ij->i", A, A)
-        far = np.max(np.asarray(rows).ravel() - 2 * np.asarray(A @ mean).ravel() + mean @ mean)
-        square = float(np.linalg.eigvalsh(gram)[-1]) + n * max(float(far), 0.0)
-    else:
-        gram = A.T @ A if k <= n else A @ A.T
-        gram = gram.toarray() if is_sparse(gram) else gram
-        square = float(np.linalg.eigvalsh(gram)[-1])
-    return float(np.sqrt(max(square, 0.0))) * (1 + 1e-10)
+    return f"rank {dimension} data{with_bias}: convex relaxations and cells of signs"
 
 
 # Exact gauges of low rank.
@@ -405,69 +337,51 @@ def _plane(P: Array, Lam: Array) -> tuple[float, Array, int]:
     return value, _direction(t), k
 
 
-def _chunks(n: int, width: int) -> Iterator[slice]:
-    step = max(1, (1 << 21) // max(1, n * width))
-    for s in range(0, n, step):
-        yield slice(s, min(n, s + step))
+def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float]:
+    """Bisect cones of directions (u, b) in up to four dimensions, b along the last if free.
 
-
-def _plane_free(P: Array, Lam: Array) -> tuple[float, Array, float]:
-    best = (0.0, np.array([1.0, 0.0]), 0.0)
-    for part in _chunks(len(P), 2 * Lam.shape[1] + 4):
-        value, u, k = _plane(P[None] - P[part, None, :], Lam)
-        if value > best[0]:
-            best = (value, u, -float(P[part][k] @ u))
-    return best
-
-
-def _space(P: Array, Lam: Array) -> tuple[float, Array]:
-    """Rank three: every data plane, then the insides of the cells beside its arcs."""
-    C = Lam.shape[1]
-    size = np.linalg.norm(P, axis=1)
-    P, Lam, size = P[size > 0], Lam[size > 0], size[size > 0]
-    moments = P[:, :, None] * Lam[:, None, :]  # (n, 3, C)
-    best, best_u = 0.0, np.array([1.0, 0.0, 0.0])
-    inner_sizes: list[Array] = []
-    inner_tops: list[Array] = []
-    for part in _chunks(len(P), 3 * C + 6):
-        x = P[part] / size[part, None]
-        frames = np.linalg.svd(x[:, None, :])[2][:, 1:].transpose(0, 2, 1)  # (K, 3, 2)
-        Q = P[None] @ frames
-        on_plane = np.linalg.norm(Q, axis=2) <= 1e-12 * size
-        Q[on_plane] = 0.0
-        start, end, M = _arcs(Q, np.broadcast_to(moments, (len(x), *moments.shape)))
-        value, t, k = _arc_maxima(start, end, np.einsum("kia,ktic->ktac", frames, M))
-        if value > best:
-            best, best_u = value, frames[k] @ _direction(t)
-        # The samples on the plane itself are active on one side of it or the other.
-        side = np.where(on_plane, np.sign(x @ P.T), 0.0)
-        for sign in (1.0, -1.0):
-            own = np.einsum("kn,nic->kic", (side == sign).astype(float), moments)
-            cells = M + own[:, None]
-            norms = np.sqrt(np.einsum("ktic,ktic->kt", cells, cells))
-            k_index, t_index = np.nonzero(norms > best)
-            tops = _top_directions(cells[k_index, t_index])
-            height = sign * np.einsum("mi,mi->m", tops, x[k_index])
-            # either end of the axis may lie in the cell; the sign of the height tells which
-            inner_sizes.append(norms[k_index, t_index])
-            inner_tops.append(tops * np.where(height >= 0, 1.0, -1.0)[:, None])
-    sizes, tops = np.concatenate(inner_sizes), np.concatenate(inner_tops)
-    order = np.argsort(-sizes)
-    for s in range(0, len(order), 1024):
-        index = order[s : s + 1024]
-        if sizes[index[0]] <= best:
-            break
-        # A maximiser outside its cell belongs to no cell's inside, but its value is a value.
-        values = np.linalg.norm(Lam.T @ np.maximum(P @ tops[index].T, 0), axis=0)
-        m = int(np.argmax(values))
-        if values[m] > best:
-            best, best_u = float(values[m]), tops[index[m]]
-    return best, best_u
-
-
-def _top_directions(cells: Array) -> Array:
-    """Unit maximisers of ``||M^T u||`` for moments ``cells`` (m, 3, C)."""
-    if cells.shape[2] == 1:
-        u = cells[..., 0]
-        return u / np.maximum(np.linalg.norm(u, axis=1, keepdims=True), 1e-300)
-    return np.linalg.eigh(cells @ cells.transpose(0, 2, 1))[1][..., -1]
+    On a cone with generators g_j of ``||u|| = 1`` a ReLU that bends lies between its
+    interpolation, above, and 0 or its argument, below; all others are linear there.  Cones whose
+    bound exceeds the best generator are halved.  Returns that value, the bound, u and b.
+    """
+    r = P.shape[1]
+    size, spread = np.linalg.norm(Lam, axis=1), float(np.linalg.norm(P) * np.linalg.norm(Lam))
+    cones = np.array([np.diag(signs) for signs in product((1.0, -1.0), repeat=r)])
+    if free:  # |b| is at most the largest row norm; prisms are cut into cones
+        far = 1.01 * float(np.linalg.norm(P, axis=1).max())
+        low, high = (np.insert(cones, r, b, axis=2) for b in (-far, far))
+        cones = np.concatenate([np.hstack([low[:, i:], high[:, : i + 1]]) for i in range(r)])
+        P = np.hstack([P, np.ones((len(P), 1))])
+    i, j = np.triu_indices(cones.shape[1], 1)
+    best, neuron, closed, work = 0.0, cones[0, 0], 0.0, 0
+    while len(cones):
+        fresh, bounds = [], []
+        for V in np.array_split(cones, 1 + cones.size * len(P) // (1 << 22)):
+            S = V @ P.T
+            top, mixed = np.maximum(S, 0), (S.min(axis=1) < 0) & (S.max(axis=1) > 0)
+            values = np.linalg.norm(top @ Lam, axis=2)
+            c, g = np.unravel_index(int(np.argmax(values)), values.shape)
+            if values[c, g] > best:
+                best, neuron = float(values[c, g]), V[c, g]
+            bottom = np.where(mixed[:, None], S * (S.sum(axis=1) > 0)[:, None], top)
+            above = 0.5 * (np.linalg.norm((top + bottom) @ Lam, axis=2) + (top - bottom) @ size)
+            mean = V[..., :r].sum(axis=1, keepdims=True)
+            least = np.sum(V[..., :r] * mean, axis=2).min(axis=1)
+            above = above.max(axis=1) * np.linalg.norm(mean[:, 0], axis=1) / least
+            bends = np.einsum("cen,cn->ce", np.abs(S[:, i] - S[:, j]), mixed * size)
+            bends += best * np.sum((V[:, i, :r] - V[:, j, :r]) ** 2, axis=2)
+            edge, all_of = np.argmax(bends, axis=1), np.arange(len(V))
+            middle = V[all_of, i[edge]] + V[all_of, j[edge]]
+            middle /= np.linalg.norm(middle[:, :r], axis=1)[:, None]
+            halves = np.stack([V, V])
+            halves[0, all_of, i[edge]] = halves[1, all_of, j[edge]] = middle
+            fresh.append(halves)
+            bounds.append(above)
+        above = np.concatenate(bounds)
+        work += cones.size * len(P)
+        keep = above > best + CLOSE[cones.shape[2]] * spread
+        if work > MAX_WORK:
+            return best, max(closed, float(above.max())), neuron[:r], float(neuron[r:].sum())
+        closed = max(closed, float(above[~keep].max(initial=0.0)))
+        cones = np.concatenate(fresh, axis=1)[:, keep].reshape(-1, *cones.shape[1:])
+    return best, max(best, closed), neuron[:r], float(neuron[r:].sum())

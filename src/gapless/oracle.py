@@ -53,6 +53,11 @@ class Candidates:
     def take(self, index: Array | slice) -> Candidates:
         return Candidates(self.U[:, index], self.b[index], self.value[index])
 
+    def append(self, u: Array, b: float, value: float) -> Candidates:
+        return Candidates(
+            np.column_stack([self.U, u]), np.append(self.b, b), np.append(self.value, value)
+        )
+
 
 class Oracle:
     """Multi-start search on the design ``A`` (n, k), with or without free biases."""

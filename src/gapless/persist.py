@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
+from sklearn.model_selection import train_test_split
 
 from ._validate import Array
 from .network import Network
-from .table import Encoder, InputError, Table
+from .outputs import encode_labels
+from .table import Encoder, InputError, Table, check_complete
 
 FORMAT = "gapless-network-1"
 _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
@@ -38,6 +41,20 @@ class Header:
     @property
     def encoder(self) -> Encoder:
         return Encoder([(name, categories) for name, categories in self.columns])
+
+    def preparation(self) -> str:
+        """What makes samples of a table, as text: all but the results."""
+        return json.dumps(asdict(self) | {"status": "", "certificate": {}}, allow_nan=False)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Training rows in the units of training, and the standardisation of X."""
+
+    X: Array
+    Y: Array
+    mean: Array
+    scale: Array
 
 
 def save(path: str | Path, network: Network, header: Header | None = None) -> None:
@@ -97,3 +114,73 @@ def predict(network: Network, header: Header, table: Table) -> dict[str, Array]:
         E /= E.sum(axis=1, keepdims=True)
         out |= {f"probability of {c}": E[:, k] for k, c in enumerate(classes)}
     return out
+
+
+def read_preparation(path: str | Path) -> Header:
+    """What a proof file says of how its samples were made.
+
+    Raises
+    ------
+    InputError
+        For a truncated or foreign file, and for a proof that was not made from a table.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Header(**json.loads(str(file["preparation"])))
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is not a proof of a model trained on a table, or a damaged one "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def prepare(header: Header, table: Table) -> Samples:
+    """The samples a model was trained on, from its table: encoded, split and standardised.
+
+    Raises
+    ------
+    InputError
+        When the table is not the one of the training, or the header is damaged.
+    """
+    t = header.training
+    if not t:
+        raise InputError("the model file does not say how it was trained")
+    if header.target not in table:
+        raise InputError(f"the data have no target column {header.target!r}")
+    y = table[header.target]
+    try:
+        if len(y) != t["n_rows"]:
+            raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
+        check_complete(header.target, y)
+        X, labels = header.encoder.encode(table), None
+        mean, scale = np.array(t["mean"], float), np.array(t["scale"], float)
+        if header.task == "classification":
+            known = np.array(header.classes)
+            labels = np.searchsorted(known, y)
+            if np.any(known[np.minimum(labels, len(known) - 1)] != y):
+                raise InputError("the target column has classes that the model does not know")
+            kind = "logistic" if t["loss"] == "softmax" else t["loss"]
+            Y = encode_labels(labels, len(known), kind)[0]
+        else:
+            Y = (y[:, None] - t["y_mean"]) / t["y_scale"]
+        rows = split_rows(len(y), labels, t["test_size"], t["seed"])[0]
+        if not np.all(scale > 0) or scale.shape != X[0].shape:
+            raise InputError("the standardisation of the model does not fit the data")
+        return Samples(((X - mean) / scale)[rows], Y[rows], mean, scale)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(f"the account of the training is damaged ({error!r})") from error
+
+
+def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:
+    """Row numbers of the training and the test part."""
+    try:
+        train_rows, test_rows = train_test_split(
+            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{n} rows cannot be split with --test-size {test_size}: {error}"
+        ) from error
+    return train_rows, test_rows

@@ -161,7 +161,7 @@ class Problem:
             P = self.Y - Lam / self.sample_weight[:, None] + step / self.sample_weight[:, None]
             deepest = max(0.0, -float(P.min()))
             base = self.sample_weight @ self.Y
-            mix = deepest / (deepest + float(base.min()))
+            mix = deepest / (deepest + float(base.min())) if deepest > 0 else 0.0
             null = self.sample_weight[:, None] * (self.Y - base)
             return (1 - mix) * (Lam - step) + mix * null
         up = np.where(Lam > 0, Lam, 0.0)

@@ -124,7 +124,8 @@ class Quadratic(GaugeMethod):
         The scaled point ``s lam``, ``s = (1 + (g_+^p + g_-^p) / beta^p)^{-1/p}``, is feasible
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
-        if core.free:
+        if core.free:  # the climb would leave the points that sum to zero
+            yield Lam, self.bound(core, Lam)
             return
         stop = time.perf_counter() + time_limit
         climb = _JointQuadratic(core, Lam)
@@ -148,6 +149,8 @@ def _trust_region(B: Array, q: Array, eps: float) -> tuple[float, float, Array, 
         d = tau - values
         return float(np.sum((half / d) ** 2) + eps * np.sum(1 / d)) - 1.0
 
+    # below any rounding of the largest eigenvalue no pole is reached
+    eps = max(eps, 8 * EPS * float(np.abs(values).max()))
     low = values[-1] + eps / 2
     high = values[-1] + 2 * eps * len(q) + 2 * float(np.linalg.norm(half)) + eps
     tau = max(brentq(slope, low, high, xtol=1e-300, rtol=1e-13), 0.0)

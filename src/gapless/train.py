@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from ._validate import Array, positive, positive_int
-from .certify import better, certificate
+from ._validate import Array, choose, positive, positive_int
+from .certify import better, certificate, prove, raised
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
@@ -18,6 +18,7 @@ from .oracle import Candidates, Oracle
 from .problem import Problem
 from .reduction import Reduction
 from .refine import refine
+from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
 
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
@@ -41,6 +42,8 @@ EARLY_MASTER = 1e-4
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
+ORACLES = ("search", "spike-free")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -62,6 +65,7 @@ def train(
     init: Network | None = None,
     callback: Callable[[Progress], bool | None] | None = None,
     random_state: int | np.random.Generator | None = 0,
+    oracle: str = "search",
 ) -> Solution:
     """Train a two-layer ReLU network to within a certified gap of the best of any width.
 
@@ -80,13 +84,20 @@ def train(
     max_iter : int, default 500
         Rounds.
     time_limit : float, optional
-        Seconds.
+        Seconds.  What the search leaves of them goes into the proof (:func:`gapless.certify`),
+        as long as the proven gap is wider than ``tol``; without a limit only bounds that cost
+        no more than a round are used, so that the network is there at once.
     init : Network, optional
         Warm start; the result is never worse than it.
     callback : callable, optional
         Called with a :class:`Progress` after each round; a true answer stops.
     random_state : int, Generator or None, default 0
         The same seed gives the same network.
+    oracle : {"search", "spike-free"}, default "search"
+        How neurons are found.  "spike-free" is the paper's cutting plane (JMLR 2021,
+        Algorithms 1 and 3): two cone programs a round, no randomness, and the optimum on
+        spike-free data only; see :mod:`gapless.relaxed`.  The certificate does not depend on
+        it, so the status says whether the stop was a proof.
 
     Returns
     -------
@@ -99,11 +110,15 @@ def train(
         max_neurons = positive_int("max_neurons", max_neurons)
     if time_limit is not None:
         time_limit = positive("time_limit", time_limit)
+    choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
     with threadpool_limits(n_threads, user_api="blas"):
-        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state))
-        return run.solution(run.loop(max_iter, time_limit, callback))
+        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state), oracle)
+        status = run.loop(max_iter, time_limit, callback)
+        if time_limit is not None and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
+            status = run.prove(status, time_limit, callback)
+        return run.solution(status)
 
 
 def null_model(problem: Problem) -> Array:
@@ -125,13 +140,16 @@ class _Run:
         max_neurons: int | None,
         init: Network | None,
         rng: np.random.Generator,
+        oracle: str,
     ) -> None:
         self.started = time.perf_counter()
         self.reduction = Reduction(problem)
         self.core = self.reduction.core
         self.tol, self.max_neurons = tol, max_neurons
-        self.oracle = Oracle(self.core.X, self.core.free, rng)
-        self.exact = is_exact(self.core)
+        A, free = self.core.X, self.core.free
+        self.relaxed = oracle == "spike-free"  # neurons then stay as they were found
+        self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
+        self.exact = not self.relaxed and is_exact(self.core)
         self.history = History()
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
@@ -168,6 +186,32 @@ class _Run:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
 
+    def prove(
+        self,
+        status: Status,
+        time_limit: float,
+        callback: Callable[[Progress], bool | None] | None,
+    ) -> Status:
+        """Spend the seconds left on the proven bound; the status that follows."""
+        left = time_limit - self.seconds
+        if left <= 0 or self.certificate.relative_gap <= self.tol:
+            return status
+        self.certificate = replace(self.certificate, objective=self.best_value)
+        Lam = self.eased.dual_point(self.current.predict(self.core.X))
+        try:
+            for point, bound in prove(self.core, Lam, time_limit=left):
+                self.certificate = raised(self.certificate, self.core, point, bound)
+                self.history.record(self.seconds, self.certificate, self.best.n_neurons)
+                info = Progress(
+                    len(self.history), self.seconds, self.certificate, self.best.n_neurons
+                )
+                if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
+                    break
+        except KeyboardInterrupt:
+            pass
+        early = status in (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.NEURON_LIMIT)
+        return status if early and self.certificate.relative_gap > self.tol else self.verdict()
+
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started
@@ -192,7 +236,7 @@ class _Run:
         found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
         bound = gauge_bound(self.core, Lam)
         if self.exact and bound.witness is not None:
-            found = _append(found, bound.witness, bound.lower)
+            found = found.append(*bound.witness, bound.lower)
         # 5. certify the best network with this dual point
         top = float(found.value.max(initial=0.0))
         new = certificate(self.core, self.best_value, Lam, bound, top)
@@ -212,13 +256,14 @@ class _Run:
         def late() -> bool:
             return time_limit is not None and self.seconds > time_limit
 
-        self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
+        if not self.relaxed:
+            self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
         for _ in range(LOCAL_ROUNDS):
             if late():
                 break
             value = self.current.objective(self.eased)
             Lam = self.eased.dual_point(self.current.predict(self.core.X))
-            U, b, _ = _unit(self.current)
+            U, b, _ = unit(self.current)
             self._resolve(self.oracle.improve(Lam, U, b))
             if not self.current.objective(self.eased) < value * (1 - LOCAL_GAIN):
                 break
@@ -277,8 +322,8 @@ class _Run:
 
     def _resolve(self, new: Candidates) -> None:
         """Master over current and new neurons, merge, keep the best by the true objective."""
-        new = _distinct(new, self.eased, MAX_NEW)
-        U, b, size = _unit(self.current)
+        new = distinct(new, self.eased, MAX_NEW)
+        U, b, size = unit(self.current)
         U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
         a = np.vstack(
             [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
@@ -299,7 +344,7 @@ class _Run:
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
-        U, b, size = _unit(network)
+        U, b, size = unit(network)
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
@@ -319,20 +364,13 @@ class _Run:
         return Solution(network, final, status, self.history)
 
 
-def _unit(network: Network) -> tuple[Array, Array, Array]:
+def unit(network: Network) -> tuple[Array, Array, Array]:
     """Unit directions, their biases, and the norms taken out."""
     size = np.linalg.norm(network.hidden_weights, axis=0)
     return network.hidden_weights / size, network.hidden_bias / size, size
 
 
-def _append(found: Candidates, witness: tuple[Array, float], value: float) -> Candidates:
-    u, b = witness
-    return Candidates(
-        np.column_stack([found.U, u]), np.append(found.b, b), np.append(found.value, value)
-    )
-
-
-def _distinct(found: Candidates, core: Problem, count: int) -> Candidates:
+def distinct(found: Candidates, core: Problem, count: int) -> Candidates:
     """The violating candidates, the best of each pattern, best first, at most ``count``."""
     found = found.take(found.value > core.weight_decay * (1 + 1e-9))
     found = found.take(np.argsort(-found.value, kind="stable"))
