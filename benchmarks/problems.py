@@ -7,9 +7,15 @@ one-hot, squared loss, 80/20 split with random_state=0, stratified for classes.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
+
+#: where larger data lie, when they do: ``peers/NAME.npz`` and ``uci121.npz``
+DATA = Path(os.environ.get("GAPLESS_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 BUNDLED = {
     "diabetes": datasets.load_diabetes,
@@ -56,6 +62,19 @@ def load(name, folder=None):
     return prepare(
         bunch.data, bunch.target, "regression" if name == "diabetes" else "classification"
     )
+
+
+def uci(least=100, most=1500, classes=10, members=5):
+    """Name, X, labels of the UCI classification sets (Fernandez-Delgado et al., JMLR 2014) with
+    ``least`` to ``most`` samples, at most ``classes`` classes and ``members`` samples in each.
+    """
+    with np.load(DATA / "uci121.npz") as z:
+        for name in sorted(key[3:] for key in z.files if key.startswith("X__")):
+            X, y = z[f"X__{name}"].astype(float), z[f"y__{name}"]
+            counts = np.unique(y, return_counts=True)[1]
+            small = least <= len(X) <= most
+            if small and len(counts) <= classes and counts.min() >= members:
+                yield name, X, y
 
 
 def objective(X, Y, U, a, beta):

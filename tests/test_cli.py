@@ -214,6 +214,35 @@ def test_spline(folder):
     assert "must be numbers" in text
 
 
+def test_path(folder):
+    run = gapless(
+        "path", folder / "shop.csv", "--target", "price", "--drop", "kind", "--n-values", "5",
+        "--ratio", "0.05", "--out", folder / "path.png", "--json",
+    )  # fmt: skip
+    result = json.loads(run.stdout)
+    assert result["weight_decay"] == sorted(result["weight_decay"], reverse=True)
+    assert result["n_neurons"][0] == 0
+    assert result["test_score"][-1] > 0.9 > result["test_score"][0]
+    assert len(result["lower_bound"]) == len(result["status"]) == 5
+    assert (folder / "path.png").stat().st_size > 10_000
+    text = gapless("path", "--dataset", "iris", "--n-values", "3", "--ratio", "0.1").stdout
+    assert "accuracy" in text
+    gapless("path", "--dataset", "iris", "--ratio", "2", code=2)
+    gapless("path", folder / "shop.csv", code=2)
+
+
+def test_matrix_files(folder):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 3)).astype(np.float32)
+    np.save(folder / "m.npy", np.column_stack([X, np.abs(X[:, 0])]).astype(np.float32))
+    run = gapless("fit", folder / "m.npy", "--target", "x3", "--weight-decay", ".01", "--json")
+    assert json.loads(run.stdout)["test_score"] > 0.9
+    np.save(folder / "line.npy", X[:, 0])
+    assert "needs a matrix" in gapless("fit", folder / "line.npy", "--target", "x0", code=2).stderr
+    (folder / "broken.npy").write_bytes(b"no array")
+    assert "NumPy" in gapless("fit", folder / "broken.npy", "--target", "x0", code=2).stderr
+
+
 def several(*commands):
     """(exit code, stdout, stderr) of commands run by one process: its start takes longest."""
     script = """if True:

@@ -10,14 +10,14 @@ SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 ORDER = [
     "_validate", "_array", "ramps", "losses", "problem", "network", "result", "reduction",
     "oracle", "conditions", "relaxed", "gauge", "relaxation", "doubly_nonnegative", "verify",
-    "proofs", "certify", "master", "refine", "train", "interpolate", "path", "line", "line_fits",
-    "spline", "spline_members", "spline_depth", "deep", "deep_prox", "whitening", "deep_bound",
-    "closed_linear", "closed_form", "closed_rank_one", "batch_norm", "spike_free",
-    "extreme_points", "comparison_display", "kernels", "collapse", "collapse_display", "progress",
-    "estimators", "random_features", "output_layer", "closed_estimators",
-    "spline_estimators", "spline_display", "table", "persist", "displays", "torch_bridge",
-    "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve", "model_files",
-    "audit_cli", "cli",
+    "proofs", "certify", "master", "refine", "train", "interpolate", "path", "cross_validation",
+    "line", "line_fits", "spline", "spline_members", "spline_depth", "deep", "deep_prox",
+    "whitening", "deep_bound", "closed_linear", "closed_form", "closed_rank_one", "batch_norm",
+    "spike_free", "extreme_points", "comparison_display", "kernels", "collapse",
+    "collapse_display", "progress", "outputs", "estimators", "cv_estimators",
+    "random_features", "output_layer", "closed_estimators", "spline_estimators", "spline_display", "table", "persist", "displays",
+    "torch_bridge", "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve",
+    "model_files", "audit_cli", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 

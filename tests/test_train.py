@@ -9,7 +9,7 @@ from sklearn.preprocessing import scale
 
 from gapless import Network, Problem, Status, train
 from gapless.master import solve_master
-from gapless.path import choose_weight_decay, path, weight_decay_max
+from gapless.path import weight_decay_max
 from problems import ALL_LOSSES, BIAS_RULES, random_problem
 
 
@@ -171,21 +171,12 @@ def test_degenerate_data(data, bias):
     assert solution.certificate.lower_bound <= solution.certificate.objective
 
 
-def test_path_and_choice_of_weight_decay(rng):
+def test_no_neurons_from_weight_decay_max_on():
     problem = diabetes()
     top = weight_decay_max(problem)
     above, below = (train(Problem(problem.X, problem.Y, weight_decay=f * top)) for f in (1.02, 0.9))
     assert above.network.n_neurons == 0
     assert below.network.n_neurons > 0
-    objectives = [
-        s.certificate.objective for s in path(problem, top * np.array([0.9, 0.5, 0.25]), tol=1e-2)
-    ]
-    assert objectives == sorted(objectives, reverse=True)
-    choice = choose_weight_decay(problem, n_folds=3, n_values=5, ratio=0.05)
-    assert choice.losses.shape == (3, 5)
-    assert choice.weight_decay in choice.weight_decays
-    constant = Problem(problem.X, np.ones(120))
-    assert choose_weight_decay(constant).weight_decay == constant.weight_decay
 
 
 def test_time_left_is_spent_on_the_proof_and_the_estimate_stays_the_search_s(rng):

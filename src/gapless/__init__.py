@@ -17,10 +17,11 @@ from .collapse import layer_alignment, neural_collapse, predicted_collapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
 from .comparison_display import ComparisonDisplay
 from .conditions import is_spike_free, is_whitened, rank, spike_free_test
+from .cv_estimators import ReLUClassifierCV, ReLURegressorCV
 from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
 from .deep_bound import deep_lower_bound
 from .deep_prox import critical_weight_decay, deep_prox
-from .displays import GapDisplay, NeuronDisplay
+from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .estimators import ReLUClassifier, ReLURegressor
 from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .gauge import conditions
@@ -42,7 +43,7 @@ from .kernels import (
 from .network import Network
 from .onnx_bridge import to_onnx
 from .output_layer import ConvexOutputLayer
-from .path import path, weight_decay_max
+from .path import RegularizationPath, path, weight_decay_max
 from .problem import Problem
 from .proofs import write_proof
 from .random_features import ConvexRandomFeatures
@@ -83,10 +84,14 @@ __all__ = [
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "PathDisplay",
     "Problem",
     "Progress",
     "ReLUClassifier",
+    "ReLUClassifierCV",
     "ReLURegressor",
+    "ReLURegressorCV",
+    "RegularizationPath",
     "RowWhitener",
     "Solution",
     "SplineClassifier",

@@ -25,11 +25,12 @@ from . import __version__
 from ._validate import Array, optional_import, positive
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
-from .displays import GapDisplay, NeuronDisplay
-from .estimators import encode_labels
+from .cross_validation import choose_weight_decay
+from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .gauge import conditions
 from .network import Network
-from .path import choose_weight_decay
+from .outputs import encode_labels
+from .path import path
 from .persist import Header, load, predict, prepare, read_preparation, save, split_rows
 from .problem import Problem
 from .progress import counter, progress
@@ -78,26 +79,27 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = _command(commands, "fit", _fit, "train a network on a table")
     _data_arguments(fit)
-    fit.add_argument("--task", choices=("regression", "classification"), help="default: guessed")
-    fit.add_argument(
-        "--drop", action="append", default=[], metavar="COL", help="leave a column out"
-    )
+    _training_arguments(fit)
     fit.add_argument(
         "--weight-decay",
         default="auto",
         metavar="W",
         help="a number, or auto: chosen by cross-validation (default)",
     )
-    fit.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
-    fit.add_argument("--bias", choices=("free", "penalized", "none"), default="free")
-    fit.add_argument("--tol", type=float, default=1e-3, help="relative gap to reach (default 1e-3)")
     fit.add_argument("--max-neurons", type=int, metavar="M")
     fit.add_argument("--time-limit", type=float, metavar="S", help="seconds for the final fit")
-    fit.add_argument("--test-size", type=float, default=0.2, help="share held out (default 0.2)")
-    fit.add_argument("--seed", type=int, default=0)
-    fit.add_argument("--raw", action="store_true", help="do not standardise features and target")
     fit.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     fit.add_argument("--plot", metavar="FILE.png", help="draw how the gap closed and the neurons")
+
+    along = _command(commands, "path", _path, "train along falling weight decay and draw it")
+    _data_arguments(along)
+    _training_arguments(along)
+    along.add_argument("--n-values", type=int, default=30, metavar="N", help="default 30")
+    along.add_argument(
+        "--ratio", type=float, default=1e-3,
+        help="last weight decay over the first, which has no neurons (default 1e-3)",
+    )  # fmt: skip
+    along.add_argument("--out", metavar="FILE.png", help="draw the path here")
 
     predict_ = _command(commands, "predict", _predict, "predictions of a model for a table")
     predict_.add_argument("model")
@@ -150,10 +152,27 @@ def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> An
 
 
 def _data_arguments(command: Any, target: bool = True) -> None:
-    command.add_argument("data", nargs="?", help="a .csv, .tsv or .parquet file")
+    command.add_argument("data", nargs="?", help="a .csv, .tsv, .parquet or .npy file")
     command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
     if target:
         command.add_argument("--target", metavar="COL", help="the column to predict")
+
+
+def _training_arguments(command: Any) -> None:
+    command.add_argument(
+        "--task", choices=("regression", "classification"), help="default: guessed"
+    )
+    command.add_argument(
+        "--drop", action="append", default=[], metavar="COL", help="leave a column out"
+    )
+    command.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    command.add_argument("--bias", choices=("free", "penalized", "none"), default="free")
+    command.add_argument("--tol", type=float, default=1e-3, help="relative gap (default 1e-3)")
+    command.add_argument("--test-size", type=float, default=0.2, help="share held out (default .2)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--raw", action="store_true", help="do not standardise features and target"
+    )
 
 
 def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
@@ -169,26 +188,11 @@ def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
 
 def _fit(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    table, target = _read(args)
-    target = args.target or target
-    if target is None:
-        raise InputError(f"say which column to predict with --target; columns: {', '.join(table)}")
-    for name in (target, *args.drop):
-        if name not in table:
-            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
-    if not 0 < args.test_size < 1:
-        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
     weight_decay = args.weight_decay
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
-    y = table.pop(target)
-    notes = []
-    encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
-    if constant:
-        notes.append(f"constant columns left out: {', '.join(constant)}")
-    task, why = _guess_task(target, y, args.task)
-    notes.append(f"{task}: {why}")
-    job = _Job(encoder.encode(table), y, task, args)
+    job, encoder, target, notes = _prepare(args)
+    task = job.task
     if weight_decay == "auto":
         with counter("choosing weight_decay") as report:
             choice = choose_weight_decay(
@@ -196,7 +200,7 @@ def _fit(args: argparse.Namespace) -> int:
             )
         weight_decay = choice.weight_decay
         notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
-    with progress("training") as watch:
+    with progress("training", tol=args.tol) as watch:
         solution = train(
             job.problem(weight_decay),
             tol=args.tol,
@@ -225,7 +229,7 @@ def _fit(args: argparse.Namespace) -> int:
             "loss": job.loss, "weight_decay": weight_decay, "bias": args.bias,
             "mean": job.mean.tolist(), "scale": job.scale.tolist(),
             "y_mean": job.y_mean, "y_scale": job.y_scale,
-            "test_size": args.test_size, "seed": args.seed, "n_rows": len(y),
+            "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         }  # fmt: skip
         save(
             args.out,
@@ -250,6 +254,85 @@ def _fit(args: argparse.Namespace) -> int:
     else:
         _report(result, solution.status)
     return 1 if solution.status in EARLY else 0
+
+
+def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
+    """The table as a job, how its columns became numbers, its target, and notes on both."""
+    table, target = _read(args)
+    target = args.target or target
+    if target is None:
+        raise InputError(f"say which column to predict with --target; columns: {', '.join(table)}")
+    for name in (target, *args.drop):
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+    if not 0 < args.test_size < 1:
+        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    y = table.pop(target)
+    notes = []
+    encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
+    if constant:
+        notes.append(f"constant columns left out: {', '.join(constant)}")
+    task, why = _guess_task(target, y, args.task)
+    notes.append(f"{task}: {why}")
+    return _Job(encoder.encode(table), y, task, args), encoder, target, notes
+
+
+# gapless path
+
+
+def _path(args: argparse.Namespace) -> int:
+    started = time.perf_counter()
+    job, _, _, notes = _prepare(args)
+    with counter("training the path") as report:
+        trained = path(
+            job.problem(1.0),
+            n_values=args.n_values,
+            ratio=args.ratio,
+            tol=args.tol,
+            random_state=args.seed,
+            callback=None if report is None else lambda done, total, _: report(done, total),
+        )
+    networks = [job.unscale(s.network) for s in trained]
+    result: dict[str, Any] = {
+        "task": job.task,
+        "score": "R2" if job.task == "regression" else "accuracy",
+        "weight_decay": trained.weight_decays.tolist(),
+        "n_neurons": trained.n_neurons.tolist(),
+        "objective": trained.objectives.tolist(),
+        "lower_bound": trained.lower_bounds.tolist(),
+        "estimated_lower_bound": trained.estimated_lower_bounds.tolist(),
+        "status": [s.status.name for s in trained],
+        "train_score": [job.score(network, job.train) for network in networks],
+        "test_score": [job.score(network, job.test) for network in networks],
+        "notes": notes,
+    }
+    if args.out:
+        plt = _pyplot()
+        scores = np.array([result["test_score"]])
+        display = PathDisplay(trained, scores=scores).plot()
+        display.figure_.savefig(args.out, dpi=110)
+        plt.close(display.figure_)
+        result["plot"] = args.out
+    result["seconds"] = time.perf_counter() - started
+    early = any(s.status in EARLY for s in trained)
+    if args.json:
+        print(json.dumps(result))
+        return int(early)
+    console = Console(highlight=False)
+    for note in notes:
+        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+    heads = ("weight decay", "neurons", "objective", "gap proven", "estimated", "train", "test")
+    table = RichTable(*heads, box=None, padding=(0, 2, 0, 0))
+    for i, solution in enumerate(trained):
+        c = solution.certificate
+        table.add_row(
+            f"{trained.weight_decays[i]:.4g}", str(solution.network.n_neurons),
+            f"{c.objective:.6g}", f"{c.relative_gap:.2%}", f"{c.estimated_relative_gap:.2%}",
+            f"{result['train_score'][i]:.4f}", f"{result['test_score'][i]:.4f}",
+        )  # fmt: skip
+    console.print(table)
+    console.print(f"train and test are {result['score']}; {result['seconds']:.1f} s")
+    return int(early)
 
 
 def _cores() -> int:
@@ -309,15 +392,18 @@ class _Job:
         self.mean, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
         self.y_mean, self.y_scale = 0.0, 1.0
         if not args.raw:
-            self.mean = X[self.train].mean(axis=0)
-            spread = X[self.train].std(axis=0)
+            fitted = X[self.train]
+            self.mean = fitted.mean(axis=0)
+            spread = fitted.std(axis=0)
             self.scale = np.where(spread > 0, spread, 1.0)
             if task == "regression":
                 self.y_mean = float(self.Y[self.train].mean())
                 self.y_scale = float(self.Y[self.train].std()) or 1.0
 
     def problem(self, weight_decay: float) -> Problem:
-        X = (self.X[self.train] - self.mean) / self.scale
+        X = self.X[self.train]
+        X -= self.mean
+        X /= self.scale
         Y = (self.Y[self.train] - self.y_mean) / self.y_scale
         return Problem(X, Y, self.loss, weight_decay, self.bias)
 
@@ -359,13 +445,13 @@ def _pyplot() -> Any:
     return optional_import("matplotlib.pyplot", "plot", "--plot")
 
 
-def _draw(path: str, solution: Any, names: list[str]) -> None:
+def _draw(file: str, solution: Any, names: list[str]) -> None:
     plt = _pyplot()
     height = 3.0 + 0.24 * min(len(names), 40)
     figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
     GapDisplay.from_solution(solution, ax=axes[0])
     NeuronDisplay.from_network(solution.network, feature_names=names, ax=axes[1])
-    figure.savefig(path, dpi=110)
+    figure.savefig(file, dpi=110)
     plt.close(figure)
 
 

@@ -22,11 +22,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import Tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._validate import Array, choose
@@ -35,6 +31,7 @@ from .closed_linear import solve_deep_linear
 from .deep import DeepNetwork, DeepSolution, Optimality, dense_problem
 from .deep_bound import deep_lower_bound
 from .deep_prox import check_depth
+from .outputs import Classification, Regression
 from .problem import Problem
 from .whitening import thin_svd
 
@@ -104,14 +101,13 @@ class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
         self.lower_bound_ = self.solution_.lower_bound
         self.exact_ = bool(self.solution_.checks)
 
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self.network_.predict(X)
 
-def _gives_probabilities(model: WhitenedReLUClassifier) -> bool:
-    if model.loss != "softmax":
-        raise AttributeError("loss='squared' gives no probabilities; use loss='softmax'")
-    return True
 
-
-class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):  # type: ignore[misc]
+class WhitenedReLUClassifier(Classification, _WhitenedReLU):
     """Deep ReLU network on whitened samples, trained by one SVD.
 
     Minimises ``mean loss + weight_decay / 2 sum_l ||W_l||_F^2`` over networks of ``depth``
@@ -166,35 +162,13 @@ class WhitenedReLUClassifier(ClassifierMixin, _WhitenedReLU):  # type: ignore[mi
     def fit(self, X: Any, y: Any) -> WhitenedReLUClassifier:
         """Train on X (n_samples, n_features) and class labels y."""
         X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
-        check_classification_targets(y)
         choose("loss", self.loss, ("squared", "softmax"))
-        self.classes_, index = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("the classifier needs samples of at least 2 classes, got 1 class")
-        self._train(X, np.eye(len(self.classes_))[index], self.loss)
+        labels = self._class_numbers(X, y)
+        self._train(X, np.eye(len(self.classes_))[labels], self.loss)
         return self
 
-    def decision_function(self, X: Any) -> Array:
-        """Outputs of the network, (n_samples, n_classes); their difference for two classes."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        F = self.network_.predict(X)
-        return F[:, 1] - F[:, 0] if len(self.classes_) == 2 else F
 
-    def predict(self, X: Any) -> Array:
-        """Class of the largest output."""
-        F = self.decision_function(X)
-        index = (F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)
-        return self.classes_[index]
-
-    @available_if(_gives_probabilities)
-    def predict_proba(self, X: Any) -> Array:
-        """Class probabilities (n_samples, n_classes); softmax loss only."""
-        F = self.decision_function(X)
-        return softmax(np.column_stack([0 * F, F]) if F.ndim == 1 else F, axis=1)
-
-
-class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):  # type: ignore[misc]
+class WhitenedReLURegressor(Regression, _WhitenedReLU):
     """Deep ReLU network on whitened samples for real targets, trained by one SVD.
 
     The mean of y is taken out first and added back as the output bias.
@@ -232,8 +206,7 @@ class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):  # type: ignore[misc
         X, y = validate_data(
             self, X, y, dtype=np.float64, ensure_min_samples=2, multi_output=True, y_numeric=True
         )
-        Y = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
-        self._one_output = np.ndim(y) == 1
+        Y = self._targets(y)
         mean = Y.mean(axis=0)
         self._train(X, Y - mean, "squared" if Y.shape[1] == 1 else "any")
         network = self.network_
@@ -241,20 +214,8 @@ class WhitenedReLURegressor(RegressorMixin, _WhitenedReLU):  # type: ignore[misc
         self.network_ = DeepNetwork(network.weights, (*biases[:-1], biases[-1] + mean))
         return self
 
-    def predict(self, X: Any) -> Array:
-        """Outputs of the network."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        F = self.network_.predict(X)
-        return F[:, 0] if self._one_output else F
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-class DeepLinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class DeepLinearRegressor(Regression, BaseEstimator):  # type: ignore[misc]
     """Best deep linear network: linear regression that favours a short or low-rank coefficient.
 
     Minimises ``1/(2n) ||X Z + b - Y||^2 + weight_decay depth / 2 sum_i sigma_i(Z)^(2/depth)``
@@ -296,24 +257,18 @@ class DeepLinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any) -> DeepLinearRegressor:
         """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        Y = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        Y = self._targets(y)
         x_mean = X.mean(axis=0) if self.fit_intercept else np.zeros(X.shape[1])
         y_mean = Y.mean(axis=0) if self.fit_intercept else np.zeros(Y.shape[1])
         self.solution_ = solve_deep_linear(X - x_mean, Y - y_mean, self.weight_decay, self.depth)
         Z = self.solution_.network.predict(np.eye(X.shape[1]))
         b = y_mean - x_mean @ Z
-        one_output = np.ndim(y) == 1
-        self.coef_: Array = Z[:, 0] if one_output else Z.T
-        self.intercept_: Any = float(b[0]) if one_output else b
+        self.coef_: Array = Z[:, 0] if self._one_column else Z.T
+        self.intercept_: Any = float(b[0]) if self._one_column else b
         return self
 
-    def predict(self, X: Any) -> Array:
-        """``X coef_^T + intercept_``."""
+    def _outputs(self, X: Any) -> Array:
+        """``X coef_^T + intercept_``"""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return X @ self.coef_.T + self.intercept_
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
+        return X @ np.atleast_2d(self.coef_).T + self.intercept_

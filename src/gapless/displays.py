@@ -9,6 +9,7 @@ import numpy as np
 from ._array import scores
 from ._validate import Array, optional_import
 from .network import Network
+from .path import RegularizationPath
 from .result import History, Solution
 
 
@@ -157,4 +158,90 @@ class NeuronDisplay:
         shown = "all" if m == self.n_neurons else f"the strongest {m} of"
         ax.set_title(f"{shown} {self.n_neurons} neurons", fontsize=10)
         ax.figure.colorbar(image, ax=ax, label="hidden weight / its largest", shrink=0.9)
+        return self
+
+
+class PathDisplay:
+    """A regularisation path: objective and bounds, gaps, neurons, validation score.
+
+    Parameters
+    ----------
+    path : RegularizationPath
+    weight_decays, scores : arrays of shape (n_values,) and (n_folds, n_values), optional
+        Validation scores, where the grid may go on beyond the path; NaN where unknown.
+    chosen : float, optional
+        The weight decay to mark.
+
+    Attributes
+    ----------
+    axes_, figure_ : array of four matplotlib axes, and their figure
+    """
+
+    def __init__(
+        self,
+        path: RegularizationPath,
+        *,
+        weight_decays: Array | None = None,
+        scores: Array | None = None,
+        chosen: float | None = None,
+    ) -> None:
+        self.path, self.scores, self.chosen = path, scores, chosen
+        self.weight_decays = path.weight_decays if weight_decays is None else weight_decays
+
+    @classmethod
+    def from_path(
+        cls, path: RegularizationPath, X: Any = None, Y: Any = None, *, ax: Any = None
+    ) -> PathDisplay:
+        """Draw a path; with its score on other data when ``X`` and ``Y`` are given."""
+        scores = None if X is None else path.scores(X, Y)[None]
+        return cls(path, scores=scores).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> PathDisplay:
+        """Draw the path of a fitted estimator with a ``path_``, and its folds."""
+        return cls(
+            estimator.path_,
+            weight_decays=estimator.weight_decays_,
+            scores=estimator.scores_ if len(estimator.scores_) else None,
+            chosen=estimator.weight_decay_,
+        ).plot(ax=ax)
+
+    def plot(self, *, ax: Any = None) -> PathDisplay:
+        """``ax``: four axes, for objective, gap, neurons and score."""
+        if ax is None:
+            ax = _axes(None, nrows=2, ncols=2, figsize=(11, 7), sharex=True, layout="constrained")
+        self.axes_ = axes = np.ravel(ax)
+        self.figure_ = axes[0].figure
+        path, x = self.path, self.path.weight_decays
+        objective, proven, found = path.objectives, path.lower_bounds, path.estimated_lower_bounds
+        axes[0].plot(x, objective, "o-", ms=3, color="C0", label="objective")
+        axes[0].plot(x, found, "--", color="C1", label="lower bound, estimated by search")
+        axes[0].plot(x, proven, color="C2", label="lower bound, proven")
+        axes[0].fill_between(x, proven, objective, color="C2", alpha=0.08)
+        axes[0].set(ylabel="training objective")
+        axes[0].legend(frameon=False, fontsize=8)
+        for bound, name, colour in ((found, "estimated by search", "C1"), (proven, "proven", "C2")):
+            gap = np.maximum(objective - bound, 0) / np.maximum(objective, 1e-300)
+            axes[1].plot(x, np.maximum(gap, 1e-6), "o-", ms=3, color=colour, label=name)
+        axes[1].set(yscale="log", ylabel="relative gap (below 1e-6: drawn there)")
+        axes[1].legend(frameon=False, fontsize=8)
+        axes[2].step(x, path.n_neurons, where="mid", color="C0")
+        axes[2].set(xlabel="weight_decay", ylabel="neurons", ylim=(0, None))
+        if self.scores is None:
+            axes[3].text(0.5, 0.5, "no validation data", ha="center", transform=axes[3].transAxes)
+        else:
+            for fold in self.scores:
+                axes[3].plot(self.weight_decays, fold, color="0.75", lw=1)
+            # a mean over other folds is another curve: only where all of them have a value
+            mean = np.mean(self.scores, axis=0)
+            axes[3].plot(self.weight_decays, mean, "o-", ms=3, color="C3", label="mean of folds")
+        name = "R2" if path.loss.targets == "real" else "accuracy"
+        axes[3].set(xlabel="weight_decay", ylabel=f"validation {name}")
+        for a in axes:
+            a.set_xscale("log")
+            if self.chosen is not None:
+                a.axvline(self.chosen, color="0.5", ls=":", lw=1)
+        if self.chosen is not None:
+            axes[3].set_title(f"chosen: {self.chosen:.3g}", fontsize=10)
+        axes[0].invert_xaxis()  # training goes from large to small
         return self

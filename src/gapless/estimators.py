@@ -6,26 +6,95 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._validate import Array, choose
+from .network import Network
+from .outputs import Classification, Regression, encode_labels
 from .problem import Problem
 from .progress import progress
-from .result import Status
+from .result import Solution, Status
 from .train import train
 
 #: Statuses that end a fit early; the others are as far as proof or search can go.
 _UNFINISHED = (Status.ITERATION_LIMIT, Status.TIME_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 
 
-class _ReLUEstimator(BaseEstimator):  # type: ignore[misc]
-    """What regressor and classifier share: fit on a Problem, attributes, outputs."""
+class ReLUFit(BaseEstimator):  # type: ignore[misc]
+    """What the ReLU estimators share: a Problem trained once, its attributes, outputs."""
+
+    def _train(self, problem: Problem, init: Network | None) -> Solution:
+        with progress("training", bool(self.verbose), self.tol) as report:
+            return train(
+                problem,
+                tol=self.tol,
+                max_neurons=self.max_neurons,
+                time_limit=self.time_limit,
+                init=init,
+                callback=report,
+                random_state=self._seed(),
+            )
+
+    def _seed(self) -> Any:
+        seed = self.random_state
+        return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
+
+    def _keep(self, solution: Solution) -> None:
+        """The attributes of a fitted estimator."""
+        if solution.status in _UNFINISHED:
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+        self.solution_ = solution
+        self.network_ = solution.network
+        self.certificate_ = solution.certificate
+        self.status_ = solution.status
+        self.n_neurons_ = solution.network.n_neurons
+        self.n_iter_ = len(solution.history) - 1
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return self.network_.predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class ReLURegression(Regression, ReLUFit):
+    """``fit`` for real targets over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
+        loss = (
+            self.loss
+            if not isinstance(self.loss, str)
+            else choose("loss", self.loss, ("squared", "huber"))
+        )
+        X, y = validate_data(
+            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        self._fit(X, self._targets(y), loss, sample_weight)
+        return self
+
+
+class ReLUClassification(Classification, ReLUFit):
+    """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train on X (n_samples, n_features) and labels y (n_samples,)."""
+        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        labels = self._class_numbers(X, y, sample_weight)
+        Y, loss = encode_labels(labels, len(self.classes_), loss)
+        self._fit(X, Y, loss, sample_weight)
+        return self
+
+
+class _AtWeightDecay:
+    """``_fit`` at the given weight decay."""
 
     def __init__(
         self,
@@ -50,7 +119,7 @@ class _ReLUEstimator(BaseEstimator):  # type: ignore[misc]
         self.warm_start = warm_start
         self.verbose = verbose
 
-    def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+    def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
@@ -61,40 +130,10 @@ class _ReLUEstimator(BaseEstimator):  # type: ignore[misc]
                 f"{init.n_outputs} outputs, the new data {X.shape[1]} and {Y.shape[1]}; "
                 "fit a new estimator"
             )
-        seed = self.random_state
-        if isinstance(seed, np.random.RandomState):
-            seed = int(seed.randint(2**31))
-        with progress("training", enabled=bool(self.verbose)) as report:
-            solution = train(
-                problem,
-                tol=self.tol,
-                max_neurons=self.max_neurons,
-                time_limit=self.time_limit,
-                init=init,
-                callback=report,
-                random_state=seed,
-            )
-        if solution.status in _UNFINISHED:
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
-        self.solution_ = solution
-        self.network_ = solution.network
-        self.certificate_ = solution.certificate
-        self.status_ = solution.status
-        self.n_neurons_ = solution.network.n_neurons
-        self.n_iter_ = len(solution.history) - 1
-
-    def _outputs(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        return self.network_.predict(X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
+        self._keep(self._train(problem, init))
 
 
-class ReLURegressor(RegressorMixin, _ReLUEstimator):  # type: ignore[misc]
+class ReLURegressor(_AtWeightDecay, ReLURegression):
     """Two-layer ReLU network for regression, trained to a certified gap.
 
     Minimises, over networks ``f(x) = sum_j (x.u_j + b_j)_+ a_j + c`` of any width,
@@ -147,32 +186,8 @@ class ReLURegressor(RegressorMixin, _ReLUEstimator):  # type: ignore[misc]
     True
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLURegressor:
-        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
-        loss = (
-            self.loss
-            if not isinstance(self.loss, str)
-            else choose("loss", self.loss, ("squared", "huber"))
-        )
-        X, y = validate_data(
-            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
-        )
-        self._one_column = y.ndim == 1
-        self._fit(X, y.reshape(len(y), -1).astype(np.float64), loss, sample_weight)
-        return self
 
-    def predict(self, X: Any) -> Array:
-        """Predictions, of the shape of the y given to fit."""
-        F = self._outputs(X)
-        return F[:, 0] if self._one_column else F
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-class ReLUClassifier(ClassifierMixin, _ReLUEstimator):  # type: ignore[misc]
+class ReLUClassifier(_AtWeightDecay, ReLUClassification):
     """Two-layer ReLU network for classification, trained to a certified gap.
 
     The objective is that of :class:`ReLURegressor` with a classification loss; two classes
@@ -226,50 +241,3 @@ class ReLUClassifier(ClassifierMixin, _ReLUEstimator):  # type: ignore[misc]
             warm_start=warm_start,
             verbose=verbose,
         )
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ReLUClassifier:
-        """Train on X (n_samples, n_features) and labels y (n_samples,)."""
-        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
-        check_classification_targets(y)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            seen = sample_weight > 0
-        else:
-            seen = np.ones(len(y), dtype=bool)
-        labels = LabelEncoder().fit(y)
-        self.classes_ = labels.classes_
-        present = np.unique(y[seen])
-        if len(present) < 2:
-            raise ValueError(
-                f"a classifier needs at least 2 classes, y has only one class: {present!r}"
-            )
-        Y, loss = encode_labels(labels.transform(y), len(self.classes_), loss)
-        self._fit(X, Y, loss, sample_weight)
-        return self
-
-    def decision_function(self, X: Any) -> Array:
-        """The network's outputs: (n_samples,) for two classes, else (n_samples, n_classes)."""
-        F = self._outputs(X)
-        return F[:, 0] if F.shape[1] == 1 else F
-
-    def predict(self, X: Any) -> Array:
-        """The most likely class of each sample."""
-        F = self.decision_function(X)
-        return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
-
-    @available_if(lambda self: self.loss == "logistic")
-    def predict_proba(self, X: Any) -> Array:
-        """Class probabilities (n_samples, n_classes); only for the logistic loss."""
-        F = self.decision_function(X)
-        if F.ndim == 1:
-            return np.column_stack([expit(-F), expit(F)])
-        return softmax(F, axis=1)
-
-
-def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:
-    """Targets for class numbers 0..n_classes-1, and the loss that goes with them."""
-    if n_classes == 2:
-        return np.where(labels == 1, 1.0, -1.0)[:, None], loss
-    one_hot = np.eye(n_classes)[labels]
-    return (one_hot, "softmax") if loss == "logistic" else (2.0 * one_hot - 1.0, loss)

@@ -1,27 +1,194 @@
-"""Regularisation path with warm starts, and the choice of weight decay by cross-validation."""
+"""The regularisation path: networks for falling weight decay, each started from the one before."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
-from sklearn.model_selection import KFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
-from ._validate import Array
+from ._validate import Array, positive, positive_int, to_2d
 from .gauge import gauge_bound, is_exact
+from .losses import Loss
 from .network import Network, constant_network
 from .oracle import Oracle
 from .problem import Problem
 from .reduction import Reduction
-from .result import Solution
-from .train import null_model, train
+from .refine import refine
+from .result import Solution, Status
+from .train import Progress, null_model, train
 
-# A path is left once the validation loss has been above its best for this many values.
-PATIENCE = 2
+# As in training: near interpolation the objective is a small remainder of the null model's.
+FLOOR = 0.1
+# Of hinge and pinball while a network is adapted; training then chooses its own.
+SMOOTHING = 1e-2
+
+
+@dataclass(frozen=True, eq=False)
+class RegularizationPath:
+    """Solutions for falling weight decay; iterate over it or index it like a list.
+
+    Attributes
+    ----------
+    weight_decays : array of shape (n_values,)
+        Falling; shorter than asked for when the path was stopped.
+    solutions : tuple of Solution
+        One each, with its certificate.
+    loss : Loss
+        What the networks were trained for; it says what a score is.
+    """
+
+    weight_decays: Array
+    solutions: tuple[Solution, ...]
+    loss: Loss
+
+    @property
+    def objectives(self) -> Array:
+        """Training objectives, (n_values,)."""
+        return np.array([s.certificate.objective for s in self.solutions])
+
+    @property
+    def lower_bounds(self) -> Array:
+        """Proven lower bounds of the objectives, (n_values,)."""
+        return np.array([s.certificate.lower_bound for s in self.solutions])
+
+    @property
+    def estimated_lower_bounds(self) -> Array:
+        """The same by search: not proven, (n_values,)."""
+        return np.array([s.certificate.estimated_lower_bound for s in self.solutions])
+
+    @property
+    def n_neurons(self) -> Array:
+        """(n_values,)"""
+        return np.array([s.network.n_neurons for s in self.solutions])
+
+    def scores(self, X: Any, Y: Any) -> Array:
+        """R2 or accuracy of each network on other data, targets as in the problem, (n_values,)."""
+        Y = to_2d("Y", Y)
+        return np.array([score(self.loss, s.network.predict(X), Y) for s in self.solutions])
+
+    def __len__(self) -> int:
+        return len(self.solutions)
+
+    def __iter__(self) -> Iterator[Solution]:
+        return iter(self.solutions)
+
+    def __getitem__(self, index: int) -> Solution:
+        return self.solutions[index]
+
+
+def path(
+    problem: Problem,
+    weight_decays: Sequence[float] | Array | None = None,
+    *,
+    n_values: int = 30,
+    ratio: float = 1e-3,
+    tol: float = 1e-3,
+    init: Network | None = None,
+    callback: Callable[[int, int, Solution], bool | None] | None = None,
+    random_state: int = 0,
+    **options: Any,
+) -> RegularizationPath:
+    """Train along falling weight decay.
+
+    Each value starts from the network, and so the dual point, of the one before, after a joint
+    descent on its weights, and ends with the first search whose gap is within ``tol``.
+    :func:`gapless.train` at a single value searches several times before it believes that
+    nothing is left; do that at the value chosen.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its own ``weight_decay`` is not used.
+    weight_decays : array, optional
+        The values; sorted from large to small.  By default ``n_values`` of them, evenly spaced
+        in the logarithm from :func:`weight_decay_max` down to ``ratio`` times it.
+    n_values, ratio : int and float, default 30 and 1e-3
+        The default grid.
+    tol : float, default 1e-3
+        Relative gap of every solution, proven or estimated.
+    init : Network, optional
+        Start of the first value.
+    callback : callable, optional
+        Called with (values done, values in all, Solution) after each; a true answer stops.
+    random_state : int, default 0
+    **options
+        ``max_neurons``, ``max_iter`` or ``time_limit`` of each value, as in :func:`train`.
+
+    Returns
+    -------
+    RegularizationPath
+        Also when interrupted: the values done.
+
+    Raises
+    ------
+    ValueError
+        For a weight decay, ratio or tol that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import Problem, path
+    >>> X = np.linspace(-1, 1, 50)[:, None]
+    >>> trained = path(Problem(X, np.abs(X)), n_values=4, ratio=0.01)
+    >>> trained.n_neurons.tolist()[0], bool(trained.objectives[-1] < trained.objectives[0])
+    (0, True)
+    """
+    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state)
+    done: list[Solution] = []
+    walking = walk(problem, grid, tol=tol, init=init, random_state=random_state, **options)
+    for solution in walking:
+        done.append(solution)
+        if callback is not None and callback(len(done), len(grid), solution):
+            break
+    return RegularizationPath(grid[: len(done)], tuple(done), problem.loss)
+
+
+def walk(
+    problem: Problem,
+    weight_decays: Array,
+    *,
+    tol: float = 1e-3,
+    init: Network | None = None,
+    **options: Any,
+) -> Iterator[Solution]:
+    """The solutions of :func:`path` one after the other; ends early when interrupted."""
+    null = constant_network(problem, null_model(problem))
+    enough = _Enough(positive("tol", tol), problem.data_fit(null.predict(problem.X)))
+    if init is None:
+        init = null
+    reduction = Reduction(problem)
+    smooth = reduction.core.loss.smoothed(SMOOTHING)
+    for weight_decay in weight_decays:
+        # adapted to the new value first, most networks pass their first search
+        core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
+        start = refine(core, reduction.apply(init), lambda: False).merge(core.X)
+        part = problem.variant(problem.loss, float(weight_decay))
+        enough.met = False
+        solution = train(part, init=reduction.invert(start), tol=tol, callback=enough, **options)
+        if enough.met:
+            status = Status.of_gap(solution.certificate.relative_gap, tol) or Status.HEURISTIC
+            solution = replace(solution, status=status)
+        init = solution.network
+        yield solution
+        if solution.status is Status.STOPPED:
+            return
+
+
+@dataclass
+class _Enough:
+    """Callback of training: stop once one search leaves a gap within the tolerance."""
+
+    tol: float
+    null: float
+    met: bool = False
+
+    def __call__(self, info: Progress) -> bool:
+        c = info.certificate
+        size = max(c.objective, FLOOR * self.null)
+        self.met = c.objective - c.estimated_lower_bound <= self.tol * size
+        return self.met
 
 
 def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 0) -> float:
@@ -40,112 +207,38 @@ def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 
     return float(found.value.max(initial=0.0)) * reduction.scale
 
 
-def path(
-    problem: Problem, weight_decays: Array, *, init: Network | None = None, **options: Any
-) -> Iterator[Solution]:
-    """Solutions at each of ``weight_decays`` in turn, each started from the one before.
-
-    ``options`` go to :func:`gapless.train`.  Go from large to small: networks grow.
-    """
-    for weight_decay in weight_decays:
-        solution = train(replace(problem, weight_decay=float(weight_decay)), init=init, **options)
-        init = solution.network
-        yield solution
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """Validation losses on a grid: ``losses`` (n_folds, n_values), ``best`` the grid index."""
-
-    weight_decays: Array
-    losses: Array
-    best: int
-
-    @property
-    def weight_decay(self) -> float:
-        return float(self.weight_decays[self.best])
-
-
-def choose_weight_decay(
+def weight_decay_grid(
     problem: Problem,
-    *,
-    n_folds: int = 5,
-    n_values: int = 13,
+    weight_decays: Sequence[float] | Array | None = None,
+    n_values: int = 30,
     ratio: float = 1e-3,
-    tol: float = 3e-2,
-    n_jobs: int | None = None,
     random_state: int = 0,
-    callback: Callable[[int, int], object] | None = None,
-) -> Choice:
-    """Weight decay of least validation loss over ``n_folds`` folds.
-
-    Each fold walks the same grid, from ``weight_decay_max`` down to ``ratio`` times it, warm-
-    started, and leaves it once its loss has risen for good; values not reached count as the
-    last one did plus what was lost since.
-
-    Parameters
-    ----------
-    problem : Problem
-        Its own ``weight_decay`` is not used.
-    n_folds, n_values, ratio : grid and folds
-    tol : float
-        Gap of the fits on the way; coarse is enough to rank.
-    n_jobs : int, optional
-        Folds at once, as in joblib.
-    callback : callable, optional
-        Called with (folds done, folds in all).
-    """
-    top = weight_decay_max(problem, random_state=random_state)
-    if top <= 0:  # constant targets: any weight decay gives the null model
-        return Choice(np.array([problem.weight_decay]), np.zeros((1, 1)), 0)
-    grid = top * np.geomspace(1.0, ratio, n_values + 1)[1:]
-    n_folds = min(n_folds, problem.n_samples)
-    if n_folds < 2:
-        return Choice(grid, np.zeros((1, n_values)), 0)
-    losses = []
-    jobs = (
-        delayed(_fold)(problem, grid, fit, test, tol, random_state)
-        for fit, test in _folds(problem, n_folds, random_state)
-    )
-    for done, loss in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
-        losses.append(loss)
-        if callback is not None:
-            callback(done, n_folds)
-    table = np.array(losses)
-    return Choice(grid, table, int(np.argmin(table.mean(axis=0))))
-
-
-def _folds(problem: Problem, n_folds: int, random_state: int) -> Iterator[tuple[Array, Array]]:
-    labels = None
-    if problem.loss.targets != "real":
-        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
-        if np.min(np.bincount(labels)) < n_folds:
-            labels = None
-    folder = KFold if labels is None else StratifiedKFold
-    yield from folder(n_folds, shuffle=True, random_state=random_state).split(
-        np.zeros(problem.n_samples), labels
-    )
-
-
-def _fold(
-    problem: Problem, grid: Array, fit: Array, test: Array, tol: float, random_state: int
 ) -> Array:
-    part = Problem(
-        problem.X[fit],
-        problem.Y[fit],
-        problem.loss,
-        float(grid[0]),
-        problem.bias,
-        problem.sample_weight[fit],
-    )
-    weights = problem.sample_weight[test] / problem.sample_weight[test].sum()
-    losses: list[float] = []
-    with threadpool_limits(1, user_api="blas"):
-        start = constant_network(part, null_model(part))
-        for solution in path(part, grid, init=start, tol=tol, random_state=random_state):
-            F = solution.network.predict(problem.X[test])
-            losses.append(float(weights @ problem.loss.value(F, problem.Y[test])))
-            if len(losses) - 1 - int(np.argmin(losses)) >= PATIENCE:
-                break
-    rise = max(losses[-1] - min(losses), 0.0)
-    return np.array(losses + [losses[-1] + rise] * (len(grid) - len(losses)))
+    """The values given, falling; else ``n_values`` from :func:`weight_decay_max` down to
+    ``ratio`` times it.
+
+    Constant targets have no such grid: any weight decay, so the problem's own, gives the null
+    model.
+    """
+    if weight_decays is not None:
+        values = [positive("weight_decays", v) for v in np.ravel(np.asarray(weight_decays))]
+        if not values:
+            raise ValueError("weight_decays is empty; give at least one value")
+        return np.sort(values)[::-1]
+    n_values, ratio = positive_int("n_values", n_values), positive("ratio", ratio)
+    if ratio >= 1:
+        raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
+    top = weight_decay_max(problem, random_state=random_state)
+    return top * np.geomspace(1.0, ratio, n_values) if top > 0 else np.array([problem.weight_decay])
+
+
+def score(loss: Loss, F: Array, Y: Array, sample_weight: Array | None = None) -> float:
+    """R2 of real targets (mean over outputs), accuracy of classes; for F, Y (n, C)."""
+    w = np.ones(len(Y)) if sample_weight is None else sample_weight
+    w = w / w.sum()
+    if loss.targets == "real":
+        spread = w @ (Y - w @ Y) ** 2
+        return float(np.mean(1 - (w @ (F - Y) ** 2) / np.maximum(spread, np.finfo(float).tiny)))
+    if Y.shape[1] == 1:
+        return float(w @ ((F[:, 0] > 0) == (Y[:, 0] > 0)))
+    return float(w @ (np.argmax(F, axis=1) == np.argmax(Y, axis=1)))

@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from sklearn.model_selection import train_test_split
 
 from ._validate import Array
-from .estimators import encode_labels
 from .network import Network
+from .outputs import encode_labels
 from .table import Encoder, InputError, Table, check_complete
 
 FORMAT = "gapless-network-1"

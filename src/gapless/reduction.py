@@ -12,6 +12,7 @@ None of it changes the optimal value.
 from __future__ import annotations
 
 import numpy as np
+import scipy.linalg
 
 from ._array import Design, is_sparse
 from ._validate import Array
@@ -38,20 +39,24 @@ class Reduction:
             self.first, self.group = _canonical(np.hstack([Y, A]))
             A, Y = A[self.first], Y[self.first]
             weights = np.bincount(self.group, weights)
+        if A is problem.design:
+            A = A.copy()  # the one copy: all that follows is done in place
         n, k = A.shape
         self.mean: Array | None = None
         self.basis: Array | None = None  # (k, n) orthonormal columns spanning the rows
         if problem.free and not is_sparse(A):
             self.mean = weights @ A
-            A = A - self.mean
+            A -= self.mean
         if k > n:
-            self.basis, R = np.linalg.qr(A.T)
-            A = R.T
+            # LAPACK writes the basis over A: no second array of that size
+            self.basis, R = scipy.linalg.qr(A.T, overwrite_a=True, mode="economic")
+            A = np.ascontiguousarray(R.T)
         # Unit root-mean-square rows: nothing overflows, and absolute thresholds have a meaning.
-        peak = float(np.max(np.abs(A.data if is_sparse(A) else A), initial=0.0)) or 1.0
-        A = A / peak
+        values = A.data if is_sparse(A) else A
+        peak = float(max(values.max(initial=0.0), -values.min(initial=0.0))) or 1.0
+        values /= peak
         self.scale = peak * (float(np.sqrt(weights @ _row_squares(A))) or 1.0)
-        A = A * (peak / self.scale)
+        values *= peak / self.scale
         self.core = Problem(
             A,
             Y,
@@ -90,7 +95,9 @@ class Reduction:
 
 
 def _row_squares(A: Design) -> Array:
-    return np.asarray(A.multiply(A).sum(axis=1)).ravel() if is_sparse(A) else np.sum(A * A, axis=1)
+    if is_sparse(A):
+        return np.asarray(A.multiply(A).sum(axis=1)).ravel()
+    return np.einsum("ij,ij->i", A, A)
 
 
 def _canonical(rows: Array) -> tuple[Array, Array]:

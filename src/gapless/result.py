@@ -36,6 +36,13 @@ class Status(Enum):
     def proven(self) -> bool:
         return self in (Status.OPTIMAL, Status.NEAR_OPTIMAL)
 
+    @staticmethod
+    def of_gap(relative_gap: float, tol: float) -> Status | None:
+        """The status that a proven relative gap earns, if any."""
+        if relative_gap <= tol:
+            return Status.OPTIMAL
+        return Status.NEAR_OPTIMAL if relative_gap <= min(100 * tol, 0.1) else None
+
 
 @dataclass(frozen=True)
 class Certificate:

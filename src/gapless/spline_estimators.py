@@ -6,16 +6,14 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from ._validate import Array, choose, positive
 from .losses import Loss, Pinball, get_loss
+from .outputs import Classification, Regression, encode_labels
 from .spline import SplineSolution, solve_spline, spline_path, weight_decay_max
 
 # A linear program a candidate: above this many samples a random part of them decides.
@@ -168,7 +166,7 @@ class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
+class SplineRegressor(Regression, _SplineEstimator):
     """The best ReLU network of any width for a curve: a linear spline, proven optimal.
 
     Minimises over linear splines, that is over two-layer ReLU networks of any width,
@@ -241,29 +239,11 @@ class SplineRegressor(RegressorMixin, _SplineEstimator):  # type: ignore[misc]
                 f"loss={self.loss!r} compares class labels; use SplineClassifier or one of "
                 "'squared', 'huber', 'pinball'"
             )
-        self._flat = np.ndim(y) == 1
-        Y = np.asarray(y, dtype=np.float64)
-        self._fit(X, Y[:, None] if self._flat else Y, loss, sample_weight)
+        self._fit(X, self._targets(y), loss, sample_weight)
         return self
 
-    def predict(self, X: Any) -> Array:
-        """The curve at ``X``."""
-        F = self._outputs(X)
-        return F[:, 0] if self._flat else F
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        return tags
-
-
-def _gives_probabilities(model: Any) -> bool:
-    if get_loss(model.loss).name == "hinge":
-        raise AttributeError("loss='hinge' gives no probabilities; use loss='logistic'")
-    return True
-
-
-class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
+class SplineClassifier(Classification, _SplineEstimator):
     """Classification along one feature by a proven optimal linear spline.
 
     The decision regions are the intervals between zero crossings of the spline, which is
@@ -309,46 +289,16 @@ class SplineClassifier(ClassifierMixin, _SplineEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineClassifier:
         """Fit to ``X`` (n, 1) and labels ``y`` (n,)."""
         X, y = validate_data(self, X, y, dtype=np.float64)
-        check_classification_targets(y)
-        loss = get_loss(choose("loss", self.loss, ("logistic", "hinge")))
-        self.classes_, code = np.unique(y, return_inverse=True)
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has one class only, '{self.classes_[0]}'; a classifier needs at least two"
-            )
-        if len(self.classes_) == 2:
-            Y = (2.0 * code - 1.0)[:, None]
-        elif loss.name == "hinge":
+        loss = choose("loss", self.loss, ("logistic", "hinge"))
+        labels = self._class_numbers(X, y, sample_weight)
+        if len(self.classes_) > 2 and loss == "hinge":
             raise ValueError(
                 "Only binary classification is supported with loss='hinge', y has "
                 f"{len(self.classes_)} classes; use loss='logistic'"
             )
-        else:
-            Y, loss = np.eye(len(self.classes_))[code], get_loss("softmax")
-        self._fit(X, Y, loss, sample_weight)
+        Y, loss = encode_labels(labels, len(self.classes_), loss)
+        self._fit(X, Y, get_loss(loss), sample_weight)
         return self
-
-    def decision_function(self, X: Any) -> Array:
-        """Scores: (n,) for two classes, positive for ``classes_[1]``; else (n, n_classes)."""
-        F = self._outputs(X)
-        return F[:, 0] if F.shape[1] == 1 else F
-
-    def predict(self, X: Any) -> Array:
-        """The class at ``X``."""
-        F = self._outputs(X)
-        code = (F[:, 0] > 0).astype(int) if F.shape[1] == 1 else np.argmax(F, axis=1)
-        return self.classes_[code]
-
-    @available_if(_gives_probabilities)
-    def predict_proba(self, X: Any) -> Array:
-        """Class probabilities (n, n_classes); logistic loss only."""
-        F = self._outputs(X)
-        if F.shape[1] > 1:
-            return softmax(F, axis=1)
-        p = expit(F[:, 0])
-        return np.column_stack([1 - p, p])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -33,7 +33,9 @@ class InputError(ValueError):
 
 
 def read_table(path: str) -> Table:
-    """Read a CSV (header line first) or Parquet file.
+    """Read a CSV (header line first), a Parquet file, or a matrix in a .npy file.
+
+    The columns of a matrix are named x0, x1, ... and stay on disk until they are used.
 
     Raises
     ------
@@ -45,8 +47,10 @@ def read_table(path: str) -> Table:
         raise InputError(f"no such file: {path}")
     if file.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(file)
+    if file.suffix.lower() == ".npy":
+        return _read_npy(file)
     if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
-        raise InputError(f"{path}: unknown kind of table; give a .csv, .tsv or .parquet file")
+        raise InputError(f"{path}: unknown kind of table; give a .csv, .tsv, .parquet or .npy file")
     return _read_csv(file)
 
 
@@ -108,6 +112,20 @@ def _read_parquet(file: Path) -> Table:
     return table
 
 
+def _read_npy(file: Path) -> Table:
+    try:
+        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{file}: cannot be read as a NumPy array: {error}") from error
+    if matrix.ndim != 2 or matrix.dtype.kind not in "fiub" or 0 in matrix.shape:
+        raise InputError(
+            f"{file}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
+        )
+    if matrix.dtype.kind != "f":
+        matrix = matrix.astype(float)
+    return {f"x{j}": matrix[:, j] for j in range(matrix.shape[1])}
+
+
 def check_complete(name: str, column: Array) -> None:
     """Raise InputError when a column has missing, infinite or empty cells."""
     if column.dtype.kind == "f":
@@ -163,7 +181,9 @@ class Encoder:
 
     def encode(self, table: Table) -> Array:
         """The matrix (n_rows, n_numbers); InputError when columns are missing or differ."""
-        blocks = []
+        # filled column by column: the blocks and their union would need the memory twice
+        n_rows = len(next(iter(table.values()), ()))
+        X, j = np.empty((n_rows, len(self.names))), 0
         for name, categories in self.columns:
             if name not in table:
                 raise InputError(f"the data have no column {name!r}, which the model needs")
@@ -172,7 +192,9 @@ class Encoder:
             if categories is None:
                 if values.dtype.kind != "f":
                     raise InputError(f"column {name!r} must be numbers, it has text")
-                blocks.append(values[:, None])
+                X[:, j] = values
+                j += 1
             else:
-                blocks.append((values[:, None] == np.array(categories)).astype(float))
-        return np.hstack(blocks)
+                X[:, j : j + len(categories)] = values[:, None] == np.array(categories)
+                j += len(categories)
+        return X

@@ -1,0 +1,394 @@
+"""Write benchmarks/RESULTS.md: speed, performance profile, accuracy, cost of path and folds.
+
+    python -m benchmarks.report                 # about 20 minutes of CPU time
+    python -m benchmarks.report --write-only    # from what has been measured so far
+    python -m benchmarks.report --forget gapless    # measure it again: the solver has changed
+    python -m benchmarks.report --only adam lbfgs   # these now, the rest another time
+
+Measurements are kept in ``benchmarks/results/`` (not in version control); an interrupted report
+goes on where it stopped.  Larger data lie where :data:`benchmarks.problems.DATA` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import numpy as np  # noqa: E402
+
+from . import accuracy  # noqa: E402
+from .measure import Store  # noqa: E402
+from .methods import METHODS, Trace  # noqa: E402
+from .problems import BUNDLED, DATA, load, prepare, uci  # noqa: E402
+from .run import BEST  # noqa: E402
+
+HERE = Path(__file__).parent
+WEIGHT_DECAYS = (0.1, 0.01, 0.001)
+RUNS = ("gapless", "adam", "adam_fast", "lbfgs", "mlp")
+#: a method may have several settings, of which the best on each problem counts
+SHOWN = {
+    "gapless": ("gapless",),
+    "Adam p=200": ("adam", "adam_fast"),
+    "L-BFGS p=400": ("lbfgs",),
+    "MLP p=200": ("mlp",),
+}
+TABLE = ("diabetes", "breast_cancer", "wine", "boston", "syn1k", "digits")
+TARGETS = (1e-2, 1e-3, 1e-4)
+FACTORS = (1, 1.5, 2, 5, 10)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=3.0, help="limit of a run in the table")
+    parser.add_argument("--profile-seconds", type=float, default=1.0, help="and in the profile")
+    parser.add_argument("--sets", type=int, default=40, help="UCI sets, the smallest first")
+    parser.add_argument("--write-only", action="store_true", help="measure nothing new")
+    parser.add_argument("--only", nargs="+", metavar="METHOD", help="measure these methods only")
+    parser.add_argument("--forget", nargs="+", default=[], metavar="METHOD")
+    args = parser.parse_args(argv)
+    import torch  # loaded once, before the runs fork, like gapless
+
+    import gapless  # noqa: F401
+
+    torch.set_num_threads(1)
+    speed, accurate, cost = Store("speed"), Store("accuracy"), Store("cost")
+    for store in (speed, accurate):
+        store.forget(lambda key: bool({*args.forget} & {*key}))
+    if "gapless" in args.forget:
+        cost.forget(lambda key: True)
+    if not args.write_only:
+        profile_runs(speed, args)
+        accuracy_runs(accurate, args)
+        table_runs(speed, args)
+        cost_runs(cost, args)
+    (HERE / "RESULTS.md").write_text(report(speed, accurate, cost, args))
+    return 0
+
+
+# measuring
+
+
+def _asked(names, args):
+    return [name for name in names if args.only is None or name in args.only]
+
+
+def _speed(store, name, X, Y, seconds, args):
+    for beta in WEIGHT_DECAYS:
+        for method in _asked(RUNS, args):
+            store.measure(
+                (name, beta, method, seconds, 0),
+                lambda run=METHODS[method], b=beta: (
+                    vars(run(X, Y, b, seconds, 0)) | {"shape": [*X.shape, Y.shape[1]]}
+                ),
+            )
+
+
+def table_runs(store, args):
+    for name in TABLE:
+        folder = DATA / "peers"
+        if name in BUNDLED or (folder / f"{name}.npz").exists():
+            X, Y, *_ = load(name, folder if (folder / f"{name}.npz").exists() else None)
+            _speed(store, name, X, Y, args.seconds, args)
+
+
+def _sets(args):
+    return sorted(uci(), key=lambda item: item[1].size)[: args.sets]
+
+
+def profile_runs(store, args):
+    for name, X, y in _sets(args):
+        X, Y, *_ = prepare(X, y, "classification")
+        _speed(store, f"uci {name}", X, Y, args.profile_seconds, args)
+
+
+def accuracy_runs(store, args):
+    for name, X, y in _sets(args):
+        for learner in _asked(accuracy.LEARNERS, args):
+            key = (name, learner, 0)
+            store.measure(key, accuracy.measure, learner, X, y, 0)
+
+
+def cost_runs(store, args):
+    for name in _asked(("diabetes", "breast_cancer", "wine"), args):
+        store.measure((name,), path_cost, name)
+
+
+def path_cost(name):
+    """CPU seconds of one training, a path of 30 values and five-fold cross-validation."""
+    from gapless import Problem, path, train
+    from gapless.cross_validation import choose_weight_decay
+
+    X, Y, *_ = load(name)
+    problem = Problem(X[:, :-1], Y, weight_decay=0.1)
+    times = [time.process_time()]
+    trained = path(problem, ratio=1e-2)
+    times.append(time.process_time())
+    last = train(problem.variant(problem.loss, trained.weight_decays[-1]))
+    times.append(time.process_time())
+    choose_weight_decay(problem, trained.weight_decays, tol=1e-2)
+    times.append(time.process_time())
+    along, alone, folds = np.diff(times).tolist()
+    return {
+        "alone": alone, "path": along, "folds": folds, "neurons": last.network.n_neurons,
+        "objective_alone": last.certificate.objective,
+        "objective_path": trained[-1].certificate.objective,
+    }  # fmt: skip
+
+
+# writing
+
+
+def report(speed, accurate, cost, args):
+    parts = [heading(args), *table(speed, args), *profile(speed, args)]
+    parts += [*accuracies(accurate), *costs(cost)]
+    return "\n".join(parts) + "\n"
+
+
+def heading(args):
+    model = platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    versions = ", ".join(map(_version, ("numpy", "scipy", "scikit-learn", "torch", "scnn")))
+    return f"""# Results
+
+Written by `python -m benchmarks.report` on {datetime.date.today()}: {model}, {os.cpu_count()}
+cores, {platform.system()}, Python {platform.python_version()}, {versions}.
+
+Time is **CPU seconds of one process with one thread**, started after the libraries are loaded,
+without the time spent measuring objectives.  One run each, seed 0.  All methods minimise the
+same objective: `1/(2n) ||(X U)_+ a - Y||^2 + weight_decay/2 (||U||^2 + ||a||^2)`, features and
+regression targets standardised, a constant column appended, labels -1/+1 or one-hot.  `best` is
+the least objective any run here found, or one known from earlier long runs.  "Adam p=200" is
+the better, problem by problem, of two settings (rate .01 and the whole limit; rate .03 and a
+quarter of it, both on a cosine schedule); its choice is not charged for.  The MLP is
+scikit-learn's, with its own mini-batches.  scnn takes part in `benchmarks.run` where it is
+installed; there is no figure for it here.  `-`: not reached within the limit."""
+
+
+def _version(library):
+    try:
+        return f"{library} {importlib.metadata.version(library)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{library} not installed"
+
+
+def runs_of(store, seconds, names):
+    """(name, beta) -> method shown -> its best record by time to .1%, with ``best``."""
+    problems = {}
+    for (name, beta, method, limit, _), record in store.known.items():
+        if limit == seconds and names(name) and "error" not in record:
+            problems.setdefault((name, beta), {})[method] = record
+    out = {}
+    for key, records in problems.items():
+        if len(records) < len(RUNS):
+            continue  # not measured to the end
+        best = min(min(r["objectives"]) for r in records.values())
+        best = min(best, BEST.get(key, np.inf))
+        rows = {}
+        for shown, settings in SHOWN.items():
+            rows[shown] = min(
+                (records[s] for s in settings), key=lambda r: _times(r, best)[1] or np.inf
+            )
+        out[key] = (best, rows)
+    return out
+
+
+def _times(record, best):
+    """Seconds to each target; what a last round reached after the limit does not count."""
+    limit = record["key"][3]
+    trace = Trace(record["seconds"], record["objectives"])
+    times = (trace.time_to(best * (1 + share)) for share in TARGETS)
+    return [t if t is not None and t <= limit else None for t in times]
+
+
+def _cell(t):
+    return "-" if t is None else f"{t:.2f}"
+
+
+def table(store, args):
+    yield f"\n## Problem by method, limit {args.seconds:g} s\n"
+    yield (
+        "| problem | n x d, outputs | weight_decay | best | method | above best | to 1% | to 0.1% "
+        "| to 0.01% | proven gap | neurons | memory, MiB |\n|" + "---|" * 12
+    )
+    for (name, beta), (best, rows) in runs_of(store, args.seconds, lambda n: n in TABLE).items():
+        for method, record in rows.items():
+            n, d, outputs = record["shape"]
+            final, bound = min(record["objectives"]), record["lower_bound"]
+            gap = f"{1 - bound / final:.1%}" if bound > 0 else "none"
+            yield (
+                f"| {name} | {n} x {d}, {outputs} | {beta:g} | {best:.7f} | {method} "
+                f"| {max(final / best - 1, 0):.3%} | "
+                + " | ".join(map(_cell, _times(record, best)))
+                + f" | {gap} | {record['n_neurons']} | {record['memory']:.0f} |"
+            )
+
+
+def profile(store, args):
+    found = runs_of(store, args.profile_seconds, lambda n: n.startswith("uci "))
+    sets = {name for name, _ in found}
+    yield (
+        f"\n## Performance profile, limit {args.profile_seconds:g} s\n\n{len(sets)} UCI "
+        f"classification sets at three values of weight_decay, {len(found)} problems: the smallest "
+        "of those with 100 to 1500 samples, at most 10 classes and at least 5 samples in each.  "
+        "Share of the problems solved to 0.1% of the best objective within a factor of the fastest "
+        "method:\n"
+    )
+    if not found:
+        return
+    times = {
+        method: np.array([_times(rows[method], best)[1] or np.inf for best, rows in found.values()])
+        for method in SHOWN
+    }
+    fastest = np.min(list(times.values()), axis=0)
+    betas = np.array([beta for _, beta in found])
+    for beta in (*WEIGHT_DECAYS, None):
+        here = np.ones(len(betas), bool) if beta is None else betas == beta
+        if not here.any():
+            continue
+        label = "all" if beta is None else f"weight_decay {beta:g}"
+        yield (
+            f"\n| {label} | "
+            + " | ".join(f"within {f:g}x" for f in FACTORS)
+            + " | ever |\n|"
+            + "---|" * (len(FACTORS) + 2)
+        )
+        for method, t in times.items():
+            reached = np.isfinite(t[here])
+            shares = [np.mean(reached & (t[here] <= f * fastest[here])) for f in FACTORS]
+            shares.append(np.mean(reached))
+            yield f"| {method} | " + " | ".join(f"{s:.0%}" for s in shares) + " |"
+    peers = np.min([t for m, t in times.items() if m != "gapless"], axis=0)
+    own = times["gapless"]
+    # a peer that did not get there took the limit at least, and no more than that is known
+    known = np.minimum(peers, args.profile_seconds)
+    sure, ahead, behind, nobody = (
+        f"{np.mean(which):.0%}"
+        for which in (
+            5 * own <= known,
+            own < peers,
+            np.isfinite(peers) & (own > 1.5 * peers),
+            ~np.isfinite(fastest),
+        )
+    )
+    yield (
+        f"\ngapless is surely 5 times faster than the best peer on {sure} of the problems, faster "
+        f"on {ahead}, slower by more than 1.5 on {behind}; on {nobody} nobody gets there within "
+        "the limit (gapless ends the round it is in; what that finds counts for `best` alone).  "
+        f"`best` is what was found within the limit: at weight_decay {WEIGHT_DECAYS[-1]:g} it was "
+        "still falling on many, so those rows compare objectives at the limit rather than times "
+        "to the optimum."
+    )
+    draw(times, fastest)
+    yield "\n![performance profile](profile.png)\n"
+    yield "### Where gapless loses: a peer gets to 0.1%, and gapless later than 1.5 times it\n"
+    yield (
+        "| problem | weight_decay | above best | to 0.1% | best peer | to 0.1% |\n|" + "---|" * 6
+    )
+    for i, ((name, beta), (best, rows)) in enumerate(found.items()):
+        if own[i] > 1.5 * peers[i]:  # never where no peer got there
+            peer = min((m for m in times if m != "gapless"), key=lambda m: times[m][i])
+            above = max(min(rows["gapless"]["objectives"]) / best - 1, 0)
+            yield (
+                f"| {name[4:]} | {beta:g} | {above:.2%} | {_cell(_finite(own[i]))} | {peer} | "
+                f"{_cell(_finite(peers[i]))} |"
+            )
+
+
+def _finite(t):
+    return float(t) if np.isfinite(t) else None
+
+
+def draw(times, fastest):
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    solved = np.isfinite(fastest)
+    for method, t in times.items():
+        ratio = np.sort(np.where(np.isfinite(t[solved]), t[solved] / fastest[solved], np.inf))
+        ratio = ratio[np.isfinite(ratio)]
+        x = np.concatenate([[1.0], ratio, [1e3]])
+        y = np.concatenate([[0.0], np.arange(1, len(ratio) + 1), [len(ratio)]]) / solved.sum()
+        ax.step(x, y, where="post", label=method, lw=2)
+    ax.set(
+        xscale="log", xlim=(1, 100), ylim=(0, 1), xlabel="time to 0.1%, over that of the fastest",
+        ylabel="share of the problems",
+    )  # fmt: skip
+    ax.legend(frameon=False)
+    figure.savefig(HERE / "profile.png", dpi=110)
+    plt.close(figure)
+
+
+def accuracies(store):
+    by_name = {}
+    for (name, learner, _), record in store.known.items():
+        by_name.setdefault(name, {})[learner] = record
+    full = {n: r for n, r in by_name.items() if len(r) == len(accuracy.LEARNERS)}
+    yield (
+        f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nOne 75/25 "
+        "split, five folds on the training part, the same for all learners; grids in "
+        "`benchmarks/accuracy.py`.\n"
+    )
+    if not full:
+        return
+    learners = list(accuracy.LEARNERS)
+    scores = np.array([[full[n][m]["accuracy"] for m in learners] for n in full])
+    seconds = np.array([[full[n][m]["seconds"] for m in learners] for n in full])
+    rank = (scores[:, :, None] < scores[:, None, :]).sum(axis=2) + 1
+    yield "| | " + " | ".join(learners) + " |\n|" + "---|" * (len(learners) + 1)
+    for label, values, form in (
+        ("mean accuracy", scores.mean(axis=0), ".2%"),
+        ("mean rank (1 best)", rank.mean(axis=0), ".2f"),
+        ("best or equal", (rank == 1).mean(axis=0), ".0%"),
+        ("gapless better / equal / worse", None, ""),
+        ("median CPU s, with tuning", np.median(seconds, axis=0), ".1f"),
+    ):
+        if values is None:
+            own = scores[:, :1]
+            counts = [(own > scores).sum(0), (own == scores).sum(0), (own < scores).sum(0)]
+            cells = [" / ".join(map(str, c)) for c in zip(*counts)]
+            cells[0] = ""
+        else:
+            cells = [format(v, form) for v in values]
+        yield f"| {label} | " + " | ".join(cells) + " |"
+    yield "\n| data set | " + " | ".join(learners) + " |\n|" + "---|" * (len(learners) + 1)
+    for name, row in zip(full, scores):
+        yield f"| {name} | " + " | ".join(f"{s:.1%}" for s in row) + " |"
+
+
+def costs(store):
+    yield (
+        "\n## Path and folds\n\nA path of 30 values from the largest useful weight decay to a "
+        "hundredth of it, gap .1%; its last value alone; five folds on the same values "
+        "(networks with a gap of 1%).\n"
+    )
+    yield (
+        "| problem | neurons at the last value | alone, s | path, s | path / alone | "
+        "objective, path / alone - 1 | folds, s | folds / path |\n|" + "---|" * 8
+    )
+    for (name,), r in store.known.items():
+        yield (
+            f"| {name} | {r['neurons']} | {r['alone']:.2f} | {r['path']:.2f} | "
+            f"{r['path'] / r['alone']:.1f} | {r['objective_path'] / r['objective_alone'] - 1:.3%} "
+            f"| {r['folds']:.2f} | {r['folds'] / r['path']:.1f} |"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
