@@ -15,8 +15,9 @@ ORDER = [
     "whitening", "deep_bound", "closed_linear", "closed_form", "closed_rank_one", "batch_norm",
     "spike_free", "extreme_points", "comparison_display", "kernels", "collapse",
     "collapse_display", "progress", "outputs", "estimators", "cv_estimators",
-    "random_features", "output_layer", "closed_estimators", "spline_estimators", "spline_display", "table", "persist", "displays",
-    "torch_bridge", "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve",
+    "random_features", "output_layer", "closed_estimators", "spline_estimators",
+    "spline_display", "table", "persist", "displays", "torch_bridge",
+    "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve",
     "model_files", "audit_cli", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._array import row_blocks
 from ._validate import Array, positive, positive_int
-from .estimators import encode_labels
+from .outputs import encode_labels
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
 # with nearly collinear features a cold start takes many times the passes.
