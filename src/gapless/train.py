@@ -90,7 +90,7 @@ def train(
     init : Network, optional
         Warm start; the result is never worse than it.
     callback : callable, optional
-        Called with a :class:`Progress` after each round; a true answer stops.
+        Called with a :class:`Progress` after each search; a true answer stops.
     random_state : int, Generator or None, default 0
         The same seed gives the same network.
     oracle : {"search", "spike-free"}, default "search"
@@ -173,14 +173,22 @@ class _Run:
         callback: Callable[[Progress], bool | None] | None,
     ) -> Status:
         """Rounds until the gap is met or something ends them."""
+
+        def late() -> bool:
+            return time_limit is not None and self.seconds > time_limit
+
         try:
             for iteration in range(1, max_iter + 1):
-                if self.round(time_limit):
+                found, done = self.search()
+                if done:
                     return self.verdict()
                 info = Progress(iteration, self.seconds, self.certificate, self.best.n_neurons)
                 if callback is not None and callback(info):
                     return Status.STOPPED
-                if time_limit is not None and self.seconds > time_limit:
+                self.improve(found, late)
+                if self.finished is not None:
+                    return self.verdict()
+                if late():
                     return Status.TIME_LIMIT
         except KeyboardInterrupt:
             return Status.STOPPED
@@ -229,8 +237,8 @@ class _Run:
         accuracy = max(MASTER * self.tol, EARLY_MASTER * gap**2)
         return accuracy * (self.smoothing if sharp else 1.0)
 
-    def round(self, time_limit: float | None) -> bool:
-        """One pass of the outer loop; True when it is over."""
+    def search(self) -> tuple[Candidates, bool]:
+        """Neurons that violate the dual constraint, a certificate; and whether that will do."""
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
@@ -238,24 +246,25 @@ class _Run:
         if self.exact and bound.witness is not None:
             found = found.append(*bound.witness, bound.lower)
         # 5. certify the best network with this dual point
-        top = float(found.value.max(initial=0.0))
-        new = certificate(self.core, self.best_value, Lam, bound, top)
+        new = certificate(self.core, self.best_value, Lam, bound, found.value.max(initial=0.0))
         self.certificate = better(self.certificate, new)
         self.history.record(self.seconds, self.certificate, self.best.n_neurons)
         if self._settled(new):
-            return True
+            return found, True
         # the next master is harder; this round's dual point belonged to the last one
         cost = 0.5 * self.smoothing * self.core.n_outputs  # at most, of the objective
         if new.objective - new.estimated_lower_bound <= 2 * cost or self.waited == PATIENCE:
             self.smoothing, self.waited = max(0.4 * self.smoothing, self.least_smoothing), 0
         self.waited += 1
-        # 3-4. master, all weights at once, then slide the neurons along their kinks
+        return found, False
+
+    def improve(self, found: Candidates, late: Callable[[], bool]) -> None:
+        """A better network from the neurons found."""
+        # 3. master over old and new neurons
+        top = found.value.max(initial=0.0)
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
-
-        def late() -> bool:
-            return time_limit is not None and self.seconds > time_limit
-
+        # 4. all weights at once, then slide the neurons along their kinks
         if not self.relaxed:
             self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
         for _ in range(LOCAL_ROUNDS):
@@ -268,7 +277,6 @@ class _Run:
             if not self.current.objective(self.eased) < value * (1 - LOCAL_GAIN):
                 break
         self._schedule()
-        return self.finished is not None
 
     def _settled(self, new: Certificate) -> bool:
         """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
