@@ -94,6 +94,7 @@ def train_with_biases(
     X, Y, weight_decay, width, loss="squared", restarts=8, steps=2000, lr=0.02, seed=0
 ):  # fmt: skip
     """Adam on two-layer ReLU networks with free biases: objectives and each restart's function."""
+    torch.set_default_dtype(torch.float64)
     X, Y = torch.as_tensor(np.asarray(X, float)), torch.as_tensor(np.asarray(Y, float))
     X, Y = (V[:, None] if V.ndim == 1 else V for V in (X, Y))
     generator = torch.Generator().manual_seed(seed)

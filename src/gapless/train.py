@@ -38,7 +38,7 @@ PATIENCE = 4
 # Accuracy of the master, relative to the tolerance of the gap.
 MASTER = 1e-6
 # And to the square of the gap while that is wide.
-EARLY_MASTER = 1e-4
+EARLY_MASTER = 1e-6
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
