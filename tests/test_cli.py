@@ -347,3 +347,20 @@ def test_verify_refuses_tampered_and_foreign_files(folder):
         assert out.startswith("INVALID"), file
         assert out.count("\n") == 1
         assert not err
+
+
+def test_a_folder_that_is_not_there_is_named_before_the_work(tmp_path):
+    done = gapless("fit", "--dataset", "diabetes", "--out", tmp_path / "no" / "m", code=2)
+    assert "there is no folder" in done.stderr
+
+
+def test_texts_unseen_in_training_are_named(tmp_path):
+    table = tmp_path / "t.csv"
+    rows = [f"{'ab'[i % 2]},{i},{i % 2 + 0.1 * i}" for i in range(40)]
+    table.write_text("\n".join(["kind,size,price", *rows]))
+    model = str(tmp_path / "m.safetensors")
+    done = gapless("fit", table, "--target", "price", "--weight-decay", 0.1, "--out", model)
+    assert "kind (2)" in done.stdout
+    table.write_text("kind,size\nc,3\na,4\n")
+    done = gapless("predict", model, table)
+    assert "'c'" in done.stderr

@@ -202,6 +202,11 @@ def certify(
     >>> bool(certify(network, X, y, weight_decay=0.01).relative_gap < 1e-3)
     True
     """
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"network must be a gapless.Network, got {type(network).__name__}; a fitted estimator "
+            "has it as network_"
+        )
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
     core, points = evidence(problem, network, method, time_limit, n_starts, random_state)

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,13 +61,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     try:
-        return int(args.run(args))
+        for name in ("out", "plot", "proof"):
+            _check_folder(getattr(args, name, None))
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
+            return int(args.run(args))
+    except BrokenPipeError:  # the reader, say head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, ImportError, OSError) as error:
         print(f"gapless: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("gapless: interrupted, nothing was written", file=sys.stderr)
         return 130
+
+
+def _check_folder(path: str | None) -> None:
+    """Before the work, not after it."""
+    if path and not os.path.isdir(folder := os.path.dirname(path) or "."):
+        raise InputError(f"{path}: there is no folder {folder!r}; make it first")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -270,6 +284,9 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
     y = table.pop(target)
     notes = []
     encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
+    text = [f"{name} ({len(kinds)})" for name, kinds in encoder.columns if kinds is not None]
+    if text:
+        notes.append(f"text columns, a feature for each text: {', '.join(text)}")
     if constant:
         notes.append(f"constant columns left out: {', '.join(constant)}")
     task, why = _guess_task(target, y, args.task)

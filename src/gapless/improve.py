@@ -63,6 +63,7 @@ def improve(
     ValueError
         For a network that has not two ReLU layers, or has batch normalisation.
     """
+    optional_import("torch", "torch", "improve")  # the result is a module: say so before the work
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     lossless = _prune(trained, start)
     solution = train(

@@ -29,6 +29,8 @@ class Reduction:
     """``core`` with ``apply`` and ``invert`` for networks."""
 
     def __init__(self, problem: Problem) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(f"give a gapless.Problem(X, y, ...), not {type(problem).__name__}")
         self.problem = problem
         A, Y, weights = problem.design, problem.Y, problem.sample_weight
         if is_sparse(A) and (A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] <= DENSE):

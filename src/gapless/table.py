@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,6 +196,13 @@ class Encoder:
                 X[:, j] = values
                 j += 1
             else:
+                if unseen := sorted(set(values.tolist()) - set(categories)):
+                    warnings.warn(
+                        f"column {name!r} has {len(unseen)} texts that training did not see, the "
+                        f"first {unseen[0]!r}; they count as none of {len(categories)} known",
+                        UserWarning,
+                        stacklevel=2,
+                    )
                 X[:, j : j + len(categories)] = values[:, None] == np.array(categories)
                 j += len(categories)
         return X

@@ -127,9 +127,14 @@ def read_torch(model: Any) -> Chain:
     ValueError
         One sentence naming the layer that is not supported.
     """
+    # asked first where torch is not installed
+    kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(model).__mro__]
+    if "torch.nn.modules.module.Module" not in kinds:
+        raise ValueError(
+            "model must be a torch.nn.Module or a fitted MLPRegressor or MLPClassifier, got "
+            f"{type(model).__name__}; certify takes gapless's own networks"
+        )
     torch = optional_import("torch", "torch", "reading a PyTorch model")
-    if not isinstance(model, torch.nn.Module):
-        raise ValueError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     chain = assemble(_operations(torch, model))
     if len({id(layer.weight) for layer in chain.modules}) < len(chain.modules):
         raise ValueError("two layers of the model share their weights; a chain has its own each")
