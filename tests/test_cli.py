@@ -354,6 +354,11 @@ def test_a_folder_that_is_not_there_is_named_before_the_work(tmp_path):
     assert "there is no folder" in done.stderr
 
 
+def test_a_proof_in_a_folder_that_is_not_there_is_input_not_output(tmp_path):
+    done = gapless("verify", tmp_path / "no" / "p.npz", "--dataset", "diabetes", code=2)
+    assert "no such file" in done.stderr
+
+
 def test_texts_unseen_in_training_are_named(tmp_path):
     table = tmp_path / "t.csv"
     rows = [f"{'ab'[i % 2]},{i},{i % 2 + 0.1 * i}" for i in range(40)]

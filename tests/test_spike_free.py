@@ -43,6 +43,14 @@ def test_agrees_with_the_definition(seed, rows):
         assert holds is False
 
 
+@pytest.mark.parametrize("angle", [1e-6, 1e-8, 1e-9, 1e-11])
+def test_nearly_parallel_rows_are_an_answer_or_a_doubt(angle):
+    assert spike_free_test([[1.0, 0.0], [1.0, angle]]).holds is not False or angle < 1e-10
+    crossed = spike_free_test([[1.0, 0.0], [-1.0, angle]])  # their cone is wider than a half plane
+    assert crossed.holds is not True
+    assert crossed.excess > 1
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("share", [0.05, 0.5, 1.1])
 def test_cone_program(seed, share):

@@ -150,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     again = _command(commands, "verify", _verify, "re-check a proof file with NumPy alone")
-    again.add_argument("proof", metavar="PROOF.npz")
+    again.add_argument("file", metavar="PROOF.npz")
     _data_arguments(again, target=False)
 
     audit = _command(commands, "audit", run_audit, "how far from optimal a trained network is")
@@ -327,8 +327,7 @@ def _path(args: argparse.Namespace) -> int:
         plt = _pyplot()
         scores = np.array([result["test_score"]])
         display = PathDisplay(trained, scores=scores).plot()
-        display.figure_.savefig(args.out, dpi=110)
-        plt.close(display.figure_)
+        _save_figure(plt, display.figure_, args.out)
         result["plot"] = args.out
     result["seconds"] = time.perf_counter() - started
     early = any(s.status in EARLY for s in trained)
@@ -462,14 +461,18 @@ def _pyplot() -> Any:
     return optional_import("matplotlib.pyplot", "plot", "--plot")
 
 
+def _save_figure(plt: Any, figure: Any, file: str) -> None:
+    figure.savefig(file, dpi=110)
+    plt.close(figure)
+
+
 def _draw(file: str, solution: Any, names: list[str]) -> None:
     plt = _pyplot()
     height = 3.0 + 0.24 * min(len(names), 40)
     figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
     GapDisplay.from_solution(solution, ax=axes[0])
     NeuronDisplay.from_network(solution.network, feature_names=names, ax=axes[1])
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
+    _save_figure(plt, figure, file)
 
 
 def _report(result: dict[str, Any], status: Status) -> None:
@@ -547,8 +550,7 @@ def _spline(args: argparse.Namespace) -> int:
         display.ax_.set_xlabel(args.x)
         if display.classes is None:
             display.ax_.set_ylabel(args.y)
-        display.figure_.savefig(args.plot, dpi=110)
-        plt.close(display.figure_)
+        _save_figure(plt, display.figure_, args.plot)
         result["plot"] = args.plot
     result["seconds"] = time.perf_counter() - started
     if args.json:
@@ -667,11 +669,11 @@ def _certify(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     table = _read(args)[0]
-    if not os.path.isfile(args.proof):
-        raise InputError(f"no such file: {args.proof}")
+    if not os.path.isfile(args.file):
+        raise InputError(f"no such file: {args.file}")
     try:
-        samples = prepare(read_preparation(args.proof), table)
-        valid, bound, words = verify(args.proof, samples.X, samples.Y)
+        samples = prepare(read_preparation(args.file), table)
+        valid, bound, words = verify(args.file, samples.X, samples.Y)
     except ValueError as error:
         valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
     if args.json:

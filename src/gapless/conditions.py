@@ -29,8 +29,13 @@ from .reduction import Reduction
 # Singular values below this share of the largest are noise; what they could add to the
 # gauge is added to the bound.
 RANK_TOL = 1e-10
-# Directions of rows that agree to so many digits are one ray.
+# Directions of rows that agree to so many digits are one ray, and dependent ones do to this.
 RAY_DIGITS = 12
+RAY_TOL = 1e-11
+# What spike-free data may lack, relative; what is built on it is rounded up by as much.
+SPIKE_FREE_TOL = 1e-9
+# An inverse known to so many digits is believed where it has a zero.
+SURE = 1e-10
 
 
 @dataclass(frozen=True)
@@ -60,20 +65,24 @@ def spike_free_test(X: Any) -> SpikeFree:
     """
     R, _ = rays(to_2d("X", X))
     s = np.linalg.svd(R, compute_uv=False) if len(R) else np.ones(1)
-    if len(R) > R.shape[1] or s[-1] <= 1e-9 * s[0]:
-        dependent = float(len(R) - np.sum(s > 1e-9 * s[0]))
+    if len(R) > R.shape[1] or s[-1] <= RAY_TOL * s[0]:
+        dependent = float(len(R) - np.sum(s > RAY_TOL * s[0]))
         return SpikeFree(False, dependent, 0.0, "the rows' directions are dependent", np.inf)
-    G = np.linalg.inv(R @ R.T)
-    off = G - np.diag(np.diag(G))
-    worst = float((off / np.sqrt(np.outer(np.diag(G), np.diag(G)))).max(initial=0.0))
-    # the inverse is known up to eps times the condition number
-    doubt = 1e-14 * (s[0] / s[-1]) ** 2
-    # p.G q <= max(off) ||p||_1 ||q||_1, and the 1-norms are at most sqrt(n) ||X||
-    excess = 2 * float(off.max(initial=0.0)) * len(R) * float(s[0]) ** 2
     reason = "largest scaled off-diagonal entry of the inverse Gram matrix of the rows"
-    if worst <= 0:
+    # the scaled entries of the inverse are known up to eps times its condition number
+    doubt = 1e-14 * (s[0] / s[-1]) ** 2
+    if doubt >= 1:  # no scaled entry is larger: nothing is known
+        return SpikeFree(None, np.inf, doubt, reason, np.inf)
+    G = np.linalg.inv(R @ R.T)
+    size = np.sqrt(np.outer(np.diag(G), np.diag(G)))
+    others = ~np.eye(len(R), dtype=bool)
+    worst = float((G / size)[others].max(initial=-1.0))
+    if worst <= min(0.0, SURE - doubt):
         return SpikeFree(True, 0.0, doubt, reason, 0.0)
-    return SpikeFree(None if worst <= doubt else False, worst, doubt, reason, excess)
+    # p.G q <= max(off) ||p||_1 ||q||_1, and the 1-norms are at most sqrt(n) ||X||
+    most = float((G + doubt * size)[others].max(initial=0.0))
+    excess = 2 * most * len(R) * float(s[0]) ** 2
+    return SpikeFree(None if worst <= doubt else False, max(worst, 0.0), doubt, reason, excess)
 
 
 def rays(X: Array) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ import numpy as np
 
 from ._array import is_sparse
 from ._validate import Array, choose
-from .conditions import spectral_norm, spectrum, spike_free, whitening
+from .conditions import SPIKE_FREE_TOL, spectral_norm, spectrum, spike_free, whitening
 from .problem import Problem
 from .reduction import Reduction
 from .relaxed import ROUNDING, cone_maximum
@@ -37,8 +37,6 @@ EPS = float(np.finfo(float).eps)
 CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
 # Scores after which the cones still open are left as they are: some ten seconds.
 MAX_WORK = 10**9
-# What spike-free data may lack, relative; the bound is rounded up by as much.
-SPIKE_FREE_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)

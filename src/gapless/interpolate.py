@@ -45,7 +45,7 @@ from .reduction import Reduction
 from .relaxation import Quadratic
 from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
-from .train import ORACLES, distinct, unit
+from .train import ORACLES, distinct, unit, widened
 
 # Random starts of the first search, doubled after each that finds nothing.
 FIRST_STARTS = 64
@@ -264,12 +264,8 @@ class _Run:
     def _resolve(self, found: Candidates) -> None:
         """The group lasso over old and new neurons, then the misfit joins its targets."""
         new = distinct(found, self.core, MAX_NEW)
-        U, b, size = unit(self.network)
-        U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
+        U, b, a = widened(self.network, new)
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a = np.vstack(
-            [self.network.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
-        )
         lasso = Problem(self.core.X, self.target, "squared", self.weight_decay, self.core.bias)
         a, c = solve_master(lasso, Z, a, self.network.output_bias)
         self.network = Network(U, b, a, c).merge(self.core.X)
@@ -352,10 +348,9 @@ class _Run:
         final = Certificate(
             objective, old.lower_bound * scale, old.estimated_lower_bound * scale, old.proof
         )
-        if final.relative_gap <= self.tol:
-            status = Status.OPTIMAL
-        elif status is Status.HEURISTIC and final.relative_gap <= min(100 * self.tol, 0.1):
-            status = Status.NEAR_OPTIMAL
+        earned = Status.of_gap(final.relative_gap, self.tol)
+        if earned is Status.OPTIMAL or (earned is not None and status is Status.HEURISTIC):
+            status = earned
         residual = float(np.abs(network.predict(self.problem.X) - self.problem.Y).max())
         return Interpolation(network, final, status, self.history, residual, dual)
 

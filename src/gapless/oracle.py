@@ -67,10 +67,6 @@ class Oracle:
         self.free = free
         self.rng = rng
 
-    def values(self, Lam: Array, U: Array, b: Array) -> Array:
-        """``|| Lam^T (A U + b)_+ ||`` for each column of U, shape (K,)."""
-        return np.linalg.norm(Lam.T @ np.maximum(self.A @ U + b, 0.0), axis=0)
-
     def search(self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 25) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m)."""
         starts = [self._random_starts(n_starts)]
@@ -101,6 +97,8 @@ class Oracle:
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""
+        if len(b) == 0:
+            return Candidates(U, b, np.zeros(0))
         parts = []
         for part in row_blocks(len(b), len(Lam)):  # a handful of (n, K) arrays live at once
             climb = _Climb(self.A, Lam, U[:, part], b[part])
@@ -109,8 +107,6 @@ class Oracle:
                     climb.move_anchor()
                 climb.kink_step()
             parts.append((climb.U, climb.b, climb.h))
-        if len(parts) < 2:
-            return Candidates(*parts[0]) if parts else Candidates(U, b, np.zeros(0))
         new_U, new_b, value = zip(*parts)
         return Candidates(np.hstack(new_U), np.concatenate(new_b), np.concatenate(value))
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ._validate import Array
-from .conditions import rays, spike_free_test
+from .conditions import SPIKE_FREE_TOL, rays, spike_free_test
 from .deep import Check, DeepNetwork, DeepSolution, Optimality, dense_problem, require
 
 
@@ -39,9 +39,8 @@ def solve_spike_free(
             "solve one output at a time or use train()"
         )
     test = spike_free_test(problem.X)
-    check = require(
-        f"spike-free data ({test.reason})", test.violation, test.tolerance, "use train()"
-    )
+    violation = test.violation if test.holds is False else test.excess
+    check = require(f"spike-free data ({test.reason})", violation, SPIKE_FREE_TOL, "use train()")
     n, target = problem.n_samples, problem.Y[:, 0]
     beta = n * weight_decay
     R, B = rays(problem.X)

@@ -321,21 +321,13 @@ class _Run:
 
     def verdict(self) -> Status:
         """The status of a loop that ended by itself."""
-        proven = self.certificate.relative_gap
-        if proven <= self.tol:
-            return Status.OPTIMAL
-        if proven <= min(100 * self.tol, 0.1):
-            return Status.NEAR_OPTIMAL
-        return self.finished or Status.HEURISTIC
+        earned = Status.of_gap(self.certificate.relative_gap, self.tol)
+        return earned or self.finished or Status.HEURISTIC
 
     def _resolve(self, new: Candidates) -> None:
         """Master over current and new neurons, merge, keep the best by the true objective."""
         new = distinct(new, self.eased, MAX_NEW)
-        U, b, size = unit(self.current)
-        U, b = np.hstack([U, new.U]), np.concatenate([b, new.b])
-        a = np.vstack(
-            [self.current.output_weights * size[:, None], np.zeros((len(new), self.core.n_outputs))]
-        )
+        U, b, a = widened(self.current, new)
         Z = np.maximum(self.core.X @ U + b, 0.0)
         a, c = solve_master(self.eased, Z, a, self.current.output_bias, self.accuracy)
         network = Network(U, b, a, c).merge(self.core.X)
@@ -376,6 +368,14 @@ def unit(network: Network) -> tuple[Array, Array, Array]:
     """Unit directions, their biases, and the norms taken out."""
     size = np.linalg.norm(network.hidden_weights, axis=0)
     return network.hidden_weights / size, network.hidden_bias / size, size
+
+
+def widened(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
+    """Unit directions, biases and output weights of its neurons and of new ones, still at zero."""
+    U, b, size = unit(network)
+    a = network.output_weights * size[:, None]
+    zeros = np.zeros((len(new), network.n_outputs))
+    return np.hstack([U, new.U]), np.concatenate([b, new.b]), np.vstack([a, zeros])
 
 
 def distinct(found: Candidates, core: Problem, count: int) -> Candidates:
