@@ -1,6 +1,6 @@
 """Fixtures, and what hypothesis draws: the same examples each time, others on request.
 
-``HYPOTHESIS_PROFILE=explore pytest`` draws new ones, ten times as many.
+``HYPOTHESIS_PROFILE=explore pytest`` draws new ones.
 """
 
 import os
