@@ -1,12 +1,13 @@
 """Large data: what is copied, and that nothing the caller owns is written to."""
 
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gapless import Network, Problem, train
+from gapless import Network, Problem, Status, train
 from gapless.reduction import Reduction
 from problems import BIAS_RULES
 
@@ -66,3 +67,40 @@ def test_wide_sparse_data_are_solved_in_their_row_space():
     dense = Problem(X.toarray(), sparse.Y, "logistic", 0.01)
     a, b = train(sparse, tol=1e-2), train(dense, tol=1e-2)
     assert a.certificate.objective == pytest.approx(b.certificate.objective, rel=1e-6)
+
+
+def many_rows():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((1500, 3))
+    return Problem(X, np.abs(X[:, 0]) + np.sin(X[:, 1]) + 0.1 * X[:, 2], weight_decay=0.02)
+
+
+def test_many_rows_start_from_a_tenth_of_them(monkeypatch):
+    problem = many_rows()
+    at_once = train(problem)
+    monkeypatch.setattr(sys.modules["gapless.train"], "MANY_ROWS", 1000)
+    seen = []
+    trained = train(problem, callback=seen.append)
+    rows = [info.n_samples for info in seen]
+    assert rows == sorted(rows)
+    assert set(rows) == {150, 1500}
+    assert trained.certificate.objective == pytest.approx(at_once.certificate.objective, rel=2e-3)
+    first = next(info for info in seen if info.n_samples == 1500)
+    assert first.certificate.objective < 1.1 * at_once.certificate.objective
+    assert np.all(np.diff([info.seconds for info in seen]) >= 0)
+    shuffled = np.random.default_rng(0).permutation(1500)
+    again = train(Problem(problem.X[shuffled], problem.Y[shuffled], weight_decay=0.02))
+    assert again.certificate.objective == pytest.approx(trained.certificate.objective, rel=1e-9)
+
+
+def test_a_start_on_a_part_of_the_rows_can_be_interrupted(monkeypatch):
+    monkeypatch.setattr(sys.modules["gapless.train"], "MANY_ROWS", 1000)
+    problem = many_rows()
+    null = 0.5 * float(np.var(problem.Y))
+    seen = []
+    stopped = train(problem, callback=lambda info: seen.append(info) or len(seen) == 3)
+    assert (stopped.status, len(seen), seen[-1].n_samples) == (Status.STOPPED, 3, 150)
+    assert stopped.certificate.objective < null
+    late = train(problem, time_limit=1e-9)
+    assert late.status is Status.TIME_LIMIT
+    assert late.certificate.objective <= null * (1 + 1e-9)

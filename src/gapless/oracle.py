@@ -93,7 +93,8 @@ class Oracle:
                 break
         found = climb.candidates()
         best = np.argsort(-found.value)[: max(64, 2 * neurons.shape[1])]
-        return self.improve(Lam, found.U[:, best], found.b[best], rounds=2)
+        rounds = 2 if A is self.A else 1  # many rows: costly, and a kink moves little
+        return self.improve(Lam, found.U[:, best], found.b[best], rounds)
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""

@@ -42,17 +42,26 @@ EARLY_MASTER = 1e-6
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
+# More rows than this start from the network of a tenth of them, trained to this gap: about what
+# the sample itself is off by.
+MANY_ROWS = 50_000
+COARSE_TOL = 1e-2
+
 ORACLES = ("search", "spike-free")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a callback sees after each round."""
+    """What a callback sees after each round.
+
+    ``n_samples`` rows are what the certificate is about: a part of a large table at first.
+    """
 
     iteration: int
     seconds: float
     certificate: Certificate
     n_neurons: int
+    n_samples: int
 
 
 def train(
@@ -140,9 +149,9 @@ class _Run:
         max_neurons: int | None,
         init: Network | None,
         rng: np.random.Generator,
-        oracle: str,
+        oracle: str = "search",
     ) -> None:
-        self.started = time.perf_counter()
+        self.started, self.rng = time.perf_counter(), rng
         self.reduction = Reduction(problem)
         self.core = self.reduction.core
         self.tol, self.max_neurons = tol, max_neurons
@@ -178,11 +187,15 @@ class _Run:
             return time_limit is not None and self.seconds > time_limit
 
         try:
+            if self.best.n_neurons == 0 and self.core.n_samples > MANY_ROWS and not self.relaxed:
+                ended = self.start_small(max_iter, time_limit, callback)
+                if ended is not None:
+                    return ended
             for iteration in range(1, max_iter + 1):
                 found, done = self.search()
                 if done:
                     return self.verdict()
-                info = Progress(iteration, self.seconds, self.certificate, self.best.n_neurons)
+                info = self.progress(iteration)
                 if callback is not None and callback(info):
                     return Status.STOPPED
                 self.improve(found, late)
@@ -193,6 +206,32 @@ class _Run:
         except KeyboardInterrupt:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
+
+    def start_small(
+        self,
+        max_iter: int,
+        time_limit: float | None,
+        callback: Callable[[Progress], bool | None] | None,
+    ) -> Status | None:
+        """Go on from the network of a tenth of the rows; the status if that was interrupted."""
+        core, enough = self.core, False
+
+        def watch(info: Progress) -> bool | None:
+            nonlocal enough
+            enough = info.certificate.estimated_relative_gap <= COARSE_TOL
+            return (callback is not None and callback(info)) or enough
+
+        rows = np.sort(self.rng.choice(core.n_samples, core.n_samples // 10, replace=False))
+        few = core.X[rows], core.Y[rows], core.loss, core.weight_decay, core.bias
+        part = _Run(
+            Problem(*few, core.sample_weight[rows]), self.tol, self.max_neurons, None, self.rng
+        )
+        part.started = self.started
+        status = part.loop(max_iter, time_limit, watch)
+        self._adopt(part.reduction.invert(part.best))
+        self.weight_decay = core.weight_decay
+        early = status is Status.TIME_LIMIT or (status is Status.STOPPED and not enough)
+        return status if early else None
 
     def prove(
         self,
@@ -210,9 +249,7 @@ class _Run:
             for point, bound in prove(self.core, Lam, time_limit=left):
                 self.certificate = raised(self.certificate, self.core, point, bound)
                 self.history.record(self.seconds, self.certificate, self.best.n_neurons)
-                info = Progress(
-                    len(self.history), self.seconds, self.certificate, self.best.n_neurons
-                )
+                info = self.progress(len(self.history))
                 if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
                     break
         except KeyboardInterrupt:
@@ -223,6 +260,12 @@ class _Run:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    def progress(self, iteration: int) -> Progress:
+        """For a callback."""
+        return Progress(
+            iteration, self.seconds, self.certificate, self.best.n_neurons, self.core.n_samples
+        )
 
     @property
     def eased(self) -> Problem:
@@ -265,9 +308,10 @@ class _Run:
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
         # 4. all weights at once, then slide the neurons along their kinks
-        if not self.relaxed:
+        many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
+        if not (self.relaxed or (many and self.quiet)):
             self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
-        for _ in range(LOCAL_ROUNDS):
+        for _ in range(0 if many else LOCAL_ROUNDS):
             if late():
                 break
             value = self.current.objective(self.eased)
