@@ -107,7 +107,8 @@ def normal_problem(
 
 class _Master:
     def __init__(self, problem: Problem, Z: Array, a: Array, c: Array) -> None:
-        self.problem, self.Z, self.beta = problem, Z, problem.weight_decay
+        self.problem, self.beta = problem, problem.weight_decay
+        self.Z = np.asfortranarray(Z)  # columns are what is taken from it
         self.a, self.c = a.copy(), c.copy()
         self.active = np.flatnonzero(np.linalg.norm(a, axis=1))
         self.F = Z @ a + c
@@ -145,17 +146,17 @@ class _Master:
         # A proximal step for each, divided by their number, cannot raise the objective.
         Z = self.Z[:, enter]
         lipschitz = (Z * Z).T @ self.problem.sample_weight * (self.problem.loss.smoothness * count)
-        a = self.a.copy()
-        a[enter] = scores[enter] * ((1 - self.beta / size[enter]) / lipschitz)[:, None]
-        return self._move(a, self.c, np.concatenate([self.active, enter]))
+        first = scores[enter] * ((1 - self.beta / size[enter]) / lipschitz)[:, None]
+        S = np.concatenate([self.active, enter])
+        return self._move(S, self.Z[:, S], np.vstack([self.a[self.active], first]), self.c)
 
     def newton_step(self) -> float:
         """One step on the active neurons; the Newton decrement, 0 when no step gains."""
-        S, beta = self.active, self.beta
+        S, beta, Z = self.active, self.beta, self.Z[:, self.active]
         R = self.problem.residual(self.F)
         size = np.linalg.norm(self.a[S], axis=1)
         unit = self.a[S] / size[:, None]
-        gradient = beta * unit - (self.Z.T @ R)[S]
+        gradient = beta * unit - Z.T @ R
         if self.problem.free:
             gradient = np.vstack([gradient, -R.sum(axis=0)])
         if gradient.size == 0:
@@ -164,11 +165,11 @@ class _Master:
             index = np.append(S, len(self.a)) if self.problem.free else S
             G = self.gram[np.ix_(index, index)]
         else:
-            G = self._bordered_gram(self.Z[:, S], self._curvature())
+            G = self._bordered_gram(Z, self._curvature())
         hessian = _Hessian(G, beta / size, unit)
         step = -hessian.solve(gradient)
         if unit.shape[1] > 1 and self.gram is None:
-            step = self._conjugate_gradients(hessian, gradient, step)
+            step = self._conjugate_gradients(hessian, Z, gradient, step)
         decrement = -float(np.sum(gradient * step))
         if not decrement > ROUNDING * abs(self.value):
             return 0.0
@@ -183,16 +184,15 @@ class _Master:
         for t in (1.0, *halves, *(first * 0.4**i for i in range(1, 20))):
             moved = self.a[S] + t * step_a
             moved[size + t * along <= 1e-14 * size] = 0.0
-            a = self.a.copy()
-            a[S] = moved
-            if self._move(a, self.c + t * step_c, S):
+            if self._move(S, Z, moved, self.c + t * step_c):
                 return decrement
         return 0.0
 
-    def _conjugate_gradients(self, scalar: _Hessian, gradient: Array, first: Array) -> Array:
+    def _conjugate_gradients(
+        self, scalar: _Hessian, Z: Array, gradient: Array, first: Array
+    ) -> Array:
         """The Newton step of the exact Hessian, preconditioned by the scalar-curvature one."""
-        S, m, D, unit = self.active, len(self.active), scalar.D, scalar.unit
-        problem, Z = self.problem, np.ascontiguousarray(self.Z[:, S])
+        problem, m, D, unit = self.problem, len(self.active), scalar.D, scalar.unit
 
         def hessian(step: Array) -> Array:
             V = Z @ step[:m] + (step[-1] if problem.free else 0.0)
@@ -223,14 +223,14 @@ class _Master:
             rz = rz_new
         return x if np.any(x) else first
 
-    def _move(self, a: Array, c: Array, active: Array) -> bool:
-        """Go there if the objective falls."""
-        active = active[np.linalg.norm(a[active], axis=1) > 0]
-        F = self.Z @ a + c
-        value = self._objective(F, a[active])
+    def _move(self, S: Array, Z: Array, a: Array, c: Array) -> bool:
+        """Weights ``a`` for the neurons S, whose activations Z are, if the objective falls."""
+        F = Z @ a + c
+        value = self._objective(F, a)
         if not value < self.value:
             return False
-        self.a, self.c, self.F, self.value, self.active = a, c, F, value, active
+        self.a[S], self.c, self.F, self.value = a, c, F, value
+        self.active = S[np.linalg.norm(a, axis=1) > 0]
         return True
 
 
@@ -253,7 +253,7 @@ class _Hessian:
             ridge *= 100
             self.factor = _cholesky(K)
         if C > 1 and m > 0 and self.factor is not None:
-            self.inverse = scipy.linalg.cho_solve(self.factor, np.eye(len(G)))[:, :m]
+            self.inverse = _inverse(*self.factor)[:, :m]
             # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
             self.root = np.sqrt(D)
             inner = self.root[:, None] * self.inverse[:m] * (unit @ unit.T) * self.root
@@ -268,6 +268,13 @@ class _Hessian:
         along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
         y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
         return np.asarray(x + self.inverse @ (self.unit * y[:, None]))
+
+
+def _inverse(factor: Array, lower: bool) -> Array:
+    """Of the matrix factored; a third of the work of solving for the identity."""
+    half = scipy.linalg.lapack.dpotri(factor, lower=lower)[0]
+    half = np.tril(half) if lower else np.triu(half)
+    return np.asarray(half + half.T - np.diag(np.diag(half)))
 
 
 def _cholesky(K: Array) -> tuple[Array, bool] | None:
