@@ -50,7 +50,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
         self.certificate_ = solution.certificate
         self.status_ = solution.status
         self.n_neurons_ = solution.network.n_neurons
-        self.n_iter_ = len(solution.history) - 1
+        self.n_iter_ = solution.history.n_rounds
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)

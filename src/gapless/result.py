@@ -95,13 +95,14 @@ def _ratio(gap: float, objective: float) -> float:
 
 @dataclass
 class History:
-    """One entry a round: seconds, objective, both lower bounds, neurons."""
+    """Seconds, objective, both lower bounds and neurons, each time one of them was looked at."""
 
     seconds: list[float] = field(default_factory=list)
     objective: list[float] = field(default_factory=list)
     lower_bound: list[float] = field(default_factory=list)
     estimated_lower_bound: list[float] = field(default_factory=list)
     n_neurons: list[int] = field(default_factory=list)
+    n_rounds: int = 0
 
     def record(self, seconds: float, certificate: Certificate, n_neurons: int) -> None:
         self.seconds.append(seconds)

@@ -160,6 +160,7 @@ class _Run:
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
         self.history = History()
+        self.past: list[float] = []  # the best value at each search
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
         self.weight_decay = np.inf  # of the master, until the first violation is known
@@ -243,13 +244,13 @@ class _Run:
         left = time_limit - self.seconds
         if left <= 0 or self.certificate.relative_gap <= self.tol:
             return status
-        self.certificate = replace(self.certificate, objective=self.best_value)
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         try:
             for point, bound in prove(self.core, Lam, time_limit=left):
                 self.certificate = raised(self.certificate, self.core, point, bound)
                 self.history.record(self.seconds, self.certificate, self.best.n_neurons)
-                info = self.progress(len(self.history))
+                self.history.n_rounds += 1
+                info = self.progress(self.history.n_rounds)
                 if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
                     break
         except KeyboardInterrupt:
@@ -292,6 +293,8 @@ class _Run:
         new = certificate(self.core, self.best_value, Lam, bound, found.value.max(initial=0.0))
         self.certificate = better(self.certificate, new)
         self.history.record(self.seconds, self.certificate, self.best.n_neurons)
+        self.history.n_rounds += 1
+        self.past.append(self.best_value)
         if self._settled(new):
             return found, True
         # the next master is harder; this round's dual point belonged to the last one
@@ -337,7 +340,7 @@ class _Run:
         Near interpolation the objective is a small remainder of the null model's, and a share
         of it is a demand that no fit can notice.
         """
-        return max(self.best_value, 0.1 * self.history.objective[0])
+        return max(self.best_value, 0.1 * self.past[0])
 
     @property
     def least_smoothing(self) -> float:
@@ -352,7 +355,7 @@ class _Run:
         rough = self.weight_decay > self.core.weight_decay or (
             sharp and self.smoothing > self.least_smoothing
         )
-        past = self.history.objective[-PATIENCE:]
+        past = self.past[-PATIENCE:]
         # where every search is exact, a small gain is still a step towards a proof
         share = 1e-3 if self.exact else 0.1
         if rough or past[0] - self.best_value > share * self.tol * self.size:
@@ -385,6 +388,8 @@ class _Run:
         value = network.objective(self.core)
         if value < self.best_value:
             self.best, self.best_value = network, value
+            self.certificate = replace(self.certificate, objective=value)
+            self.history.record(self.seconds, self.certificate, network.n_neurons)
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
