@@ -5,9 +5,12 @@ import json
 import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+
+from gapless.table import Encoder, InputError, check_slips
 
 
 def gapless(*args, code=0, cwd=None):
@@ -114,6 +117,7 @@ def table(folder, text):
 
 
 NUMBERS = "\n".join(f"{i},{i % 7},{(i * i) % 11}" for i in range(30))
+SLIP = "a,b,y\n" + "\n".join(f"{i},{i % 7},{i / 8}" for i in range(30)) + "\n7,7,{}\n"
 
 
 @pytest.mark.parametrize(
@@ -137,13 +141,31 @@ NUMBERS = "\n".join(f"{i},{i % 7},{(i * i) % 11}" for i in range(30))
          "is for classes"),
         ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"], "--drop a"),
         ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
-        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"], "is text, regression"),
+        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"],
+         "column 'y' must be numbers, data row 1 has the text 'u'"),
+        (SLIP.format("12O"), ["--target", "y"], "'12O' in data row 31; correct it, or say --task"),
+        (SLIP.format("12O"), ["--target", "y", "--task", "regression"], "has the text '12O'"),
+        (SLIP.format("?"), ["--target", "y"], "column 'y' has 1 missing or infinite values"),
+        (SLIP.format("12O"), ["--target", "b"], "'12O' in data row 31; correct it, or drop"),
+        (SLIP.format("-"), ["--target", "b"], "column 'y' has 1 missing or infinite values"),
     ],
 )  # fmt: skip
 def test_bad_tables(folder, text, args, message):
     run = gapless("fit", table(folder, text), *args, "--out", folder / "never.safetensors", code=2)
     assert message in run.stderr
     assert not (folder / "never.safetensors").exists()
+
+
+def test_marks_and_codes_are_texts_where_numbers_are_few():
+    """A column of "+" and "-", or of whole codes and one "K", is no column of numbers."""
+    grades = np.array([*(str(g) for g in range(1, 13)), "K"] * 10)
+    for column in (np.array(["+", "-"] * 20), grades):
+        check_slips("x", column, "")
+        assert Encoder.learn({"x": column})[0].columns == [("x", sorted(set(column)))]
+    for share, few in ((0.95, True), (0.8, False)):
+        column = np.where(np.arange(100) < 100 * share, np.arange(100) / 8, "x").astype(str)
+        with pytest.raises(InputError, match="data row 96") if few else nullcontext():
+            check_slips("x", column, "")
 
 
 def test_other_mistakes(folder):

@@ -12,7 +12,7 @@ from rich.console import Console
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
-from .table import DATASETS, InputError, Table, check_complete, load_dataset, read_table
+from .table import DATASETS, InputError, Table, check_complete, check_numbers, load_dataset, read_table
 from .training_loss import NAMES
 
 
@@ -91,10 +91,7 @@ def _matrix(table: Table) -> Array:
     """All columns, constant ones too: the model has an input for each."""
     for name, column in table.items():
         check_complete(name, column)
-        if column.dtype.kind != "f":
-            raise InputError(
-                f"column {name!r} is text; give the numbers the model was trained on, or --drop it"
-            )
+        check_numbers(name, column, "give the numbers the model was trained on, or --drop it")
     if not table:
         raise InputError("the data have no column besides the target")
     return np.column_stack(list(table.values()))
@@ -108,8 +105,7 @@ def _standardise(A: Array) -> Array:
 def _targets(y: Array, args: argparse.Namespace) -> Array:
     """Numbers, or the class numbers 0, 1, ..."""
     if args.loss in ("mse", "huber"):
-        if y.dtype.kind != "f":
-            raise InputError(f"the target is text, --loss {args.loss} needs numbers")
+        check_numbers(args.target or "target", y, f"--loss {args.loss} needs them")
         return y
     classes = np.unique(y)
     if args.classes:

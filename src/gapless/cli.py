@@ -44,7 +44,10 @@ from .table import (
     Encoder,
     InputError,
     Table,
+    are_codes,
     check_complete,
+    check_numbers,
+    check_slips,
     load_dataset,
     read_table,
 )
@@ -52,8 +55,6 @@ from .train import train
 from .verify import verify
 
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
-# Whole-number targets with at most this many values are classes, unless --task says otherwise.
-MAX_CLASSES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -356,19 +357,19 @@ def _cores() -> int:
 
 
 def _guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
-    text = y.dtype.kind != "f"
-    if text and asked == "regression":
-        raise InputError(f"target {target!r} is text, regression needs numbers")
+    if asked == "regression":
+        check_numbers(target, y, "correct it, or leave out --task regression")
     if asked is not None:
         return asked, "as asked"
-    if text:
+    check_slips(target, y, "say --task classification if these are classes")
+    if y.dtype.kind != "f":
         return "classification", f"target {target!r} is text"
-    distinct = np.unique(y)
-    if len(distinct) <= MAX_CLASSES and np.all(distinct == np.round(distinct)):
+    n_distinct = len(np.unique(y))
+    if are_codes(y):
         return "classification", (
-            f"target {target!r} has {len(distinct)} whole values (--task regression to change)"
+            f"target {target!r} has {n_distinct} whole values (--task regression to change)"
         )
-    return "regression", f"target {target!r} has {len(distinct)} different numbers"
+    return "regression", f"target {target!r} has {n_distinct} different numbers"
 
 
 class _Job:
@@ -515,8 +516,9 @@ def _spline(args: argparse.Namespace) -> int:
             raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
         check_complete(name, table[name])
     x, y = table[args.x], table[args.y]
-    if x.dtype.kind != "f":
-        raise InputError(f"column {args.x!r} must be numbers, it has text")
+    check_numbers(args.x, x)
+    if args.loss not in ("logistic", "hinge"):
+        check_slips(args.y, y, "say --loss logistic if these are classes")
     weight_decay = args.weight_decay
     if weight_decay not in ("auto", "cv"):
         weight_decay = positive("--weight-decay", weight_decay)

@@ -27,6 +27,12 @@ DATASETS: dict[str, Callable[..., Any]] = {
 # One-hot columns a text column may become; more is a key or free text.
 MAX_CATEGORIES = 50
 MISSING = {"", "na", "nan", "n/a", "null", "none"}
+# Missing among numbers, but among texts often a value: "+" and "-" are classes.
+MISSING_NUMBER = MISSING | {"?", "-"}
+# A text column with this share of numbers is one of numbers with slips,
+SLIPS = 0.9
+# unless they are whole and of at most so many values: then they may name things.
+MAX_CODES = 20
 
 
 class InputError(ValueError):
@@ -93,7 +99,7 @@ def _column(cells: list[str]) -> Array:
     """Numbers where every cell that is not missing is one, else strings."""
     values = [cell.strip() for cell in cells]
     try:
-        return np.array([np.nan if v.lower() in MISSING else float(v) for v in values])
+        return np.array([np.nan if v.lower() in MISSING_NUMBER else float(v) for v in values])
     except ValueError:
         return np.array(values, dtype=str)
 
@@ -140,6 +146,44 @@ def check_complete(name: str, column: Array) -> None:
         )
 
 
+def are_codes(numbers: Array) -> bool:
+    """Whether numbers may be names of classes: few, and whole."""
+    distinct = np.unique(numbers)
+    return len(distinct) <= MAX_CODES and bool(np.all(distinct == np.round(distinct)))
+
+
+def check_numbers(name: str, column: Array, advice: str = "correct it") -> None:
+    """Raise InputError, with the first text, when a column is not of numbers."""
+    if column.dtype.kind != "f":
+        row = int(np.argmin([_is_number(v) for v in column]))
+        raise InputError(
+            f"column {name!r} must be numbers, data row {row + 1} has the text "
+            f"{str(column[row])!r}; {advice}"
+        )
+
+
+def check_slips(name: str, column: Array, otherwise: str) -> None:
+    """Raise InputError, which ends in ``otherwise``, for a text column that is numbers but for
+    a few cells."""
+    if column.dtype.kind == "f":
+        return
+    number = np.array([_is_number(v) for v in column])
+    slips = np.flatnonzero(~number)
+    if 0 < len(slips) <= (1 - SLIPS) * len(column) and not are_codes(column[number].astype(float)):
+        raise InputError(
+            f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
+            f"{str(column[slips[0]])!r} in data row {slips[0] + 1}; correct it, or {otherwise}"
+        )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Encoder:
     """How columns become numbers: as they are, or one 0/1 column a category.
@@ -156,6 +200,7 @@ class Encoder:
         constant = []
         for name, values in table.items():
             check_complete(name, values)
+            check_slips(name, values, f"drop the column with --drop {name}")
             distinct = np.unique(values)
             if len(distinct) < 2:
                 constant.append(name)
@@ -191,8 +236,7 @@ class Encoder:
             values = table[name]
             check_complete(name, values)
             if categories is None:
-                if values.dtype.kind != "f":
-                    raise InputError(f"column {name!r} must be numbers, it has text")
+                check_numbers(name, values)
                 X[:, j] = values
                 j += 1
             else:
