@@ -12,7 +12,7 @@ from rich.console import Console
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
-from .table import DATASETS, InputError, Table, check_complete, check_numbers, load_dataset, read_table
+from .table import DATASETS, InputError, Table, check_complete, check_numbers, read_data
 from .training_loss import NAMES
 
 
@@ -53,9 +53,7 @@ def add_audit_arguments(command: Any) -> None:
 def run_audit(args: argparse.Namespace) -> int:
     """Audit, print, and the exit code."""
     weight_decay = positive("--weight-decay", args.weight_decay)
-    if (args.data is None) == (args.dataset is None):
-        raise InputError(f"give a data file or --dataset NAME ({', '.join(DATASETS)}), not both")
-    table, target = load_dataset(args.dataset) if args.dataset else (read_table(args.data), None)
+    table, target = read_data(args.data, args.dataset)
     target = args.target or target
     if target is None:
         raise InputError(

@@ -39,6 +39,27 @@ class InputError(ValueError):
     """A mistake in what the user gave; the message is one sentence for them."""
 
 
+def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]:
+    """The table in the file ``data``, or the bundled one and the name of its target."""
+    if data is None and dataset is None:
+        raise InputError(f"give a data file, or --dataset NAME ({', '.join(DATASETS)})")
+    if data is not None and dataset is not None:
+        raise InputError("give a data file or --dataset, not both")
+    return (read_table(data), None) if data is not None else load_dataset(str(dataset))
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path``, or an InputError when there is no file."""
+    if str(path) == "":
+        raise InputError("the name of a file is empty; give a file")
+    file = Path(path)
+    if file.is_dir():
+        raise InputError(f"{path} is a folder; give a file")
+    if not file.is_file():
+        raise InputError(f"no such file: {path}")
+    return file
+
+
 def read_table(path: str) -> Table:
     """Read a CSV (header line first), a Parquet file, or a matrix in a .npy file.
 
@@ -49,9 +70,7 @@ def read_table(path: str) -> Table:
     InputError
         For a missing, empty, ragged or unreadable file.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no such file: {path}")
+    file = existing_file(path)
     if file.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(file)
     if file.suffix.lower() == ".npy":
@@ -121,9 +140,9 @@ def _read_parquet(file: Path) -> Table:
 
 def _read_npy(file: Path) -> Table:
     try:
-        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{file}: cannot be read as a NumPy array: {error}") from error
+        matrix: Array = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # a damaged header fails in many ways, a TokenError among them
+        raise InputError(f"{file}: not a NumPy array of numbers, or a damaged one") from error
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub" or 0 in matrix.shape:
         raise InputError(
             f"{file}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
