@@ -210,8 +210,8 @@ def test_what_cannot_be_read_or_written_is_said_before_the_work(folder, tmp_path
         (["verify", tmp_path, shop], folder_given),
         *((["fit", tmp_path / f"{kind}.npy", "--target", "x0"], array)
           for kind in ("zip", "objects", "header", "junk")),
-        (["audit", model, shop, "--target", "price", "--drop", "kind", "--drop", "colour",
-          "--drop", "unit", "--loss", "mse", "--weight-decay", 1], f"gapless certify {model} DATA"),
+        (["audit", model, shop, "--target", "price", "--loss", "mse", "--weight-decay", 1],
+         f"gapless certify {model} DATA"),
         ([*train, tmp_path], "is a folder; give the file to write"),
         ([*train, ""], "file to write is empty"),
         ([*train, tmp_path / "n.st", "--plot", "a.foo"], "a.foo: matplotlib writes no such files"),

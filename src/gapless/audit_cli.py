@@ -54,6 +54,7 @@ def run_audit(args: argparse.Namespace) -> int:
     """Audit, print, and the exit code."""
     weight_decay = positive("--weight-decay", args.weight_decay)
     table, target = read_data(args.data, args.dataset)
+    chain = read_model(args.model, args.architecture)
     target = args.target or target
     if target is None:
         raise InputError(
@@ -65,7 +66,6 @@ def run_audit(args: argparse.Namespace) -> int:
     y = table.pop(target)
     check_complete(target, y)
     X = _matrix({k: v for k, v in table.items() if k not in args.drop})
-    chain = read_model(args.model, args.architecture)
     y = _targets(y, args)
     if args.standardise:
         X = _standardise(X)

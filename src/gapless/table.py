@@ -261,8 +261,8 @@ class Encoder:
             else:
                 if unseen := sorted(set(values.tolist()) - set(categories)):
                     warnings.warn(
-                        f"column {name!r} has {len(unseen)} texts that training did not see, the "
-                        f"first {unseen[0]!r}; they count as none of {len(categories)} known",
+                        f"column {name!r} has texts that training did not see, {unseen[0]!r} the "
+                        f"first of {len(unseen)}; they count as none of {len(categories)} known",
                         UserWarning,
                         stacklevel=2,
                     )
