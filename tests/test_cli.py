@@ -214,10 +214,10 @@ def test_what_cannot_be_read_or_written_is_said_before_the_work(folder, tmp_path
          f"gapless certify {model} DATA"),
         ([*train, tmp_path], "is a folder; give the file to write"),
         ([*train, ""], "file to write is empty"),
-        ([*train, tmp_path / "n.st", "--plot", "a.foo"], "a.foo: matplotlib writes no such files"),
-        (["path", shop, "--target", "price", "--out", "path"], "path: matplotlib writes no such"),
+        ([*train, tmp_path / "n.st", "--plot", tmp_path / "a.foo"], "a.foo: matplotlib writes no such files"),
+        (["path", shop, "--target", "price", "--out", tmp_path / "p"], "p: matplotlib writes no such"),
         (["spline", shop, "--x", "size", "--y", "price", "--out", tmp_path / "n.st",
-          "--plot", "a.csv"], "a.csv: matplotlib writes no such"),
+          "--plot", tmp_path / "a.csv"], "a.csv: matplotlib writes no such"),
         (["info", model], ""),
     ]  # fmt: skip
     answers = several(*(command for command, _ in wanted))
