@@ -5,9 +5,12 @@ import json
 import pickle
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+
+from gapless.table import Encoder, InputError, check_slips
 
 
 def gapless(*args, code=0, cwd=None):
@@ -114,36 +117,60 @@ def table(folder, text):
 
 
 NUMBERS = "\n".join(f"{i},{i % 7},{(i * i) % 11}" for i in range(30))
+SLIP = "a,b,y\n" + "\n".join(f"{i},{i % 7},{i / 8}" for i in range(30)) + "\n7,7,{}\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "args", "message"),
-    [
-        ("a,b,y\n" + NUMBERS, ["--target", "z"], "no column 'z'; columns: a, b, y"),
-        ("a,b,y\n" + NUMBERS, [], "say which column to predict with --target"),
-        ("a,b,y\n1,,3\n" + NUMBERS, ["--target", "y"], "column 'b' has 1 missing or infinite"),
-        ("a,b,y\n1,2,inf\n" + NUMBERS, ["--target", "y"], "column 'y' has 1 missing or infinite"),
-        ("a,b,y\n1,2\n" + NUMBERS, ["--target", "y"], "row 2 has 2 values, the header has 3"),
-        ("a,a,y\n" + NUMBERS, ["--target", "y"], "column names must be unique"),
-        ("", ["--target", "y"], "needs a header line"),
-        ("a,y\n" + "1,2\n1,3\n" * 9, ["--target", "y"], "no column is left to learn from"),
-        ("a,y\n" + "1,2\n3,2\n" * 9, ["--target", "y"], "one class only"),
-        ("a,y\n" + "1,2.5\n3,2.5\n" * 9, ["--target", "y"], "target is constant"),
-        ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "0"], "--weight-decay must be"),
-        ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "x"], "--weight-decay must be"),
-        ("a,b,y\n" + NUMBERS, ["--target", "y", "--test-size", "2"], "--test-size must lie"),
-        ("a,b,y\n" + NUMBERS, ["--target", "y", "--tol", "0"], "tol must be"),
-        ("a,b,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--loss", "hinge"],
-         "is for classes"),
-        ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"], "--drop a"),
-        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
-        ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"], "is text, regression"),
-    ],
-)  # fmt: skip
-def test_bad_tables(folder, text, args, message):
-    run = gapless("fit", table(folder, text), *args, "--out", folder / "never.safetensors", code=2)
-    assert message in run.stderr
-    assert not (folder / "never.safetensors").exists()
+BAD_TABLES = [
+    ("a,b,y\n" + NUMBERS, ["--target", "z"], "no column 'z'; columns: a, b, y"),
+    ("a,b,y\n" + NUMBERS, [], "say which column to predict with --target"),
+    ("a,b,y\n1,,3\n" + NUMBERS, ["--target", "y"], "column 'b' has 1 missing or infinite"),
+    ("a,b,y\n1,2,inf\n" + NUMBERS, ["--target", "y"], "column 'y' has 1 missing or infinite"),
+    ("a,b,y\n1,2\n" + NUMBERS, ["--target", "y"], "row 2 has 2 values, the header has 3"),
+    ("a,a,y\n" + NUMBERS, ["--target", "y"], "column names must be unique"),
+    ("", ["--target", "y"], "needs a header line"),
+    ("a,y\n" + "1,2\n1,3\n" * 9, ["--target", "y"], "no column is left to learn from"),
+    ("a,y\n" + "1,2\n3,2\n" * 9, ["--target", "y"], "one class only"),
+    ("a,y\n" + "1,2.5\n3,2.5\n" * 9, ["--target", "y"], "target is constant"),
+    ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "0"], "--weight-decay must be"),
+    ("a,b,y\n" + NUMBERS, ["--target", "y", "--weight-decay", "x"], "--weight-decay must be"),
+    ("a,b,y\n" + NUMBERS, ["--target", "y", "--test-size", "2"], "--test-size must lie"),
+    ("a,b,y\n" + NUMBERS, ["--target", "y", "--tol", "0"], "tol must be"),
+    ("a,b,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--loss", "hinge"],
+     "is for classes"),
+    ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"], "--drop a"),
+    ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
+    ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"],
+     "column 'y' must be numbers, data row 1 has the text 'u'"),
+    (SLIP.format("12O"), ["--target", "y"], "'12O' in data row 31; correct it, or say --task"),
+    (SLIP.format("12O"), ["--target", "y", "--task", "regression"], "has the text '12O'"),
+    (SLIP.format("?"), ["--target", "y"], "column 'y' has 1 missing or infinite values"),
+    (SLIP.format("12O"), ["--target", "b"], "'12O' in data row 31; correct it, or drop"),
+    (SLIP.format("-"), ["--target", "b"], "column 'y' has 1 missing or infinite values"),
+]  # fmt: skip
+
+
+def test_bad_tables(tmp_path):
+    commands = []
+    for number, (text, args, _) in enumerate(BAD_TABLES):
+        (tmp_path / f"{number}.csv").write_text(text)
+        commands.append(["fit", tmp_path / f"{number}.csv", *args, "--out", tmp_path / "never.st"])
+    for (code, _, error), (_, _, message) in zip(several(*commands), BAD_TABLES, strict=True):
+        assert code == 2
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "never.st").exists()
+
+
+def test_marks_and_codes_are_texts_where_numbers_are_few():
+    """A column of "+" and "-", or of whole codes and one "K", is no column of numbers."""
+    grades = np.array([*(str(g) for g in range(1, 13)), "K"] * 10)
+    for column in (np.array(["+", "-"] * 20), grades):
+        check_slips("x", column, "")
+        assert Encoder.learn({"x": column})[0].columns == [("x", sorted(set(column)))]
+    for share, few in ((0.95, True), (0.8, False)):
+        column = np.where(np.arange(100) < 100 * share, np.arange(100) / 8, "x").astype(str)
+        with pytest.raises(InputError, match="data row 96") if few else nullcontext():
+            check_slips("x", column, "")
 
 
 def test_other_mistakes(folder):
@@ -156,6 +183,64 @@ def test_other_mistakes(folder):
     gapless(
         "fit", "--dataset", "iris", "--weight-decay", ".1", "--out", folder / "no" / "m.st", code=2
     )
+
+
+def test_what_cannot_be_read_or_written_is_said_before_the_work(folder, tmp_path):
+    shop, model = folder / "shop.csv", tmp_path / "m.safetensors"
+    train = ["fit", shop, "--target", "price", "--drop", "kind", "--weight-decay", 1, "--out"]
+    np.savez(tmp_path / "zip.npz", X=np.eye(3))
+    (tmp_path / "zip.npz").rename(tmp_path / "zip.npy")
+    np.save(tmp_path / "objects.npy", np.array([[1, "a"]], dtype=object))
+    header = b"{'descr'(((\n"
+    (tmp_path / "header.npy").write_bytes(b"\x93NUMPY\x01\x00\x0c\x00" + header)
+    (tmp_path / "junk.npy").write_bytes(b"junk")
+    empty, folder_given = "name of a file is empty", "is a folder; give a file"
+    array = "not a NumPy array of numbers"
+    wanted = [
+        ([*train, model], ""),
+        (["fit"], "give a data file, or --dataset NAME (diabetes"),
+        (["certify", model], "give a data file, or --dataset NAME"),
+        (["verify", "p.npz"], "give a data file, or --dataset NAME"),
+        (["audit", model, "--loss", "mse", "--weight-decay", 1], "give a data file, or --dataset"),
+        (["fit", tmp_path], folder_given),
+        (["fit", ""], empty),
+        (["predict", model, tmp_path], folder_given),
+        (["info", tmp_path], folder_given),
+        (["info", ""], empty),
+        (["verify", tmp_path, shop], folder_given),
+        *((["fit", tmp_path / f"{kind}.npy", "--target", "x0"], array)
+          for kind in ("zip", "objects", "header", "junk")),
+        (["audit", model, shop, "--target", "price", "--loss", "mse", "--weight-decay", 1],
+         f"gapless certify {model} DATA"),
+        ([*train, tmp_path], "is a folder; give the file to write"),
+        ([*train, ""], "file to write is empty"),
+        ([*train, tmp_path / "n.st", "--plot", tmp_path / "a.foo"], "a.foo: matplotlib writes no"),
+        (["path", shop, "--target", "price", "--out", tmp_path / "p"], "p: matplotlib writes no"),
+        (["spline", shop, "--x", "size", "--y", "price", "--out", tmp_path / "n.st",
+          "--plot", tmp_path / "a.csv"], "a.csv: matplotlib writes no such"),
+        (["info", model], ""),
+    ]  # fmt: skip
+    answers = several(*(command for command, _ in wanted))
+    for (command, words), (code, _, error) in zip(wanted, answers, strict=True):
+        assert code == (2 if words else 0), (command, error)
+        assert words in error
+        assert error.count("\n") == (1 if words else 0)
+    assert not (tmp_path / "n.st").exists()
+    assert "None" not in answers[-1][1]  # a regression has no classes
+
+
+def test_features_are_standardised_unless_raw(folder):
+    text = (folder / "shop.csv").read_text().splitlines()
+    head, rows = text[0], [row.split(",", 1) for row in text[1:]]
+    (folder / "units.csv").write_text(
+        "\n".join([head, *(f"{float(size) * 1e4 - 7},{rest}" for size, rest in rows)])
+    )
+    fit = ["fit", "--target", "price", "--drop", "kind", "--weight-decay", 0.1, "--json"]
+    files = [folder / "shop.csv", folder / "units.csv"]
+    answers = several(*([*fit, f] for f in files), *([*fit, f, "--raw"] for f in files))
+    objectives = [json.loads(out)["objective"] for _, out, _ in answers]
+    assert objectives[0] == pytest.approx(objectives[1], rel=1e-3)
+    assert objectives[2] != pytest.approx(objectives[3], rel=1e-2)
 
 
 def test_foreign_model_files_are_refused(folder):

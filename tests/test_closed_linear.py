@@ -122,5 +122,7 @@ def test_zero_data_and_bad_depth():
     assert solve_deep_linear(np.zeros((3, 2)), [1.0, 2, 3], 0.1, 3).objective == pytest.approx(
         14 / 6
     )
+    for outputs in (1, 2):
+        assert solve_deep_linear(X, np.zeros((len(X), outputs)), 0.1, 3).relative_gap == 0
     with pytest.raises(ValueError, match="depth counts weight matrices"):
         solve_deep_linear(X, Y, 0.1, 1)

@@ -4,9 +4,18 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import scale
 
-from gapless import GapDisplay, NeuronDisplay, ReLURegressor
+from gapless import (
+    GapDisplay,
+    NeuronDisplay,
+    PathDisplay,
+    ReLURegressor,
+    ReLURegressorCV,
+    SplineDisplay,
+    SplineRegressor,
+)
 
 mpl.use("Agg")
 
@@ -37,6 +46,17 @@ def test_neuron_display(model):
     assert np.all((display.active >= 0) & (display.active <= 1))
     assert [t.get_text() for t in display.ax_.get_yticklabels()] == list(X.columns)
     display.figure_.canvas.draw()
+
+
+def test_an_estimator_without_what_is_drawn_is_named(model):
+    for display in (GapDisplay, NeuronDisplay):
+        with pytest.raises(NotFittedError, match="ReLURegressor instance is not fitted"):
+            display.from_estimator(ReLURegressor())
+    with pytest.raises(NotFittedError, match="SplineRegressor instance is not fitted"):
+        SplineDisplay.from_estimator(SplineRegressor(), [[0.0]], [0.0])
+    for estimator in (model[0], ReLURegressor(), ReLURegressorCV()):
+        with pytest.raises(NotFittedError, match="no path to draw; give a fitted ReLURegressorCV"):
+            PathDisplay.from_estimator(estimator)
 
 
 def test_a_network_without_neurons_is_drawn():

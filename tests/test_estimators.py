@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -100,6 +101,21 @@ def test_selection_tools(diabetes):
     assert scores.mean() > 0.2
     search = GridSearchCV(model, {"weight_decay": [0.2, 5.0]}, cv=3).fit(X, y)
     assert search.best_params_["weight_decay"] == 0.2
+
+
+def test_the_pipeline_of_the_docs_does_not_depend_on_units(diabetes):
+    X, y = diabetes
+    units = np.ones(X.shape[1])
+    units[[0, 3]] = 1e3, 1e-2
+    model = ReLURegressor(weight_decay=0.2)
+    whole = TransformedTargetRegressor(
+        make_pipeline(StandardScaler(), model), transformer=StandardScaler()
+    )
+    first = clone(whole).fit(X, y).predict(X)
+    second = clone(whole).fit(X * units, y * 50 - 3).predict(X * units)
+    assert np.std(second - (first * 50 - 3)) < 0.03 * np.std(second)
+    bare = [clone(model).fit(Z, y).certificate_ for Z in (X, X * units)]
+    assert bare[1].objective < bare[0].objective * 0.99  # the column in thousands is now free
 
 
 def test_warm_start_and_convergence_warning(diabetes):

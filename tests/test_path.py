@@ -18,6 +18,7 @@ from gapless import (
     ReLURegressor,
     ReLURegressorCV,
     Status,
+    certify,
     path,
     train,
     weight_decay_max,
@@ -111,6 +112,16 @@ def test_an_interrupt_keeps_the_values_done(monkeypatch):
 def test_bad_paths(options, message):
     with pytest.raises(ValueError, match=message):
         path(diabetes(), **options)
+
+
+def test_what_is_no_problem_is_told_how_to_make_one(rng):
+    X = rng.standard_normal((9, 2))
+    for given in (X, (X, X[:, 0]), None):
+        with pytest.raises(TypeError, match=r"must be a gapless.Problem, got .*: Problem\(X, y, "):
+            weight_decay_max(given)
+    network = train(Problem(X, X[:, 0])).network
+    with pytest.raises(TypeError, match="X must be an array of numbers, got Problem"):
+        certify(network, Problem(X, X[:, 0]), X[:, 0], weight_decay=0.1)
 
 
 def test_constant_targets_have_a_path_of_one_value():

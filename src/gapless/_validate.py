@@ -54,7 +54,12 @@ def optional_import(module: str, extra: str, feature: str) -> ModuleType:
 
 def to_2d(name: str, values: Any) -> Array:
     """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused."""
-    matrix = np.asarray(values, dtype=np.float64)
+    try:
+        matrix = np.asarray(values, dtype=np.float64)
+    except TypeError as error:  # no array at all
+        raise TypeError(
+            f"{name} must be an array of numbers, got {type(values).__name__}"
+        ) from error
     if matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2:

@@ -12,7 +12,7 @@ from rich.console import Console
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
-from .table import DATASETS, InputError, Table, check_complete, load_dataset, read_table
+from .table import DATASETS, InputError, Table, check_complete, check_numbers, read_data
 from .training_loss import NAMES
 
 
@@ -53,9 +53,8 @@ def add_audit_arguments(command: Any) -> None:
 def run_audit(args: argparse.Namespace) -> int:
     """Audit, print, and the exit code."""
     weight_decay = positive("--weight-decay", args.weight_decay)
-    if (args.data is None) == (args.dataset is None):
-        raise InputError(f"give a data file or --dataset NAME ({', '.join(DATASETS)}), not both")
-    table, target = load_dataset(args.dataset) if args.dataset else (read_table(args.data), None)
+    table, target = read_data(args.data, args.dataset)
+    chain = read_model(args.model, args.architecture)
     target = args.target or target
     if target is None:
         raise InputError(
@@ -67,7 +66,6 @@ def run_audit(args: argparse.Namespace) -> int:
     y = table.pop(target)
     check_complete(target, y)
     X = _matrix({k: v for k, v in table.items() if k not in args.drop})
-    chain = read_model(args.model, args.architecture)
     y = _targets(y, args)
     if args.standardise:
         X = _standardise(X)
@@ -91,10 +89,7 @@ def _matrix(table: Table) -> Array:
     """All columns, constant ones too: the model has an input for each."""
     for name, column in table.items():
         check_complete(name, column)
-        if column.dtype.kind != "f":
-            raise InputError(
-                f"column {name!r} is text; give the numbers the model was trained on, or --drop it"
-            )
+        check_numbers(name, column, "give the numbers the model was trained on, or --drop it")
     if not table:
         raise InputError("the data have no column besides the target")
     return np.column_stack(list(table.values()))
@@ -108,8 +103,7 @@ def _standardise(A: Array) -> Array:
 def _targets(y: Array, args: argparse.Namespace) -> Array:
     """Numbers, or the class numbers 0, 1, ..."""
     if args.loss in ("mse", "huber"):
-        if y.dtype.kind != "f":
-            raise InputError(f"the target is text, --loss {args.loss} needs numbers")
+        check_numbers(args.target or "target", y, f"--loss {args.loss} needs them")
         return y
     classes = np.unique(y)
     if args.classes:

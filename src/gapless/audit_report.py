@@ -16,6 +16,7 @@ from ._validate import Array, optional_import
 from .collapse import NeuralCollapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
 from .deep import DeepNetwork
+from .result import Bounded
 
 #: shortest text column
 LABEL = 22
@@ -75,7 +76,7 @@ class NeuronReport:
 
 
 @dataclass(frozen=True, eq=False)
-class AuditReport:
+class AuditReport(Bounded):
     """How far a trained network is from the best one, and which structure it shows.
 
     All values are in the units of the training loss, ``objective = data_fit + penalty``.
@@ -152,16 +153,6 @@ class AuditReport:
     network: DeepNetwork = field(repr=False)
     X: Array = field(repr=False)
     Y: Array = field(repr=False)
-
-    @property
-    def gap(self) -> float:
-        """Proven: objective - lower_bound."""
-        return max(self.objective - self.lower_bound, 0.0)
-
-    @property
-    def relative_gap(self) -> float:
-        """Proven: gap / objective."""
-        return self.gap / self.objective if self.objective > 0 else 0.0
 
     @property
     def best_objective(self) -> float:

@@ -44,16 +44,18 @@ from .table import (
     Encoder,
     InputError,
     Table,
+    are_codes,
     check_complete,
-    load_dataset,
+    check_numbers,
+    check_slips,
+    existing_file,
+    read_data,
     read_table,
 )
 from .train import train
 from .verify import verify
 
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
-# Whole-number targets with at most this many values are classes, unless --task says otherwise.
-MAX_CLASSES = 20
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     args = parser.parse_args(argv)
     try:
-        for name in ("out", "plot", "proof"):
-            _check_folder(getattr(args, name, None))
+        for name in ("out", "plot", "proof", "html"):
+            _check_output(getattr(args, name, None))
         with warnings.catch_warnings():
             warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
             return int(args.run(args))
@@ -77,10 +79,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _check_folder(path: str | None) -> None:
+def _check_output(path: str | None) -> None:
     """Before the work, not after it."""
+    if path == "":
+        raise InputError("the name of the file to write is empty; give a file")
+    if path and os.path.isdir(path):
+        raise InputError(f"{path} is a folder; give the file to write")
     if path and not os.path.isdir(folder := os.path.dirname(path) or "."):
         raise InputError(f"{path}: there is no folder {folder!r}; make it first")
+
+
+def _check_picture(path: str | None) -> None:
+    """Whether matplotlib is there and writes such files; before the work too."""
+    if path is not None:
+        canvas = optional_import("matplotlib.backend_bases", "plot", "drawing").FigureCanvasBase
+        kinds = canvas.get_supported_filetypes()
+        if os.path.splitext(path)[1][1:].lower() not in kinds:
+            raise InputError(
+                f"{path}: matplotlib writes no such files; end the name in .png, .svg or .pdf"
+            )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -190,11 +207,7 @@ def _training_arguments(command: Any) -> None:
 
 
 def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
-    if (args.data is None) == (args.dataset is None):
-        raise InputError(f"give a data file or --dataset NAME ({', '.join(DATASETS)}), not both")
-    if args.dataset is not None:
-        return load_dataset(args.dataset)
-    return read_table(args.data), None
+    return read_data(args.data, args.dataset)
 
 
 # gapless fit
@@ -202,6 +215,7 @@ def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
 
 def _fit(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    _check_picture(args.plot)
     weight_decay = args.weight_decay
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
@@ -299,6 +313,7 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
 
 def _path(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    _check_picture(args.out)
     job, _, _, notes = _prepare(args)
     with counter("training the path") as report:
         trained = path(
@@ -356,19 +371,19 @@ def _cores() -> int:
 
 
 def _guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
-    text = y.dtype.kind != "f"
-    if text and asked == "regression":
-        raise InputError(f"target {target!r} is text, regression needs numbers")
+    if asked == "regression":
+        check_numbers(target, y, "correct it, or leave out --task regression")
     if asked is not None:
         return asked, "as asked"
-    if text:
+    check_slips(target, y, "say --task classification if these are classes")
+    if y.dtype.kind != "f":
         return "classification", f"target {target!r} is text"
-    distinct = np.unique(y)
-    if len(distinct) <= MAX_CLASSES and np.all(distinct == np.round(distinct)):
+    n_distinct = len(np.unique(y))
+    if are_codes(y):
         return "classification", (
-            f"target {target!r} has {len(distinct)} whole values (--task regression to change)"
+            f"target {target!r} has {n_distinct} whole values (--task regression to change)"
         )
-    return "regression", f"target {target!r} has {len(distinct)} different numbers"
+    return "regression", f"target {target!r} has {n_distinct} different numbers"
 
 
 class _Job:
@@ -509,14 +524,16 @@ def _report(result: dict[str, Any], status: Status) -> None:
 
 def _spline(args: argparse.Namespace) -> int:
     started = time.perf_counter()
+    _check_picture(args.plot)
     table = _read(args)[0]
     for name in (args.x, args.y):
         if name not in table:
             raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
         check_complete(name, table[name])
     x, y = table[args.x], table[args.y]
-    if x.dtype.kind != "f":
-        raise InputError(f"column {args.x!r} must be numbers, it has text")
+    check_numbers(args.x, x)
+    if args.loss not in ("logistic", "hinge"):
+        check_slips(args.y, y, "say --loss logistic if these are classes")
     weight_decay = args.weight_decay
     if weight_decay not in ("auto", "cv"):
         weight_decay = positive("--weight-decay", weight_decay)
@@ -623,6 +640,8 @@ def _info(args: argparse.Namespace) -> int:
         return 0
     table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
     for key, value in facts.items():
+        if value is None:
+            continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(key.replace("_", " "), shown)
     Console(highlight=False).print(table)
@@ -669,8 +688,7 @@ def _certify(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     table = _read(args)[0]
-    if not os.path.isfile(args.file):
-        raise InputError(f"no such file: {args.file}")
+    existing_file(args.file)
     try:
         samples = prepare(read_preparation(args.file), table)
         valid, bound, words = verify(args.file, samples.X, samples.Y)

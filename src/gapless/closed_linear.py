@@ -376,6 +376,8 @@ def _local(data: _Rotated, beta: float, L: int) -> tuple[Array, float, float]:
     top = _spectral_norm(s * data.T)
     best_Z = np.zeros_like(data.T)
     best = data.fit(best_Z)
+    if top == 0:  # the targets have nothing in the column space: zero is best
+        return best_Z, best, best
     zero = best - data.offset
     d, c, starts = [], [], []
     for strength in top * np.logspace(-3, -0.05, 10):

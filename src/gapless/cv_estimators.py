@@ -106,7 +106,7 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
 
     Each fold trains along one falling grid of weight decays, every network started from the
     one before, and leaves it once its validation loss has risen for good.  The network is that
-    of :class:`gapless.ReLURegressor` at the value chosen.
+    of :class:`gapless.ReLURegressor` at the value chosen; standardise the data as there.
 
     Parameters
     ----------

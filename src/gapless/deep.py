@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from ._validate import Array, choose, to_2d
 from .problem import Problem
+from .result import Bounded
 
 ACTIVATIONS = ("relu", "linear")
 # Share by which a solution's lower bound is lowered, as in gapless.certify.
@@ -249,7 +250,7 @@ def require(hypothesis: str, violation: float, tolerance: float, way_out: str) -
 
 
 @dataclass(frozen=True, eq=False)
-class DeepSolution:
+class DeepSolution(Bounded):
     """A network in closed form.
 
     Attributes
@@ -281,16 +282,6 @@ class DeepSolution:
         # the rounding of sums and decompositions is below this share
         lowered = self.lower_bound - SAFETY * abs(self.lower_bound)
         object.__setattr__(self, "lower_bound", lowered)
-
-    @property
-    def gap(self) -> float:
-        """Proven: objective - lower_bound."""
-        return max(self.objective - self.lower_bound, 0.0)
-
-    @property
-    def relative_gap(self) -> float:
-        """Proven: gap / objective."""
-        return self.gap / self.objective if self.objective > 0 else 0.0
 
 
 def dense_problem(X: Any, Y: Any, loss: Any, weight_decay: Any, bias: str = "none") -> Problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ._array import scores
 from ._validate import Array, optional_import
@@ -40,6 +41,7 @@ class GapDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> GapDisplay:
         """Draw the training of a fitted estimator with a ``solution_``."""
+        check_is_fitted(estimator, "solution_")
         return cls.from_solution(estimator.solution_, ax=ax)
 
     def plot(self, *, ax: Any = None) -> GapDisplay:
@@ -129,6 +131,7 @@ class NeuronDisplay:
         cls, estimator: Any, X: Any = None, *, n_shown: int = 12, ax: Any = None
     ) -> NeuronDisplay:
         """Draw the neurons of a fitted estimator with a ``network_``."""
+        check_is_fitted(estimator, "network_")
         names = getattr(estimator, "feature_names_in_", None)
         return cls.from_network(estimator.network_, X, feature_names=names, n_shown=n_shown, ax=ax)
 
@@ -199,6 +202,8 @@ class PathDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> PathDisplay:
         """Draw the path of a fitted estimator with a ``path_``, and its folds."""
+        advice = "%(name)s has no path to draw; give a fitted ReLURegressorCV or ReLUClassifierCV"
+        check_is_fitted(estimator, "path_", msg=advice)
         return cls(
             estimator.path_,
             weight_decays=estimator.weight_decays_,

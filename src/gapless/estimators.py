@@ -140,8 +140,12 @@ class ReLURegressor(_AtWeightDecay, ReLURegression):
 
         sum_i w_i loss(f(x_i), y_i) / sum_i w_i + weight_decay/2 sum_j (||u_j||^2 + ||a_j||^2)
 
-    with ``loss = 1/2 ||f - y||^2`` by default, on X and y as given: standardise them first
-    (Ergen & Pilanci, JMLR 2021, eq. 2).
+    with ``loss = 1/2 ||f - y||^2`` by default (Ergen & Pilanci, JMLR 2021, eq. 2).
+
+    X and y are taken as given, and the penalty depends on their units: a column in thousands
+    needs small weights and is hardly penalised, one of much smaller numbers than the rest is all
+    but left out.  Standardise the features, ``make_pipeline(StandardScaler(), ReLURegressor())``,
+    and the target, ``TransformedTargetRegressor(pipeline, transformer=StandardScaler())``.
 
     Parameters
     ----------
@@ -191,7 +195,8 @@ class ReLUClassifier(_AtWeightDecay, ReLUClassification):
     """Two-layer ReLU network for classification, trained to a certified gap.
 
     The objective is that of :class:`ReLURegressor` with a classification loss; two classes
-    share one output, more have one output each and neurons in common.
+    share one output, more have one output each and neurons in common.  It depends on the units
+    of the features as there: ``make_pipeline(StandardScaler(), ReLUClassifier())``.
 
     Parameters
     ----------

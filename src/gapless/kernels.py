@@ -25,12 +25,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._array import append_ones
 from ._validate import Array, choose, to_2d
 from .network import Network
+from .outputs import Regression
 from .problem import Problem
 
 # Eigenvalues of the tangent kernel below this share are rounding; their inverse is not used.
@@ -144,7 +145,7 @@ def tangent_kernel(A: Any, B: Any) -> Array:
     return size * (2 * t * angle + np.sqrt(1 - t * t)) / np.pi
 
 
-class TangentKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
     """Ridgeless regression with the neural tangent kernel: the minimum-norm interpolant.
 
     Parameters
@@ -173,10 +174,10 @@ class TangentKernelRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):  
         values, vectors = np.linalg.eigh(tangent_kernel(self.X_, self.X_))
         kept = values > SINGULAR * max(float(values[-1]), 1e-300)
         basis = vectors[:, kept]
-        self.dual_coef_ = (basis / values[kept]) @ (basis.T @ y)
+        self.dual_coef_ = (basis / values[kept]) @ (basis.T @ self._targets(y))
         return self
 
-    def predict(self, X: Any) -> Array:
+    def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=np.float64)
         return np.asarray(tangent_kernel(self._lift(X), self.X_) @ self.dual_coef_)

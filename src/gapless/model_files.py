@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 
 from ._validate import Array, optional_import, positive
 from .onnx_bridge import read_onnx
-from .table import InputError
+from .persist import FORMAT
+from .table import InputError, existing_file
 from .torch_bridge import Chain, Operation, assemble
 
 # PyTorch's default; a state dict does not hold it.
@@ -50,9 +51,7 @@ def read_model(path: str | Path, architecture: str | Path | None = None) -> Chai
         One sentence: a missing or damaged file, one that holds code, or weights that make no
         chain of Linear layers.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no such file: {path}")
+    file = existing_file(path)
     if file.suffix == ".onnx":
         if architecture is not None:
             raise InputError("an ONNX file has its architecture; leave --architecture out")
@@ -73,6 +72,8 @@ def read_model(path: str | Path, architecture: str | Path | None = None) -> Chai
 def _read_safetensors(file: Path) -> dict[str, Array]:
     try:
         with safe_open(file, framework="numpy") as opened:
+            if (opened.metadata() or {}).get("format") == FORMAT:
+                raise InputError(f"{file} is a model of gapless: use gapless certify {file} DATA")
             names = sorted(opened.keys(), key=_natural)  # the file's own order is alphabetical
             return {name: opened.get_tensor(name) for name in names}
     except TypeError as error:  # NumPy has no such numbers

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 from ._validate import Array
 from .network import Network
 from .outputs import encode_labels
-from .table import Encoder, InputError, Table, check_complete
+from .table import Encoder, InputError, Table, check_complete, existing_file
 
 FORMAT = "gapless-network-1"
 _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
@@ -81,14 +81,13 @@ def load(path: str | Path) -> tuple[Network, Header]:
     InputError
         For a missing, truncated or foreign file.
     """
-    if not Path(path).is_file():
-        raise InputError(f"no such file: {path}")
+    file = existing_file(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
+        with safe_open(file, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise InputError(f"{path}: a safetensors file, but not one that gapless wrote")
-            weights = {name: file.get_tensor(name) for name in _WEIGHTS}
+            weights = {name: opened.get_tensor(name) for name in _WEIGHTS}
         return Network(**weights), Header(**json.loads(metadata["header"]))
     except (SafetensorError, OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: not a gapless model file, or a damaged one ({error})") from error

@@ -203,6 +203,15 @@ class Problem:
         return s, value
 
 
+def check_problem(given: object) -> None:
+    """Raise TypeError for anything but a :class:`Problem`."""
+    if not isinstance(given, Problem):
+        raise TypeError(
+            f"problem must be a gapless.Problem, got {type(given).__name__}; it holds data, loss, "
+            "weight decay and bias rule: Problem(X, y, 'squared', weight_decay=0.01, bias='free')"
+        )
+
+
 def _normalised_weights(sample_weight: Any, n_samples: int) -> Array:
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples)

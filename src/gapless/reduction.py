@@ -17,7 +17,7 @@ import scipy.linalg
 from ._array import Design, is_sparse
 from ._validate import Array
 from .network import Network
-from .problem import Problem
+from .problem import Problem, check_problem
 
 # Sparse designs up to this many numbers (32 MiB) are faster dense.
 DENSE = 1 << 22
@@ -29,8 +29,7 @@ class Reduction:
     """``core`` with ``apply`` and ``invert`` for networks."""
 
     def __init__(self, problem: Problem) -> None:
-        if not isinstance(problem, Problem):
-            raise TypeError(f"give a gapless.Problem(X, y, ...), not {type(problem).__name__}")
+        check_problem(problem)
         self.problem = problem
         A, Y, weights = problem.design, problem.Y, problem.sample_weight
         if is_sparse(A) and (A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] <= DENSE):

@@ -44,8 +44,25 @@ class Status(Enum):
         return Status.NEAR_OPTIMAL if relative_gap <= min(100 * tol, 0.1) else None
 
 
+class Bounded:
+    """What has an ``objective`` and a proven ``lower_bound`` of it has a gap."""
+
+    objective: float
+    lower_bound: float
+
+    @property
+    def gap(self) -> float:
+        """Proven: objective - lower_bound."""
+        return max(self.objective - self.lower_bound, 0.0)
+
+    @property
+    def relative_gap(self) -> float:
+        """Proven: gap / objective."""
+        return _ratio(self.gap, self.objective)
+
+
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Bounded):
     """How far a network can be from the best network of any width.
 
     Attributes
@@ -65,16 +82,6 @@ class Certificate:
     lower_bound: float
     estimated_lower_bound: float
     proof: str
-
-    @property
-    def gap(self) -> float:
-        """Proven: objective - lower_bound."""
-        return max(self.objective - self.lower_bound, 0.0)
-
-    @property
-    def relative_gap(self) -> float:
-        """Proven: gap / objective."""
-        return _ratio(self.gap, self.objective)
 
     @property
     def estimated_relative_gap(self) -> float:

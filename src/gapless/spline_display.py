@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from ._validate import Array, optional_import
 from .spline import SplineSolution
@@ -65,6 +66,7 @@ class SplineDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> SplineDisplay:
         """Draw a fitted ``SplineRegressor``, or a ``SplineClassifier`` of two classes."""
+        check_is_fitted(estimator, "solution_")
         X, y = np.asarray(X), np.asarray(y)
         classes = getattr(estimator, "classes_", None)
         if classes is not None:

@@ -27,10 +27,37 @@ DATASETS: dict[str, Callable[..., Any]] = {
 # One-hot columns a text column may become; more is a key or free text.
 MAX_CATEGORIES = 50
 MISSING = {"", "na", "nan", "n/a", "null", "none"}
+# Missing among numbers, but among texts often a value: "+" and "-" are classes.
+MISSING_NUMBER = MISSING | {"?", "-"}
+# A text column with this share of numbers is one of numbers with slips,
+SLIPS = 0.9
+# unless they are whole and of at most so many values: then they may name things.
+MAX_CODES = 20
 
 
 class InputError(ValueError):
     """A mistake in what the user gave; the message is one sentence for them."""
+
+
+def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]:
+    """The table in the file ``data``, or the bundled one and the name of its target."""
+    if data is None and dataset is None:
+        raise InputError(f"give a data file, or --dataset NAME ({', '.join(DATASETS)})")
+    if data is not None and dataset is not None:
+        raise InputError("give a data file or --dataset, not both")
+    return (read_table(data), None) if data is not None else load_dataset(str(dataset))
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path``, or an InputError when there is no file."""
+    if str(path) == "":
+        raise InputError("the name of a file is empty; give a file")
+    file = Path(path)
+    if file.is_dir():
+        raise InputError(f"{path} is a folder; give a file")
+    if not file.is_file():
+        raise InputError(f"no such file: {path}")
+    return file
 
 
 def read_table(path: str) -> Table:
@@ -43,9 +70,7 @@ def read_table(path: str) -> Table:
     InputError
         For a missing, empty, ragged or unreadable file.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"no such file: {path}")
+    file = existing_file(path)
     if file.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(file)
     if file.suffix.lower() == ".npy":
@@ -93,7 +118,7 @@ def _column(cells: list[str]) -> Array:
     """Numbers where every cell that is not missing is one, else strings."""
     values = [cell.strip() for cell in cells]
     try:
-        return np.array([np.nan if v.lower() in MISSING else float(v) for v in values])
+        return np.array([np.nan if v.lower() in MISSING_NUMBER else float(v) for v in values])
     except ValueError:
         return np.array(values, dtype=str)
 
@@ -115,9 +140,9 @@ def _read_parquet(file: Path) -> Table:
 
 def _read_npy(file: Path) -> Table:
     try:
-        matrix = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{file}: cannot be read as a NumPy array: {error}") from error
+        matrix: Array = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # a damaged header fails in many ways, a TokenError among them
+        raise InputError(f"{file}: not a NumPy array of numbers, or a damaged one") from error
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub" or 0 in matrix.shape:
         raise InputError(
             f"{file}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
@@ -140,6 +165,44 @@ def check_complete(name: str, column: Array) -> None:
         )
 
 
+def are_codes(numbers: Array) -> bool:
+    """Whether numbers may be names of classes: few, and whole."""
+    distinct = np.unique(numbers)
+    return len(distinct) <= MAX_CODES and bool(np.all(distinct == np.round(distinct)))
+
+
+def check_numbers(name: str, column: Array, advice: str = "correct it") -> None:
+    """Raise InputError, with the first text, when a column is not of numbers."""
+    if column.dtype.kind != "f":
+        row = int(np.argmin([_is_number(v) for v in column]))
+        raise InputError(
+            f"column {name!r} must be numbers, data row {row + 1} has the text "
+            f"{str(column[row])!r}; {advice}"
+        )
+
+
+def check_slips(name: str, column: Array, otherwise: str) -> None:
+    """Raise InputError, which ends in ``otherwise``, for a text column that is numbers but for
+    a few cells."""
+    if column.dtype.kind == "f":
+        return
+    number = np.array([_is_number(v) for v in column])
+    slips = np.flatnonzero(~number)
+    if 0 < len(slips) <= (1 - SLIPS) * len(column) and not are_codes(column[number].astype(float)):
+        raise InputError(
+            f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
+            f"{str(column[slips[0]])!r} in data row {slips[0] + 1}; correct it, or {otherwise}"
+        )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Encoder:
     """How columns become numbers: as they are, or one 0/1 column a category.
@@ -156,6 +219,7 @@ class Encoder:
         constant = []
         for name, values in table.items():
             check_complete(name, values)
+            check_slips(name, values, f"drop the column with --drop {name}")
             distinct = np.unique(values)
             if len(distinct) < 2:
                 constant.append(name)
@@ -191,15 +255,14 @@ class Encoder:
             values = table[name]
             check_complete(name, values)
             if categories is None:
-                if values.dtype.kind != "f":
-                    raise InputError(f"column {name!r} must be numbers, it has text")
+                check_numbers(name, values)
                 X[:, j] = values
                 j += 1
             else:
                 if unseen := sorted(set(values.tolist()) - set(categories)):
                     warnings.warn(
-                        f"column {name!r} has {len(unseen)} texts that training did not see, the "
-                        f"first {unseen[0]!r}; they count as none of {len(categories)} known",
+                        f"column {name!r} has texts that training did not see, {unseen[0]!r} the "
+                        f"first of {len(unseen)}; they count as none of {len(categories)} known",
                         UserWarning,
                         stacklevel=2,
                     )
