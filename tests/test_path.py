@@ -119,6 +119,10 @@ def test_what_is_no_problem_is_told_how_to_make_one(rng):
     for given in (X, (X, X[:, 0]), None):
         with pytest.raises(TypeError, match=r"must be a gapless.Problem, got .*: Problem\(X, y, "):
             weight_decay_max(given)
+        with pytest.raises(TypeError, match=r"must be a gapless\.Problem"):
+            path(given, X[:, 0])
+        with pytest.raises(TypeError, match=r"must be a gapless\.Problem"):
+            train(given)
     network = train(Problem(X, X[:, 0])).network
     with pytest.raises(TypeError, match="X must be an array of numbers, got Problem"):
         certify(network, Problem(X, X[:, 0]), X[:, 0], weight_decay=0.1)

@@ -30,6 +30,8 @@ from ._validate import Array
 
 # An improvement below this relative size is rounding.
 TINY = 1e-12
+# Steps after which climbers of one pattern become one.
+MEET = 8
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
 MAX_KINKS = 96
 # Rows on which a search climbs: a direction that is good on a few thousand is good on all, and
@@ -91,6 +93,8 @@ class Oracle:
                 climb.move_anchor()
             if not climb.gradient_step():
                 break
+            if step % MEET == MEET - 1:
+                climb.meet()
         found = climb.candidates()
         best = np.argsort(-found.value)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if A is self.A else 1  # many rows: costly, and a kink moves little
@@ -165,6 +169,18 @@ class _Climb:
             for name, new in (("U", U), ("b", b), ("S", S), ("T", T), ("h", h)):
                 getattr(self, name)[..., better] = new[..., better]
         return better
+
+    def meet(self) -> None:
+        """Go on with the best climber of each pattern: the others are behind it on its way."""
+        order = np.argsort(-self.h, kind="stable")
+        packed = np.packbits(self.S[:, order] > 0, axis=0)
+        keep = order[np.unique(packed, axis=1, return_index=True)[1]]
+        if len(keep) == len(order):
+            return
+        for name in ("U", "b", "S", "T", "h", "step"):
+            setattr(self, name, getattr(self, name)[..., keep])
+        if self.shift is not None:
+            self.shift = self.shift[keep]
 
     def move_anchor(self, V: Array | None = None) -> None:
         """Put each bias at its best kink."""

@@ -13,7 +13,7 @@ from .gauge import gauge_bound, is_exact
 from .losses import Loss
 from .network import Network, constant_network
 from .oracle import Oracle
-from .problem import Problem
+from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
 from .result import Solution, Status
@@ -135,6 +135,7 @@ def path(
     >>> trained.n_neurons.tolist()[0], bool(trained.objectives[-1] < trained.objectives[0])
     (0, True)
     """
+    check_problem(problem)
     grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state)
     done: list[Solution] = []
     walking = walk(problem, grid, tol=tol, init=init, random_state=random_state, **options)

@@ -15,7 +15,7 @@ from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
 from .oracle import Candidates, Oracle
-from .problem import Problem
+from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
 from .relaxed import RelaxedOracle
@@ -113,6 +113,7 @@ def train(
     Solution
         Also when interrupted (Ctrl-C, callback, limits): the best network so far.
     """
+    check_problem(problem)
     tol = positive("tol", tol)
     max_iter = positive_int("max_iter", max_iter)
     if max_neurons is not None:
