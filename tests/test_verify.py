@@ -89,7 +89,6 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
     target = tmp_path / "t.npz"
     with np.load(path) as file:
         fields, numeric = file.files, [k for k in file.files if file[k].dtype.kind == "f"]
-        products = [k for k in numeric if k.startswith("E")]
     attempts = [
         {"lower_bound": lambda v: v * 1.01},
         {"Lam": lambda v: 1.5 * v + 0.01},
@@ -101,9 +100,15 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
         {"bias": "all"},
     ]
     attempts += [{k: np.nan} for k in numeric]
-    if products:
-        attempts.append({k: lambda v: v * 0 for k in products})
-        attempts.append({k: lambda v: v + noise.standard_normal(v.shape) for k in products})
+    if "N" in fields:
+        attempts += [
+            {"N": lambda v: v * 0},
+            {"N": lambda v: v + noise.standard_normal(v.shape)},
+            {"N": lambda v: v[:, :1]},
+            {"D": lambda v: 0.7 * v},
+            {"D": lambda v: v - [0, 0, 0, 1]},
+            {"unit": lambda v: -v},
+        ]
     if "gauge" in fields:  # and the bound that such a gauge would prove
         more = {"gauge": lambda v: 0.999 * v, "lower_bound": lambda v: v * (1 + 1e-5)}
         attempts += [more, {"gauge": 0.0}, {"gauge": -1.0}, {"rank": 1 if "3" in name else 3}]
@@ -119,11 +124,14 @@ def test_a_missing_cell_is_refused(proofs, tmp_path):
     path, A, Y, _ = proofs["conic"]
     with np.load(path) as file:
         fields = dict(file)
-    half = fields["fixed"].copy()
-    half[0, 0] = 1  # the other half of the first cell is gone
-    for fixed, signs in ((half, fields["signs"]), (fields["fixed"], fields["signs"] * 0 + 1)):
-        np.savez(tmp_path / "t.npz", **(fields | {"fixed": fixed, "signs": signs}))
+    half, twice = fields["signs"].copy(), fields["signs"].copy()
+    half[0, 1] = 1  # the other half of the first cell is gone
+    twice[:, 0] = 1
+    for signs in (half, twice, fields["signs"][:1], fields["signs"][:, :-1]):
+        np.savez(tmp_path / "t.npz", **(fields | {"signs": signs}))
         assert "leave some neurons out" in verify(tmp_path / "t.npz", A, Y)[2]
+    np.savez(tmp_path / "t.npz", **(fields | {"N": fields["N"][:1], "D": fields["D"][:1]}))
+    assert not verify(tmp_path / "t.npz", A, Y)[0]  # a cell without multipliers
 
 
 def test_broken_files_are_refused(proofs, tmp_path):
