@@ -1,14 +1,20 @@
 """The checker accepts what was proven and nothing else."""
 
+import ast
+import inspect
+import io
 import pickle
 import sys
+import tokenize
 
 import numpy as np
 import pytest
 
 from gapless import Problem, certify, train
+from gapless.losses import Pinball
 from gapless.verify import verify
 
+CHECKER = inspect.getsource(sys.modules["gapless.verify"])
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((14, 4))
 y = X[:, 0] * X[:, 1] + 0.1 * RNG.standard_normal(14)
@@ -16,6 +22,8 @@ SIGNS = np.where(y > 0, 1.0, -1.0)
 ONEHOT = np.eye(2)[(y > 0).astype(int)]
 WHITE = np.linalg.qr(RNG.standard_normal((20, 14)))[0].T
 SPIKE_FREE = np.linalg.inv(np.linalg.cholesky(6 * np.eye(5) - RNG.uniform(0, 1, (5, 5)).round(1)))
+RAYS = np.repeat(SPIKE_FREE, 3, axis=0)[1:] * RNG.uniform(0.1, 3, (14, 1))  # dependent rows
+RAYS[5] = 0
 WIDE = RNG.standard_normal((14, 40))
 
 CASES = {
@@ -25,8 +33,10 @@ CASES = {
     "2-D": (np.round(X[:, :2]), np.stack([y, -y], 1), "squared", "none", "low-rank"),
     "3-D": (X[:, :3], y, "squared", "none", "low-rank"),
     "spike-free": (SPIKE_FREE, y[:5], "squared", "none", "spike-free"),
+    "spike-free rays": (RAYS, np.abs(y), "squared", "none", "spike-free"),
     "1-D free": (X[:, :1], y, "squared", "free", "low-rank"),
     "1-D": (X[:, :1], y, "huber", "none", "low-rank"),
+    "1-D pinball": (X[:, :1], y, Pinball(0.3), "penalized", "low-rank"),
     "quadratic": (X, y, "squared", "penalized", "quadratic"),
     "quadratic free": (X, y, "huber", "free", "quadratic"),
     "quadratic logistic": (X, SIGNS, "logistic", "none", "quadratic"),
@@ -88,10 +98,14 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
     noise = np.random.default_rng(0)
     target = tmp_path / "t.npz"
     with np.load(path) as file:
-        fields, numeric = file.files, [k for k in file.files if file[k].dtype.kind == "f"]
+        fields, bias, numeric = (
+            file.files,
+            file["bias"],
+            [k for k in file.files if file[k].dtype.kind == "f"],
+        )
     attempts = [
         {"lower_bound": lambda v: v * 1.01},
-        {"Lam": lambda v: 1.5 * v + 0.01},
+        {"Lam": lambda v: 1.5 * v + 0.01 * np.arange(len(v))[:, None]},
         {"weights": lambda v: 2 * v},
         {"weight_decay": lambda v: v / 3},
         {"Lam": lambda v: v * 0.1},
@@ -100,6 +114,9 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
         {"bias": "all"},
     ]
     attempts += [{k: np.nan} for k in numeric]
+    attempts += [{"first": lambda v: v[::-1]}, {"group": lambda v: v[::-1]}]
+    if str(bias) != "free":  # no ReLU with a bias is the multiple of another
+        attempts.append({"ratio": lambda v: 1.1 * v})
     if "N" in fields:
         attempts += [
             {"N": lambda v: v * 0},
@@ -107,7 +124,6 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
             {"N": lambda v: v[:, :1]},
             {"D": lambda v: 0.7 * v},
             {"D": lambda v: v - [0, 0, 0, 1]},
-            {"unit": lambda v: -v},
         ]
     if "gauge" in fields:  # and the bound that such a gauge would prove
         more = {"gauge": lambda v: 0.999 * v, "lower_bound": lambda v: v * (1 + 1e-5)}
@@ -134,6 +150,28 @@ def test_a_missing_cell_is_refused(proofs, tmp_path):
     assert not verify(tmp_path / "t.npz", A, Y)[0]  # a cell without multipliers
 
 
+@pytest.mark.parametrize("forgery", ["squares", "balls"])
+def test_forged_multipliers_are_refused(proofs, tmp_path, forgery):
+    """Sums of squares that no product gives would make any form positive semidefinite."""
+    path, A, Y, _ = proofs["conic"]
+    with np.load(path) as file:
+        fields = dict(file)
+    n, k = A.shape
+    N, big = fields["N"].copy(), 100 * np.abs(fields["N"]).max()
+    design = np.hstack([A, np.ones((n, 1))])
+    design /= np.linalg.norm(design, axis=1).max()
+    score = N[:, :, 2 : 3 + k]
+    if forgery == "squares":
+        N[:, range(2 * n), range(3 + k, 3 + k + 2 * n)] -= big  # + p_i^2 + q_i^2
+    else:
+        score[:] -= big * np.vstack([design, -design])  # + p_i (p_i - q_i) - q_i (p_i - q_i)
+        N[:, range(n), range(3 + k + n, 3 + k + 2 * n)] += 2 * big  # and p_i q_i = 0
+    np.savez(tmp_path / "t.npz", **(fields | {"N": N, "D": 0.5 * fields["D"]}))
+    valid, _, words = verify(tmp_path / "t.npz", A, Y)
+    assert not valid
+    assert "outside its cone" in words
+
+
 def test_broken_files_are_refused(proofs, tmp_path):
     path, A, Y, _ = proofs["conic"]
     content = path.read_bytes()
@@ -153,14 +191,22 @@ def test_broken_files_are_refused(proofs, tmp_path):
 
 
 def test_the_checker_imports_numpy_alone():
-    import ast
-    import inspect
-
-    tree = ast.parse(inspect.getsource(sys.modules["gapless.verify"]))
+    tree = ast.parse(CHECKER)
     names = {
         alias.name
         for node in ast.walk(tree)
         if isinstance(node, ast.Import)
         for alias in node.names
     } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names == {"__future__", "hashlib", "itertools", "typing", "numpy"}
+    assert names == {"__future__", "hashlib", "typing", "numpy"}
+
+
+def test_the_checker_is_short_enough_to_read():
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(CHECKER).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(CHECKER)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
+            lines.difference_update(range(node.lineno, node.end_lineno + 1))
+    assert 100 < len(lines) < 140

@@ -120,24 +120,22 @@ def _conic(
         "group": owner[reduction.group],
         "ratio": ratio[reduction.group],
     }
-    A, point, _ = design(fields | merge, X, fields["Lam"])
-    unit = SHARE / float(np.linalg.norm(A, 2))
-    A, point = unit * A, point / unit
+    A, point, _ = design(fields | merge, X, fields["Lam"], int(core.free))
     sizes = [1, core.n_outputs, A.shape[1] - core.free, int(core.free)]
-    share = unit * reduction.scale  # of a score of the core, in A
+    unit = 1 / float(np.linalg.norm(core.X, axis=1).max())  # of the core's scores, in A
     if isinstance(proof, ConicProof):
         U, _, Vt = np.linalg.svd(core.X[rows].T @ A[:, : sizes[2]], full_matrices=False)
-        cells = [_lifted(core, Lam, proof.beta, c, rows, U @ Vt) for c in proof.cells]
+        cells = [_lifted(core, Lam, proof.beta, c, rows, U @ Vt, unit) for c in proof.cells]
     elif isinstance(proof, QuadraticProof):
         sides = zip((1, -1), (proof.positive, proof.negative), proof.tau)
-        cells = [_quadratic(core, Lam[:, 0], rows, A, share, *side) for side in sides]
+        cells = [_quadratic(core, Lam[:, 0], rows, A, unit, *side) for side in sides]
     else:
         merged = zip((1, -1), proof.nu @ (B / largest), proof.upper)
-        cells = [_spike_free(A, share, *side) for side in merged]
+        cells = [_spike_free(A, unit, *side) for side in merged]
     factor = scale * reduction.scale
     cells = [_completed(A, point, sizes, c[0], factor * c[1], factor * c[2]) for c in cells]
     signs, D, N = (np.stack(part) for part in zip(*cells))
-    return merge | {"unit": unit, "signs": signs, "D": D, "N": N}
+    return merge | {"signs": signs, "D": D, "N": N}
 
 
 def _cell(sign: int, fixed: Array, beta: float, ties: Array, head: Array, E: Array) -> Cell:
@@ -150,8 +148,9 @@ def _cell(sign: int, fixed: Array, beta: float, ties: Array, head: Array, E: Arr
 def _completed(A: Array, Lam: Array, sizes: list[int], signs: Array, D: Array, N: Array) -> Cell:
     """Multipliers moved into their cones, then raised until the form is positive semidefinite.
 
-    ``||p||^2 + ||q||^2 = ||A (u, t)||^2 + 2 p.q`` and ``p.q = 0``: a multiple of ``||y||^2`` is
-    added to the form as multiples of ``s^2, ||v||^2, ||u||^2, t^2`` and ``p.q``.
+    To the form is added a multiple of the sum of squares in which the relaxations charge it: s^2,
+    ||v||^2, ||u||^2, t^2 counted in D, and ``||p||^2 + ||q||^2 = ||A (u, t)||^2 + 2 p.q``, where
+    ``p.q = 0`` and the norm of A is at most its spectral norm.
     """
     s, *balls, E = np.split(N, np.cumsum(sizes), axis=1)  # views
     any_sign = np.eye(len(E), k=len(A), dtype=bool)
@@ -160,20 +159,25 @@ def _completed(A: Array, Lam: Array, sizes: list[int], signs: Array, D: Array, N
     s[...] = np.maximum(s, norms * (1 + 1e-12))
     D[3] = max(D[3], 0)
     form, rounding = slack(A, Lam, sizes, signs, D, N)
-    several, free = signs[0] == 0, sizes[3]
-    more = np.array([2.0 + several + free, 2.0 * several, 1.0, free])  # as the relaxation charges
-    pq = np.eye(len(N), N.shape[1], k=sum(sizes))
-    added = slack(A, 0 * Lam, sizes, signs, more, -pq)[0]
+    several, free, square = signs[0] == 0, sizes[3], float(np.linalg.norm(A, 2)) ** 2
+    more, each = np.array([2.0 + several + free, 2.0 * several, 1.0, free]), SHARE**2 / square
+    scores = np.eye(len(N), N.shape[1], k=sum(sizes))
+    added = slack(A, 0 * Lam, sizes, signs, more, -each * scores)[0]
     least = float(eigh(form, added, eigvals_only=True, subset_by_index=(0, 0))[0])
-    short = max(-least, 0.0) + 2 * rounding
-    square = float(np.linalg.norm(A, 2)) ** 2 * (1 + 1e-12)
-    D += short * (more + square * np.array([0, 0, 1, free]))
-    E[any_sign] -= 2 * short
+    short = max(-least, 0.0) + 2 * rounding / min(1.0, each)
+    D += short * (more + (1 + 1e-12) * each * square * np.array([0, 0, 1, free]))
+    E[any_sign] -= 2 * each * short
     return signs, D, N
 
 
 def _lifted(
-    core: Problem, Lam: Array, beta: float, proof: CellProof, rows: Array, rotation: Array
+    core: Problem,
+    Lam: Array,
+    beta: float,
+    proof: CellProof,
+    rows: Array,
+    rotation: Array,
+    unit: float,
 ) -> Cell:
     """The multipliers are what the slack form leaves of the form of Lam.
 
@@ -182,6 +186,8 @@ def _lifted(
     cell, n = proof.cell, core.n_samples
     g = Geometry(core, cell)
     M = g.form(Lam, beta, cell.sign) - proof.slack
+    M[g.pq] *= g.unit / unit
+    M[:, g.pq] *= g.unit / unit
     on_off = np.concatenate([g.on, n + g.off])
     kept = np.concatenate([rows, n + rows])
     E, s = np.zeros((2 * n, 2 * n)), np.zeros((2 * n, 1))
@@ -202,25 +208,25 @@ def _lifted(
 
 
 def _quadratic(
-    core: Problem, lam: Array, rows: Array, A: Array, share: float, sign: int, m: Array, tau: float
+    core: Problem, lam: Array, rows: Array, A: Array, unit: float, sign: int, m: Array, tau: float
 ) -> Cell:
     """The secant cut is ``p (R s - x.u) + q (R s + x.u) >= 0``, and tau a multiple of a tie."""
     flat = flat_design(core)
     beta = quadratic_value(flat, sign * lam, m, tau)
     mu, nu, kappa, rho = m[:, rows]
     n, R = len(rows), np.linalg.norm(flat[rows], axis=1)
-    E, x = np.zeros((2 * n, 2 * n)), rho[:, None] * A / share**2
-    E[:n, n:] = E[n:, :n] = -np.diag(mu) / (2 * share**2)
-    s = np.concatenate([nu + rho * R, kappa + rho * R])[:, None] / share
+    E, x = np.zeros((2 * n, 2 * n)), rho[:, None] * A / unit**2
+    E[:n, n:] = E[n:, :n] = -np.diag(mu) / (2 * unit**2)
+    s = np.concatenate([nu + rho * R, kappa + rho * R])[:, None] / unit
     ties = np.array([0.0, tau / (1 + core.free) - beta / 2, tau / 2 * core.free])
     head = np.hstack([s, 0 * s, np.vstack([-x, x])])
     return _cell(sign, np.zeros(n), beta, ties, head, E)
 
 
-def _spike_free(A: Array, share: float, sign: int, nu: Array, upper: float) -> Cell:
+def _spike_free(A: Array, unit: float, sign: int, nu: Array, upper: float) -> Cell:
     """``||u||^2 - p.K^-1 p >= -2 p.K^-1 q >= 0``, K = A A^T; off its diagonal K^-1 <= 0."""
     n, k = A.shape
     E, head = np.zeros((2 * n, 2 * n)), np.zeros((2 * n, 2 + k))
     E[:n, n:] = E[n:, :n] = -upper / 2 * np.linalg.inv(A @ A.T)
-    head[:n, 0] = nu / share
+    head[:n, 0] = nu / unit
     return _cell(sign, np.zeros(n), upper, np.zeros(3), head, E)

@@ -11,19 +11,19 @@ neurons, is positive semidefinite.
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
 Rounding: a sum of n products is off by at most n EPS times the sum of their sizes, EPS = 2^-52,
-charged to the gauge at least eightfold; a matrix H of order n counts as positive semidefinite
-when Cholesky succeeds on ``H - 32 (n + 8) EPS size I``, size above its trace and what it adds up.
+charged to the gauge at least eightfold; a form ``T^T M T``, T of n rows, counts as positive
+semidefinite when Cholesky succeeds on it less ``32 (n + 8) EPS size I``, where size is the trace
+plus the norm of ``|T|^T |M| |T|``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from itertools import product
 from typing import Any
 
 import numpy as np
 
-EPS = float(np.finfo(float).eps)
+EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
 
 
@@ -31,15 +31,12 @@ class Invalid(Exception):
     """Why the fields prove nothing."""
 
 
-@np.errstate(all="ignore")  # what is not a number fails the comparisons
 def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
     try:
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
             proof = {name: file[name] for name in file.files}
-        Y = np.asarray(y, float)
-        value = proven(proof, np.asarray(X, float), Y.reshape(len(Y), -1))
-        claim = float(proof["lower_bound"])
+        value, claim = proven(proof, X, y), float(proof["lower_bound"])
         _need(value >= claim, f"it proves {value:.9g}, not {claim:.9g}")
     except Exception as error:  # whatever a malformed file breaks, it proves nothing
         ours = isinstance(error, (Invalid, np.linalg.LinAlgError))
@@ -60,62 +57,62 @@ def data_digest(X: Any, Y: Any) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+@np.errstate(all="ignore")  # what is not a number fails the comparisons
 def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     """The lower bound that the fields prove for ``X`` (n, d), ``Y`` (n, C); or Invalid."""
-    proof = {k: a if a.dtype.kind == "U" else a.astype(float) for k, a in fields.items()}
-    _need(str(proof["digest"]) == data_digest(X, Y), "the proof is for other data")
-    finite = (np.all(np.isfinite(a)) for a in proof.values() if a.dtype.kind == "f")
-    _need(all(finite), "the proof has NaN or infinite entries")
-    beta, w, Lam, bias = (proof[k] for k in ("weight_decay", "weights", "Lam", "bias"))
+    X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
+    _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
+    numbers = {k: a.astype(float) for k, a in fields.items() if a.dtype.kind != "U"}
+    _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
+    proof, free = fields | numbers, int(fields["bias"] == "free")
+    beta, w, Lam = (proof[key] for key in ("weight_decay", "weights", "Lam"))
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
     _need(beta > 0 and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights or weight decay")
-    _need(bias in ("free", "penalized", "none"), "the bias rule is unknown")
-    still = bias != "free" or np.all(np.abs(Lam.sum(0)) <= 1e-12 * np.abs(Lam).sum(0))
-    _need(still, "the dual point does not sum to zero")
+    Lam = Lam - free * w[:, None] * Lam.sum(0)  # a free output bias: the columns add up to zero
+    A, merged, rounding = design(proof, X, Lam, free)
     bound = {"norm": _norm, "directions": _directions, "conic": _conic}[str(proof["kind"])]
-    A, merged, rounding = design(proof, X, Lam)
-    gauge = bound(proof, A, merged, int(bias == "free")) + rounding
+    gauge = bound(proof, A, merged, free) + rounding
     V = Lam / w[:, None] * beta / np.maximum(gauge, beta)  # feasible
     value = float(w @ _dual(proof, V, Y).sum(1))
     return value - 1e-12 * abs(value)
 
 
-def design(proof: dict[str, Any], X: Any, Lam: Any) -> tuple[Any, Any, float]:
+def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any, float]:
     """Design A and dual point of the samples ``first``, and what rounding adds to the gauge.
 
-    Sample i is ``ratio[i]`` times ``first[group[i]]``, and so is its ReLU.  With a free bias the
-    last column of A is for t, ``b = far t``: the kink of some best neuron lies among the samples.
+    Sample i is ``ratio[i]`` times ``first[group[i]]``, and so is its ReLU.  Rows of A have norm 1
+    at most, and a last column 1 for a free b: ``|b| <= 1``, some best neuron bends at a sample.
     """
-    first, group, ratio = proof["first"].astype(int), proof["group"].astype(int), proof["ratio"]
-    bias, one = str(proof["bias"]), np.ones((len(X), 1))
-    free = bias == "free"
-    _need(np.all(ratio >= 0) and (not free or np.all(ratio == 1)), "merged samples differ")
-    A = X - proof["weights"] @ X if free else np.hstack([X, one]) if bias == "penalized" else X
-    far = np.linalg.norm(A, axis=1).max()
-    lost = 64 * (len(X) + 8) * EPS * far * np.linalg.norm(Lam, axis=1).sum()
-    lost += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
-    merged, A = np.zeros((len(first), Lam.shape[1])), A[first]
-    np.add.at(merged, group, ratio[:, None] * Lam)
+    first, group = proof["first"].astype(int), proof["group"].astype(int)
+    ratio, one = np.abs(proof["ratio"]) ** (1 - free), np.ones((len(X), 1))
+    designs = {"none": X, "penalized": np.hstack([X, one]), "free": X - proof["weights"] @ X}
+    A = designs[str(proof["bias"])]
+    far = np.linalg.norm(A, axis=1).max() or 1.0
+    rounding = 64 * (len(X) + 8) * EPS * far * np.linalg.norm(Lam, axis=1).sum()
+    rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
+    Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
+    A = A[first] / far
     if A.shape[1] > len(A):  # u in coordinates of the row space
         U, s, _ = np.linalg.svd(A, full_matrices=False)
         A = (U * s) @ U.T
-    return np.hstack([A, far * one[first, : int(free)]]), merged, float(lost)
+    return np.hstack([A, one[first, :free]]), Lam, float(rounding)
 
 
 def _dual(proof: Any, V: Any, Y: Any) -> Any:
     """``-loss*(-V)``, an entry each."""
-    loss, mu, top = str(proof["loss"]), proof["smoothing"], proof["parameter"]
+    loss, top = str(proof["loss"]), proof["parameter"]
     T = Y - V if loss == "softmax" else V / Y if loss in ("logistic", "hinge") else V
     boxes = {"squared": (-np.inf, np.inf), "huber": (-top, top), "pinball": (top - 1, top)}
-    low, high = boxes.get(loss, (0.0, 1.0))
-    inside = np.all((low - 1e-12 <= T) & (high + 1e-12 >= T)) and mu >= 0
-    inside &= loss != "softmax" or np.all(np.abs(T.sum(1) - 1) < 1e-9)
+    low, high = (boxes | dict.fromkeys(("logistic", "hinge", "softmax"), (0.0, 1.0)))[loss]
+    inside = np.all((low - 1e-12 <= T) & (high + 1e-12 >= T))
+    inside &= loss != "softmax" or np.all(np.abs(T.sum(1) - 1) <= 1e-12)
     _need(inside, "the dual point is outside the loss's domain")
     T = np.clip(T, low, high)
-    entropy, other = (-Z * np.log(np.where(Z > 0, Z, 1.0)) for Z in (T, 1 - T))
-    values = {"squared": T * Y - T * T / 2, "huber": T * Y - T * T / 2, "softmax": entropy}
-    values |= {"pinball": T * Y - mu * T * T / 2, "hinge": T - mu * T * T / 2}
-    return (values | {"logistic": entropy + other})[loss]
+    if loss in ("logistic", "softmax"):
+        entropy, other = (-Z * np.log(np.where(Z > 0, Z, 1.0)) for Z in (T, 1 - T))
+        return entropy + (loss == "logistic") * other
+    smoothing = np.maximum(proof["smoothing"], loss in ("squared", "huber"))
+    return T * (1 if loss == "hinge" else Y) - smoothing * T * T / 2
 
 
 def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
@@ -127,43 +124,43 @@ def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 
 def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
-    """The gauge claimed, unless some cone of directions (u, t), ``||u|| = 1``, tops it."""
-    r, gauge, (A, t) = int(proof["rank"]), proof["gauge"], np.split(A, [A.shape[1] - free], axis=1)
+    """The gauge claimed, unless some cone of directions (u, b) tops ``gauge ||u||``."""
+    r, gauge, size = int(proof["rank"]), float(proof["gauge"]), np.linalg.norm(Lam, axis=1)
     _need(1 <= r <= 4 - free, "directions are for rank 4 at most, a free bias counting as one")
+    A, one = np.split(A, [A.shape[1] - free], axis=1)
     Vt = np.linalg.svd(A, full_matrices=False)[2][:r]
-    P, size = np.hstack([A @ Vt.T, t]), np.linalg.norm(Lam, axis=1)
-    cones = np.array([np.diag(signs) for signs in product((1.0, -1.0), repeat=r)])
+    P = np.hstack([A @ Vt.T, one])
+    cones = (1 - 2 * np.indices([2] * r).reshape(r, -1).T[:, :, None]) * np.eye(r)  # orthants
     if free:  # prisms, in cones
-        low, high = (np.insert(cones, r, end, axis=2) for end in (-1, 1))
+        low, high = (np.insert(cones, r, b, axis=2) for b in (-1.0, 1.0))
         cones = np.concatenate([np.hstack([low[:, i:], high[:, : i + 1]]) for i in range(r)])
-    i, j = np.triu_indices(cones.shape[1], 1)
+    i, j = np.triu_indices(cones.shape[1])
     work, batch = 0, 1 + 2**22 // P.size
     while len(cones):
         V, cones = cones[:batch], cones[batch:]
-        S = V @ P.T
+        S, U = V @ P.T, V[..., :r]
         # on the cone a ReLU is at most its interpolation, at least 0 and A u + b
         top, bottom = np.maximum(S, 0), S * (S.sum(1, keepdims=True) > 0)
         above = np.linalg.norm((top + bottom) @ Lam, axis=2) / 2 + (top - bottom) @ size / 2
-        mean = V[..., :r].sum(1, keepdims=True)
-        least = (V[..., :r] * mean).sum(2).min(1) / np.linalg.norm(mean[:, 0], axis=1)
-        _need(np.linalg.norm(top @ Lam, axis=2).max() <= gauge, "a neuron tops the gauge")
+        mean, norms = U.mean(1, keepdims=True), np.linalg.norm(U, axis=2)
+        least = (U * mean).sum(2) / np.linalg.norm(mean, axis=2)  # of ||u||, as linear as above
+        _need(np.all(np.linalg.norm(top @ Lam, axis=2) <= gauge * norms), "a neuron tops the gauge")
         _need((work := work + S.size) < MAX_WORK, "the directions are too many to check")
-        keep = above.max(1) > gauge * least  # the generators' weights add up to 1 / least at most
-        if keep.any():  # cut in two where ReLUs that bend, and directions, differ most
-            bends = np.any(top > bottom, axis=1, keepdims=True) * size
-            V, S, c = V[keep], (S * bends)[keep], np.arange(keep.sum())
-            apart = gauge * np.sum((V[:, i, :r] - V[:, j, :r]) ** 2, axis=2)
-            edge = np.argmax(np.abs(S[:, i] - S[:, j]).sum(2) + apart, axis=1)
-            middle, halves = V[c, i[edge]] + V[c, j[edge]], np.stack([V, V])
-            middle /= np.linalg.norm(middle[:, :r], axis=1)[:, None]
-            halves[0, c, i[edge]] = halves[1, c, j[edge]] = middle
-            cones = np.concatenate([*halves, cones])
+        keep = np.any(above > gauge * least, axis=1)
+        # cut in two where ReLUs that bend, and directions, differ most
+        bends = np.any(top > bottom, axis=1, keepdims=True) * size
+        V, U, S, c = V[keep], U[keep], (S * bends)[keep], np.arange(keep.sum())
+        apart = gauge * np.sum((U[:, i] - U[:, j]) ** 2, axis=2)
+        edge = np.argmax(np.abs(S[:, i] - S[:, j]).sum(2) + apart, axis=1)
+        halves = np.stack([V, V])
+        halves[0, c, i[edge]] = halves[1, c, j[edge]] = (V[c, i[edge]] + V[c, j[edge]]) / 2
+        cones = np.concatenate([*halves, cones])
     return float(gauge + np.linalg.norm(A - A @ Vt.T @ Vt) * np.linalg.norm(Lam))
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """The largest ``sum(D)``, over cells of signs of (v, samples) that are apart and make all."""
-    cells, D, N, unit = np.sign(proof["signs"]), proof["D"], proof["N"], proof["unit"]
+    cells, D, N = np.sign(proof["signs"]), proof["D"], proof["N"]
     clash = (cells > 0) @ (cells < 0).T
     apart = np.all(clash | clash.T | np.eye(len(cells), dtype=bool))
     count = sum(2 ** int(k) for k in np.sum(cells == 0, axis=1))
@@ -173,9 +170,9 @@ def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
     spare = s[:, :, 0] - sum(np.linalg.norm(ball, axis=2) for ball in balls)
     any_sign = np.eye(2 * len(A), k=len(A), dtype=bool)  # p_i q_i = 0
     inside = np.all((E >= 0) | any_sign) and np.all(spare >= 0) and np.all(D[:, 3] >= 0)
-    _need(inside and unit > 0, "a multiplier is outside its cone")
+    _need(inside, "a multiplier is outside its cone")
     for cell in zip(cells, D, N, strict=True):
-        form, rounding = slack(unit * A, Lam / unit, sizes, *cell)
+        form, rounding = slack(A, Lam, sizes, *cell)
         np.linalg.cholesky(form - rounding * np.eye(len(form)))
     return float(np.max(D.sum(1) + 8 * EPS * np.abs(D).sum(1)))
 
@@ -196,5 +193,5 @@ def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any
     M = np.diag(np.repeat(np.append(D, 0.0), [*sizes, 2 * n]))
     M[1 : 1 + C, -2 * n : -n] -= Lam.T
     M[-2 * n :] -= N
-    size = float(np.linalg.norm(M) * np.linalg.norm(T) ** 2)
-    return T.T @ (M + M.T) @ T / 2, 32 * (len(T) + 8) * EPS * size
+    form, sizes = (Z(T).T @ Z(M + M.T) @ Z(T) / 2 for Z in (np.asarray, np.abs))
+    return form, 32 * (len(T) + 8) * EPS * float(np.trace(sizes) + np.linalg.norm(sizes))
