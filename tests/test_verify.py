@@ -11,8 +11,11 @@ import numpy as np
 import pytest
 
 from gapless import Problem, certify, train
-from gapless.losses import Pinball
-from gapless.verify import verify
+from gapless.losses import LOSSES, Hinge, Pinball
+from gapless.verify import Invalid, data_digest, design, proven, verify
+from gapless.verify import _directions as directions
+from gapless.verify import _dual as dual
+from gapless.verify import _norm as norm_bound
 
 CHECKER = inspect.getsource(sys.modules["gapless.verify"])
 RNG = np.random.default_rng(0)
@@ -25,6 +28,8 @@ SPIKE_FREE = np.linalg.inv(np.linalg.cholesky(6 * np.eye(5) - RNG.uniform(0, 1, 
 RAYS = np.repeat(SPIKE_FREE, 3, axis=0)[1:] * RNG.uniform(0.1, 3, (14, 1))  # dependent rows
 RAYS[5] = 0
 WIDE = RNG.standard_normal((14, 40))
+
+LOSSES_AND_MORE = [*(cls() for cls in LOSSES.values()), Hinge(0.3), Pinball(0.3)]
 
 CASES = {
     "norm": (X, y, "squared", "free", "norm"),
@@ -108,6 +113,7 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
         {"Lam": lambda v: 1.5 * v + 0.01 * np.arange(len(v))[:, None]},
         {"weights": lambda v: 2 * v},
         {"weight_decay": lambda v: v / 3},
+        {"weight_decay": lambda v: -v, "lower_bound": -1e9},
         {"Lam": lambda v: v * 0.1},
         {"kind": "trust me"},
         {"loss": "zero-one"},
@@ -170,6 +176,77 @@ def test_forged_multipliers_are_refused(proofs, tmp_path, forgery):
     valid, _, words = verify(tmp_path / "t.npz", A, Y)
     assert not valid
     assert "outside its cone" in words
+
+
+def test_a_free_bias_allows_neither_sums_nor_multiples(proofs):
+    """What would prove more than is true, were the checker to believe it."""
+    path, A, Y, certificate = proofs["1-D free"]
+    with np.load(path) as file:
+        fields = dict(file)
+    lifted = Y + 3.0
+    most = {"weight_decay": np.array(1e6), "kind": np.array("norm")}
+    most["digest"] = np.array(data_digest(A, lifted[:, None]))
+    most["Lam"] = fields["weights"][:, None] * lifted[:, None]
+    assert proven(fields | most, A, lifted) <= np.var(Y) / 2
+
+    x = A[:, 0] - A[:, 0].mean()
+    first = np.array([np.argmin(x), np.argmax(x)])
+    rays = {"first": first, "group": (x > 0).astype(int), "ratio": x / x[first][(x > 0) * 1]}
+    for share in np.linspace(0.05, 1, 20):
+        try:
+            value = proven(fields | rays | {"gauge": share * fields["gauge"]}, A, Y)
+        except Invalid:
+            continue
+        assert value <= certificate.objective
+
+
+@pytest.mark.parametrize("loss", LOSSES_AND_MORE, ids=lambda loss: loss.name)
+def test_dual_values_are_those_of_the_losses(loss):
+    rng = np.random.default_rng(0)
+    proof = {
+        "loss": np.array(loss.name),
+        "parameter": getattr(loss, "delta", getattr(loss, "quantile", 0.0)),
+        "smoothing": getattr(loss, "smoothing", 0.0),
+    }
+    refused = 0
+    for trial in range(40):
+        Y = {"real": rng.standard_normal((6, 3)), "sign": rng.choice([-1.0, 1.0], (6, 3))}
+        Y = (Y | {"onehot": np.eye(3)[rng.integers(0, 3, 6)]})[loss.targets]
+        V = -loss.gradient(2 * rng.standard_normal((6, 3)), Y)
+        if trial % 2:  # one entry leaves the domain, if there is one, or nearly does
+            V[0, 0] *= rng.choice([0.9, 1.1, 5.0, -1.0])
+        wanted = -loss.conjugate(-V, Y)
+        try:
+            found = dual(proof, V, Y).sum(axis=1)
+        except Invalid:
+            refused += 1
+            assert not np.all(np.isfinite(wanted))
+        else:
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert refused > 2 or loss.name == "squared"
+
+
+@pytest.mark.parametrize("bias", ["none", "penalized", "free"])
+def test_bounds_of_the_gauge_hold_for_every_neuron(bias):
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 400)
+    for _ in range(20):
+        samples, Lam = (
+            rng.standard_t(2, (7, 1 if bias == "penalized" else 2)),
+            rng.normal(size=(7, 1)),
+        )
+        Lam -= (bias == "free") * Lam.mean()
+        proof = {"bias": bias, "ratio": np.ones(7), "weights": np.full(7, 1 / 7)}
+        proof |= {"first": np.arange(7), "group": np.arange(7), "rank": np.array(2.0)}
+        free = int(bias == "free")
+        A, merged, _ = design(proof, samples, Lam, free)
+        score = A[:, :2] @ np.stack([np.cos(angle), np.sin(angle)])
+        kinks = score - free * score[:, None]  # at every sample
+        most = np.abs(np.einsum("n,knd->kd", merged[:, 0], np.maximum(kinks, 0))).max()
+        assert most <= norm_bound(proof, A, merged, free)
+        assert directions(proof | {"gauge": 1.01 * most}, A, merged, free) < 1.02 * most
+        with pytest.raises(Invalid, match="tops the gauge"):
+            directions(proof | {"gauge": 0.99 * most}, A, merged, free)
 
 
 def test_broken_files_are_refused(proofs, tmp_path):
