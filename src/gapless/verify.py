@@ -159,7 +159,11 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
-    """The largest ``sum(D)``, over cells of signs of (v, samples) that are apart and make all."""
+    """The largest ``sum(D)`` of a cell; the cells are disjoint and have all signs of (v, samples).
+
+    ``v.Lam^T p <= sum(D)`` at s = 1, as each product in N is nonnegative: of p and q, p_i q_i = 0,
+    and p_i or q_i times ``b s - w.ball``, ``b >= ||w||``.
+    """
     cells, D, N = np.sign(proof["signs"]), proof["D"], proof["N"]
     clash = (cells > 0) @ (cells < 0).T
     apart = np.all(clash | clash.T | np.eye(len(cells), dtype=bool))
@@ -181,7 +185,7 @@ def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any
     """What the multipliers D, N leave of ``- v.Lam^T p``, a form in x; and its rounding.
 
     ``A u = p - q``; ``y = (s, v, u, t, p, q) = T x``; D weighs ``s^2 = ||v||^2 = ||u||^2 >= t^2``,
-    N the products of (p, q) and y; x is y without v if it is +-s, fixed p, and q.
+    N the products of (p, q) and y; x is y without q, fixed p, and v where it is s or -s.
     """
     (n, C), v, fixed = Lam.shape, signs[0], signs[1:]
     heads = np.cumsum([1, 0 if v else C, A.shape[1]])
@@ -193,5 +197,5 @@ def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any
     M = np.diag(np.repeat(np.append(D, 0.0), [*sizes, 2 * n]))
     M[1 : 1 + C, -2 * n : -n] -= Lam.T
     M[-2 * n :] -= N
-    form, sizes = (Z(T).T @ Z(M + M.T) @ Z(T) / 2 for Z in (np.asarray, np.abs))
-    return form, 32 * (len(T) + 8) * EPS * float(np.trace(sizes) + np.linalg.norm(sizes))
+    form, added = (Z(T).T @ Z(M + M.T) @ Z(T) / 2 for Z in (np.asarray, np.abs))
+    return form, 32 * (len(T) + 8) * EPS * float(np.trace(added) + np.linalg.norm(added))
