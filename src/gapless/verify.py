@@ -1,19 +1,17 @@
 """Re-check a proof file with NumPy alone: ``verify(path, X, y) -> (valid, lower_bound, words)``.
 
-The claim: on these data no two-layer ReLU network of any width has an objective (see
-:mod:`gapless.problem`) below the bound.  By weak duality it follows from ONE statement about
-the file's dual point Lam, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless
-it is free), A the design.  It is established by ``norm``: the spectral norm of A; ``directions``
-(rank <= 4, a free bias counting): cones of directions are bisected until on each the ReLUs, held
-between two linear functions, stay below the gauge; or ``conic``: in every cell of fixed signs a
-quadratic form, the gauge less ``v.Lam^T (A u + b)_+`` less products that are nonnegative for all
-neurons, is positive semidefinite.
+On these data no two-layer ReLU network of any width has an objective (:mod:`gapless.problem`)
+below the bound.  By weak duality it follows from ONE statement on the dual point Lam and design
+A, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless it is free), proven
+by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias counting): cones of
+(u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
+gauge; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
+``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
 Rounding: a sum of n products is off by at most n EPS times the sum of their sizes, EPS = 2^-52,
-charged to the gauge at least eightfold; a form ``T^T M T``, T of n rows, counts as positive
-semidefinite when Cholesky succeeds on it less ``32 (n + 8) EPS size I``, where size is the trace
-plus the norm of ``|T|^T |M| |T|``.
+charged at least eightfold; a form ``T^T M T``, T of n rows, is positive semidefinite when Cholesky
+succeeds on it less ``32 (n + 8) EPS I`` times trace plus norm of ``|T|^T |M| |T|``.
 """
 
 from __future__ import annotations
@@ -159,10 +157,9 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
-    """The largest ``sum(D)`` of a cell; the cells are disjoint and have all signs of (v, samples).
+    """The largest ``sum(D)`` of cells that are disjoint and have all signs of (v, samples).
 
-    ``v.Lam^T p <= sum(D)`` at s = 1, as each product in N is nonnegative: of p and q, p_i q_i = 0,
-    and p_i or q_i times ``b s - w.ball``, ``b >= ||w||``.
+    Products in N: of p and q, with p_i q_i = 0; of either and ``b s - w.ball``, ``b >= ||w||``.
     """
     cells, D, N = np.sign(proof["signs"]), proof["D"], proof["N"]
     clash = (cells > 0) @ (cells < 0).T
