@@ -6,10 +6,12 @@ import pickle
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gapless.persist import load, save, split_rows
 from gapless.table import Encoder, InputError, check_slips
 
 
@@ -383,6 +385,44 @@ def test_certify_writes_a_proof_and_verify_checks_it(folder):
         assert code == expected
         assert words in out + err
         assert (out + err).count("\n") == 1
+
+
+def test_certify_names_another_table_and_a_better_bound(folder):
+    shop, model = folder / "shop.csv", folder / "n.safetensors"
+    fitted = json.loads(
+        gapless("fit", shop, "--target", "price", "--drop", "kind", "--weight-decay", "0.05",
+                "--out", model, "--json").stdout
+    )  # fmt: skip
+    edited, unused = folder / "edited.csv", folder / "unused.csv"
+    rows = shop.read_text().splitlines()
+    train_rows, test_rows = split_rows(120, None, 0.2, 0)
+    for number, file in ((train_rows[0], edited), (test_rows[0], unused)):
+        changed = rows.copy()
+        size, rest = changed[1 + number].split(",", 1)
+        changed[1 + number] = f"{float(size) + 1},{rest}"
+        file.write_text("\n".join(changed))
+    network, header = load(model)
+    weak = {**header.certificate, "lower_bound": 0.9 * fitted["lower_bound"]}
+    save(folder / "weak.safetensors", network, replace(header, certificate=weak))
+    best = {**header.certificate, "lower_bound": fitted["objective"]}
+    save(folder / "best.safetensors", network, replace(header, certificate=best))
+
+    answers = several(
+        ["certify", model, shop, "--json"],
+        ["certify", model, unused, "--json"],
+        ["certify", model, edited, "--json"],
+        ["certify", model, edited],
+        ["certify", folder / "weak.safetensors", shop, "--json"],
+        ["certify", folder / "best.safetensors", shop, "--json", "--method", "norm"],
+    )
+    assert all(code == 0 and not err for code, _, err in answers)
+    notes = [json.loads(out)["notes"] for i, (_, out, _) in enumerate(answers) if i != 3]
+    assert notes[0] == notes[1] == notes[3] == []
+    assert "not those the model was trained on" in notes[2][0]
+    assert f"objective there {fitted['objective']:.6g}" in notes[2][0]
+    assert answers[3][1].count("note ") == 1
+    assert "states a better lower bound" in notes[4][0]
+    assert json.loads(answers[5][1])["lower_bound"] < fitted["lower_bound"]
 
 
 def test_verify_refuses_tampered_and_foreign_files(folder):

@@ -1,14 +1,23 @@
 """The checker accepts what was proven and nothing else."""
 
+import ast
+import inspect
+import io
 import pickle
 import sys
+import tokenize
 
 import numpy as np
 import pytest
 
 from gapless import Problem, certify, train
-from gapless.verify import verify
+from gapless.losses import LOSSES, Hinge, Pinball
+from gapless.verify import Invalid, data_digest, design, proven, verify
+from gapless.verify import _directions as directions
+from gapless.verify import _dual as dual
+from gapless.verify import _norm as norm_bound
 
+CHECKER = inspect.getsource(sys.modules["gapless.verify"])
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((14, 4))
 y = X[:, 0] * X[:, 1] + 0.1 * RNG.standard_normal(14)
@@ -16,7 +25,11 @@ SIGNS = np.where(y > 0, 1.0, -1.0)
 ONEHOT = np.eye(2)[(y > 0).astype(int)]
 WHITE = np.linalg.qr(RNG.standard_normal((20, 14)))[0].T
 SPIKE_FREE = np.linalg.inv(np.linalg.cholesky(6 * np.eye(5) - RNG.uniform(0, 1, (5, 5)).round(1)))
+RAYS = np.repeat(SPIKE_FREE, 3, axis=0)[1:] * RNG.uniform(0.1, 3, (14, 1))  # dependent rows
+RAYS[5] = 0
 WIDE = RNG.standard_normal((14, 40))
+
+LOSSES_AND_MORE = [*(cls() for cls in LOSSES.values()), Hinge(0.3), Pinball(0.3)]
 
 CASES = {
     "norm": (X, y, "squared", "free", "norm"),
@@ -25,8 +38,10 @@ CASES = {
     "2-D": (np.round(X[:, :2]), np.stack([y, -y], 1), "squared", "none", "low-rank"),
     "3-D": (X[:, :3], y, "squared", "none", "low-rank"),
     "spike-free": (SPIKE_FREE, y[:5], "squared", "none", "spike-free"),
+    "spike-free rays": (RAYS, np.abs(y), "squared", "none", "spike-free"),
     "1-D free": (X[:, :1], y, "squared", "free", "low-rank"),
     "1-D": (X[:, :1], y, "huber", "none", "low-rank"),
+    "1-D pinball": (X[:, :1], y, Pinball(0.3), "penalized", "low-rank"),
     "quadratic": (X, y, "squared", "penalized", "quadratic"),
     "quadratic free": (X, y, "huber", "free", "quadratic"),
     "quadratic logistic": (X, SIGNS, "logistic", "none", "quadratic"),
@@ -88,22 +103,34 @@ def test_tampered_proofs_are_refused(proofs, name, tmp_path):
     noise = np.random.default_rng(0)
     target = tmp_path / "t.npz"
     with np.load(path) as file:
-        fields, numeric = file.files, [k for k in file.files if file[k].dtype.kind == "f"]
-        products = [k for k in numeric if k.startswith("E")]
+        fields, bias, numeric = (
+            file.files,
+            file["bias"],
+            [k for k in file.files if file[k].dtype.kind == "f"],
+        )
     attempts = [
         {"lower_bound": lambda v: v * 1.01},
-        {"Lam": lambda v: 1.5 * v + 0.01},
+        {"Lam": lambda v: 1.5 * v + 0.01 * np.arange(len(v))[:, None]},
         {"weights": lambda v: 2 * v},
         {"weight_decay": lambda v: v / 3},
+        {"weight_decay": lambda v: -v, "lower_bound": -1e9},
         {"Lam": lambda v: v * 0.1},
         {"kind": "trust me"},
         {"loss": "zero-one"},
         {"bias": "all"},
     ]
     attempts += [{k: np.nan} for k in numeric]
-    if products:
-        attempts.append({k: lambda v: v * 0 for k in products})
-        attempts.append({k: lambda v: v + noise.standard_normal(v.shape) for k in products})
+    attempts += [{"first": lambda v: v[::-1]}, {"group": lambda v: v[::-1]}]
+    if str(bias) != "free":  # no ReLU with a bias is the multiple of another
+        attempts.append({"ratio": lambda v: 1.1 * v})
+    if "N" in fields:
+        attempts += [
+            {"N": lambda v: v * 0},
+            {"N": lambda v: v + noise.standard_normal(v.shape)},
+            {"N": lambda v: v[:, :1]},
+            {"D": lambda v: 0.7 * v},
+            {"D": lambda v: v - [0, 0, 0, 1]},
+        ]
     if "gauge" in fields:  # and the bound that such a gauge would prove
         more = {"gauge": lambda v: 0.999 * v, "lower_bound": lambda v: v * (1 + 1e-5)}
         attempts += [more, {"gauge": 0.0}, {"gauge": -1.0}, {"rank": 1 if "3" in name else 3}]
@@ -119,11 +146,107 @@ def test_a_missing_cell_is_refused(proofs, tmp_path):
     path, A, Y, _ = proofs["conic"]
     with np.load(path) as file:
         fields = dict(file)
-    half = fields["fixed"].copy()
-    half[0, 0] = 1  # the other half of the first cell is gone
-    for fixed, signs in ((half, fields["signs"]), (fields["fixed"], fields["signs"] * 0 + 1)):
-        np.savez(tmp_path / "t.npz", **(fields | {"fixed": fixed, "signs": signs}))
+    half, twice = fields["signs"].copy(), fields["signs"].copy()
+    half[0, 1] = 1  # the other half of the first cell is gone
+    twice[:, 0] = 1
+    for signs in (half, twice, fields["signs"][:1], fields["signs"][:, :-1]):
+        np.savez(tmp_path / "t.npz", **(fields | {"signs": signs}))
         assert "leave some neurons out" in verify(tmp_path / "t.npz", A, Y)[2]
+    np.savez(tmp_path / "t.npz", **(fields | {"N": fields["N"][:1], "D": fields["D"][:1]}))
+    assert not verify(tmp_path / "t.npz", A, Y)[0]  # a cell without multipliers
+
+
+@pytest.mark.parametrize("forgery", ["squares", "balls"])
+def test_forged_multipliers_are_refused(proofs, tmp_path, forgery):
+    """Sums of squares that no product gives would make any form positive semidefinite."""
+    path, A, Y, _ = proofs["conic"]
+    with np.load(path) as file:
+        fields = dict(file)
+    n, k = A.shape
+    N, big = fields["N"].copy(), 100 * np.abs(fields["N"]).max()
+    design = np.hstack([A, np.ones((n, 1))])
+    design /= np.linalg.norm(design, axis=1).max()
+    score = N[:, :, 2 : 3 + k]
+    if forgery == "squares":
+        N[:, range(2 * n), range(3 + k, 3 + k + 2 * n)] -= big  # + p_i^2 + q_i^2
+    else:
+        score[:] -= big * np.vstack([design, -design])  # + p_i (p_i - q_i) - q_i (p_i - q_i)
+        N[:, range(n), range(3 + k + n, 3 + k + 2 * n)] += 2 * big  # and p_i q_i = 0
+    np.savez(tmp_path / "t.npz", **(fields | {"N": N, "D": 0.5 * fields["D"]}))
+    valid, _, words = verify(tmp_path / "t.npz", A, Y)
+    assert not valid
+    assert "outside its cone" in words
+
+
+def test_a_free_bias_allows_neither_sums_nor_multiples(proofs):
+    """What would prove more than is true, were the checker to believe it."""
+    path, A, Y, _ = proofs["1-D free"]
+    with np.load(path) as file:
+        fields = dict(file)
+    lifted = Y + 3.0
+    most = {"weight_decay": np.array(1e6), "kind": np.array("norm")}
+    most["digest"] = np.array(data_digest(A, lifted[:, None]))
+    most["Lam"] = fields["weights"][:, None] * lifted[:, None]
+    assert proven(fields | most, A, lifted) <= np.var(Y) / 2
+
+    # with so little decay networks interpolate; a dual point that sums to zero on either ray
+    x = A[:, 0] - A[:, 0].mean()
+    first, side = np.array([np.argmin(x), np.argmax(x)]), (x > 0).astype(int)
+    rays = {"first": first, "group": side, "ratio": x / x[first][side]}
+    columns = np.linalg.qr(np.column_stack([np.ones(14), x * side, x * (1 - side)]))[0]
+    rays["Lam"] = (Y - columns @ (columns.T @ Y))[:, None] / 14
+    rays |= {"weight_decay": np.array(1e-9), "gauge": np.array(1e-9)}
+    with pytest.raises(Invalid, match="tops the gauge"):
+        proven(fields | rays, A, Y)
+
+
+@pytest.mark.parametrize("loss", LOSSES_AND_MORE, ids=lambda loss: loss.name)
+def test_dual_values_are_those_of_the_losses(loss):
+    rng = np.random.default_rng(0)
+    proof = {
+        "loss": np.array(loss.name),
+        "parameter": getattr(loss, "delta", getattr(loss, "quantile", 0.0)),
+        "smoothing": getattr(loss, "smoothing", 0.0),
+    }
+    refused = 0
+    for trial in range(40):
+        Y = {"real": rng.standard_normal((6, 3)), "sign": rng.choice([-1.0, 1.0], (6, 3))}
+        Y = (Y | {"onehot": np.eye(3)[rng.integers(0, 3, 6)]})[loss.targets]
+        V = -loss.gradient(2 * rng.standard_normal((6, 3)), Y)
+        if trial % 2:  # one entry leaves the domain, if there is one, or nearly does
+            V[0, 0] *= rng.choice([0.9, 1.1, 5.0, -1.0])
+        wanted = -loss.conjugate(-V, Y)
+        try:
+            found = dual(proof, V, Y).sum(axis=1)
+        except Invalid:
+            refused += 1
+            assert not np.all(np.isfinite(wanted))
+        else:
+            np.testing.assert_allclose(found, wanted, atol=1e-12)
+    assert refused > 2 or loss.name == "squared"
+
+
+@pytest.mark.parametrize("bias", ["none", "penalized", "free"])
+def test_bounds_of_the_gauge_hold_for_every_neuron(bias):
+    rng = np.random.default_rng(0)
+    angle = np.linspace(0, 2 * np.pi, 400)
+    for _ in range(20):
+        samples, Lam = (
+            rng.standard_t(2, (7, 1 if bias == "penalized" else 2)),
+            rng.normal(size=(7, 1)),
+        )
+        Lam -= (bias == "free") * Lam.mean()
+        proof = {"bias": bias, "ratio": np.ones(7), "weights": np.full(7, 1 / 7)}
+        proof |= {"first": np.arange(7), "group": np.arange(7), "rank": np.array(2.0)}
+        free = int(bias == "free")
+        A, merged, _ = design(proof, samples, Lam, free)
+        score = A[:, :2] @ np.stack([np.cos(angle), np.sin(angle)])
+        kinks = score - free * score[:, None]  # at every sample
+        most = np.abs(np.einsum("n,knd->kd", merged[:, 0], np.maximum(kinks, 0))).max()
+        assert most <= norm_bound(proof, A, merged, free)
+        assert directions(proof | {"gauge": 1.01 * most}, A, merged, free) < 1.02 * most
+        with pytest.raises(Invalid, match="tops the gauge"):
+            directions(proof | {"gauge": 0.99 * most}, A, merged, free)
 
 
 def test_broken_files_are_refused(proofs, tmp_path):
@@ -145,14 +268,22 @@ def test_broken_files_are_refused(proofs, tmp_path):
 
 
 def test_the_checker_imports_numpy_alone():
-    import ast
-    import inspect
-
-    tree = ast.parse(inspect.getsource(sys.modules["gapless.verify"]))
+    tree = ast.parse(CHECKER)
     names = {
         alias.name
         for node in ast.walk(tree)
         if isinstance(node, ast.Import)
         for alias in node.names
     } | {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert names == {"__future__", "hashlib", "itertools", "typing", "numpy"}
+    assert names == {"__future__", "hashlib", "typing", "numpy"}
+
+
+def test_the_checker_is_short_enough_to_read():
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(CHECKER).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(CHECKER)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
+            lines.difference_update(range(node.lineno, node.end_lineno + 1))
+    assert 100 < len(lines) < 140

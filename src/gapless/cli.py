@@ -35,7 +35,7 @@ from .path import path
 from .persist import Header, load, predict, prepare, read_preparation, save, split_rows
 from .problem import Problem
 from .progress import counter, progress
-from .result import Status
+from .result import Certificate, Status
 from .spline import SplineSolution
 from .spline_display import SplineDisplay
 from .spline_estimators import SplineClassifier, SplineRegressor
@@ -53,7 +53,7 @@ from .table import (
     read_table,
 )
 from .train import train
-from .verify import verify
+from .verify import data_digest, verify
 
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 
@@ -228,9 +228,10 @@ def _fit(args: argparse.Namespace) -> int:
             )
         weight_decay = choice.weight_decay
         notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
+    problem = job.problem(weight_decay)
     with progress("training", tol=args.tol) as watch:
         solution = train(
-            job.problem(weight_decay),
+            problem,
             tol=args.tol,
             max_neurons=args.max_neurons,
             time_limit=args.time_limit,
@@ -258,6 +259,7 @@ def _fit(args: argparse.Namespace) -> int:
             "mean": job.mean.tolist(), "scale": job.scale.tolist(),
             "y_mean": job.y_mean, "y_scale": job.y_scale,
             "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
+            "digest": data_digest(problem.X, problem.Y),
         }  # fmt: skip
         save(
             args.out,
@@ -665,9 +667,10 @@ def _certify(args: argparse.Namespace) -> int:
         inverse, samples.X, samples.Y, method=args.method, time_limit=args.time_limit,
         proof=args.proof, preparation=header.preparation(), **terms,
     )  # fmt: skip
-    words = conditions(Problem(samples.X, samples.Y, **terms))
+    problem = Problem(samples.X, samples.Y, **terms)
+    words, notes = conditions(problem), _compare(header, problem, certificate)
     result = {**certificate.as_dict(), "n_neurons": network.n_neurons, "status": header.status,
-              "data": words, "seconds": time.perf_counter() - started}  # fmt: skip
+              "data": words, "notes": notes, "seconds": time.perf_counter() - started}  # fmt: skip
     if args.proof:
         result["proof_file"] = args.proof
     if args.json:
@@ -682,7 +685,30 @@ def _certify(args: argparse.Namespace) -> int:
         console.print(f"proof          {certificate.proof}")
         if args.proof:
             console.print(f"proof file     {args.proof}", soft_wrap=True)
+        for note in notes:
+            console.print(f"note           {note}", soft_wrap=True)
     return 0
+
+
+def _compare(header: Header, problem: Problem, proven: Certificate) -> list[str]:
+    """Notes on what the model file says and this table does not bear out.
+
+    A bound that the file states is not taken over: files can be edited, and what ``certify``
+    prints it has proven itself.
+    """
+    there = header.certificate
+    if header.training.get("digest") != data_digest(problem.X, problem.Y):
+        return [
+            "the training rows of this table are not those the model was trained on (objective "
+            f"there {there.get('objective', np.nan):.6g}): the certificate is for this table"
+        ]
+    stated = there.get("lower_bound", -np.inf)
+    if stated - proven.lower_bound <= 1e-6 * abs(proven.objective):
+        return []
+    return [
+        f"the model file states a better lower bound, {stated:.6g} ({there.get('proof')}); files "
+        "can be edited, so it is not taken over: to prove it again raise --time-limit, or fit again"
+    ]
 
 
 def _verify(args: argparse.Namespace) -> int:
