@@ -47,6 +47,7 @@ TABLE = (
 )  # fmt: skip
 TARGETS = (1e-2, 1e-3, 1e-4)
 FACTORS = (1, 1.5, 2, 5, 10)
+SPLITS = 3
 
 
 def main(argv=None):
@@ -118,8 +119,8 @@ def profile_runs(store, args):
 def accuracy_runs(store, args):
     for name, X, y in _sets(args):
         for learner in _asked(accuracy.LEARNERS, args):
-            key = (name, learner, 0)
-            store.measure(key, accuracy.measure, learner, X, y, 0)
+            for seed in range(SPLITS):
+                store.measure((name, learner, seed), accuracy.measure, learner, X, y, seed)
 
 
 def cost_runs(store, args):
@@ -223,11 +224,31 @@ def _cell(t):
 
 def table(store, args):
     yield f"\n## Problem by method, limit {args.seconds:g} s\n"
+    found = runs_of(store, args.seconds, lambda n: n in TABLE)
+    yield (
+        "gapless against the best of the others, problem by problem; who did not get there took "
+        "the limit at least:\n"
+    )
+    yield (
+        "| to within | weight_decay | problems | surely 5 times faster | faster "
+        "| slower by more than 1.5 | nobody within the limit |\n|" + "---|" * 7
+    )
+    for i, share in enumerate(TARGETS):
+        for beta in WEIGHT_DECAYS:
+            rows = [r for (_, b), r in found.items() if b == beta]
+            times = {
+                m: np.array([_times(r[m], best)[i] or np.inf for best, r in rows]) for m in SHOWN
+            }
+            if rows:
+                peers = np.min([t for m, t in times.items() if m != "gapless"], axis=0)
+                cells = " | ".join(standing(times["gapless"], peers, args.seconds))
+                yield f"| {share:.2%} | {beta:g} | {len(rows)} | {cells} |"
+    yield ""
     yield (
         "| problem | n x d, outputs | weight_decay | best | method | above best | to 1% | to 0.1% "
         "| to 0.01% | proven gap | neurons | memory, MiB |\n|" + "---|" * 12
     )
-    for (name, beta), (best, rows) in runs_of(store, args.seconds, lambda n: n in TABLE).items():
+    for (name, beta), (best, rows) in found.items():
         for method, record in rows.items():
             n, d, outputs = record["shape"]
             final, bound = min(record["objectives"]), record["lower_bound"]
@@ -276,24 +297,14 @@ def profile(store, args):
             yield f"| {method} | " + " | ".join(f"{s:.0%}" for s in shares) + " |"
     peers = np.min([t for m, t in times.items() if m != "gapless"], axis=0)
     own = times["gapless"]
-    # a peer that did not get there took the limit at least, and no more than that is known
-    known = np.minimum(peers, args.profile_seconds)
-    sure, ahead, behind, nobody = (
-        f"{np.mean(which):.0%}"
-        for which in (
-            5 * own <= known,
-            own < peers,
-            np.isfinite(peers) & (own > 1.5 * peers),
-            ~np.isfinite(fastest),
-        )
-    )
+    sure, ahead, behind, nobody = standing(own, peers, args.profile_seconds)
     yield (
         f"\ngapless is surely 5 times faster than the best peer on {sure} of the problems, faster "
         f"on {ahead}, slower by more than 1.5 on {behind}; on {nobody} nobody gets there within "
         "the limit (gapless ends the round it is in; what that finds counts for `best` alone).  "
-        f"`best` is what was found within the limit: at weight_decay {WEIGHT_DECAYS[-1]:g} it was "
-        "still falling on many, so those rows compare objectives at the limit rather than times "
-        "to the optimum."
+        "`best` is what was found within the "
+        f"limit: at weight_decay {WEIGHT_DECAYS[-1]:g} it was still falling on many, so those rows "
+        "compare objectives at the limit rather than times to the optimum."
     )
     draw(times, fastest)
     yield "\n![performance profile](profile.png)\n"
@@ -309,6 +320,21 @@ def profile(store, args):
                 f"| {name[4:]} | {beta:g} | {above:.2%} | {_cell(_finite(own[i]))} | {peer} | "
                 f"{_cell(_finite(peers[i]))} |"
             )
+
+
+def standing(own, peers, limit):
+    """Shares: surely 5 times faster than the best peer, faster, slower by 1.5, nobody there."""
+    # a peer that did not get there took the limit at least, and no more than that is known
+    known = np.minimum(peers, limit)
+    return [
+        f"{np.mean(which):.0%}"
+        for which in (
+            5 * own <= known,
+            own < peers,
+            np.isfinite(peers) & (own > 1.5 * peers),
+            ~np.isfinite(np.minimum(own, peers)),
+        )
+    ]
 
 
 def _finite(t):
@@ -340,23 +366,36 @@ def draw(times, fastest):
 
 def accuracies(store):
     by_name = {}
-    for (name, learner, _), record in store.known.items():
-        by_name.setdefault(name, {})[learner] = record
-    full = {n: r for n, r in by_name.items() if len(r) == len(accuracy.LEARNERS)}
+    for (name, learner, seed), record in store.known.items():
+        by_name.setdefault(name, {})[learner, seed] = record
+    learners = list(accuracy.LEARNERS)
+    full = {n: r for n, r in by_name.items() if len(r) == SPLITS * len(learners)}
     yield (
-        f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nOne 75/25 "
-        "split, five folds on the training part, the same for all learners; grids in "
-        "`benchmarks/accuracy.py`.\n"
+        f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nMeans over "
+        f"{SPLITS} splits 75/25, five folds on the training part, the same for all learners; grids "
+        "in `benchmarks/accuracy.py`.\n"
     )
     if not full:
         return
-    learners = list(accuracy.LEARNERS)
-    scores = np.array([[full[n][m]["accuracy"] for m in learners] for n in full])
-    seconds = np.array([[full[n][m]["seconds"] for m in learners] for n in full])
+
+    def means(field):
+        return np.array(
+            [
+                [np.mean([r[m, seed][field] for seed in range(SPLITS)]) for m in learners]
+                for r in full.values()
+            ]
+        ).round(9)
+
+    scores, seconds = means("accuracy"), means("seconds")
+    per_split = [
+        np.mean([[r[m, seed]["accuracy"] for m in learners] for r in full.values()], axis=0)
+        for seed in range(SPLITS)
+    ]
     rank = (scores[:, :, None] < scores[:, None, :]).sum(axis=2) + 1
     yield "| | " + " | ".join(learners) + " |\n|" + "---|" * (len(learners) + 1)
     for label, values, form in (
         ("mean accuracy", scores.mean(axis=0), ".2%"),
+        *((f"split {i}", split, ".2%") for i, split in enumerate(per_split)),
         ("mean rank (1 best)", rank.mean(axis=0), ".2f"),
         ("best or equal", (rank == 1).mean(axis=0), ".0%"),
         ("gapless better / equal / worse", None, ""),

@@ -178,6 +178,7 @@ def test_marks_and_codes_are_texts_where_numbers_are_few():
 def test_other_mistakes(folder):
     shop = folder / "shop.csv"
     assert "no such file" in gapless("fit", "none.csv", "--target", "y", code=2).stderr
+    assert "--dataset wine" in gapless("fit", "wine", "--target", "y", code=2).stderr
     assert "unknown kind of table" in gapless("fit", __file__, "--target", "y", code=2).stderr
     assert "'nope' is unknown" in gapless("fit", "--dataset", "nope", code=2).stderr
     assert "not both" in gapless("fit", shop, "--dataset", "iris", code=2).stderr

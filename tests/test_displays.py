@@ -15,6 +15,7 @@ from gapless import (
     ReLURegressorCV,
     SplineDisplay,
     SplineRegressor,
+    WhitenedReLURegressor,
 )
 
 mpl.use("Agg")
@@ -57,6 +58,12 @@ def test_an_estimator_without_what_is_drawn_is_named(model):
     for estimator in (model[0], ReLURegressor(), ReLURegressorCV()):
         with pytest.raises(NotFittedError, match="no path to draw; give a fitted ReLURegressorCV"):
             PathDisplay.from_estimator(estimator)
+
+
+def test_a_closed_form_has_no_history_to_draw(model):
+    closed = WhitenedReLURegressor().fit(model[1].to_numpy()[:8], np.arange(8.0))
+    with pytest.raises(TypeError, match="no history to draw"):
+        GapDisplay.from_estimator(closed)
 
 
 def test_a_network_without_neurons_is_drawn():

@@ -577,9 +577,10 @@ def _spline(args: argparse.Namespace) -> int:
         return 0
     console = Console(highlight=False)
     console.print(solution.status.value)
+    kinks = "1 kink" if model.n_kinks_ == 1 else f"{model.n_kinks_} kinks"
     console.print(
         f"objective {result['objective']:.6g}, proven gap {result['relative_gap']:.1e}, "
-        f"weight_decay {result['weight_decay']:.3g}, {model.n_kinks_} kinks, "
+        f"weight_decay {result['weight_decay']:.3g}, {kinks}, "
         f"score {result['train_score']:.4f}, {result['seconds']:.2f} s",
         soft_wrap=True,
     )

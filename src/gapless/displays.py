@@ -36,6 +36,11 @@ class GapDisplay:
 
     @classmethod
     def from_solution(cls, solution: Solution, *, ax: Any = None) -> GapDisplay:
+        if not hasattr(solution, "history"):
+            raise TypeError(
+                f"a {type(solution).__name__} was not searched for: there is no history to draw; "
+                "give the solution of train(), path() or a spline"
+            )
         return cls(solution.history).plot(ax=ax)
 
     @classmethod

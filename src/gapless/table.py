@@ -56,7 +56,8 @@ def existing_file(path: str | Path) -> Path:
     if file.is_dir():
         raise InputError(f"{path} is a folder; give a file")
     if not file.is_file():
-        raise InputError(f"no such file: {path}")
+        hint = f"; say --dataset {path} for the bundled data" if str(path) in DATASETS else ""
+        raise InputError(f"no such file: {path}{hint}")
     return file
 
 
