@@ -39,7 +39,7 @@ from .doubly_nonnegative import DoublyNonnegative
 from .gauge import GaugeBound, gauge_bound
 from .master import solve_master
 from .network import Network, constant_network
-from .oracle import Candidates, Oracle
+from .oracle import FIRST_STARTS, Candidates, Oracle
 from .problem import Problem
 from .reduction import Reduction
 from .relaxation import Quadratic
@@ -47,8 +47,6 @@ from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
 from .train import ORACLES, distinct, unit, widened
 
-# Random starts of the first search, doubled after each that finds nothing.
-FIRST_STARTS = 64
 QUIET_SEARCHES = 3
 # Kink steps and neurons a round, as in train.
 LOCAL_ROUNDS, MAX_NEW = 6, 300

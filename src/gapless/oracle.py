@@ -30,6 +30,8 @@ from ._validate import Array
 
 # An improvement below this relative size is rounding.
 TINY = 1e-12
+# Random starts of a first search, and of all on a sample of the rows.
+FIRST_STARTS = 64
 # Steps after which climbers of one pattern become one.
 MEET = 8
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
@@ -71,6 +73,10 @@ class Oracle:
 
     def search(self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 25) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m)."""
+        n = len(Lam)
+        # many rows: climb on some of them, on more before from more starts; refine on all
+        sample = min(n, SAMPLE * max(1, n_starts // FIRST_STARTS))
+        n_starts = max(min(n_starts, FIRST_STARTS), n_starts * min(n, SAMPLE) // sample)
         starts = [self._random_starts(n_starts)]
         if neurons.shape[1]:
             each = min(n_starts // 32, 4)  # few while there is much to gain from any
@@ -78,13 +84,8 @@ class Oracle:
         U = np.hstack(starts)
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]
-        A = self.A
-        if len(Lam) > SAMPLE:  # climb on some of the rows, refine on all
-            rows = self.rng.choice(len(Lam), SAMPLE, replace=False)
-            A, Lam_climb = A[rows], Lam[rows]
-        else:
-            Lam_climb = Lam
-        climb = _Climb(A, Lam_climb, U, np.zeros(U.shape[1]))
+        rows = self.rng.choice(n, sample, replace=False) if sample < n else slice(None)
+        climb = _Climb(self.A[rows], Lam[rows], U, np.zeros(U.shape[1]))
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             climb.move_anchor(self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size)))
@@ -97,7 +98,7 @@ class Oracle:
                 climb.meet()
         found = climb.candidates()
         best = np.argsort(-found.value)[: max(64, 2 * neurons.shape[1])]
-        rounds = 2 if A is self.A else 1  # many rows: costly, and a kink moves little
+        rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
         return self.improve(Lam, found.U[:, best], found.b[best], rounds)
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:

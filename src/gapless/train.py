@@ -14,7 +14,7 @@ from .certify import better, certificate, prove, raised
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
-from .oracle import Candidates, Oracle
+from .oracle import FIRST_STARTS, Candidates, Oracle
 from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
@@ -27,8 +27,8 @@ LOCAL_ROUNDS = 3
 # The master's weight decay comes down to the one asked for by this factor a round: asked for
 # all at once, a small one makes thousands of neurons enter and leave.
 EASE = 0.15
-# Random starts of the first search; doubled whenever a search finds little.
-FIRST_STARTS = 64
+# Random starts of a search at most; doubled whenever one finds little.
+MOST_STARTS = 16 * FIRST_STARTS
 # Searches in a row, each with more starts, that must find nothing before the loop gives up.
 QUIET_SEARCHES = 3
 # Numbers in X from which BLAS may use all its threads.
@@ -332,6 +332,8 @@ class _Run:
             return True
         gap = new.objective - new.estimated_lower_bound
         self.quiet = self.quiet + 1 if gap <= self.tol * self.size else 0
+        if self.quiet:
+            self._look_harder()
         return self.quiet >= QUIET_SEARCHES
 
     @property
@@ -361,11 +363,14 @@ class _Run:
         share = 1e-3 if self.exact else 0.1
         if rough or past[0] - self.best_value > share * self.tol * self.size:
             return
-        if self.n_starts < 16 * FIRST_STARTS:
-            self.n_starts *= 2
+        if self.n_starts < MOST_STARTS:
+            self._look_harder()
         elif len(past) == PATIENCE:
             capped = self.max_neurons is not None and self.best.n_neurons >= self.max_neurons
             self.finished = Status.NEURON_LIMIT if capped else Status.STALLED
+
+    def _look_harder(self) -> None:
+        self.n_starts = min(2 * self.n_starts, MOST_STARTS)
 
     def verdict(self) -> Status:
         """The status of a loop that ended by itself."""
