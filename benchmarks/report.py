@@ -47,7 +47,6 @@ TABLE = (
 )  # fmt: skip
 TARGETS = (1e-2, 1e-3, 1e-4)
 FACTORS = (1, 1.5, 2, 5, 10)
-SPLITS = 3
 
 
 def main(argv=None):
@@ -57,6 +56,7 @@ def main(argv=None):
     parser.add_argument("--seconds", type=float, default=20.0, help="limit of a run in the table")
     parser.add_argument("--profile-seconds", type=float, default=3.0, help="and in the profile")
     parser.add_argument("--sets", type=int, default=40, help="UCI sets, the smallest first")
+    parser.add_argument("--splits", type=int, default=3, help="splits for the accuracy")
     parser.add_argument("--write-only", action="store_true", help="measure nothing new")
     parser.add_argument("--only", nargs="+", metavar="METHOD", help="measure these methods only")
     parser.add_argument("--forget", nargs="+", default=[], metavar="METHOD")
@@ -117,9 +117,10 @@ def profile_runs(store, args):
 
 
 def accuracy_runs(store, args):
-    for name, X, y in _sets(args):
-        for learner in _asked(accuracy.LEARNERS, args):
-            for seed in range(SPLITS):
+    sets = _sets(args)
+    for seed in range(args.splits):
+        for name, X, y in sets:
+            for learner in _asked(accuracy.LEARNERS, args):
                 store.measure((name, learner, seed), accuracy.measure, learner, X, y, seed)
 
 
@@ -155,7 +156,7 @@ def path_cost(name):
 
 def report(speed, accurate, cost, args):
     parts = [heading(args), *table(speed, args), *profile(speed, args)]
-    parts += [*accuracies(accurate), *costs(cost)]
+    parts += [*accuracies(accurate, args), *costs(cost)]
     return "\n".join(parts) + "\n"
 
 
@@ -364,15 +365,15 @@ def draw(times, fastest):
     plt.close(figure)
 
 
-def accuracies(store):
+def accuracies(store, args):
     by_name = {}
     for (name, learner, seed), record in store.known.items():
         by_name.setdefault(name, {})[learner, seed] = record
     learners = list(accuracy.LEARNERS)
-    full = {n: r for n, r in by_name.items() if len(r) == SPLITS * len(learners)}
+    full = {n: r for n, r in by_name.items() if len(r) == args.splits * len(learners)}
     yield (
         f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nMeans over "
-        f"{SPLITS} splits 75/25, five folds on the training part, the same for all learners; grids "
+        f"{args.splits} splits 75/25, five folds on the training part, the same for all learners; grids "
         "in `benchmarks/accuracy.py`.\n"
     )
     if not full:
@@ -381,7 +382,7 @@ def accuracies(store):
     def means(field):
         return np.array(
             [
-                [np.mean([r[m, seed][field] for seed in range(SPLITS)]) for m in learners]
+                [np.mean([r[m, seed][field] for seed in range(args.splits)]) for m in learners]
                 for r in full.values()
             ]
         ).round(9)
@@ -389,7 +390,7 @@ def accuracies(store):
     scores, seconds = means("accuracy"), means("seconds")
     per_split = [
         np.mean([[r[m, seed]["accuracy"] for m in learners] for r in full.values()], axis=0)
-        for seed in range(SPLITS)
+        for seed in range(args.splits)
     ]
     rank = (scores[:, :, None] < scores[:, None, :]).sum(axis=2) + 1
     yield "| | " + " | ".join(learners) + " |\n|" + "---|" * (len(learners) + 1)
