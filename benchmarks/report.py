@@ -373,8 +373,8 @@ def accuracies(store, args):
     full = {n: r for n, r in by_name.items() if len(r) == args.splits * len(learners)}
     yield (
         f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nMeans over "
-        f"{args.splits} splits 75/25, five folds on the training part, the same for all learners; grids "
-        "in `benchmarks/accuracy.py`.\n"
+        f"{args.splits} splits 75/25, five folds on the training part, the same for all learners; "
+        "grids in `benchmarks/accuracy.py`.\n"
     )
     if not full:
         return

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ._validate import Array
-from .certify import SAFETY
 from .losses import Loss
 from .problem import Problem
 from .ramps import Engine, correlations, omega, slope_changes
@@ -276,8 +275,9 @@ class Prover:
         gauge = proven_gauge(line.x, line.sums(Lam), np.longdouble)
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(Lam))
-        D = self.problem.best_scale(Lam[:, None], self.b / gauge if gauge > 0 else np.inf)[1]
-        self.lower = max(self.lower, D - SAFETY * abs(D))
+        Lam = Lam[:, None]
+        scale = self.problem.best_scale(Lam, self.b / gauge if gauge > 0 else np.inf)[0]
+        self.lower = max(self.lower, self.problem.proven_value(scale * Lam))
 
     def record(self, objective: float, kinks: int) -> None:
         self.history.append((objective, self.lower, kinks))

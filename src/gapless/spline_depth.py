@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from ._validate import Array, positive
-from .certify import SAFETY
 from .master import solve_master
 from .problem import Problem
 from .ramps import omega, slope_changes
@@ -143,8 +142,8 @@ def solve_deep_lasso(
         Lam = problem.dual_point(F)
         size = np.abs(D.T @ Lam)[:, 0]
         gauge = float(size.max(initial=0.0)) * (1 + 1e-12)
-        bound = problem.best_scale(Lam, problem.weight_decay / gauge if gauge > 0 else np.inf)[1]
-        lower = max(lower, bound - SAFETY * abs(bound))
+        scale = problem.best_scale(Lam, problem.weight_decay / gauge if gauge > 0 else np.inf)[0]
+        lower = max(lower, problem.proven_value(scale * Lam))
         P = problem.data_fit(F) + problem.weight_decay * float(np.abs(a).sum())
         if P - lower <= tol * P:
             break

@@ -17,12 +17,17 @@ succeeds on it less ``32 (n + 8) EPS I`` times trace plus norm of ``|T|^T |M| |T
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
 
 EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
+
+
+TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
+ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N"}
 
 
 class Invalid(Exception):
@@ -40,7 +45,7 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
         ours = isinstance(error, (Invalid, np.linalg.LinAlgError))
         reason = error if ours else f"not a readable proof ({type(error).__name__})"
         return False, float("nan"), f"INVALID: {reason}"
-    terms = ", ".join(f"{key} {proof[key]}" for key in ("loss", "bias", "weight_decay"))
+    terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
     return True, claim, f"VALID: no network has an objective below {claim:.9g} ({terms})"
 
 
@@ -60,19 +65,30 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     """The lower bound that the fields prove for ``X`` (n, d), ``Y`` (n, C); or Invalid."""
     X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
     _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
-    numbers = {k: a.astype(float) for k, a in fields.items() if a.dtype.kind != "U"}
+    numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS}
     _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
+    _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")
     proof, free = fields | numbers, int(fields["bias"] == "free")
     beta, w, Lam = (proof[key] for key in ("weight_decay", "weights", "Lam"))
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
     _need(beta > 0 and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights or weight decay")
-    Lam = Lam - free * w[:, None] * Lam.sum(0)  # a free output bias: the columns add up to zero
-    A, merged, rounding = design(proof, X, Lam, free)
+    ends = [w.min(), beta, *(np.abs(M).max(initial=0.0) for M in (X, Y, Lam))]
+    _need(all(1e-60 < size < 1e60 or size == 0 for size in ends), "numbers beyond 1e-60 and 1e60")
+    w, one = (w / w.sum())[:, None], str(fields["loss"]) in ("logistic", "hinge", "softmax")
+    V, _ = _dual(proof, Lam / w, Y)
+    lost = free * sum(abs(math.fsum(column)) for column in (w * V).T)  # a free c wants zero sums
+    A, merged, rounding = design(proof, X, w * V, free)
+    far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
+    rounding += 4 * (lost + 16 * EPS * one) * far
     bound = {"norm": _norm, "directions": _directions, "conic": _conic}[str(proof["kind"])]
     gauge = bound(proof, A, merged, free) + rounding
-    V = Lam / w[:, None] * beta / np.maximum(gauge, beta)  # feasible
-    value = float(w @ _dual(proof, V, Y).sum(1))
-    return value - 1e-12 * abs(value)
+    V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
+    size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
+    # zero sums by scaling the heavier sign down; the logarithm of T is below 1000
+    size = 16 * EPS * float((w * size).sum()) + 1000 * lost * (
+        1 + np.abs(Y).max() + np.abs(V).max()
+    )
+    return math.fsum((w * terms).ravel()) - size
 
 
 def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any, float]:
@@ -86,7 +102,8 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
     designs = {"none": X, "penalized": np.hstack([X, one]), "free": X - proof["weights"] @ X}
     A = designs[str(proof["bias"])]
     far = np.linalg.norm(A, axis=1).max() or 1.0
-    rounding = 64 * (len(X) + 8) * EPS * far * np.linalg.norm(Lam, axis=1).sum()
+    _need(np.all(ratio <= 1), "a sample is larger than the one it is merged with")
+    rounding = 64 * (sum(X.shape) + 8) * EPS * far * np.linalg.norm(Lam, axis=1).sum()
     rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
     Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
     A = A[first] / far
@@ -97,20 +114,20 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
 
 
 def _dual(proof: Any, V: Any, Y: Any) -> Any:
-    """``-loss*(-V)``, an entry each."""
+    """V moved into the domain, intervals with 0 or the simplex; ``-loss*(-V)`` there."""
     loss, top = str(proof["loss"]), proof["parameter"]
-    T = Y - V if loss == "softmax" else V / Y if loss in ("logistic", "hinge") else V
+    signed, simplex = loss in ("logistic", "hinge"), loss == "softmax"
+    T = Y - V if simplex else V / Y if signed else V
     boxes = {"squared": (-np.inf, np.inf), "huber": (-top, top), "pinball": (top - 1, top)}
     low, high = (boxes | dict.fromkeys(("logistic", "hinge", "softmax"), (0.0, 1.0)))[loss]
-    inside = np.all((low - 1e-12 <= T) & (high + 1e-12 >= T))
-    inside &= loss != "softmax" or np.all(np.abs(T.sum(1) - 1) <= 1e-12)
-    _need(inside, "the dual point is outside the loss's domain")
+    _need(low <= 0 <= high, "the loss has no such parameter")
     T = np.clip(T, low, high)
-    if loss in ("logistic", "softmax"):
-        entropy, other = (-Z * np.log(np.where(Z > 0, Z, 1.0)) for Z in (T, 1 - T))
-        return entropy + (loss == "logistic") * other
+    T = T / T.sum(1, keepdims=True) if simplex else T
+    V = Y - T if simplex else T * Y if signed else T
+    entropy, other = (-Z * np.log(np.where(Z > 0, Z, 1.0)) for Z in (T, 1 - T))
     smoothing = np.maximum(proof["smoothing"], loss in ("squared", "huber"))
-    return T * (1 if loss == "hinge" else Y) - smoothing * T * T / 2
+    linear = T * (1 if loss == "hinge" else Y) - smoothing * T * T / 2
+    return V, entropy if simplex else entropy + other if loss == "logistic" else linear
 
 
 def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
@@ -118,7 +135,7 @@ def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
     A = A[:, :-1] - A[:, :-1].mean(0) if free else A
     square: float = np.linalg.norm(A, 2) ** 2 + free * len(A) * np.max(np.sum(A * A, axis=1))
     sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)] if Lam.shape[1] == 1 else [Lam]
-    return square**0.5 * max(float(np.linalg.norm(side, 2)) for side in sides)
+    return square**0.5 * float(np.max([np.linalg.norm(side, 2) for side in sides]))
 
 
 def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
@@ -144,7 +161,7 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
         least = (U * mean).sum(2) / np.linalg.norm(mean, axis=2)  # of ||u||, as linear as above
         _need(np.all(np.linalg.norm(top @ Lam, axis=2) <= gauge * norms), "a neuron tops the gauge")
         _need((work := work + S.size) < MAX_WORK, "the directions are too many to check")
-        keep = np.any(above > gauge * least, axis=1)
+        keep = ~np.all(above <= gauge * least, axis=1)
         # cut in two where ReLUs that bend, and directions, differ most
         bends = np.any(top > bottom, axis=1, keepdims=True) * size
         V, U, S, c = V[keep], U[keep], (S * bends)[keep], np.arange(keep.sum())
@@ -174,7 +191,8 @@ def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
     _need(inside, "a multiplier is outside its cone")
     for cell in zip(cells, D, N, strict=True):
         form, rounding = slack(A, Lam, sizes, *cell)
-        np.linalg.cholesky(form - rounding * np.eye(len(form)))
+        factor = np.linalg.cholesky(form - rounding * np.eye(len(form)))
+        _need(np.all(np.isfinite(factor)), "a form is not finite")  # of which it is silent
     return float(np.max(D.sum(1) + 8 * EPS * np.abs(D).sum(1)))
 
 
