@@ -370,7 +370,8 @@ def accuracies(store, args):
     for (name, learner, seed), record in store.known.items():
         by_name.setdefault(name, {})[learner, seed] = record
     learners = list(accuracy.LEARNERS)
-    full = {n: r for n, r in by_name.items() if len(r) == args.splits * len(learners)}
+    wanted = {(learner, seed) for learner in learners for seed in range(args.splits)}
+    full = {n: r for n, r in by_name.items() if wanted <= r.keys()}
     yield (
         f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nMeans over "
         f"{args.splits} splits 75/25, five folds on the training part, the same for all learners; "
