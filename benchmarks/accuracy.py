@@ -21,9 +21,7 @@ from sklearn.svm import SVC
 def gapless(folds, seed):
     from gapless import ReLUClassifierCV
 
-    return ReLUClassifierCV(
-        n_values=12, ratio=3e-3, cv=folds, tol=1e-2, time_limit=10, random_state=seed
-    )
+    return ReLUClassifierCV(n_values=12, ratio=3e-3, cv=folds, tol=1e-2, random_state=seed)
 
 
 def _searched(model, grid, folds):

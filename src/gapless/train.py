@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from ._validate import Array, choose, positive, positive_int
 from .certify import better, certificate, prove, raised
+from .conditions import spectrum
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
@@ -160,6 +161,8 @@ class _Run:
         self.relaxed = oracle == "spike-free"  # neurons then stay as they were found
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
+        #: an enumeration in three or four dimensions takes longer than a search
+        self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 2
         self.history = History()
         self.past: list[float] = []  # the best value at each search
         self.waited = 0  # rounds at the present smoothing
@@ -284,18 +287,19 @@ class _Run:
 
     def search(self) -> tuple[Candidates, bool]:
         """Neurons that violate the dual constraint, a certificate; and whether that will do."""
+        self.past.append(self.best_value)
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
-        bound = gauge_bound(self.core, Lam)
+        # 5. certify the best network with this dual point; costly bounds wait for a quiet search
+        bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
+        top = found.value.max(initial=0.0)
+        new = certificate(self.core, self.best_value, Lam, bound, top)
         if self.exact and bound.witness is not None:
             found = found.append(*bound.witness, bound.lower)
-        # 5. certify the best network with this dual point
-        new = certificate(self.core, self.best_value, Lam, bound, found.value.max(initial=0.0))
         self.certificate = better(self.certificate, new)
         self.history.record(self.seconds, self.certificate, self.best.n_neurons)
         self.history.n_rounds += 1
-        self.past.append(self.best_value)
         if self._settled(new):
             return found, True
         # the next master is harder; this round's dual point belonged to the last one
