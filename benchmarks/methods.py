@@ -165,23 +165,29 @@ def mlp(X, Y, beta, seconds, seed, width=200):
 
 def scnn(X, Y, beta, seconds, seed, n_patterns=100):
     """pyscnn's augmented Lagrangian on sampled gates (pip install pyscnn)."""
-    import scnn.optimize as optimise
+    from scnn.activations import sample_gate_vectors
+    from scnn.metrics import Metrics
     from scnn.models import ConvexReLU
+    from scnn.optimize import optimize_model
     from scnn.regularizers import NeuronGL1
-    from scnn.solvers import (
-        AL,
-        sample_gate_vectors,  # type: ignore[attr-defined]
-    )
+    from scnn.solvers import AL
 
     clock = Clock(X, Y, beta)
     gates = sample_gate_vectors(seed, X.shape[1], n_patterns)
     model = ConvexReLU(gates, c=Y.shape[1])
-    model, _ = optimise.optimize_model(
-        model, AL(model), None, X, Y, X, Y, NeuronGL1(beta), verbose=False, device="cpu", seed=seed
+    # unitize_data would change the penalty: it acts on the rescaled weights
+    model, _ = optimize_model(
+        model,
+        AL(model),
+        Metrics(),
+        X,
+        Y,
+        regularizer=NeuronGL1(beta),
+        unitize_data=False,
+        seed=seed,
     )
-    relu = model.to_relu() if hasattr(model, "to_relu") else model
-    U, a = relu.parameters[0].T, relu.parameters[1].T
-    clock.record(np.asarray(U), np.asarray(a))
+    U, a = model.get_parameters()
+    clock.record(np.asarray(U).T, np.asarray(a).T)
     return clock.trace
 
 
