@@ -161,8 +161,8 @@ class _Run:
         self.relaxed = oracle == "spike-free"  # neurons then stay as they were found
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
-        #: an enumeration in three or four dimensions takes longer than a search
-        self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 2
+        #: an enumeration in four dimensions takes longer than a search
+        self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 3
         self.history = History()
         self.past: list[float] = []  # the best value at each search
         self.waited = 0  # rounds at the present smoothing
@@ -378,6 +378,10 @@ class _Run:
 
     def verdict(self) -> Status:
         """The status of a loop that ended by itself."""
+        if self.costly and self.certificate.relative_gap > self.tol:
+            Lam = self.eased.dual_point(self.current.predict(self.core.X))
+            bound = gauge_bound(self.core, Lam)
+            self.certificate = raised(self.certificate, self.core, Lam, bound)
         earned = Status.of_gap(self.certificate.relative_gap, self.tol)
         return earned or self.finished or Status.HEURISTIC
 
