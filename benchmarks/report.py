@@ -372,10 +372,11 @@ def accuracies(store, args):
     learners = list(accuracy.LEARNERS)
     wanted = {(learner, seed) for learner in learners for seed in range(args.splits)}
     full = {n: r for n, r in by_name.items() if wanted <= r.keys()}
+    splits = "One split" if args.splits == 1 else f"Means over {args.splits} splits"
     yield (
-        f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\nMeans over "
-        f"{args.splits} splits 75/25, five folds on the training part, the same for all learners; "
-        "grids in `benchmarks/accuracy.py`.\n"
+        f"\n## Test accuracy at a cross-validated penalty, {len(full)} of those sets\n\n{splits} "
+        "75/25, five folds on the training part, the same for all learners; grids in "
+        "`benchmarks/accuracy.py`.\n"
     )
     if not full:
         return
