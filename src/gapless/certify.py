@@ -41,10 +41,9 @@ def certificate(
 
     ``bound`` is a proven bound of its gauge, ``found`` the largest value a search met.
     """
-    beta = core.weight_decay
-    lower = _value(core, Lam, bound)
+    lower = core.proven_bound(Lam, bound.upper)
     found = max(found, bound.lower)
-    estimated = core.best_scale(Lam, beta / found if found > 0 else np.inf)[1]
+    estimated = core.best_scale(Lam, core.weight_decay / found if found > 0 else np.inf)[1]
     return Certificate(objective, lower, max(estimated, lower), bound.proof)
 
 
@@ -62,7 +61,7 @@ def raised(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -> Ce
 
     The estimate stays the search's: no search has looked at this dual point.
     """
-    lower = _value(core, Lam, bound)
+    lower = core.proven_bound(Lam, bound.upper)
     if lower <= old.lower_bound:
         return old
     estimated = max(old.estimated_lower_bound, lower)
@@ -103,7 +102,7 @@ def prove(
         relaxed = isinstance(chosen, (Quadratic, DoublyNonnegative))
         first = gauge_bound(core, Lam, "norm") if relaxed else chosen.bound(core, Lam)
         steps = [chosen]
-    best = _value(core, Lam, first)
+    best = core.proven_bound(Lam, first.upper)
     yield Lam, first
     for step in steps:
         if not isinstance(step, (Quadratic, DoublyNonnegative)) or not step.applies(core):
@@ -112,14 +111,9 @@ def prove(
         if left <= 0:
             return
         for point, bound in step.maximise(core, Lam, left):
-            if (value := _value(core, point, bound)) > best:
+            if (value := core.proven_bound(point, bound.upper)) > best:
                 best = value
                 yield point, bound
-
-
-def _value(core: Problem, Lam: Array, bound: GaugeBound) -> float:
-    limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
-    return core.proven_value(core.best_scale(Lam, limit)[0] * Lam)
 
 
 def evidence(

@@ -43,12 +43,12 @@ from .table import (
     DATASETS,
     Encoder,
     InputError,
-    Table,
     are_codes,
     check_complete,
     check_numbers,
     check_slips,
     existing_file,
+    named_file,
     read_data,
     read_table,
 )
@@ -81,12 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_output(path: str | None) -> None:
     """Before the work, not after it."""
-    if path == "":
-        raise InputError("the name of the file to write is empty; give a file")
-    if path and os.path.isdir(path):
-        raise InputError(f"{path} is a folder; give the file to write")
-    if path and not os.path.isdir(folder := os.path.dirname(path) or "."):
-        raise InputError(f"{path}: there is no folder {folder!r}; make it first")
+    if path is not None and not (folder := named_file(path, " to write").parent).is_dir():
+        raise InputError(f"{path}: there is no folder {str(folder)!r}; make it first")
 
 
 def _check_picture(path: str | None) -> None:
@@ -206,10 +202,6 @@ def _training_arguments(command: Any) -> None:
     )
 
 
-def _read(args: argparse.Namespace) -> tuple[Table, str | None]:
-    return read_data(args.data, args.dataset)
-
-
 # gapless fit
 
 
@@ -288,7 +280,7 @@ def _fit(args: argparse.Namespace) -> int:
 
 def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
     """The table as a job, how its columns became numbers, its target, and notes on both."""
-    table, target = _read(args)
+    table, target = read_data(args.data, args.dataset)
     target = args.target or target
     if target is None:
         raise InputError(f"say which column to predict with --target; columns: {', '.join(table)}")
@@ -527,7 +519,7 @@ def _report(result: dict[str, Any], status: Status) -> None:
 def _spline(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     _check_picture(args.plot)
-    table = _read(args)[0]
+    table = read_data(args.data, args.dataset)[0]
     for name in (args.x, args.y):
         if name not in table:
             raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
@@ -656,7 +648,7 @@ def _certify(args: argparse.Namespace) -> int:
     if not args.time_limit >= 0:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
-    samples = prepare(header, _read(args)[0])
+    samples = prepare(header, read_data(args.data, args.dataset)[0])
     t = header.training
     # undo the scaling of the weights: back to standardised units
     inverse = rescale(
@@ -714,7 +706,7 @@ def _compare(header: Header, problem: Problem, proven: Certificate) -> list[str]
 
 def _verify(args: argparse.Namespace) -> int:
     started = time.perf_counter()
-    table = _read(args)[0]
+    table = read_data(args.data, args.dataset)[0]
     existing_file(args.file)
     try:
         samples = prepare(read_preparation(args.file), table)

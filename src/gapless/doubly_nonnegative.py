@@ -38,8 +38,8 @@ import numpy as np
 
 from ._array import is_sparse
 from ._validate import Array
-from .gauge import EPS, GaugeBound, GaugeMethod
-from .problem import Problem
+from .gauge import GaugeBound, GaugeMethod
+from .problem import EPS, Problem
 from .relaxation import Dual
 
 # p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
@@ -169,10 +169,11 @@ class ConicProof:
         What a slack form differs by from the form of ``Lam`` is moved into the dual cones
         first, so that the identity holds; then its least eigenvalue is charged.
         """
-        return max(
+        bounds = [
             _proven(Geometry(core, c.cell), c.cell.sign, c.slack, Lam, self.beta)[0]
             for c in self.cells
-        )
+        ]
+        return float(np.max(bounds))
 
 
 def _proven(
@@ -186,7 +187,7 @@ def _proven(
     least = float(np.linalg.eigvalsh(geometry.Q.T @ slack @ geometry.Q)[0])
     # rounding of the products, of Q and of the eigenvalue solver
     rounding = 32 * order * EPS * float(np.linalg.norm(slack))
-    return beta + (max(-least, 0.0) + rounding) * geometry.size, slack
+    return beta + (float(np.maximum(-least, 0.0)) + rounding) * geometry.size, slack
 
 
 class DoublyNonnegative(GaugeMethod):
@@ -211,7 +212,9 @@ class DoublyNonnegative(GaugeMethod):
         best = GaugeBound(0.0, np.inf, None, self.name, self.name)
         run = _Alternate(core, _Ray(core, Lam))
         for _ in range(self.steps // CHECK):
-            scaled, found = run.proof(run.advance(CHECK))
+            if (dual := run.after(CHECK)) is None:
+                break
+            scaled, found = dual
             share = float(np.vdot(scaled, Lam) / np.vdot(Lam, Lam))
             if share > 0 and found.upper / share < best.upper:
                 cells = [CellProof(c.cell, c.slack / share) for c in found.multipliers.cells]
@@ -229,7 +232,9 @@ class DoublyNonnegative(GaugeMethod):
         while (begin := time.perf_counter()) < stop:
             if pace > 0:  # a step is an eigendecomposition a cell: stop in time
                 steps = int(np.clip((stop - begin) / (pace * len(run.cells)), 1, CHECK))
-            Lam, found = run.proof(run.advance(steps))
+            if (dual := run.after(steps)) is None:
+                return
+            Lam, found = dual
             pace = (time.perf_counter() - begin) / (steps * len(run.cells))
             value = core.best_scale(Lam, core.weight_decay / found.upper)[1]
             quiet = 0 if value > best + 2e-5 * abs(best) else quiet + 1
@@ -261,8 +266,17 @@ class _Alternate:
         empty = np.zeros(core.n_samples, dtype=int)
         self.cells = [_State(core, Cell(sign, empty)) for sign in signs]
         scale = core.data_fit(np.zeros_like(core.Y)) / core.weight_decay
-        self.r = 30.0 * core.weight_decay / scale
+        self.r = 30.0 * core.weight_decay / max(scale, 1e-300)
         self.residuals = (np.inf, np.inf)
+
+    @np.errstate(all="ignore")  # what is not a number proves nothing
+    def after(self, steps: int) -> Dual | None:
+        """A dual point after more steps; None once numbers too far apart have ended the run."""
+        try:
+            Lam, bound = self.proof(self.advance(steps))
+        except (np.linalg.LinAlgError, ArithmeticError):
+            return None
+        return (Lam, bound) if np.isfinite(bound.upper) and np.all(np.isfinite(Lam)) else None
 
     def advance(self, steps: int) -> tuple[Array, list[Array]]:
         """Steps; returns the last dual point and the slack forms that belong to it."""
@@ -306,15 +320,15 @@ class _Alternate:
         Lam, slacks = found
         if self.core.free:
             Lam = self.outputs.centre(Lam)
-        beta, upper, cells = self.core.weight_decay, 0.0, []
+        beta, bounds, cells = self.core.weight_decay, [], []
         for c, slack in zip(self.cells, slacks):
             bound, slack = _proven(c.geometry, c.cell.sign, slack, Lam, beta)
-            upper = max(upper, bound)
+            bounds.append(bound)
             cells.append(CellProof(c.cell, slack))
         branches = f", branch and bound on signs: {len(cells)} cells" if len(cells) > 2 else ""
         how = "doubly nonnegative relaxation" + branches
         return Lam, GaugeBound(
-            0.0, upper, None, how, DoublyNonnegative.name, ConicProof(beta, cells)
+            0.0, float(np.max(bounds)), None, how, DoublyNonnegative.name, ConicProof(beta, cells)
         )
 
     def settled(self) -> bool:

@@ -27,11 +27,10 @@ import numpy as np
 from ._array import is_sparse
 from ._validate import Array, choose
 from .conditions import SPIKE_FREE_TOL, spectral_norm, spectrum, spike_free, whitening
-from .problem import Problem
+from .problem import EPS, Problem
 from .reduction import Reduction
 from .relaxed import ROUNDING, cone_maximum
 
-EPS = float(np.finfo(float).eps)
 # A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
 # by dimension: the last digits of four cost a minute on trained networks.
 CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}

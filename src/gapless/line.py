@@ -10,10 +10,9 @@ import numpy as np
 
 from ._validate import Array
 from .losses import Loss
-from .problem import Problem
+from .problem import EPS, Problem
 from .ramps import Engine, correlations, omega, slope_changes
 
-EPS = float(np.finfo(float).eps)
 # Rank one: what is off the line is at most this share of the data.
 RANK_TOL = 1e-10
 # Samples of a certificate handled at once: sums of this many terms bound its rounding.
@@ -275,9 +274,7 @@ class Prover:
         gauge = proven_gauge(line.x, line.sums(Lam), np.longdouble)
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(Lam))
-        Lam = Lam[:, None]
-        scale = self.problem.best_scale(Lam, self.b / gauge if gauge > 0 else np.inf)[0]
-        self.lower = max(self.lower, self.problem.proven_value(scale * Lam))
+        self.lower = max(self.lower, self.problem.proven_bound(Lam[:, None], gauge))
 
     def record(self, objective: float, kinks: int) -> None:
         self.history.append((objective, self.lower, kinks))

@@ -74,9 +74,12 @@ class Oracle:
     def search(self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 25) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m)."""
         n = len(Lam)
-        # many rows: climb on some of them, on more before from more starts; refine on all
-        sample = min(n, SAMPLE * max(1, n_starts // FIRST_STARTS))
-        n_starts = max(min(n_starts, FIRST_STARTS), n_starts * min(n, SAMPLE) // sample)
+        sample = n
+        if n > SAMPLE:
+            # climb on some rows, refine on all; more effort is first more rows, then more starts,
+            # at the work of n_starts on SAMPLE rows
+            sample = min(n, SAMPLE * max(1, n_starts // FIRST_STARTS))
+            n_starts = n_starts * SAMPLE // sample
         starts = [self._random_starts(n_starts)]
         if neurons.shape[1]:
             each = min(n_starts // 32, 4)  # few while there is much to gain from any
@@ -173,10 +176,8 @@ class _Climb:
 
     def meet(self) -> None:
         """Go on with the best climber of each pattern: the others are behind it on its way."""
-        order = np.argsort(-self.h, kind="stable")
-        packed = np.packbits(self.S[:, order] > 0, axis=0)
-        keep = order[np.unique(packed, axis=1, return_index=True)[1]]
-        if len(keep) == len(order):
+        keep = best_of_patterns(self.S > 0, self.h)
+        if len(keep) == len(self.h):
             return
         for name in ("U", "b", "S", "T", "h", "step"):
             setattr(self, name, getattr(self, name)[..., keep])
@@ -252,6 +253,13 @@ class _Climb:
             V = np.where(better, self.U, start + t * (U - start))
             V /= np.maximum(np.linalg.norm(V, axis=0), 1e-300)
             better = better | self._accept(V, self._bias(V))
+
+
+def best_of_patterns(on: Array, value: Array) -> Array:
+    """Which columns of ``on`` (n, K) have the most ``value`` (K,) of their kind, best first."""
+    order = np.argsort(-value, kind="stable")
+    packed = np.packbits(on[:, order], axis=0)
+    return order[np.sort(np.unique(packed, axis=1, return_index=True)[1])]
 
 
 def _best_kinks(P: Array, L: Array) -> Array:

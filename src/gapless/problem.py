@@ -45,6 +45,7 @@ from ._validate import Array, choose, positive, to_2d
 from .losses import Loss, get_loss
 
 BIAS_RULES = ("free", "penalized", "none")
+#: the rounding of float64, which every proof charges
 EPS = float(np.finfo(float).eps)
 
 
@@ -194,10 +195,21 @@ class Problem:
         if self.free:
             columns = np.ascontiguousarray(Lam.T)
             lost = float(np.sum(np.abs(columns.sum(axis=1))) + 64 * EPS * np.sum(np.abs(columns)))
-            slope = bounded + np.abs(self.Y).max() + np.abs(V).max()
+            slope = bounded + float(np.abs(self.Y).max() + np.abs(V).max())
             charge += (1000 if self.loss.name in ("logistic", "softmax") else 2) * lost * slope
         terms = self.sample_weight * self.loss.conjugate(-V, self.Y)
         return max(0.0, -float(np.sum(terms)) - charge)
+
+    def proven_bound(self, Lam: Array, gauge: float) -> float:
+        """A lower bound on the objective of every network, given that ``g(Lam) <= gauge``.
+
+        The gauge is of degree one, so ``s Lam`` is feasible for ``0 <= s <= weight_decay / gauge``
+        and by weak duality its :meth:`dual_value` is such a bound (JMLR 2021, Theorem 8): the one
+        of the :meth:`best_scale`, less rounding (:meth:`proven_value`).  A ``gauge`` that is
+        infinite or not a number proves what ``Lam = 0`` does.
+        """
+        limit = self.weight_decay / gauge if gauge != 0 else np.inf
+        return self.proven_value(self.best_scale(Lam, limit)[0] * Lam)
 
     def best_scale(self, Lam: Array, limit: float) -> tuple[float, float]:
         """The scale s in [0, limit] that maximises ``dual_value(s Lam)``, and the value.

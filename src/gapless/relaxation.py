@@ -29,9 +29,9 @@ from scipy.optimize import brentq, minimize
 
 from ._array import is_sparse
 from ._validate import Array
-from .gauge import EPS, GaugeBound, GaugeMethod
+from .gauge import GaugeBound, GaugeMethod
 from .losses import Pinball
-from .problem import Problem
+from .problem import EPS, Problem
 
 #: a dual point and a proven bound of its gauge
 Dual: TypeAlias = tuple[Array, GaugeBound]
@@ -77,7 +77,8 @@ def quadratic_value(A: Array, lam: Array, multipliers: Array, tau: float) -> flo
     inverse = float(q @ h + abs(r @ h) + r @ r / delta)
     total = tau + float(np.sum(c * c / mu)) / 4 + inverse / 4
     rounding = (n + 8) * EPS * float(R @ (np.abs(lam) + nu + kappa))  # of q
-    return (total + rounding) * (1 + 4 * (n + k + 8) * EPS)
+    value = (total + rounding) * (1 + 4 * (n + k + 8) * EPS)
+    return value if np.isfinite(value) else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,30 +176,31 @@ def _smooth_bound(
 
 
 class _Coordinates:
-    """Multipliers (4, n) as one vector for L-BFGS: log mu, the rest scaled to order one."""
+    """Multipliers (4, n), scaled to order one, as one vector for L-BFGS: mu by its logarithm."""
 
     def __init__(self, A: Array, lam: Array) -> None:
         n = len(lam)
         size = max(float(np.abs(lam).mean()), 1e-300)
         self.R = np.linalg.norm(A, axis=1)
-        self.scale = np.array([1.0, size, size, size / max(float(self.R.mean()), 1e-300)])[:, None]
+        spectral, norm = float(np.linalg.norm(A, 2)), float(np.linalg.norm(lam))
+        radius = max(float(self.R.mean()), 1e-300)
+        self.scale = np.array([norm / spectral, size, size, size / radius])[:, None]
         self.bounds = [(-60.0, 60.0)] * n + [(0.0, None)] * (3 * n)
-        self.spectral = float(np.linalg.norm(A, 2))
-        self.unit = self.spectral * float(np.linalg.norm(lam))  # the size of the gauge
+        self.unit = spectral * norm  # the size of the gauge
 
     def start(self, lam: Array) -> Array:
-        mu = np.full(len(lam), np.log(float(np.linalg.norm(lam)) / self.spectral))
-        rest = np.zeros((2, len(lam)))
-        return np.concatenate([mu, np.maximum(-lam, 0) / self.scale[1, 0], *rest])
+        x = np.zeros((4, len(lam)))
+        x[1] = np.maximum(-lam, 0) / self.scale[1]
+        return x.ravel()
 
     def multipliers(self, x: Array) -> Array:
-        m = x.reshape(4, -1) * self.scale
+        m = x.reshape(4, -1).copy()
         m[0] = np.exp(m[0])
-        return m
+        return m * self.scale
 
     def pull(self, m: Array, gradient: Array) -> Array:
         g = gradient * self.scale
-        g[0] *= m[0]
+        g[0] = gradient[0] * m[0]
         return g.ravel()
 
 
@@ -210,7 +212,7 @@ def _minimise(A: Array, lam: Array, steps: int) -> tuple[Array, float]:
         return np.stack([zero + tiny, -lam, zero, zero]), tiny * float(np.sum(A * A))
     at = _Coordinates(A, lam)
     x = at.start(lam)
-    best = (np.inf, x, 0.0)
+    best = (np.inf, at.multipliers(x), 0.0)
     for share in (1e-2, 1e-3, 1e-4):
         eps = share * at.unit / A.shape[1]
 

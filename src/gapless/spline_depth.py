@@ -142,8 +142,7 @@ def solve_deep_lasso(
         Lam = problem.dual_point(F)
         size = np.abs(D.T @ Lam)[:, 0]
         gauge = float(size.max(initial=0.0)) * (1 + 1e-12)
-        scale = problem.best_scale(Lam, problem.weight_decay / gauge if gauge > 0 else np.inf)[0]
-        lower = max(lower, problem.proven_value(scale * Lam))
+        lower = max(lower, problem.proven_bound(Lam, gauge))
         P = problem.data_fit(F) + problem.weight_decay * float(np.abs(a).sum())
         if P - lower <= tol * P:
             break

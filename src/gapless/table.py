@@ -48,13 +48,18 @@ def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]
     return (read_table(data), None) if data is not None else load_dataset(str(dataset))
 
 
+def named_file(path: str | Path, use: str = "") -> Path:
+    """``path``, or an InputError when it is empty or a folder; ``use`` says what for."""
+    if str(path) == "":
+        raise InputError(f"the name of a file{use} is empty; give a file{use}")
+    if (file := Path(path)).is_dir():
+        raise InputError(f"{path} is a folder; give a file{use}")
+    return file
+
+
 def existing_file(path: str | Path) -> Path:
     """``path``, or an InputError when there is no file."""
-    if str(path) == "":
-        raise InputError("the name of a file is empty; give a file")
-    file = Path(path)
-    if file.is_dir():
-        raise InputError(f"{path} is a folder; give a file")
+    file = named_file(path)
     if not file.is_file():
         hint = f"; say --dataset {path} for the bundled data" if str(path) in DATASETS else ""
         raise InputError(f"no such file: {path}{hint}")

@@ -15,7 +15,7 @@ from .conditions import spectrum
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
-from .oracle import FIRST_STARTS, Candidates, Oracle
+from .oracle import FIRST_STARTS, Candidates, Oracle, best_of_patterns
 from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
@@ -193,14 +193,14 @@ class _Run:
 
         try:
             if self.best.n_neurons == 0 and self.core.n_samples > MANY_ROWS and not self.relaxed:
-                ended = self.start_small(max_iter, time_limit, callback)
+                ended = self._start_small(max_iter, time_limit, callback)
                 if ended is not None:
                     return ended
             for iteration in range(1, max_iter + 1):
                 found, done = self.search()
                 if done:
                     return self.verdict()
-                info = self.progress(iteration)
+                info = self._progress(iteration)
                 if callback is not None and callback(info):
                     return Status.STOPPED
                 self.improve(found, late)
@@ -212,7 +212,7 @@ class _Run:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
 
-    def start_small(
+    def _start_small(
         self,
         max_iter: int,
         time_limit: float | None,
@@ -251,10 +251,8 @@ class _Run:
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         try:
             for point, bound in prove(self.core, Lam, time_limit=left):
-                self.certificate = raised(self.certificate, self.core, point, bound)
-                self.history.record(self.seconds, self.certificate, self.best.n_neurons)
-                self.history.n_rounds += 1
-                info = self.progress(self.history.n_rounds)
+                self._certify(raised(self.certificate, self.core, point, bound))
+                info = self._progress(self.history.n_rounds)
                 if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
                     break
         except KeyboardInterrupt:
@@ -266,7 +264,7 @@ class _Run:
     def seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    def progress(self, iteration: int) -> Progress:
+    def _progress(self, iteration: int) -> Progress:
         """For a callback."""
         return Progress(
             iteration, self.seconds, self.certificate, self.best.n_neurons, self.core.n_samples
@@ -297,9 +295,7 @@ class _Run:
         new = certificate(self.core, self.best_value, Lam, bound, top)
         if self.exact and bound.witness is not None:
             found = found.append(*bound.witness, bound.lower)
-        self.certificate = better(self.certificate, new)
-        self.history.record(self.seconds, self.certificate, self.best.n_neurons)
-        self.history.n_rounds += 1
+        self._certify(better(self.certificate, new))
         if self._settled(new):
             return found, True
         # the next master is harder; this round's dual point belonged to the last one
@@ -330,14 +326,18 @@ class _Run:
                 break
         self._schedule()
 
+    def _certify(self, certificate: Certificate) -> None:
+        """A round ends with ``certificate``."""
+        self.certificate = certificate
+        self.history.record(self.seconds, certificate, self.best.n_neurons)
+        self.history.n_rounds += 1
+
     def _settled(self, new: Certificate) -> bool:
         """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
         if self.certificate.relative_gap <= self.tol:
             return True
         gap = new.objective - new.estimated_lower_bound
         self.quiet = self.quiet + 1 if gap <= self.tol * self.size else 0
-        if self.quiet:
-            self._look_harder()
         return self.quiet >= QUIET_SEARCHES
 
     @property
@@ -355,7 +355,7 @@ class _Run:
         return self.tol * self.size / self.core.n_outputs
 
     def _schedule(self) -> None:
-        """More starts when little was gained, and a stop when all are spent."""
+        """More starts when search or round brought little, and a stop when all are spent."""
         if not np.isfinite(self.best_value):
             self.finished = Status.NUMERICAL_ERROR
         sharp = not np.isfinite(self.core.loss.smoothness)
@@ -365,16 +365,14 @@ class _Run:
         past = self.past[-PATIENCE:]
         # where every search is exact, a small gain is still a step towards a proof
         share = 1e-3 if self.exact else 0.1
-        if rough or past[0] - self.best_value > share * self.tol * self.size:
+        gained = rough or past[0] - self.best_value > share * self.tol * self.size
+        if gained and not self.quiet:
             return
         if self.n_starts < MOST_STARTS:
-            self._look_harder()
-        elif len(past) == PATIENCE:
+            self.n_starts *= 2
+        elif not gained and len(past) == PATIENCE:
             capped = self.max_neurons is not None and self.best.n_neurons >= self.max_neurons
             self.finished = Status.NEURON_LIMIT if capped else Status.STALLED
-
-    def _look_harder(self) -> None:
-        self.n_starts = min(2 * self.n_starts, MOST_STARTS)
 
     def verdict(self) -> Status:
         """The status of a loop that ended by itself."""
@@ -444,10 +442,8 @@ def widened(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
 def distinct(found: Candidates, core: Problem, count: int) -> Candidates:
     """The violating candidates, the best of each pattern, best first, at most ``count``."""
     found = found.take(found.value > core.weight_decay * (1 + 1e-9))
-    found = found.take(np.argsort(-found.value, kind="stable"))
     if len(found) == 0:
         return found
     S = core.X @ found.U + found.b
-    packed = np.packbits(1e-9 * np.max(np.abs(S), axis=0) < S, axis=0)
-    first = np.unique(packed, axis=1, return_index=True)[1]
-    return found.take(np.sort(first)[:count])
+    on = 1e-9 * np.max(np.abs(S), axis=0) < S
+    return found.take(best_of_patterns(on, found.value)[:count])
