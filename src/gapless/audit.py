@@ -11,14 +11,14 @@ from scipy.optimize import minimize_scalar
 from ._array import scores
 from ._validate import Array
 from .audit_report import AuditReport, LayerReport, NeuronReport
-from .certify import SAFETY, evidence
+from .certify import evidence
 from .closed_form import solve_whitened_relu
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import NeuralCollapse, layer_alignment, neural_collapse
 from .deep_bound import deep_lower_bound
 from .network import Network
 from .path import weight_decay_max
-from .problem import Problem
+from .problem import EPS, Problem, size_of_sums
 from .train import train
 from .trained import Trained, read_trained, select, settled
 
@@ -192,31 +192,30 @@ def _bound(
     decay = trained.output_decay / trained.factor
     lower, estimated, proof = 0.0, 0.0, UNKNOWN
     for Lam, bound, found in points:
-        proven = _dual_value(core, Lam, bound.upper, decay)
-        proven = trained.factor * (proven - SAFETY * abs(proven))
+        proven = trained.factor * _proven_bound(core, Lam, bound.upper, decay)
         if proven > lower:
             lower, proof = proven, bound.proof
-        guess = trained.factor * _dual_value(core, Lam, max(found, bound.lower), decay)
+        guess = trained.factor * _proven_bound(core, Lam, max(found, bound.lower), decay)
         estimated = max(estimated, guess, lower)
         if objective - lower <= TOL * objective:
             break
     return lower, estimated, proof
 
 
-def _dual_value(core: Problem, Lam: Array, gauge: float, decay: float) -> float:
-    """The best multiple of ``Lam``, if its gauge is ``gauge``: weak duality.
+def _proven_bound(core: Problem, Lam: Array, gauge: float, decay: float) -> float:
+    """What the best multiple of ``Lam`` proves, if its gauge is ``gauge``.
 
-    An output bias of price ``decay / 2 ||c||^2`` takes ``||sum_i Lam_i||^2 / (2 decay)``.
+    As :meth:`Problem.proven_bound`, but that an output bias of price ``decay / 2 ||c||^2`` takes
+    ``||sum_i Lam_i||^2 / (2 decay)``, the largest ``Lam_i.c`` less that price, rounded up.
     """
-    limit = core.weight_decay / gauge if gauge > 0 else np.inf
-    top, value = core.best_scale(Lam, limit)
     if decay == 0:
-        return value
-    square = float(np.sum(Lam.sum(axis=0) ** 2)) / (2 * decay)
+        return core.proven_bound(Lam, gauge)
+    square = (1 + 64 * EPS) * float(np.sum(size_of_sums(Lam) ** 2)) / (2 * decay)
+    top = core.best_scale(Lam, core.weight_decay / gauge if gauge > 0 else np.inf)[0]
     found = minimize_scalar(
         lambda t: t * t * square - core.dual_value(t * Lam), bounds=(0.0, top), method="bounded"
     )
-    return max(value - top * top * square, -float(found.fun))
+    return max(core.proven_value(t * Lam) - t * t * square for t in (float(found.x), top))
 
 
 def _deep_bound(trained: Trained) -> tuple[float, str]:

@@ -27,9 +27,6 @@ from .reduction import Reduction
 from .relaxation import Dual, Quadratic
 from .result import Certificate
 
-# Share by which bounds with values of another form (interpolation, linear programs) are lowered
-# for rounding; that of a dual value is in Problem.proven_value.
-SAFETY = 1e-12
 # Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
 MAX_CELLS = 128
 
@@ -110,10 +107,11 @@ def prove(
         left = stop - time.perf_counter()
         if left <= 0:
             return
-        for point, bound in step.maximise(core, Lam, left):
-            if (value := core.proven_bound(point, bound.upper)) > best:
-                best = value
-                yield point, bound
+        with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
+            for point, bound in step.maximise(core, Lam, left):
+                if (value := core.proven_bound(point, bound.upper)) > best:
+                    best = value
+                    yield point, bound
 
 
 def evidence(

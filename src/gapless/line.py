@@ -93,7 +93,8 @@ class Line:
             w, y = self.weights, self.y
             self.w = np.add.reduceat(w, first)
             mean = np.add.reduceat(w * y, first) / self.w
-            self.spread = float(w @ (y - np.repeat(mean, np.diff(np.append(first, len(y))))) ** 2)
+            off = y - np.repeat(mean, np.diff(np.append(first, len(y))))
+            self.spread = float(np.sum(w * off * off))
             self.xs, self.y = self.x, mean
 
     @property

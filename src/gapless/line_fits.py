@@ -6,6 +6,7 @@ the scaled line, its objective in the caller's units and a proven lower bound.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,6 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 
 from ._validate import Array
-from .certify import SAFETY
 from .line import (
     CHUNK,
     Fit,
@@ -27,6 +27,7 @@ from .line import (
     without_flat,
 )
 from .losses import Loss
+from .problem import EPS
 from .ramps import Engine, omega, peaks, slope_changes
 
 MAX_ROUNDS = 100
@@ -39,16 +40,18 @@ APART = 1e-9
 def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit:
     b = line.scaled(beta)
     scale = line.height**2
+    half = 0.5 * line.spread
+    # what rounding of the sum, and of the means (targets are at most 1), can have added
+    least = half - 64 * EPS * (half + 64 * EPS)
     if single_place(line):
-        P = 0.5 * scale * line.spread
-        return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), P, P, [])
+        lower = max(least, 0.0) * scale
+        return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), half * scale, lower, [])
     trace: list[tuple[float, float, int]] = []
     spline = line.engine.solve(b, 0.5 * tol, start, trace)
     index, values = without_flat(line, spline.index, spline.values)
     P, D = _prove(line, index, values, b, tol)
-    half = 0.5 * line.spread
     rounds = [((p + half) * scale, max(d + half, 0.0) * scale, k) for p, d, k in trace]
-    return Fit(index, values, (P + half) * scale, (D + half) * scale, rounds)
+    return Fit(index, values, (P + half) * scale, max(D + least, 0.0) * scale, rounds)
 
 
 def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tuple[float, float]:
@@ -69,17 +72,20 @@ def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tup
             out += y[part]
             out -= v
             mean += float(out.sum()) / n if w is None else float(w[part] @ out)
-    square = cross = total = 0.0
+    square = top = 0.0
+    sums = []  # of the products of the dual point with y and with itself, of it and its size
     for lo in range(0, n, CHUNK):
         part = slice(lo, min(lo + CHUNK, n))
         e = r[part]
         weighted = e / n if w is None else w[part] * e
         square += float(np.einsum("i,i", weighted, e))
         weighted -= mean / n if w is None else mean * w[part]  # sums to zero over all samples
-        cross += float(np.einsum("i,i", weighted, y[part]))
         e -= mean
-        total += float(np.einsum("i,i", weighted, e))
+        terms = weighted * y[part], weighted * e, weighted, np.abs(weighted)
+        sums.append([float(np.sum(term)) for term in terms])
+        top = max(top, float(e.max()), -float(e.min()))
         r[part] = weighted
+    cross, total, lost, mass = map(math.fsum, zip(*sums))
     P = 0.5 * square + b * omega(slopes, changes)
     D = 0.0
     # Where the bound on rounding is what keeps the gap open, once more in extended precision.
@@ -89,10 +95,12 @@ def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tup
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(r))
         limit = b / gauge if gauge > 0 else np.inf
         s = min(max(cross / total, 0.0), limit) if total > 0 else 0.0
-        D = s * cross - 0.5 * s * s * total
+        # charged as in Problem.proven_value; targets are at most 1
+        charge = 64 * EPS * (mass + s * total) + 2 * (abs(lost) + 64 * EPS * mass) * (1 + s * top)
+        D = s * cross - 0.5 * s * s * total - s * charge
         if tol * P >= P - D:
             break
-    return P, max(D - SAFETY * abs(D), 0.0)
+    return P, max(D, 0.0)
 
 
 def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | None) -> Fit:
@@ -106,9 +114,8 @@ def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     if single_place(line):
         F = np.full_like(Y, values[0])
         P = problem.data_fit(F)
-        Lam = problem.dual_point(F)
-        D = problem.best_scale(Lam, 1.0)[1]
-        return Fit(index, values, P, max(D - SAFETY * abs(D), 0.0), [])
+        lower = problem.proven_bound(problem.dual_point(F), 0.0)
+        return Fit(index, values, P, lower, [])
     P = prover.objective(index, values)
     for _ in range(MAX_ROUNDS):
         F = prover.outputs(index, values)[:, None]
@@ -162,7 +169,8 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     if single_place(line):
         v = np.array([constant_of(line, loss)])
         P = h * prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
-        return Fit(np.zeros(1, int), v, P, P - SAFETY * abs(P), [])
+        lower = h * prover.problem.proven_bound(_constant_dual(line, loss, v[0])[:, None], 0.0)
+        return Fit(np.zeros(1, int), v, P, lower, [])
     index = _join(x, np.array([0, n - 1]), np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
         index = _join(x, index, start)
@@ -266,6 +274,15 @@ def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
         q = loss.quantile  # type: ignore[attr-defined]
         return np.where(side > 0, -q, 1 - q)
     return np.where(side > 0, -y, 0.0)
+
+
+def _constant_dual(line: Line, loss: Loss, c: float) -> Array:
+    """The dual point of the best constant: samples on their corner bring its sum to zero."""
+    side = _from_corner(loss, np.full_like(line.y, c), line.y)
+    corner = side == 0
+    Lam = np.where(corner, 0.0, -line.weights * _corner_slope(loss, side, line.y))
+    share = line.weights * corner
+    return Lam - share * (Lam.sum() / share.sum())
 
 
 def _rows_lp(

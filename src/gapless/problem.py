@@ -193,8 +193,7 @@ class Problem:
         size = (bounded + np.abs(V)) * (bounded + np.abs(self.Y)) + V * V
         charge = 64 * EPS * float(np.sum(w * size))
         if self.free:
-            columns = np.ascontiguousarray(Lam.T)
-            lost = float(np.sum(np.abs(columns.sum(axis=1))) + 64 * EPS * np.sum(np.abs(columns)))
+            lost = float(np.sum(size_of_sums(Lam)))
             slope = bounded + float(np.abs(self.Y).max() + np.abs(V).max())
             charge += (1000 if self.loss.name in ("logistic", "softmax") else 2) * lost * slope
         terms = self.sample_weight * self.loss.conjugate(-V, self.Y)
@@ -234,6 +233,12 @@ class Problem:
             candidates = [float(found.x), top, min(1.0, top)]
         value, s = max((self.dual_value(s * Lam), s) for s in (0.0, *candidates))
         return s, value
+
+
+def size_of_sums(Lam: Array) -> Array:
+    """``|sum_i Lam_i|`` (C,), each rounded up."""
+    columns = np.ascontiguousarray(Lam.T)  # NumPy sums in pairs along rows only
+    return np.abs(columns.sum(axis=1)) + 64 * EPS * np.abs(columns).sum(axis=1)
 
 
 def check_problem(given: object) -> None:

@@ -161,6 +161,7 @@ def _trust_region(B: Array, q: Array, eps: float) -> tuple[float, float, Array, 
     return value, tau, V @ (np.outer(u, u) + np.diag(eps / d)) @ V.T, V @ u
 
 
+@np.errstate(all="ignore")  # what is not a number is not accepted
 def _smooth_bound(
     A: Array, R: Array, lam: Array, m: Array, eps: float
 ) -> tuple[float, float, Array, Array]:
