@@ -2,13 +2,14 @@
 
 import json
 import re
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from gapless import audit, improve, prune, solve_whitened_relu
+from gapless import Network, audit, improve, prune, solve_whitened_relu
 from gapless.trained import read_trained
 from gapless.training_loss import training_loss
 
@@ -171,6 +172,31 @@ def test_output_bias_is_bounded_at_its_own_price():
     report = audit(model, X, y, loss=nn.MSELoss(), weight_decay=0.5)
     assert report.objective == pytest.approx(values[best], rel=1e-6)
     assert report.objective * (1 - 1e-4) <= report.lower_bound <= report.objective
+
+
+@pytest.mark.parametrize("decay_biases", [False, True])
+@pytest.mark.parametrize("far", [1e7, 1e8, 1e9])
+def test_bounds_of_targets_far_from_zero_are_below_exact_objectives(decay_biases, far):
+    """The best network is constant: its objective is known in rational numbers."""
+    for seed in range(8):
+        y = far + np.random.default_rng(seed).standard_normal((30, 1))
+        decay = 1 / far if decay_biases else 10.0
+        X = 1e-9 * np.ones((30, 1)) if decay_biases else np.linspace(-1, 1, 30)[:, None]
+        Y, mean = [Fraction(v) for v in y[:, 0].tolist()], float(y.mean())
+        # an output bias c at decay / 2 c^2, a neuron v on the constant at decay |v|
+        c = 1.0 if decay_biases else mean
+        v = Fraction(mean - c - decay / 2) if decay_biases else Fraction(0)
+        optimum = sum((Fraction(c) + v - t) ** 2 for t in Y) / 30
+        if decay_biases:
+            optimum += Fraction(decay) * (Fraction(c) ** 2 / 2 + v)
+        size = float(v) ** 0.5
+        network = Network(np.zeros((1, 1)), np.full(1, size), np.full((1, 1), size), np.full(1, c))
+        report = audit(
+            network, X, y, loss="mse", weight_decay=decay, decay_biases=decay_biases, time_limit=0
+        )
+        assert Fraction(report.lower_bound) <= optimum
+        if not decay_biases or far == 1e7:
+            assert report.lower_bound >= float(optimum) * (1 - 1e-2)
 
 
 def test_unequal_decays_of_layers_are_their_geometric_mean(rng):

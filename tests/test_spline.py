@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from fractions import Fraction
 
 import cvxpy as cp
 import numpy as np
@@ -393,3 +394,57 @@ def test_rows_left_out_of_the_linear_program(loss, monkeypatch):
     part = solve_spline(x, y, weight_decay=1e-3, loss=loss)
     assert part.status is Status.OPTIMAL
     assert part.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-6)
+
+
+def exact(values):
+    return [Fraction(v) for v in np.asarray(values, float).tolist()]
+
+
+def best_constant_loss(loss, y, w):
+    """The least weighted mean loss of a constant, in rational numbers."""
+    y, w = exact(y), exact(w)
+    if loss.name in ("squared", "huber"):  # no target beyond Huber's delta
+        c = sum(a * b for a, b in zip(w, y)) / sum(w)
+        return sum(a * (b - c) ** 2 for a, b in zip(w, y)) / (2 * sum(w))
+    q = Fraction(getattr(loss, "quantile", 0.0))
+
+    def price(c, t):
+        return max(1 - c * t, 0) if loss.name == "hinge" else max(q * (t - c), (q - 1) * (t - c))
+
+    return min(sum(a * price(c, t) for a, t in zip(w, y)) for c in set(y)) / sum(w)
+
+
+@pytest.mark.parametrize("loss", [Squared(), Huber(20.0), Pinball(0.3), Hinge()], ids=repr)
+@pytest.mark.parametrize("far", [1e7, 1e8, 1e9])
+def test_bounds_at_a_single_x_are_below_the_exact_optimum(loss, far):
+    """Targets far from zero, or one far from the rest that hardly counts."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        y, w = rng.standard_normal(30), 0.1 + rng.random(30)
+        if loss.name == "hinge":
+            y = np.where(rng.random(30) < 0.3, -1.0, 1.0)
+        elif loss.name == "pinball":
+            y[0], w[0] = far, 1e-9 / far
+        else:
+            y += far
+        s = solve_spline(np.ones(30), y, weight_decay=0.1, loss=loss, sample_weight=w)
+        optimum = best_constant_loss(loss, y, w)
+        assert Fraction(s.certificate.lower_bound) <= optimum
+        assert s.certificate.lower_bound >= float(optimum) * (1 - 1e-13 * far)
+
+
+def test_bounds_of_steep_lines_are_below_exact_objectives():
+    """Two clusters far apart: the best line is nearly a network of known exact objective."""
+    for step in (1e3, 1e5, 1e7):
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            side = np.repeat([-1.0, 1.0], 15)
+            x, y = side + 1e-3 * rng.random(30) / step, step * side + rng.standard_normal(30)
+            beta = 1e-2 / step
+            s = solve_spline(x, y, weight_decay=beta)
+            X, Y = exact(x), exact(y)
+            mx, my = sum(X) / 30, sum(Y) / 30
+            xx = sum((a - mx) ** 2 for a in X) / 30
+            xy = abs(sum((a - mx) * (b - my) for a, b in zip(X, Y)) / 30)
+            line = sum((b - my) ** 2 for b in Y) / 30 - (xy - Fraction(beta)) ** 2 / xx
+            assert 0 < Fraction(s.certificate.lower_bound) <= line / 2
