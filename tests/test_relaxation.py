@@ -291,3 +291,63 @@ def test_cells_cover_all_signs():
     for signs in itertools.product((-1, 1), repeat=4):
         inside = [np.all((c.fixed == 0) | (c.fixed == signs)) for c in cells]
         assert sum(inside) == 1
+
+
+FAR_APART = {
+    "columns": (10.0 ** np.linspace(-8, 8, 5), 1.0, 0.05),
+    "tiny targets": (1.0, 1e-150, 1e-152),
+    "targets whose squares vanish": (1.0, 1e-200, 1e-202),
+    "tiny targets, usual decay": (1.0, 1e-150, 0.05),
+    "huge data": (1e160, 1.0, 0.05),
+    "tiny data": (1e-160, 1.0, 1e-161),
+}
+
+
+@pytest.mark.parametrize("bias", ["none", "free"])
+@pytest.mark.parametrize("case", FAR_APART)
+def test_bounds_that_cannot_be_computed_are_skipped(case, bias, rng):
+    X, y = rng.standard_normal((14, 5)), rng.standard_normal(14)
+    columns, size, decay = FAR_APART[case]
+    X, y = X * columns, y * size
+    u = np.full((5, 1), 1e-3 / max(1.0, np.max(columns)))
+    network = Network(u, np.zeros(1), np.full((1, 1), 1e-3), np.zeros(1))
+    for loss, targets in (("squared", y), ("hinge", np.sign(y))):
+        given = dict(weight_decay=decay, loss=loss, bias=bias, n_starts=20)
+        cheap = certify(network, X, targets, **given, time_limit=0).lower_bound
+        for method in ("quadratic", "doubly nonnegative", "branch and bound", "auto"):
+            found = certify(network, X, targets, **given, method=method, time_limit=0.1)
+            least = cheap if method == "auto" else 0.0
+            assert least <= found.lower_bound <= found.objective * (1 + 1e-9)
+
+
+def test_a_failed_eigendecomposition_ends_a_relaxation_only(rng, monkeypatch):
+    problem = Problem(rng.standard_normal((8, 3)), rng.standard_normal(8), bias="none")
+    core = Reduction(problem).core
+    Lam = dual_point(core, rng)
+
+    def fail(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(np.linalg, "eigh", fail)
+    assert DoublyNonnegative().bound(core, Lam).upper == np.inf
+    norm = METHODS["norm"].bound(core, Lam).upper
+    for method in ("quadratic", "doubly nonnegative"):
+        assert [bound.upper for _, bound in prove(core, Lam, method, 1.0)] == [norm]
+
+
+@pytest.mark.parametrize("gauge", [np.inf, np.nan, -1.0])
+def test_a_gauge_that_is_no_number_proves_nothing(gauge, rng):
+    core = Problem(rng.standard_normal((8, 3)), rng.standard_normal(8), bias="none")
+    Lam = core.dual_point(np.zeros((8, 1)))
+    assert core.proven_bound(Lam, gauge) == 0.0
+    assert core.proven_bound(Lam, 0.0) == pytest.approx(core.data_fit(np.zeros((8, 1))))
+    Lam[0] = np.nan
+    assert core.proven_bound(Lam, 1.0) == 0.0
+
+
+@pytest.mark.parametrize("scale", [1e-140, 1e-60, 1e60, 1e140])
+def test_quadratic_bound_is_of_degree_one(scale, rng):
+    core = Reduction(Problem(rng.standard_normal((12, 4)), rng.standard_normal(12))).core
+    Lam = dual_point(core, rng)
+    one = Quadratic().bound(core, Lam).upper
+    assert Quadratic().bound(core, scale * Lam).upper == pytest.approx(scale * one, rel=0.05)
