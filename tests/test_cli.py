@@ -215,7 +215,7 @@ def test_what_cannot_be_read_or_written_is_said_before_the_work(folder, tmp_path
           for kind in ("zip", "objects", "header", "junk")),
         (["audit", model, shop, "--target", "price", "--loss", "mse", "--weight-decay", 1],
          f"gapless certify {model} DATA"),
-        ([*train, tmp_path], "is a folder; give a file to write"),
+        ([*train, tmp_path], "is a folder; give the file to write"),
         ([*train, ""], "file to write is empty"),
         ([*train, tmp_path / "n.st", "--plot", tmp_path / "a.foo"], "a.foo: matplotlib writes no"),
         (["path", shop, "--target", "price", "--out", tmp_path / "p"], "p: matplotlib writes no"),

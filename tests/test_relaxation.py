@@ -312,7 +312,7 @@ def test_bounds_that_cannot_be_computed_are_skipped(case, bias, rng):
     u = np.full((5, 1), 1e-3 / max(1.0, np.max(columns)))
     network = Network(u, np.zeros(1), np.full((1, 1), 1e-3), np.zeros(1))
     for loss, targets in (("squared", y), ("hinge", np.sign(y))):
-        given = dict(weight_decay=decay, loss=loss, bias=bias, n_starts=20)
+        given = {"weight_decay": decay, "loss": loss, "bias": bias, "n_starts": 20}
         cheap = certify(network, X, targets, **given, time_limit=0).lower_bound
         for method in ("quadratic", "doubly nonnegative", "branch and bound", "auto"):
             found = certify(network, X, targets, **given, method=method, time_limit=0.1)

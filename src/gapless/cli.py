@@ -81,8 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _check_output(path: str | None) -> None:
     """Before the work, not after it."""
-    if path is not None and not (folder := named_file(path, " to write").parent).is_dir():
-        raise InputError(f"{path}: there is no folder {str(folder)!r}; make it first")
+    if path is None:
+        return
+    named_file(path, "the file to write")
+    if not os.path.isdir(folder := os.path.dirname(path) or "."):
+        raise InputError(f"{path}: there is no folder {folder!r}; make it first")
 
 
 def _check_picture(path: str | None) -> None:

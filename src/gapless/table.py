@@ -48,12 +48,12 @@ def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]
     return (read_table(data), None) if data is not None else load_dataset(str(dataset))
 
 
-def named_file(path: str | Path, use: str = "") -> Path:
-    """``path``, or an InputError when it is empty or a folder; ``use`` says what for."""
+def named_file(path: str | Path, what: str = "a file") -> Path:
+    """``path``, or an InputError when it is empty or a folder; ``what`` it should be."""
     if str(path) == "":
-        raise InputError(f"the name of a file{use} is empty; give a file{use}")
+        raise InputError(f"the name of {what} is empty; give a file")
     if (file := Path(path)).is_dir():
-        raise InputError(f"{path} is a folder; give a file{use}")
+        raise InputError(f"{path} is a folder; give {what}")
     return file
 
 
