@@ -1,14 +1,19 @@
 """The trainer: laws, statuses, invariances, interruption."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.linalg import qr
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import scale
 
 from gapless import Network, Problem, Status, train
 from gapless.master import solve_master
+from gapless.oracle import FIRST_STARTS, Oracle, best_of_patterns
 from gapless.path import weight_decay_max
 from problems import ALL_LOSSES, BIAS_RULES, random_problem
 
@@ -53,6 +58,35 @@ def test_one_dimensional_data_are_solved_with_proof(loss, bias, rng):
     assert cert.lower_bound <= cert.estimated_lower_bound
     assert cert.objective == solution.network.objective(problem)
     assert solution.network.n_neurons <= problem.n_samples * (problem.n_outputs + 1)
+
+
+def test_starts_double_at_most_once_a_round(monkeypatch):
+    seen, search = [], Oracle.search
+
+    def watch(self, Lam, neurons, n_starts):
+        seen.append(n_starts)
+        return search(self, Lam, neurons, n_starts)
+
+    monkeypatch.setattr(Oracle, "search", watch)
+    for weight_decay in (0.2, 0.1, 0.05):
+        seen.clear()
+        train(diabetes(60, weight_decay=weight_decay), tol=1e-3)
+        assert seen[-1] > seen[0] == FIRST_STARTS
+        assert all(before <= after <= 2 * before for before, after in pairwise(seen))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 40))
+def test_best_of_each_pattern(seed, n, K):
+    rng = np.random.default_rng(seed)
+    on, value = rng.random((n, K)) < 0.2, np.round(rng.random(K), 1)
+    keep = best_of_patterns(on, value)
+    best = {}
+    for pattern, v in zip(on.T.tolist(), value):
+        best[tuple(pattern)] = max(v, best.get(tuple(pattern), 0.0))
+    assert {tuple(on[:, j].tolist()): value[j] for j in keep} == best
+    assert len(keep) == len(best)
+    assert np.all(np.diff(value[keep]) <= 0)
 
 
 def test_heuristic_is_not_called_optimal():
