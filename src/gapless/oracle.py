@@ -88,10 +88,13 @@ class Oracle:
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]
         rows = self.rng.choice(n, sample, replace=False) if sample < n else slice(None)
-        climb = _Climb(self.A[rows], Lam[rows], U, np.zeros(U.shape[1]))
+        # in single precision, twice as fast: the exact steps that follow start from U alone
+        b = np.zeros(U.shape[1])
+        climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows], U, b)))
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
-            climb.move_anchor(self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size)))
+            signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size))
+            climb.move_anchor(signs.astype(np.float32))
         for step in range(n_steps):
             if self.free and step % 10 == 9:
                 climb.move_anchor()
@@ -99,10 +102,11 @@ class Oracle:
                 break
             if step % MEET == MEET - 1:
                 climb.meet()
-        found = climb.candidates()
-        best = np.argsort(-found.value)[: max(64, 2 * neurons.shape[1])]
+        best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
-        return self.improve(Lam, found.U[:, best], found.b[best], rounds)
+        U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
+        size = np.linalg.norm(U, axis=0)
+        return self.improve(Lam, U / size, b / size, rounds)
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""
@@ -147,19 +151,17 @@ class _Climb:
 
     def __init__(self, A: Design, Lam: Array, U: Array, b: Array) -> None:
         self.A, self.Lam = A, Lam
-        self.step = np.full(U.shape[1], 4.0)
+        self.step = np.full(U.shape[1], 4.0, U.dtype)
+        self.tiny = np.finfo(U.dtype).tiny
         self.shift: Array | None = None  # (K, k): the anchors' rows
         self.U, self.b = U.copy(), b.copy()  # _accept writes into them
         self.S = self.A @ U + b
         self.T = Lam.T @ np.maximum(self.S, 0.0)
         self.h = np.linalg.norm(self.T, axis=0)
 
-    def candidates(self) -> Candidates:
-        return Candidates(self.U, self.b, self.h)
-
     def _weights(self) -> Array:
         """``l = Lam v`` for each climber, (n, K)."""
-        return self.Lam @ (self.T / np.maximum(self.h, np.finfo(float).tiny))
+        return self.Lam @ (self.T / np.maximum(self.h, self.tiny))
 
     def _accept(self, U: Array, b: Array) -> Array:
         """Keep ``(U, b)`` where it is better; returns where."""
@@ -170,8 +172,8 @@ class _Climb:
         if better.all():
             self.U, self.b, self.S, self.T, self.h = U, b, S, T, h
         elif better.any():
-            for name, new in (("U", U), ("b", b), ("S", S), ("T", T), ("h", h)):
-                getattr(self, name)[..., better] = new[..., better]
+            for old, new in zip((self.U, self.b, self.S, self.T, self.h), (U, b, S, T, h)):
+                np.copyto(old, new, where=better)
         return better
 
     def meet(self) -> None:
@@ -206,9 +208,12 @@ class _Climb:
 
     def gradient_step(self) -> bool:
         """A step along the gradient on the sphere; False when nobody can move."""
-        slope = self._slope((self.S > 0) * self._weights())
+        if len(self.T) == 1:  # one output: all weights are Lam but for the sign
+            slope = np.sign(self.T) * self._slope((self.S > 0) * self.Lam)
+        else:
+            slope = self._slope((self.S > 0) * self._weights())
         tangent = slope - self.U * np.einsum("kj,kj->j", self.U, slope)
-        U = self.U + self.step * tangent / np.maximum(np.linalg.norm(slope, axis=0), 1e-300)
+        U = self.U + self.step * tangent / np.maximum(np.linalg.norm(slope, axis=0), self.tiny)
         U /= np.linalg.norm(U, axis=0)
         better = self._accept(U, self._bias(U))
         self.step *= np.where(better, 1.5, 0.35)

@@ -15,6 +15,7 @@ from .conditions import spectrum
 from .gauge import gauge_bound, is_exact
 from .master import solve_master
 from .network import Network
+from .newton import sharpen, worthwhile
 from .oracle import FIRST_STARTS, Candidates, Oracle, best_of_patterns
 from .problem import Problem, check_problem
 from .reduction import Reduction
@@ -40,6 +41,11 @@ PATIENCE = 4
 MASTER = 1e-6
 # And to the square of the gap while that is wide.
 EARLY_MASTER = 1e-6
+# Every how many rounds the network goes through Newton's method.
+SHARPEN = 5
+# Climbers a neuron of the current network: those of a wide one leave many maxima between them.
+# Fewer where there are so many rows that their scores (this many numbers) leave the cache.
+CLIMBERS, SCORES = 4, 1 << 18
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
 
@@ -288,7 +294,8 @@ class _Run:
         self.past.append(self.best_value)
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
-        found = self.oracle.search(Lam, self.current.hidden_weights, self.n_starts)
+        crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
+        found = self.oracle.search(Lam, self.current.hidden_weights, max(self.n_starts, crowd))
         # 5. certify the best network with this dual point; costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         top = found.value.max(initial=0.0)
@@ -315,6 +322,8 @@ class _Run:
         many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
         if not (self.relaxed or (many and self.quiet)):
             self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
+            if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
+                self._adopt(sharpen(self.eased, self.current, late).merge(self.core.X))
         for _ in range(0 if many else LOCAL_ROUNDS):
             if late():
                 break
