@@ -43,7 +43,7 @@ def test_enumeration_is_exact(kind, free, seed, n, C, rank):
     scale = (1 + np.linalg.norm(core.X)) * np.linalg.norm(Lam)
     assert bound.upper <= bound.lower + 1e-8 * scale
     oracle = Oracle(core.X, core.free, rng)
-    found = oracle.search(Lam, np.zeros((core.n_features, 0)), 200, n_steps=40)
+    found = oracle.search(Lam, np.zeros((core.n_features, 0)), 200)
     best = found.value.max()
     assert best <= bound.upper + 1e-14 * scale
     assert best >= bound.lower * (1 - 0.02) - 1e-9 * scale  # on so few samples search finds it

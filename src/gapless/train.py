@@ -295,7 +295,9 @@ class _Run:
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
-        found = self.oracle.search(Lam, self.current.hidden_weights, max(self.n_starts, crowd))
+        quick = self.weight_decay > self.core.weight_decay and not self.quiet
+        starts = max(self.n_starts, crowd)
+        found = self.oracle.search(Lam, self.current.hidden_weights, starts, quick)
         # 5. certify the best network with this dual point; costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         top = found.value.max(initial=0.0)
