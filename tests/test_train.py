@@ -63,9 +63,9 @@ def test_one_dimensional_data_are_solved_with_proof(loss, bias, rng):
 def test_starts_double_at_most_once_a_round(monkeypatch):
     seen, search = [], Oracle.search
 
-    def watch(self, Lam, neurons, n_starts, quick):
+    def watch(self, Lam, neurons, n_starts, *effort):
         seen.append(n_starts)
-        return search(self, Lam, neurons, n_starts, quick)
+        return search(self, Lam, neurons, n_starts, *effort)
 
     monkeypatch.setattr(Oracle, "search", watch)
     for weight_decay in (0.1, 0.05):

@@ -32,8 +32,6 @@ from ._validate import Array
 TINY = 1e-12
 # Random starts of a first search, and of all on a sample of the rows.
 FIRST_STARTS = 64
-# Gradient steps of a search, and of a quick one.
-STEPS, QUICK_STEPS = 25, 5
 # Steps after which climbers of one pattern become one.
 MEET = 8
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
@@ -73,10 +71,12 @@ class Oracle:
         self.free = free
         self.rng = rng
 
-    def search(self, Lam: Array, neurons: Array, n_starts: int, quick: bool = False) -> Candidates:
+    def search(
+        self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 25, kinks: bool = True
+    ) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m).
 
-        A ``quick`` search takes a few steps only and leaves the kinks to the steps on all weights.
+        ``n_steps`` gradient steps, then, if ``kinks``, exact ones.
         """
         n = len(Lam)
         sample = n
@@ -100,7 +100,7 @@ class Oracle:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size))
             climb.move_anchor(signs.astype(np.float32))
-        for step in range(QUICK_STEPS if quick else STEPS):
+        for step in range(n_steps):
             if self.free and step % 10 == 9:
                 climb.move_anchor()
             if not climb.gradient_step():
@@ -108,11 +108,10 @@ class Oracle:
             if step % MEET == MEET - 1:
                 climb.meet()
         best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
-        # many rows: costly, and a kink moves little
-        rounds = 0 if quick else 2 if n <= SAMPLE else 1
+        rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
         U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
         size = np.linalg.norm(U, axis=0)
-        return self.improve(Lam, U / size, b / size, rounds)
+        return self.improve(Lam, U / size, b / size, rounds if kinks else 0)
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""

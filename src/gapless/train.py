@@ -26,6 +26,11 @@ from .result import Certificate, History, Solution, Status
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
 LOCAL_GAIN = 1e-6
 LOCAL_ROUNDS = 3
+# One, and none in a search, where X has more numbers than this: there steps on all the weights
+# bring more for their time.
+LARGE = 50_000
+# Gradient steps of a search, while weight decay comes down and then.
+QUICK, THOROUGH = 5, 25
 # The master's weight decay comes down to the one asked for by this factor a round: asked for
 # all at once, a small one makes thousands of neurons enter and leave.
 EASE = 0.15
@@ -169,6 +174,7 @@ class _Run:
         self.exact = not self.relaxed and is_exact(self.core)
         #: an enumeration in four dimensions takes longer than a search
         self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 3
+        self.large = self.core.n_samples * self.core.n_features > LARGE
         self.history = History()
         self.past: list[float] = []  # the best value at each search
         self.waited = 0  # rounds at the present smoothing
@@ -295,9 +301,11 @@ class _Run:
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
-        quick = self.weight_decay > self.core.weight_decay and not self.quiet
+        eased = self.weight_decay > self.core.weight_decay
+        thorough = bool(self.quiet) or not (eased or self.large)
+        steps = THOROUGH if self.quiet or not eased else QUICK
         starts = max(self.n_starts, crowd)
-        found = self.oracle.search(Lam, self.current.hidden_weights, starts, quick)
+        found = self.oracle.search(Lam, self.current.hidden_weights, starts, steps, thorough)
         # 5. certify the best network with this dual point; costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         top = found.value.max(initial=0.0)
@@ -321,12 +329,13 @@ class _Run:
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(found)
         # 4. all weights at once, then slide the neurons along their kinks
+        rounds = 1 if self.large else LOCAL_ROUNDS
         many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
         if not (self.relaxed or (many and self.quiet)):
             self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
                 self._adopt(sharpen(self.eased, self.current, late).merge(self.core.X))
-        for _ in range(0 if many else LOCAL_ROUNDS):
+        for _ in range(0 if many else rounds):
             if late():
                 break
             value = self.current.objective(self.eased)
