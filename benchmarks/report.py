@@ -34,6 +34,8 @@ from .run import BEST  # noqa: E402
 HERE = Path(__file__).parent
 WEIGHT_DECAYS = (0.1, 0.01, 0.001)
 RUNS = ("gapless", "adam", "adam_fast", "lbfgs", "mlp")
+#: repeated where runs are; the MLP, never near, is not
+TIMED = ("gapless", "adam", "adam_fast", "lbfgs")
 #: a method may have several settings, of which the best on each problem counts
 SHOWN = {
     "gapless": ("gapless",),
@@ -53,7 +55,14 @@ def main(argv=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=20.0, help="limit of a run in the table")
+    parser.add_argument(
+        "--seconds", type=float, nargs=3, default=[8.0, 30.0, 30.0], metavar="S",
+        help="limit of a run in the table, for each weight_decay",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runs", type=int, nargs=3, default=[3, 1, 1], metavar="N",
+        help="runs there, of which the median counts, for each weight_decay",
+    )  # fmt: skip
     parser.add_argument("--profile-seconds", type=float, default=3.0, help="and in the profile")
     parser.add_argument("--sets", type=int, default=40, help="UCI sets, the smallest first")
     parser.add_argument("--splits", type=int, default=3, help="splits for the accuracy")
@@ -87,15 +96,17 @@ def _asked(names, args):
     return [name for name in names if args.only is None or name in args.only]
 
 
-def _speed(store, name, X, Y, seconds, args):
-    for beta in WEIGHT_DECAYS:
+def _speed(store, name, X, Y, limits, runs, args):
+    shape = {"shape": [*X.shape, Y.shape[1]]}
+    for beta, seconds, count in zip(WEIGHT_DECAYS, limits, runs):
         for method in _asked(RUNS, args):
-            store.measure(
-                (name, beta, method, seconds, 0),
-                lambda run=METHODS[method], b=beta: (
-                    vars(run(X, Y, b, seconds, 0)) | {"shape": [*X.shape, Y.shape[1]]}
-                ),
-            )
+            for seed in range(count if method in TIMED else 1):
+                store.measure(
+                    (name, beta, method, seconds, seed),
+                    lambda run=METHODS[method], case=(X, Y, beta, seconds, seed): (
+                        vars(run(*case)) | shape
+                    ),
+                )
 
 
 def table_runs(store, args):
@@ -103,7 +114,7 @@ def table_runs(store, args):
         folder = DATA / "peers"
         if name in BUNDLED or (folder / f"{name}.npz").exists():
             X, Y, *_ = load(name, folder if (folder / f"{name}.npz").exists() else None)
-            _speed(store, name, X, Y, args.seconds, args)
+            _speed(store, name, X, Y, args.seconds, args.runs, args)
 
 
 def _sets(args):
@@ -113,7 +124,8 @@ def _sets(args):
 def profile_runs(store, args):
     for name, X, y in _sets(args):
         X, Y, *_ = prepare(X, y, "classification")
-        _speed(store, f"uci {name}", X, Y, args.profile_seconds, args)
+        limits = [args.profile_seconds] * len(WEIGHT_DECAYS)
+        _speed(store, f"uci {name}", X, Y, limits, [1] * len(WEIGHT_DECAYS), args)
 
 
 def accuracy_runs(store, args):
@@ -173,7 +185,7 @@ Written by `python -m benchmarks.report` on {datetime.date.today()}: {model}, {o
 cores, {platform.system()}, Python {platform.python_version()}, {versions}.
 
 Time is **CPU seconds of one process with one thread**, started after the libraries are loaded,
-without the time spent measuring objectives.  One run each, seed 0.  All methods minimise the
+without the time spent measuring objectives.  {_repeated(args)}  All methods minimise the
 same objective: `1/(2n) ||(X U)_+ a - Y||^2 + weight_decay/2 (||U||^2 + ||a||^2)`, features and
 regression targets standardised, a constant column appended, labels -1/+1 or one-hot.  `best` is
 the least objective any run here found, or one known from earlier long runs.  "Adam p=200" is
@@ -183,6 +195,11 @@ scikit-learn's, with its own mini-batches.  scnn takes part in `benchmarks.run` 
 installed; there is no figure for it here.  `-`: not reached within the limit."""
 
 
+def _repeated(args):
+    counts = ", ".join(f"{n} at {b:g}" for n, b in zip(args.runs, WEIGHT_DECAYS))
+    return f"Times in the table are medians of runs from different seeds ({counts}); else one run."
+
+
 def _version(library):
     try:
         return f"{library} {importlib.metadata.version(library)}"
@@ -190,25 +207,35 @@ def _version(library):
         return f"{library} not installed"
 
 
-def runs_of(store, seconds, names):
-    """(name, beta) -> method shown -> its best record by time to .1%, with ``best``."""
+def runs_of(store, limits, names):
+    """(name, beta) -> ``best`` and, for each method shown, its first record with median ``times``.
+
+    Of several settings the one counts whose median time to .1% is best.
+    """
     problems = {}
-    for (name, beta, method, limit, _), record in store.known.items():
-        if limit == seconds and names(name) and "error" not in record:
-            problems.setdefault((name, beta), {})[method] = record
+    for (name, beta, method, limit, _), record in sorted(store.known.items()):
+        if limit == limits[WEIGHT_DECAYS.index(beta)] and names(name) and "error" not in record:
+            problems.setdefault((name, beta), {}).setdefault(method, []).append(record)
     out = {}
-    for key, records in problems.items():
+    for key, records in sorted(problems.items(), key=_rank):
         if len(records) < len(RUNS):
             continue  # not measured to the end
-        best = min(min(r["objectives"]) for r in records.values())
+        best = min(min(r["objectives"]) for runs in records.values() for r in runs)
         best = min(best, BEST.get(key, np.inf))
+        times = {m: np.median([_times(r, best) for r in runs], 0) for m, runs in records.items()}
         rows = {}
         for shown, settings in SHOWN.items():
-            rows[shown] = min(
-                (records[s] for s in settings), key=lambda r: _times(r, best)[1] or np.inf
-            )
+            setting = min(settings, key=lambda m: times[m][1])
+            rows[shown] = records[setting][0] | {"times": times[setting]}
         out[key] = (best, rows)
     return out
+
+
+def _rank(item):
+    """The order of the tables: as TABLE has it, then by size."""
+    (name, beta), records = item
+    place = TABLE.index(name) if name in TABLE else len(TABLE)
+    return place, np.prod(records["gapless"][0]["shape"]), name, -beta
 
 
 def _times(record, best):
@@ -216,15 +243,17 @@ def _times(record, best):
     limit = record["key"][3]
     trace = Trace(record["seconds"], record["objectives"])
     times = (trace.time_to(best * (1 + share)) for share in TARGETS)
-    return [t if t is not None and t <= limit else None for t in times]
+    return [t if t is not None and t <= limit else np.inf for t in times]
 
 
 def _cell(t):
-    return "-" if t is None else f"{t:.2f}"
+    return f"{t:.2f}" if np.isfinite(t) else "-"
 
 
 def table(store, args):
-    yield f"\n## Problem by method, limit {args.seconds:g} s\n"
+    limits = " / ".join(f"{s:g}" for s in args.seconds)
+    decays = " / ".join(f"{b:g}" for b in WEIGHT_DECAYS)
+    yield f"\n## Problem by method, limit {limits} s at weight_decay {decays}\n"
     found = runs_of(store, args.seconds, lambda n: n in TABLE)
     yield (
         "gapless against the best of the others, problem by problem; who did not get there took "
@@ -235,14 +264,12 @@ def table(store, args):
         "| slower by more than 1.5 | nobody within the limit |\n|" + "---|" * 7
     )
     for i, share in enumerate(TARGETS):
-        for beta in WEIGHT_DECAYS:
-            rows = [r for (_, b), r in found.items() if b == beta]
-            times = {
-                m: np.array([_times(r[m], best)[i] or np.inf for best, r in rows]) for m in SHOWN
-            }
+        for beta, seconds in zip(WEIGHT_DECAYS, args.seconds):
+            rows = [r for (_, b), (_, r) in found.items() if b == beta]
+            times = {m: np.array([r[m]["times"][i] for r in rows]) for m in SHOWN}
             if rows:
                 peers = np.min([t for m, t in times.items() if m != "gapless"], axis=0)
-                cells = " | ".join(standing(times["gapless"], peers, args.seconds))
+                cells = " | ".join(standing(times["gapless"], peers, seconds))
                 yield f"| {share:.2%} | {beta:g} | {len(rows)} | {cells} |"
     yield ""
     yield (
@@ -257,13 +284,14 @@ def table(store, args):
             yield (
                 f"| {name} | {n} x {d}, {outputs} | {beta:g} | {best:.7f} | {method} "
                 f"| {max(final / best - 1, 0):.3%} | "
-                + " | ".join(map(_cell, _times(record, best)))
+                + " | ".join(map(_cell, record["times"]))
                 + f" | {gap} | {record['n_neurons']} | {record['memory']:.0f} |"
             )
 
 
 def profile(store, args):
-    found = runs_of(store, args.profile_seconds, lambda n: n.startswith("uci "))
+    limits = [args.profile_seconds] * len(WEIGHT_DECAYS)
+    found = runs_of(store, limits, lambda n: n.startswith("uci "))
     sets = {name for name, _ in found}
     yield (
         f"\n## Performance profile, limit {args.profile_seconds:g} s\n\n{len(sets)} UCI "
@@ -275,7 +303,7 @@ def profile(store, args):
     if not found:
         return
     times = {
-        method: np.array([_times(rows[method], best)[1] or np.inf for best, rows in found.values()])
+        method: np.array([rows[method]["times"][1] for _, rows in found.values()])
         for method in SHOWN
     }
     fastest = np.min(list(times.values()), axis=0)
@@ -317,10 +345,8 @@ def profile(store, args):
         if own[i] > 1.5 * peers[i]:  # never where no peer got there
             peer = min((m for m in times if m != "gapless"), key=lambda m: times[m][i])
             above = max(min(rows["gapless"]["objectives"]) / best - 1, 0)
-            yield (
-                f"| {name[4:]} | {beta:g} | {above:.2%} | {_cell(_finite(own[i]))} | {peer} | "
-                f"{_cell(_finite(peers[i]))} |"
-            )
+            cells = f"{above:.2%} | {_cell(own[i])} | {peer} | {_cell(peers[i])}"
+            yield f"| {name[4:]} | {beta:g} | {cells} |"
 
 
 def standing(own, peers, limit):
@@ -336,10 +362,6 @@ def standing(own, peers, limit):
             ~np.isfinite(np.minimum(own, peers)),
         )
     ]
-
-
-def _finite(t):
-    return float(t) if np.isfinite(t) else None
 
 
 def draw(times, fastest):
