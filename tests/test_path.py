@@ -25,8 +25,10 @@ from gapless import (
 )
 from gapless.cross_validation import _best, _extend, choose_weight_decay
 from gapless.losses import Hinge, Logistic, Softmax, Squared
-from gapless.path import score
+from gapless.oracle import Oracle
+from gapless.path import score, strong
 from gapless.progress import time_left
+from gapless.reduction import Reduction
 from problems import random_problem
 
 mpl.use("Agg")
@@ -250,3 +252,26 @@ def test_time_left():
     assert time_left(falling, 1e-3) == 0
     assert time_left(falling[:1], 1e-3) is None
     assert time_left([(0.0, 0.1), (1.0, 0.1)], 1e-3) is None
+
+
+def test_strong_rule_keeps_what_may_enter_and_never_loses(monkeypatch):
+    reduction = Reduction(diabetes(weight_decay=0.1))
+    core = reduction.core
+    network = reduction.apply(train(diabetes(weight_decay=0.1)).network)
+    oracle = Oracle(core.X, core.free, np.random.default_rng(0))
+    Lam = core.dual_point(network.predict(core.X))
+    found = oracle.search(Lam, np.zeros((core.n_features, 0)), 64)
+    low = core.variant(core.loss, 0.8 * core.weight_decay)
+    assert strong(low, network, found, core.weight_decay).objective(low) < network.objective(low)
+    seen = []
+
+    def master(core, Z, a, c, accuracy):
+        seen.append(Z.shape[1] - network.n_neurons)
+        return a, c
+
+    monkeypatch.setattr(sys.modules["gapless.path"], "solve_master", master)
+    for share in (0.95, 0.8, 0.5):
+        low = core.variant(core.loss, share * core.weight_decay)
+        strong(low, network, found, core.weight_decay)
+        assert seen[-1] <= np.sum(found.value > (2 * share - 1) * core.weight_decay)
+    assert 0 < seen[0] < seen[1] <= seen[2]

@@ -32,6 +32,9 @@ from ._validate import Array
 TINY = 1e-12
 # Random starts of a first search, and of all on a sample of the rows.
 FIRST_STARTS = 64
+# Candidates of a search without exact steps that take them nevertheless: the largest value is an
+# estimate of the gauge.
+FEW = 16
 # Steps after which climbers of one pattern become one.
 MEET = 8
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
@@ -76,7 +79,7 @@ class Oracle:
     ) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m).
 
-        ``n_steps`` gradient steps, then, if ``kinks``, exact ones.
+        ``n_steps`` gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.
         """
         n = len(Lam)
         sample = n
@@ -109,9 +112,17 @@ class Oracle:
                 climb.meet()
         best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
+        few = len(best) if kinks else FEW
         U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
         size = np.linalg.norm(U, axis=0)
-        return self.improve(Lam, U / size, b / size, rounds if kinks else 0)
+        U, b = U / size, b / size
+        exact = self.improve(Lam, U[:, :few], b[:few], rounds)
+        rough = self.improve(Lam, U[:, few:], b[few:], 0)
+        return Candidates(
+            np.hstack([exact.U, rough.U]),
+            np.concatenate([exact.b, rough.b]),
+            np.concatenate([exact.value, rough.value]),
+        )
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""

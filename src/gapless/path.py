@@ -8,21 +8,25 @@ from typing import Any
 
 import numpy as np
 
+from ._array import scores
 from ._validate import Array, positive, positive_int, to_2d
 from .gauge import gauge_bound, is_exact
 from .losses import Loss
+from .master import solve_master
 from .network import Network, constant_network
-from .oracle import Oracle
+from .oracle import Candidates, Oracle
 from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
 from .result import Solution, Status
-from .train import Progress, null_model, train
+from .train import MAX_NEW, Progress, distinct, null_model, train, widened
 
 # As in training: near interpolation the objective is a small remainder of the null model's.
 FLOOR = 0.1
 # Of hinge and pinball while a network is adapted; training then chooses its own.
 SMOOTHING = 1e-2
+# Of the master there.
+ACCURACY = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +96,9 @@ def path(
 ) -> RegularizationPath:
     """Train along falling weight decay.
 
-    Each value starts from the network, and so the dual point, of the one before, after a joint
-    descent on its weights, and ends with the first search whose gap is within ``tol``.
+    Each value starts from the network of the one before, joined by the neurons that the
+    sequential strong rule keeps (:func:`strong`), after a joint descent on all weights, and ends
+    with the first search whose gap is within ``tol``.
     :func:`gapless.train` at a single value searches several times before it believes that
     nothing is left; do that at the value chosen.
 
@@ -161,10 +166,15 @@ def walk(
         init = null
     reduction = Reduction(problem)
     smooth = reduction.core.loss.smoothed(SMOOTHING)
+    last = np.inf
     for weight_decay in weight_decays:
         # adapted to the new value first, most networks pass their first search
         core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
-        start = refine(core, reduction.apply(init), lambda: False).merge(core.X)
+        start = reduction.apply(init)
+        if enough.found is not None:
+            start = strong(core, start, enough.found, last)
+        last = core.weight_decay
+        start = refine(core, start, lambda: False).merge(core.X)
         part = problem.variant(problem.loss, float(weight_decay))
         enough.met = False
         solution = train(part, init=reduction.invert(start), tol=tol, callback=enough, **options)
@@ -177,6 +187,21 @@ def walk(
             return
 
 
+def strong(core: Problem, network: Network, found: Candidates, last: float) -> Network:
+    """``network`` and the neurons ``found`` that may enter at ``core.weight_decay``, refitted.
+
+    At the dual point of the weight decay ``last`` a search ended at local maxima of the gauge.
+    The gauge of a neuron moves by about as much as the weight decay, so one below
+    ``2 weight_decay - last`` is discarded: the sequential strong rule (Tibshirani et al., JRSS B
+    2012), here a guess at where to start, as the next search looks everywhere again.
+    """
+    threshold = core.variant(core.loss, 2 * core.weight_decay - last)
+    U, b, a = widened(network, distinct(found, threshold, MAX_NEW))
+    Z = np.maximum(scores(core.X, U, b), 0.0)
+    a, c = solve_master(core, Z, a, network.output_bias, ACCURACY)
+    return Network(U, b, a, c).merge(core.X)
+
+
 @dataclass
 class _Enough:
     """Callback of training: stop once one search leaves a gap within the tolerance."""
@@ -184,9 +209,10 @@ class _Enough:
     tol: float
     null: float
     met: bool = False
+    found: Candidates | None = None  # by the last search
 
     def __call__(self, info: Progress) -> bool:
-        c = info.certificate
+        c, self.found = info.certificate, info.found
         size = max(c.objective, FLOOR * self.null)
         self.met = c.objective - c.estimated_lower_bound <= self.tol * size
         return self.met

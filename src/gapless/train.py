@@ -67,6 +67,8 @@ class Progress:
     """What a callback sees after each round.
 
     ``n_samples`` rows are what the certificate is about: a part of a large table at first.
+    ``found`` are the directions that the last search ended at, on the core problem of
+    :class:`gapless.reduction.Reduction`.
     """
 
     iteration: int
@@ -74,6 +76,7 @@ class Progress:
     certificate: Certificate
     n_neurons: int
     n_samples: int
+    found: Candidates
 
 
 def train(
@@ -190,7 +193,8 @@ class _Run:
         self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
         if init is not None:
             self.weight_decay = self.core.weight_decay
-        self._resolve(Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0)))
+        self.found = Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0))
+        self._resolve(self.found)
 
     def loop(
         self,
@@ -209,13 +213,12 @@ class _Run:
                 if ended is not None:
                     return ended
             for iteration in range(1, max_iter + 1):
-                found, done = self.search()
-                if done:
+                if self.search():
                     return self.verdict()
                 info = self._progress(iteration)
                 if callback is not None and callback(info):
                     return Status.STOPPED
-                self.improve(found, late)
+                self.improve(late)
                 if self.finished is not None:
                     return self.verdict()
                 if late():
@@ -278,9 +281,8 @@ class _Run:
 
     def _progress(self, iteration: int) -> Progress:
         """For a callback."""
-        return Progress(
-            iteration, self.seconds, self.certificate, self.best.n_neurons, self.core.n_samples
-        )
+        size = self.best.n_neurons, self.core.n_samples
+        return Progress(iteration, self.seconds, self.certificate, *size, self.found)
 
     @property
     def eased(self) -> Problem:
@@ -295,8 +297,8 @@ class _Run:
         accuracy = max(MASTER * self.tol, EARLY_MASTER * gap**2)
         return accuracy * (self.smoothing if sharp else 1.0)
 
-    def search(self) -> tuple[Candidates, bool]:
-        """Neurons that violate the dual constraint, a certificate; and whether that will do."""
+    def search(self) -> bool:
+        """Neurons that violate the dual constraint and a certificate; whether that will do."""
         self.past.append(self.best_value)
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
@@ -312,22 +314,23 @@ class _Run:
         new = certificate(self.core, self.best_value, Lam, bound, top)
         if self.exact and bound.witness is not None:
             found = found.append(*bound.witness, bound.lower)
+        self.found = found
         self._certify(better(self.certificate, new))
         if self._settled(new):
-            return found, True
+            return True
         # the next master is harder; this round's dual point belonged to the last one
         cost = 0.5 * self.smoothing * self.core.n_outputs  # at most, of the objective
         if new.objective - new.estimated_lower_bound <= 2 * cost or self.waited == PATIENCE:
             self.smoothing, self.waited = max(0.4 * self.smoothing, self.least_smoothing), 0
         self.waited += 1
-        return found, False
+        return False
 
-    def improve(self, found: Candidates, late: Callable[[], bool]) -> None:
+    def improve(self, late: Callable[[], bool]) -> None:
         """A better network from the neurons found."""
         # 3. master over old and new neurons
-        top = found.value.max(initial=0.0)
+        top = self.found.value.max(initial=0.0)
         self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
-        self._resolve(found)
+        self._resolve(self.found)
         # 4. all weights at once, then slide the neurons along their kinks
         rounds = 1 if self.large else LOCAL_ROUNDS
         many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
