@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from ._validate import Array, choose, positive, positive_int
 from .certify import better, certificate, prove, raised
@@ -138,12 +139,18 @@ def train(
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
-    with threadpool_limits(n_threads, user_api="blas"):
+    with _blas().limit(limits=n_threads, user_api="blas"):
         run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state), oracle)
         status = run.loop(max_iter, time_limit, callback)
         if time_limit is not None and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
             status = run.prove(status, time_limit, callback)
         return run.solution(status)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries loaded; found once, as finding them takes longer than a small network."""
+    return ThreadpoolController()
 
 
 def null_model(problem: Problem) -> Array:
