@@ -128,3 +128,15 @@ def test_certificate_agrees_with_the_exact_program(loss, bias, rng):
         weight_decay=problem.weight_decay, sample_weight=problem.sample_weight,
     )  # fmt: skip
     assert again.lower_bound <= optimum * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("C", [1, 2])
+def test_search_does_not_depend_on_the_scale_of_the_dual_point(C):
+    rng = np.random.default_rng(0)
+    X, Lam = rng.standard_normal((80, 6)), rng.standard_normal((80, C))
+    found = {
+        s: Oracle(X, False, np.random.default_rng(1)).search(s * Lam, np.zeros((6, 0)), 64)
+        for s in (1.0, 1e-40, 1e40)
+    }
+    for s in (1e-40, 1e40):
+        assert found[s].value.max() / s == pytest.approx(found[1.0].value.max(), rel=1e-6)

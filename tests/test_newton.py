@@ -74,9 +74,9 @@ def test_work_stop_and_empty_networks():
     assert sharpen(problem, empty, lambda: False).n_neurons == 0
     large = Problem(np.ones((30_000, 3)), np.ones(30_000), "squared", 0.1, "none")
     assert not worthwhile(large, network)
-    steps = []
-    sharpen(problem, network, lambda: bool(steps.append(1)) or True)
-    assert len(steps) == 1
+    asked = []
+    sharpen(problem, network, lambda: bool(asked.append(1)) or len(asked) == 3)
+    assert len(asked) == 3
 
 
 def test_a_matrix_that_cannot_be_factored_leaves_the_network_as_it_was(monkeypatch):
@@ -98,3 +98,24 @@ def test_training_is_better_for_it(monkeypatch):
         monkeypatch.setattr("gapless.newton.MOST_WORK", 1e12 * used)
         found[used] = train(problem, tol=1e-6, max_iter=25).certificate.objective
     assert found[True] < found[False] * (1 - 1e-4)
+
+
+def test_work_counts_the_factorisation_of_many_rows():
+    X = np.random.default_rng(0).standard_normal((3000, 2))
+    problem = Problem(X, X[:, 0], "squared", 0.1, "none")
+    network = Network(np.eye(2), np.zeros(2), np.ones((2, 1)), np.zeros(1))
+    assert not worthwhile(problem, network)
+
+
+def test_no_step_is_taken_once_time_is_up():
+    problem, network = problem_and_network("squared", "free")
+    assert sharpen(problem, network, lambda: True) is network
+
+
+def test_tiny_weights_do_not_overflow():
+    problem, network = problem_and_network("squared", "free")
+    weights = np.where(np.arange(40) < 20, 1.0, 1e-308)
+    few = Problem(problem.X, problem.Y, "squared", 0.01, "free", weights)
+    before = network.objective(few)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        assert sharpen(few, network, lambda: False).objective(few) < before

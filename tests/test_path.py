@@ -275,3 +275,21 @@ def test_strong_rule_keeps_what_may_enter_and_never_loses(monkeypatch):
         strong(low, network, found, core.weight_decay)
         assert seen[-1] <= np.sum(found.value > (2 * share - 1) * core.weight_decay)
     assert 0 < seen[0] < seen[1] <= seen[2]
+
+
+def test_path_keeps_to_the_widest_network_allowed():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 8))
+    problem = Problem(X, np.sin(2 * X[:, 0]) + X[:, 1] * X[:, 2], bias="none")
+    trained = path(problem, n_values=8, ratio=0.01, max_neurons=2, max_iter=4, tol=1e-2)
+    assert trained.n_neurons.max() == 2
+    assert np.all(np.diff(trained.objectives) < 0)
+
+
+def test_path_ignores_searches_on_a_part_of_the_rows(monkeypatch):
+    monkeypatch.setattr(sys.modules["gapless.train"], "MANY_ROWS", 100)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((120, 30))
+    y = np.maximum(X @ rng.standard_normal(30), 0) + X[:, 1] * X[:, 2]
+    trained = path(Problem(X, y), [0.5, 0.3, 0.1], time_limit=1e-3, max_iter=5)
+    assert [s.status for s in trained] == [Status.TIME_LIMIT] * 3

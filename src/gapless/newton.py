@@ -13,9 +13,12 @@ method: many kinks are crossed at once.  With ``w_j = ||a_j|| u_j``, ``v_j = a_j
     J^T H J + diag(B_j),   B_j = beta / ||w_j|| (I - w_j w_j^T / ||w_j||^2)
                                  + sum_i max(g_i.v_j, 0) phi''(s_ij) x_i x_i^T,
 
-J the derivative of the outputs, H the curvature of the loss; it is exact for one output where
-``g_i.v_j >= 0`` (kinks that hold a neuron), positive definite everywhere.  By Woodbury a step
-factors one matrix with a row for each sample and output and a small one for each neuron.
+J the derivative of the outputs in w, v and a free output bias, H a curvature number a sample (at
+or above the loss's), and B_j with a multiple of the identity for v on its sphere; what couples w
+and v is left out.  For one output that is exact where ``g_i.v_j >= 0`` (kinks that hold a neuron)
+and the loss is quadratic; it is positive semidefinite everywhere, and definite once damped.  By
+Woodbury a step factors one matrix with a row for each sample and output, and a small one for each
+neuron.
 
 A local method: it proves nothing.
 """
@@ -33,17 +36,19 @@ from ._validate import Array
 from .network import Network
 from .problem import Problem
 
-# A step takes about (samples x outputs)^2 x neurons x features operations; where that is more
-# than this, L-BFGS is further in the same time.
+# A step takes about rows^2 (rows + neurons x features) operations, a row for each output of each
+# sample; where that is more than this, L-BFGS is further in the same time.
 MOST_WORK = 1.5e9
-# Width e of the kinks, relative to the root mean square of a neuron's scores: first, last, and
-# what it is multiplied by after so many steps.  A wider start undoes what is already good.
-WIDEST, NARROWEST, NARROW, STEPS = 0.03, 6e-4, 0.5, 3
+# Width e of the kinks at first and last, relative to the root mean square of a neuron's scores.  A
+# wider start undoes what is already good.
+WIDEST, NARROWEST = 0.03, 6e-4
+# Steps at one width, and the factor to the next.
+STEPS, NARROW = 3, 0.5
 # Levenberg-Marquardt damping, relative to weight_decay / ||w_j||: at first, and its range.
 DAMPING, LEAST_DAMPING, MOST_DAMPING = 0.1, 1e-4, 1e3
-# Share of the predicted decrease that a step must bring, and the smallest step tried.
+# Share of the decrement that a step must bring, and the smallest step tried.
 ARMIJO, LEAST_STEP = 0.01, 1e-3
-# A predicted decrease below this share of the objective ends the steps at one width.
+# A decrement below this share of the objective ends the steps at one width.
 DECREMENT = 1e-5
 # Curvature given to samples where the loss is flat, relative to the largest it can have.
 FLAT = 1e-4
@@ -55,7 +60,8 @@ def worthwhile(problem: Problem, network: Network) -> bool:
     """Whether the data are dense and a step takes no more than :data:`MOST_WORK` operations."""
     rows = problem.n_samples * problem.n_outputs
     columns = network.n_neurons * (problem.n_features + problem.n_outputs)
-    return 0 < rows**2 * columns <= MOST_WORK and not is_sparse(problem.X)
+    work = rows**2 * (rows + columns)
+    return network.n_neurons > 0 and work <= MOST_WORK and not is_sparse(problem.X)
 
 
 def sharpen(problem: Problem, network: Network, stop: Callable[[], bool]) -> Network:
@@ -65,20 +71,19 @@ def sharpen(problem: Problem, network: Network, stop: Callable[[], bool]) -> Net
     asked after each step.
     """
     best, least = network, network.objective(problem)
-    point, width = _Point.of(problem, network), WIDEST
-    while width >= NARROWEST:
+    point, width, stopped = _Point.of(problem, network), WIDEST, stop()
+    while width >= NARROWEST and not stopped:
         point = point.without_dead()
         if point.W.shape[1] == 0:
             break
         point.soften(width)
         for _ in range(STEPS):
             try:
-                gained = point.step()
+                decrement = point.step()
             except np.linalg.LinAlgError:
                 return best
-            if stop():
-                width = 0.0
-            if width == 0.0 or not gained > DECREMENT * point.value:
+            stopped = stop()
+            if stopped or not decrement > DECREMENT * point.value:
                 break
         found = point.network()
         value = found.objective(problem)
@@ -90,13 +95,17 @@ def sharpen(problem: Problem, network: Network, stop: Callable[[], bool]) -> Net
 
 @dataclass
 class _Point:
-    """Weights W (k, m) with their bias in the last row when it is free, V (m, C), c (C,)."""
+    """Weights W (k, m) with their bias in the last row when it is free, V (m, C), c (C,).
+
+    ``e`` (m,) are the widths of the kinks, ``value`` the objective of the softened network.
+    """
 
     problem: Problem
     A: Array
     W: Array
     V: Array
     c: Array
+    e: Array
     damping: float = DAMPING
     value: float = np.inf
 
@@ -107,7 +116,8 @@ class _Point:
         W, A = network.hidden_weights * size, problem.X
         if problem.free:
             W, A = np.vstack([W, network.hidden_bias * size]), append_ones(A)
-        return cls(problem, A, W, network.output_weights / size[:, None], network.output_bias)
+        V, c = network.output_weights / size[:, None], network.output_bias
+        return cls(problem, A, W, V, c, np.zeros(len(size)))
 
     def network(self) -> Network:
         k = self.problem.n_features
@@ -119,12 +129,13 @@ class _Point:
     def without_dead(self) -> _Point:
         size = np.linalg.norm(self.W[: self.problem.n_features], axis=0)
         keep = size > DEAD * size.max(initial=0.0)
-        return replace(self, W=self.W[:, keep], V=self.V[keep])
+        return replace(self, W=self.W[:, keep], V=self.V[keep], e=self.e[keep])
 
     def soften(self, width: float) -> None:
         """Kinks of ``width`` times the root mean square of each neuron's scores."""
         S = self.A @ self.W
-        self.e = width * np.sqrt(self.problem.sample_weight @ (S * S)) + 1e-300
+        self.e = width * np.sqrt(self.problem.sample_weight @ (S * S))
+        self.e = np.maximum(self.e, 1e-9 * self.e.max() + np.finfo(float).tiny)
         self.value = self._value(self.W, self.V, self.c)
 
     def _value(self, W: Array, V: Array, c: Array) -> float:
@@ -134,65 +145,70 @@ class _Point:
         return self.problem.data_fit(F) + self.problem.weight_decay * float(size.sum())
 
     def step(self) -> float:
-        """One damped Newton step; the decrease predicted, zero if none was found."""
+        """One damped Newton step; the Newton decrement, zero if the objective did not fall."""
+        decrement, dW, dV, dc = self._direction()
+        t = 1.0
+        while t > LEAST_STEP:
+            W, V, c = self.W + t * dW, self.V + t * dV, self.c + t * dc
+            V /= np.linalg.norm(V, axis=1, keepdims=True)
+            value = self._value(W, V, c)
+            if value < self.value - ARMIJO * t * decrement:
+                self.W, self.V, self.c, self.value = W, V, c, value
+                self._damp(0.4 if t == 1 else 1.0 if t > 0.2 else 4.0)
+                return decrement
+            t *= 0.3
+        self._damp(10.0)
+        return 0.0
+
+    def _direction(self) -> tuple[float, Array, Array, Array]:
+        """``slope . H^-1 slope`` and ``-H^-1 slope`` for the Hessian H of the module docstring."""
         problem, A, W, V = self.problem, self.A, self.W, self.V
         beta, k, C = problem.weight_decay, problem.n_features, problem.n_outputs
         n, (d, m) = len(A), W.shape
         S = A @ W
         root = np.hypot(S, self.e)
-        Z, gate = 0.5 * (S + root), 0.5 * (1 + S / root)
-        bend = 0.5 * (self.e / root) ** 2 / root
+        # phi, its first and second derivative
+        Z, gate, bend = 0.5 * (S + root), 0.5 * (1 + S / root), 0.5 * (self.e / root) ** 2 / root
         F = Z @ V + self.c
         G = -problem.residual(F)
         pull = G @ V.T
         size = np.linalg.norm(W[:k], axis=0)
         unit = W / size
         unit[k:] = 0.0
-        # gradients in W, in V along the sphere, and in c
+        # gradients in W and in V along its spheres
         slope_W = A.T @ (pull * gate) + beta * unit
         T = Z.T @ G
-        along = np.einsum("mc,mc->m", T, V)
-        slope_V = T - along[:, None] * V
-        # blocks B_j = L_j L_j^T, and the curvature on the spheres of V
-        L = (A.T[None] * (np.maximum(pull, 0.0) * bend).T[:, None, :]) @ A
-        L += (beta / size)[:, None, None] * (
-            (1 + self.damping) * np.eye(d) - np.einsum("km,lm->mkl", unit, unit)
-        )
-        inverse = np.linalg.inv(np.linalg.cholesky(L))
-        bow = 1 / np.sqrt(np.maximum(-along, 0.0) + self.damping * beta * size)
-        # P = J B^(-1/2), a row for each output of each sample
+        radial = np.einsum("mc,mc->m", T, V)
+        slope_V = T - radial[:, None] * V
+        # B_j = L_j L_j^T; a free bias is damped, not penalised
+        B = (A.T[None] * (np.maximum(pull, 0.0) * bend).T[:, None, :]) @ A
+        penalised = (np.arange(d) < k).astype(float)
+        identity = np.diag(penalised + self.damping)
+        B += (beta / size)[:, None, None] * (identity - np.einsum("km,lm->mkl", unit, unit))
+        inverse = np.linalg.inv(np.linalg.cholesky(B))
+        # variables in which diag(B_j) is the identity: P the derivative of the outputs in them
         P = (A @ inverse.reshape(m * d, d).T).reshape(n, m, d) * gate[:, :, None]
         P = (P[:, None] * V.T[None, :, :, None]).reshape(n * C, m * d)
         slope = np.einsum("mkl,lm->mk", inverse, slope_W).ravel()
         if C > 1:
+            bow = 1 / np.sqrt(np.maximum(-radial, 0.0) + self.damping * beta * size)
             tangent = (np.eye(C) - V[:, :, None] * V[:, None, :]) * bow[:, None, None]
             P = np.hstack([P, np.einsum("nm,mce->ncme", Z, tangent).reshape(n * C, m * C)])
             slope = np.append(slope, slope_V * bow[:, None])
-        if problem.free:  # c, hardly damped
+        if problem.free:  # the output bias, hardly damped
             ease = 1 / np.sqrt(LEAST_DAMPING * problem.loss.smoothness)
             P = np.hstack([P, np.tile(ease * np.eye(C), (n, 1))])
             slope = np.append(slope, ease * G.sum(axis=0))
         h = np.maximum(problem.loss.curvature(F, problem.Y), FLAT * problem.loss.smoothness)
+        P *= np.repeat(np.sqrt(problem.sample_weight * h), C)[:, None]
         K = P @ P.T
-        K[np.diag_indices(n * C)] += np.repeat(1 / (problem.sample_weight * h), C)
+        K[np.diag_indices(n * C)] += 1.0
         factor = scipy.linalg.cho_factor(K, overwrite_a=True, check_finite=False)
         move = P.T @ scipy.linalg.cho_solve(factor, P @ slope, check_finite=False) - slope
-        gain = -float(slope @ move)
         dW = np.einsum("mlk,ml->km", inverse, move[: m * d].reshape(m, d))
-        dV = bow[:, None] * move[m * d : m * (d + C)].reshape(m, C) if C > 1 else 0.0 * V
-        dc = ease * move[-C:] if problem.free else 0.0
-        t = 1.0
-        while t > LEAST_STEP:
-            turned = V + t * dV
-            turned /= np.linalg.norm(turned, axis=1, keepdims=True)
-            value = self._value(W + t * dW, turned, self.c + t * dc)
-            if value < self.value - ARMIJO * t * gain:
-                self.W, self.V, self.c, self.value = W + t * dW, turned, self.c + t * dc, value
-                self._damp(0.4 if t == 1 else 1.0 if t > 0.2 else 4.0)
-                return gain
-            t *= 0.3
-        self._damp(10.0)
-        return 0.0
+        dV = bow[:, None] * move[m * d : m * (d + C)].reshape(m, C) if C > 1 else np.zeros((m, C))
+        dc = ease * move[-C:] if problem.free else np.zeros(C)
+        return -float(slope @ move), dW, dV, dc
 
     def _damp(self, factor: float) -> None:
         self.damping = min(max(factor * self.damping, LEAST_DAMPING), MOST_DAMPING)

@@ -96,15 +96,16 @@ class Oracle:
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]
         rows = self.rng.choice(n, sample, replace=False) if sample < n else slice(None)
-        # in single precision, twice as fast: the exact steps that follow start from U alone
-        b = np.zeros(U.shape[1])
-        climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows], U, b)))
+        # in single precision, twice as fast: the exact steps that follow start from U alone, so
+        # that the scale of Lam does not matter
+        size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
+        climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size))
             climb.move_anchor(signs.astype(np.float32))
         for step in range(n_steps):
-            if self.free and step % 10 == 9:
+            if self.free and step % 10 == 4:
                 climb.move_anchor()
             if not climb.gradient_step():
                 break
@@ -169,6 +170,7 @@ class _Climb:
         self.A, self.Lam = A, Lam
         self.step = np.full(U.shape[1], 4.0, U.dtype)
         self.tiny = np.finfo(U.dtype).tiny
+        self.gain = 1 + max(TINY, float(np.finfo(U.dtype).eps))
         self.shift: Array | None = None  # (K, k): the anchors' rows
         self.U, self.b = U.copy(), b.copy()  # _accept writes into them
         self.S = self.A @ U + b
@@ -184,7 +186,7 @@ class _Climb:
         S = self.A @ U + b
         T = self.Lam.T @ np.maximum(S, 0.0)
         h = np.linalg.norm(T, axis=0)
-        better = h > self.h * (1 + TINY)
+        better = h > self.h * self.gain
         if better.all():
             self.U, self.b, self.S, self.T, self.h = U, b, S, T, h
         elif better.any():

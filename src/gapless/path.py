@@ -161,10 +161,11 @@ def walk(
 ) -> Iterator[Solution]:
     """The solutions of :func:`path` one after the other; ends early when interrupted."""
     null = constant_network(problem, null_model(problem))
-    enough = _Enough(positive("tol", tol), problem.data_fit(null.predict(problem.X)))
     if init is None:
         init = null
     reduction = Reduction(problem)
+    fit = problem.data_fit(null.predict(problem.X))
+    enough = _Enough(positive("tol", tol), fit, reduction.core.n_samples)
     smooth = reduction.core.loss.smoothed(SMOOTHING)
     last = np.inf
     for weight_decay in weight_decays:
@@ -176,7 +177,7 @@ def walk(
         last = core.weight_decay
         start = refine(core, start, lambda: False).merge(core.X)
         part = problem.variant(problem.loss, float(weight_decay))
-        enough.met = False
+        enough.met, enough.found = False, None
         solution = train(part, init=reduction.invert(start), tol=tol, callback=enough, **options)
         if enough.met:
             status = Status.of_gap(solution.certificate.relative_gap, tol) or Status.HEURISTIC
@@ -195,7 +196,7 @@ def strong(core: Problem, network: Network, found: Candidates, last: float) -> N
     ``2 weight_decay - last`` is discarded: the sequential strong rule (Tibshirani et al., JRSS B
     2012), here a guess at where to start, as the next search looks everywhere again.
     """
-    threshold = core.variant(core.loss, 2 * core.weight_decay - last)
+    threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = widened(network, distinct(found, threshold, MAX_NEW))
     Z = np.maximum(scores(core.X, U, b), 0.0)
     a, c = solve_master(core, Z, a, network.output_bias, ACCURACY)
@@ -208,10 +209,13 @@ class _Enough:
 
     tol: float
     null: float
+    n_samples: int
     met: bool = False
     found: Candidates | None = None  # by the last search
 
     def __call__(self, info: Progress) -> bool:
+        if info.n_samples < self.n_samples:  # not the problem yet, a part of its rows
+            return False
         c, self.found = info.certificate, info.found
         size = max(c.objective, FLOOR * self.null)
         self.met = c.objective - c.estimated_lower_bound <= self.tol * size

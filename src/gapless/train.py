@@ -27,10 +27,10 @@ from .result import Certificate, History, Solution, Status
 # A round of exact kink steps on the current neurons ends when it gains less than this share.
 LOCAL_GAIN = 1e-6
 LOCAL_ROUNDS = 3
-# One, and none in a search, where X has more numbers than this: there steps on all the weights
-# bring more for their time.
+# One, and in a search for the best candidates only, where X has more numbers than this: there
+# steps on all the weights bring more for their time.
 LARGE = 50_000
-# Gradient steps of a search, while weight decay comes down and then.
+# Gradient steps of a search while weight decay comes down, and after that.
 QUICK, THOROUGH = 5, 25
 # The master's weight decay comes down to the one asked for by this factor a round: asked for
 # all at once, a small one makes thousands of neurons enter and leave.
@@ -201,6 +201,9 @@ class _Run:
         if init is not None:
             self.weight_decay = self.core.weight_decay
         self.found = Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0))
+        if max_neurons is not None and self.current.n_neurons > max_neurons:
+            self.best = self.current = self._strongest(self.current, max_neurons)
+            self.best_value = self.best.objective(self.core)
         self._resolve(self.found)
 
     def loop(
@@ -245,8 +248,9 @@ class _Run:
 
         def watch(info: Progress) -> bool | None:
             nonlocal enough
-            enough = info.certificate.estimated_relative_gap <= COARSE_TOL
-            return (callback is not None and callback(info)) or enough
+            asked = callback is not None and callback(info)
+            enough = not asked and info.certificate.estimated_relative_gap <= COARSE_TOL
+            return asked or enough
 
         rows = np.sort(self.rng.choice(core.n_samples, core.n_samples // 10, replace=False))
         few = core.X[rows], core.Y[rows], core.loss, core.weight_decay, core.bias
@@ -305,16 +309,16 @@ class _Run:
         return accuracy * (self.smoothing if sharp else 1.0)
 
     def search(self) -> bool:
-        """Neurons that violate the dual constraint and a certificate; whether that will do."""
+        """Look for neurons that violate the dual constraint, and certify; whether that will do."""
         self.past.append(self.best_value)
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.eased.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
         eased = self.weight_decay > self.core.weight_decay
-        thorough = bool(self.quiet) or not (eased or self.large)
+        kinks = bool(self.quiet) or not (eased or self.large)
         steps = THOROUGH if self.quiet or not eased else QUICK
         starts = max(self.n_starts, crowd)
-        found = self.oracle.search(Lam, self.current.hidden_weights, starts, steps, thorough)
+        found = self.oracle.search(Lam, self.current.hidden_weights, starts, steps, kinks)
         # 5. certify the best network with this dual point; costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         top = found.value.max(initial=0.0)
