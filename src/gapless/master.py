@@ -105,6 +105,13 @@ def normal_problem(
     return Problem(R, Y, "squared", weight_decay, "none"), scale * R
 
 
+def curvature(problem: Problem, F: Array) -> Array:
+    """Of the data fit at the outputs ``F``, one number a sample (n,), kept off zero."""
+    loss = problem.loss
+    h = np.maximum(loss.curvature(F, problem.Y), FLAT * loss.smoothness)
+    return problem.sample_weight * h
+
+
 class _Master:
     def __init__(self, problem: Problem, Z: Array, a: Array, c: Array) -> None:
         self.problem, self.beta = problem, problem.weight_decay
@@ -126,11 +133,6 @@ class _Master:
         if self.problem.free:
             Zh = np.hstack([Zh, np.sqrt(h)[:, None]])
         return Zh.T @ Zh
-
-    def _curvature(self) -> Array:
-        loss = self.problem.loss
-        h = np.maximum(loss.curvature(self.F, self.problem.Y), FLAT * loss.smoothness)
-        return self.problem.sample_weight * h
 
     def activate(self, tol: float) -> bool:
         """Give the most violating inactive neurons a first weight; False if there are none."""
@@ -165,7 +167,7 @@ class _Master:
             index = np.append(S, len(self.a)) if self.problem.free else S
             G = self.gram[np.ix_(index, index)]
         else:
-            G = self._bordered_gram(Z, self._curvature())
+            G = self._bordered_gram(Z, curvature(self.problem, self.F))
         hessian = _Hessian(G, beta / size, unit)
         step = -hessian.solve(gradient)
         if unit.shape[1] > 1 and self.gram is None:

@@ -33,6 +33,7 @@ import scipy.linalg
 
 from ._array import append_ones, is_sparse
 from ._validate import Array
+from .master import curvature
 from .network import Network
 from .problem import Problem
 
@@ -50,8 +51,6 @@ DAMPING, LEAST_DAMPING, MOST_DAMPING = 0.1, 1e-4, 1e3
 ARMIJO, LEAST_STEP = 0.01, 1e-3
 # A decrement below this share of the objective ends the steps at one width.
 DECREMENT = 1e-5
-# Curvature given to samples where the loss is flat, relative to the largest it can have.
-FLAT = 1e-4
 # Neurons this much smaller than the largest are left out.
 DEAD = 1e-5
 
@@ -199,8 +198,7 @@ class _Point:
             ease = 1 / np.sqrt(LEAST_DAMPING * problem.loss.smoothness)
             P = np.hstack([P, np.tile(ease * np.eye(C), (n, 1))])
             slope = np.append(slope, ease * G.sum(axis=0))
-        h = np.maximum(problem.loss.curvature(F, problem.Y), FLAT * problem.loss.smoothness)
-        P *= np.repeat(np.sqrt(problem.sample_weight * h), C)[:, None]
+        P *= np.repeat(np.sqrt(curvature(problem, F)), C)[:, None]
         K = P @ P.T
         K[np.diag_indices(n * C)] += 1.0
         factor = scipy.linalg.cho_factor(K, overwrite_a=True, check_finite=False)

@@ -66,6 +66,11 @@ class Candidates:
         )
 
 
+def _joined(parts: list[Candidates]) -> Candidates:
+    fields = ((p.U, p.b, p.value) for p in parts)
+    return Candidates(*(np.concatenate(x, axis=-1) for x in zip(*fields)))
+
+
 class Oracle:
     """Multi-start search on the design ``A`` (n, k), with or without free biases."""
 
@@ -119,11 +124,7 @@ class Oracle:
         U, b = U / size, b / size
         exact = self.improve(Lam, U[:, :few], b[:few], rounds)
         rough = self.improve(Lam, U[:, few:], b[few:], 0)
-        return Candidates(
-            np.hstack([exact.U, rough.U]),
-            np.concatenate([exact.b, rough.b]),
-            np.concatenate([exact.value, rough.value]),
-        )
+        return _joined([exact, rough])
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""
@@ -136,9 +137,8 @@ class Oracle:
                 if self.free:
                     climb.move_anchor()
                 climb.kink_step()
-            parts.append((climb.U, climb.b, climb.h))
-        new_U, new_b, value = zip(*parts)
-        return Candidates(np.hstack(new_U), np.concatenate(new_b), np.concatenate(value))
+            parts.append(Candidates(climb.U, climb.b, climb.h))
+        return _joined(parts)
 
     def _random_starts(self, n_starts: int) -> Array:
         """Gaussian directions, data points with both signs, differences of data points."""
