@@ -63,7 +63,7 @@ def test_whitened_gauge_is_exact(C, rng):
     Lam = rng.standard_normal((6, C))
     core = Problem(X, Lam, bias="none")
     bound = METHODS["whitened"].bound(core, Lam)
-    found = Oracle(X, False, rng).search(Lam, np.zeros((9, 0)), 400, 60).value.max()
+    found = Oracle(X, False, rng).search(Lam, np.zeros((9, 0)), 800).value.max()
     assert found <= bound.upper * (1 + 1e-9)
     if C == 1:
         np.testing.assert_allclose([bound.lower, bound.upper], found, rtol=1e-7)

@@ -35,6 +35,8 @@ FIRST_STARTS = 64
 # Candidates of a search without exact steps that take them nevertheless: the largest value is an
 # estimate of the gauge.
 FEW = 16
+# Gradient steps of a search.
+STEPS = 25
 # Steps after which climbers of one pattern become one.
 MEET = 8
 # More kinks than this a neuron are not resolved at once: the cost grows with their cube.
@@ -79,12 +81,10 @@ class Oracle:
         self.free = free
         self.rng = rng
 
-    def search(
-        self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 25, kinks: bool = True
-    ) -> Candidates:
+    def search(self, Lam: Array, neurons: Array, n_starts: int, kinks: bool = True) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m).
 
-        ``n_steps`` gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.
+        Gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.
         """
         n = len(Lam)
         sample = n
@@ -109,7 +109,7 @@ class Oracle:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size))
             climb.move_anchor(signs.astype(np.float32))
-        for step in range(n_steps):
+        for step in range(STEPS):
             if self.free and step % 10 == 4:
                 climb.move_anchor()
             if not climb.gradient_step():

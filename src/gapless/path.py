@@ -172,7 +172,7 @@ def walk(
         # adapted to the new value first, most networks pass their first search
         core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
         start = reduction.apply(init)
-        if enough.found is not None:
+        if enough.found is not None and options.get("max_neurons") is None:
             start = strong(core, start, enough.found, last)
         last = core.weight_decay
         start = refine(core, start, lambda: False).merge(core.X)

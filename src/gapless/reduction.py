@@ -103,9 +103,13 @@ def _row_squares(A: Design) -> Array:
 
 def _canonical(rows: Array) -> tuple[Array, Array]:
     """Of rows sorted and merged: which row each stands for, and which of them each row became."""
-    order = np.lexsort(rows.T)
-    new = np.ones(len(rows), dtype=bool)
-    new[1:] = np.any(rows[order[1:]] != rows[order[:-1]], axis=1)
+    count, width = rows.shape
+    order, tied, leading = np.arange(count), np.ones(count - 1, dtype=bool), 0
+    while tied.any() and leading < width:  # a column is one sort: more only while rows tie
+        leading = min(8 * leading + 2, width)
+        order = np.lexsort(rows[:, leading - 1 :: -1].T)
+        tied = np.all(rows[order[1:], :leading] == rows[order[:-1], :leading], axis=1)
+    new = np.append(True, ~tied)
     group = np.empty(len(rows), dtype=np.intp)
     group[order] = np.cumsum(new) - 1
     return order[new], group

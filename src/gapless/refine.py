@@ -5,8 +5,17 @@ with the others fixed; where neurons are many and overlap, both are slow.  L-BFG
 
     data fit(theta) + weight_decay / 2 (||U||_F^2 + ||a||_F^2)
 
-moves everything at once.  It stalls where optimal neurons lie on kinks, which the exact steps
-of the oracle then resolve, and it proves nothing.
+moves everything at once.  Optimal neurons lie on kinks, samples with a score of zero, and there
+plain L-BFGS stalls.  So each ReLU is softened,
+
+    phi_e(s) = (s + sqrt(s^2 + e^2)) / 2,        phi_e >= relu,  phi_e -> relu as e -> 0,
+
+with ``e_j`` a share, the width, of the root mean square of neuron j's scores, and the width comes
+down from one call to the next: neurons then slide over many kinks before they settle on some.
+On 5000 samples with 100 features it comes in three seconds closer to the optimum than without
+softening in thirty.
+
+It proves nothing.
 """
 
 from __future__ import annotations
@@ -25,68 +34,128 @@ from .problem import Problem
 MEMORY = 20
 # Steps at most; the master and the search have to see the network too.
 MAX_STEPS = 500
-# It ends when this many steps gain less than this share of the objective.
-STRIDE = 25
-GAIN = 2e-3
+# It ends when the last steps, at most STRIDE of them, gain less than this share of the objective
+# each.  With softened kinks the share is in proportion to their width: what is behind it is lost
+# when they sharpen.
+LEAST_STEPS, STRIDE = 8, 25
+GAIN, SOFT_GAIN = 8e-5, 5e-3
+# Single precision needs targets of a size in this range, and a weight decay above this share of
+# the largest: below, its rounding is no longer small against the penalty's slope.
+ORDINARY, LEAST_DECAY = (1e-6, 1e6), 1e-5
 
 
-def refine(problem: Problem, network: Network, stop: Callable[[], bool]) -> Network:
-    """L-BFGS from ``network`` while it gains quickly; the objective never increases.
+def refine(
+    problem: Problem,
+    network: Network,
+    stop: Callable[[], bool],
+    width: float = 0.0,
+    single: bool = False,
+) -> Network:
+    """L-BFGS from ``network`` while it gains quickly, its kinks softened to ``width``.
 
-    ``problem`` is a core problem: its design has a column for a penalised bias, so hidden and
-    output biases move only when they are free.  ``stop`` is asked after each step.
+    Relative to the root mean square of each neuron's scores; without softening the objective
+    never increases.  ``problem`` is a core problem: its design has a column for a penalised bias,
+    so hidden and output biases move only when they are free.  ``stop`` is asked after each step.
+    With ``single`` the passes over the data are in single precision, where the data allow it.
     """
     network = network.balance(problem.bias)
-    U, b, a, c = (
-        network.hidden_weights, network.hidden_bias, network.output_weights, network.output_bias,
-    )  # fmt: skip
-    if a.size == 0:
+    if network.n_neurons == 0:
         return network
-    splits = np.cumsum([U.size, a.size, b.size])[:3]
-
-    def unpack(theta: Array) -> tuple[Array, Array, Array, Array]:
-        u, v, *biases = np.split(theta, splits)
-        shift, offset = biases if problem.free else (b, c)
-        return u.reshape(U.shape), v.reshape(a.shape), shift, offset
-
-    def value(theta: Array) -> tuple[float, Array]:
-        U, a, b, c = unpack(theta)
-        fit, slopes = _data_fit(problem, U, b, a, c)
-        penalised = theta[: splits[1]]
-        gradient = np.concatenate([s.ravel() for s in slopes[: 4 if problem.free else 2]])
-        gradient[: splits[1]] += problem.weight_decay * penalised
-        return fit + problem.weight_decay / 2 * float(penalised @ penalised), gradient
-
-    trace: list[float] = []
-
-    def watch(intermediate_result: OptimizeResult) -> None:
-        trace.append(intermediate_result.fun)
-        past = trace[max(0, len(trace) - STRIDE)]
-        if stop() or (len(trace) > STRIDE and past - trace[-1] < GAIN * trace[-1]):
-            raise StopIteration
-
-    start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
-    options = {"maxiter": MAX_STEPS, "maxcor": MEMORY}
-    found = minimize(value, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
-    U, a, b, c = unpack(found.x)
-    return Network(U, b, a, c).balance(problem.bias)
+    largest = float(np.abs(problem.Y).max())
+    single = single and ORDINARY[0] < largest < ORDINARY[1]
+    single = single and problem.weight_decay > LEAST_DECAY * largest
+    refined = _Descent(problem, np.float32 if single else np.float64).run(network, width, stop)
+    # what single precision calls a descent need not be one
+    if single and not width and not refined.objective(problem) <= network.objective(problem):
+        return network
+    return refined
 
 
-def _data_fit(
-    problem: Problem, U: Array, b: Array, a: Array, c: Array
-) -> tuple[float, tuple[Array, Array, Array, Array]]:
-    """The data fit and its gradient in U, a, b and c; no temporary exceeds a block of rows."""
-    fit, dU, da, db, dc = 0.0, np.zeros(U.shape), np.zeros(a.shape), np.zeros(b.shape), 0.0 * c
-    for rows in row_blocks(problem.n_samples, U.shape[1]):
-        X, Y, w = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
-        S = scores(X, U, b)
-        Z = np.maximum(S, 0.0)
-        F = Z @ a + c
-        G = w[:, None] * problem.loss.gradient(F, Y)
-        fit += float(w @ problem.loss.value(F, Y))
-        gated = (G @ a.T) * (S > 0)
-        dU += pull_back(X, gated)
-        da += Z.T @ G
-        db += gated.sum(axis=0)
-        dc += G.sum(axis=0)
-    return fit, (dU, da, db, dc)
+class _Descent:
+    """The data in the precision asked for."""
+
+    def __init__(self, problem: Problem, dtype: type) -> None:
+        self.problem, self.dtype = problem, dtype
+        self.X, self.Y, self.w = self._cast(problem.X, problem.Y, problem.sample_weight)
+
+    def _cast(self, *arrays: Array) -> list[Array]:
+        return [x.astype(self.dtype, copy=False) for x in arrays]
+
+    def run(self, network: Network, width: float, stop: Callable[[], bool]) -> Network:
+        """L-BFGS at one width while it gains quickly."""
+        problem = self.problem
+        U, b, a, c = (
+            network.hidden_weights, network.hidden_bias,
+            network.output_weights, network.output_bias,
+        )  # fmt: skip
+        splits = np.cumsum([U.size, a.size, b.size])[:3]
+        (e,) = self._cast(width * self._spread(U, b))
+
+        def unpack(theta: Array) -> tuple[Array, Array, Array, Array]:
+            u, v = theta[: splits[0]], theta[splits[0] : splits[1]]
+            biases = (theta[splits[1] : splits[2]], theta[splits[2] :]) if problem.free else (b, c)
+            return u.reshape(U.shape), v.reshape(a.shape), *biases
+
+        def value(theta: Array) -> tuple[float, Array]:
+            U, a, b, c = self._cast(*unpack(theta))
+            fit, slopes = self.data_fit(U, b, a, c, e)
+            penalised = theta[: splits[1]]
+            gradient = np.concatenate([s.ravel() for s in slopes[: 4 if problem.free else 2]])
+            gradient[: splits[1]] += problem.weight_decay * penalised
+            return fit + problem.weight_decay / 2 * float(penalised @ penalised), gradient
+
+        trace: list[float] = []
+
+        def watch(intermediate_result: OptimizeResult) -> None:
+            trace.append(intermediate_result.fun)
+            steps = min(len(trace), STRIDE)
+            gain = (trace[-steps] - trace[-1]) / steps
+            little = (SOFT_GAIN * width if width else GAIN) * trace[-1]
+            if stop() or (len(trace) > LEAST_STEPS and gain < little):
+                raise StopIteration
+
+        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
+        options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
+        found = minimize(value, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        if not np.all(np.isfinite(found.x)):
+            return network
+        U, a, b, c = unpack(found.x)
+        return Network(U, b, a, c).balance(problem.bias)
+
+    def _spread(self, U: Array, b: Array) -> Array:
+        """The root mean square of each neuron's scores."""
+        squares = np.zeros(len(b))
+        for rows in row_blocks(len(self.w), len(b)):
+            S = scores(self.X[rows], *self._cast(U, b))
+            squares += self.w[rows] @ (S * S)
+        return np.sqrt(squares)
+
+    def data_fit(
+        self, U: Array, b: Array, a: Array, c: Array, e: Array
+    ) -> tuple[float, tuple[Array, Array, Array, Array]]:
+        """The data fit and its gradient in U, a, b and c; no temporary exceeds a block of rows."""
+        fit, dU, da, db, dc = 0.0, np.zeros(U.shape), np.zeros(a.shape), np.zeros(b.shape), 0.0 * c
+        soft = bool(e.any())
+        for rows in row_blocks(len(self.w), U.shape[1]):
+            X, Y, w = self.X[rows], self.Y[rows], self.w[rows]
+            Z = scores(X, U, b)
+            if soft:  # phi = (s + r) / 2 with r = sqrt(s^2 + e^2), and phi' = phi / r
+                root = Z * Z
+                root += e * e
+                np.sqrt(root, out=root)
+                Z += root
+                Z *= 0.5
+                gate = np.divide(Z, root, out=root)
+            else:
+                gate = Z > 0
+                Z *= gate
+            F = Z @ a + c
+            G = w[:, None] * self.problem.loss.gradient(F, Y)
+            fit += float(w @ self.problem.loss.value(F, Y))
+            gated = G @ a.T
+            gated *= gate
+            dU += pull_back(X, gated)
+            da += Z.T @ G
+            db += gated.sum(axis=0)
+            dc += G.sum(axis=0)
+        return fit, (dU, da, db, dc)

@@ -55,9 +55,7 @@ class RelaxedOracle:
         self.A: Array = A.toarray() if is_sparse(A) else A
         self.free = free
 
-    def search(
-        self, Lam: Array, neurons: Array, n_starts: int, n_steps: int = 0, kinks: bool = True
-    ) -> Candidates:
+    def search(self, Lam: Array, neurons: Array, n_starts: int, kinks: bool = True) -> Candidates:
         """At most two candidates for each output and each singular vector, whatever the effort."""
         C = Lam.shape[1]
         V = np.eye(C) if C == 1 else np.hstack([np.eye(C), np.linalg.svd(Lam)[2].T])

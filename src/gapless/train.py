@@ -23,18 +23,13 @@ from .reduction import Reduction
 from .refine import refine
 from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
+from .start import MOST, random_network
 
-# A round of exact kink steps on the current neurons ends when it gains less than this share.
-LOCAL_GAIN = 1e-6
-LOCAL_ROUNDS = 3
-# One, and in a search for the best candidates only, where X has more numbers than this: there
-# steps on all the weights bring more for their time.
+# Where X has more numbers than this only the best candidates of a search take exact kink steps:
+# there steps on all the weights bring more for their time.
 LARGE = 50_000
-# Gradient steps of a search while weight decay comes down, and after that.
-QUICK, THOROUGH = 5, 25
-# The master's weight decay comes down to the one asked for by this factor a round: asked for
-# all at once, a small one makes thousands of neurons enter and leave.
-EASE = 0.15
+# Widths of the softened kinks, one after the other, at the start and in each round.
+FIRST_WIDTHS, WIDTHS = (0.1, 0.02), (0.03, 0.01)
 # Random starts of a search at most; doubled whenever one finds little.
 MOST_STARTS = 16 * FIRST_STARTS
 # Searches in a row, each with more starts, that must find nothing before the loop gives up.
@@ -189,7 +184,6 @@ class _Run:
         self.past: list[float] = []  # the best value at each search
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
-        self.weight_decay = np.inf  # of the master, until the first violation is known
         self.n_starts, self.quiet = FIRST_STARTS, 0
         self.finished: Status | None = None
         k, C = self.core.n_features, self.core.n_outputs
@@ -198,8 +192,6 @@ class _Run:
         self.best = self.current
         self.best_value = self.best.objective(self.core)
         self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
-        if init is not None:
-            self.weight_decay = self.core.weight_decay
         self.found = Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0))
         if max_neurons is not None and self.current.n_neurons > max_neurons:
             self.best = self.current = self._strongest(self.current, max_neurons)
@@ -218,10 +210,13 @@ class _Run:
             return time_limit is not None and self.seconds > time_limit
 
         try:
-            if self.best.n_neurons == 0 and self.core.n_samples > MANY_ROWS and not self.relaxed:
-                ended = self._start_small(max_iter, time_limit, callback)
-                if ended is not None:
-                    return ended
+            if self.best.n_neurons == 0 and not self.relaxed:
+                if self.core.n_samples > MANY_ROWS:
+                    ended = self._start_small(max_iter, time_limit, callback)
+                    if ended is not None:
+                        return ended
+                else:
+                    self._begin(late)
             for iteration in range(1, max_iter + 1):
                 if self.search():
                     return self.verdict()
@@ -236,6 +231,25 @@ class _Run:
         except KeyboardInterrupt:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
+
+    def _begin(self, late: Callable[[], bool]) -> None:
+        """From random neurons, all weights at once; a search then has to find what is missing."""
+        most = MOST if self.max_neurons is None else self.max_neurons
+        network = random_network(self.smooth, self.current.output_bias, self.rng, most)
+        if network.n_neurons == 0:
+            return
+        self.past.append(self.best_value)
+        self.current = network
+        self._descend(FIRST_WIDTHS, late)
+        self._resolve(self.found)
+
+    def _descend(self, widths: tuple[float, ...], late: Callable[[], bool]) -> None:
+        """L-BFGS on all the weights, the kinks sharpened step by step; plain where that loses."""
+        before, value = self.current, self.current.objective(self.smooth)
+        for width in widths:
+            self._adopt(refine(self.smooth, self.current, late, width, True).merge(self.core.X))
+        if not self.current.objective(self.smooth) < value:
+            self._adopt(refine(self.smooth, before, late).merge(self.core.X))
 
     def _start_small(
         self,
@@ -260,7 +274,6 @@ class _Run:
         part.started = self.started
         status = part.loop(max_iter, time_limit, watch)
         self._adopt(part.reduction.invert(part.best))
-        self.weight_decay = core.weight_decay
         early = status is Status.TIME_LIMIT or (status is Status.STOPPED and not enough)
         return status if early else None
 
@@ -274,7 +287,7 @@ class _Run:
         left = time_limit - self.seconds
         if left <= 0 or self.certificate.relative_gap <= self.tol:
             return status
-        Lam = self.eased.dual_point(self.current.predict(self.core.X))
+        Lam = self.smooth.dual_point(self.current.predict(self.core.X))
         try:
             for point, bound in prove(self.core, Lam, time_limit=left):
                 self._certify(raised(self.certificate, self.core, point, bound))
@@ -296,9 +309,9 @@ class _Run:
         return Progress(iteration, self.seconds, self.certificate, *size, self.found)
 
     @property
-    def eased(self) -> Problem:
-        """The problem the master solves: hinge smoothed, weight decay on its way down."""
-        return self.core.variant(self.core.loss.smoothed(self.smoothing), self.weight_decay)
+    def smooth(self) -> Problem:
+        """The problem the master solves: hinge and pinball smoothed."""
+        return self.core.variant(self.core.loss.smoothed(self.smoothing), self.core.weight_decay)
 
     @property
     def accuracy(self) -> float:
@@ -312,13 +325,10 @@ class _Run:
         """Look for neurons that violate the dual constraint, and certify; whether that will do."""
         self.past.append(self.best_value)
         # 1-2. dual point, and neurons that violate its constraint
-        Lam = self.eased.dual_point(self.current.predict(self.core.X))
+        Lam = self.smooth.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
-        eased = self.weight_decay > self.core.weight_decay
-        kinks = bool(self.quiet) or not (eased or self.large)
-        steps = THOROUGH if self.quiet or not eased else QUICK
-        starts = max(self.n_starts, crowd)
-        found = self.oracle.search(Lam, self.current.hidden_weights, starts, steps, kinks)
+        starts, kinks = max(self.n_starts, crowd), bool(self.quiet) or not self.large
+        found = self.oracle.search(Lam, self.current.hidden_weights, starts, kinks)
         # 5. certify the best network with this dual point; costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         top = found.value.max(initial=0.0)
@@ -339,25 +349,17 @@ class _Run:
     def improve(self, late: Callable[[], bool]) -> None:
         """A better network from the neurons found."""
         # 3. master over old and new neurons
-        top = self.found.value.max(initial=0.0)
-        self.weight_decay = max(self.core.weight_decay, min(EASE * top, 0.5 * self.weight_decay))
         self._resolve(self.found)
         # 4. all weights at once, then slide the neurons along their kinks
-        rounds = 1 if self.large else LOCAL_ROUNDS
         many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
         if not (self.relaxed or (many and self.quiet)):
-            self._adopt(refine(self.eased, self.current, late).merge(self.core.X))
+            self._descend(() if self.quiet else WIDTHS, late)
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
-                self._adopt(sharpen(self.eased, self.current, late).merge(self.core.X))
-        for _ in range(0 if many else rounds):
-            if late():
-                break
-            value = self.current.objective(self.eased)
-            Lam = self.eased.dual_point(self.current.predict(self.core.X))
+                self._adopt(sharpen(self.smooth, self.current, late).merge(self.core.X))
+        if not (many or late()):
+            Lam = self.smooth.dual_point(self.current.predict(self.core.X))
             U, b, _ = unit(self.current)
             self._resolve(self.oracle.improve(Lam, U, b))
-            if not self.current.objective(self.eased) < value * (1 - LOCAL_GAIN):
-                break
         self._schedule()
 
     def _certify(self, certificate: Certificate) -> None:
@@ -393,9 +395,7 @@ class _Run:
         if not np.isfinite(self.best_value):
             self.finished = Status.NUMERICAL_ERROR
         sharp = not np.isfinite(self.core.loss.smoothness)
-        rough = self.weight_decay > self.core.weight_decay or (
-            sharp and self.smoothing > self.least_smoothing
-        )
+        rough = sharp and self.smoothing > self.least_smoothing
         past = self.past[-PATIENCE:]
         # where every search is exact, a small gain is still a step towards a proof
         share = 1e-3 if self.exact else 0.1
@@ -411,7 +411,7 @@ class _Run:
     def verdict(self) -> Status:
         """The status of a loop that ended by itself."""
         if self.costly and self.certificate.relative_gap > self.tol:
-            Lam = self.eased.dual_point(self.current.predict(self.core.X))
+            Lam = self.smooth.dual_point(self.current.predict(self.core.X))
             bound = gauge_bound(self.core, Lam)
             self.certificate = raised(self.certificate, self.core, Lam, bound)
         earned = Status.of_gap(self.certificate.relative_gap, self.tol)
@@ -419,10 +419,10 @@ class _Run:
 
     def _resolve(self, new: Candidates) -> None:
         """Master over current and new neurons, merge, keep the best by the true objective."""
-        new = distinct(new, self.eased, MAX_NEW)
+        new = distinct(new, self.smooth, MAX_NEW)
         U, b, a = widened(self.current, new)
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(self.eased, Z, a, self.current.output_bias, self.accuracy)
+        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, self.accuracy)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
@@ -443,7 +443,7 @@ class _Run:
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.X @ U[:, keep] + b[keep], 0.0)
         a = network.output_weights[keep] * size[keep, None]
-        a, c = solve_master(self.eased, Z, a, network.output_bias, self.accuracy)
+        a, c = solve_master(self.smooth, Z, a, network.output_bias, self.accuracy)
         return Network(U[:, keep], b[keep], a, c).balance()
 
     def solution(self, status: Status) -> Solution:

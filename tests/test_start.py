@@ -1,0 +1,67 @@
+"""The random network that training starts from."""
+
+import numpy as np
+import pytest
+
+from gapless import Problem, train
+from gapless.reduction import Reduction
+from gapless.start import MOST, RIDGE, random_network
+from gapless.train import null_model
+
+
+def problem(loss="squared", weight_decay=1e-3, bias="none", n=80, outputs=1):
+    rng = np.random.default_rng(0)
+    X, F = rng.standard_normal((n, 5)), rng.standard_normal((n, outputs))
+    Y = {
+        "squared": F,
+        "huber": F,
+        "logistic": np.sign(F),
+        "softmax": np.eye(outputs)[F.argmax(axis=1)],
+    }[loss]
+    return Problem(X, Y, loss, weight_decay, bias, rng.uniform(0.5, 2, n))
+
+
+def begun(given, seed=1):
+    core = Reduction(given).core
+    c = null_model(core)
+    return core, c, random_network(core, c, np.random.default_rng(seed))
+
+
+def test_output_weights_are_the_ridge_regression_on_the_random_features():
+    core, _, network = begun(problem(bias="free", outputs=2))
+    Z = np.maximum(core.X @ network.hidden_weights + network.hidden_bias, 0.0)
+    size = np.linalg.norm(network.hidden_weights, axis=0)
+    Z, a, w = Z / size, network.output_weights * size[:, None], core.sample_weight
+    R = core.Y - network.predict(core.X)
+    centred = Z - w @ Z
+    ridge = RIDGE * np.mean(w @ centred**2)
+    assert w @ R == pytest.approx(np.zeros(2), abs=1e-12)  # the output bias fits too
+    assert centred.T @ (w[:, None] * R) == pytest.approx(ridge * a, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"), [("squared", 1), ("huber", 2), ("logistic", 1), ("softmax", 3)]
+)
+@pytest.mark.parametrize("bias", ["none", "free"])
+def test_fits_better_than_the_null_model(loss, outputs, bias):
+    core, c, network = begun(problem(loss, bias=bias, outputs=outputs))
+    null = core.data_fit(np.tile(c, (core.n_samples, 1)))
+    assert core.data_fit(network.predict(core.X)) < 0.9 * null
+    if bias == "free":  # a kink at a sample
+        S = core.X @ network.hidden_weights + network.hidden_bias
+        assert np.abs(S).min(axis=0) == pytest.approx(np.zeros(network.n_neurons), abs=1e-9)
+
+
+def test_neurons_grow_as_weight_decay_falls_and_none_where_it_is_useless():
+    counts = [begun(problem(weight_decay=w))[2].n_neurons for w in (10.0, 0.1, 0.01, 1e-3, 1e-7)]
+    assert counts[0] == 0 < counts[1] < counts[2] <= counts[3] == counts[4] == 40
+    assert begun(problem(weight_decay=1e-7, n=3000))[2].n_neurons == MOST
+
+
+def test_max_neurons_holds_from_the_start():
+    seen = []
+    solution = train(
+        problem(), max_neurons=3, callback=lambda info: seen.append(info.n_neurons), max_iter=3
+    )
+    assert solution.network.n_neurons <= 3
+    assert max(seen) <= 3
