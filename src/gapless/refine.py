@@ -38,7 +38,7 @@ MAX_STEPS = 500
 # each.  With softened kinks the share is in proportion to their width: what is behind it is lost
 # when they sharpen.
 LEAST_STEPS, STRIDE = 8, 25
-GAIN, SOFT_GAIN = 8e-5, 5e-3
+GAIN, SOFT_GAIN = 8e-5, 1e-3
 # Single precision needs targets of a size in this range, and a weight decay above this share of
 # the largest: below, its rounding is no longer small against the penalty's slope.
 ORDINARY, LEAST_DECAY = (1e-6, 1e6), 1e-5
