@@ -45,8 +45,8 @@ def random_network(
     F = np.tile(c, (n, 1))
     Lam = problem.dual_point(F)
     ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
-    wanted = int(FACTOR * np.sqrt(n) * ratio**POWER) if ratio > 1 else 0
-    count = min(wanted, most, MOST, n * len(c) // 2, BLOCK // n)
+    wanted = FACTOR * np.sqrt(n) * ratio**POWER if ratio > 1 else 0.0
+    count = int(min(wanted, most, MOST, n * len(c) // 2, BLOCK // n))
     if count == 0:
         return constant_network(problem, c)
     U, b = U[:, :count], b[:count]
