@@ -111,6 +111,16 @@ def adam_fast(X, Y, beta, seconds, seed):
     return adam(X, Y, beta, seconds / 4, seed, rate=3e-2)
 
 
+def adam_short(X, Y, beta, seconds, seed):
+    """Adam on a schedule of three tenths of the limit: a short one gets sooner where it gets."""
+    return adam(X, Y, beta, 0.3 * seconds, seed)
+
+
+def adam_fast_short(X, Y, beta, seconds, seed):
+    """Both."""
+    return adam_fast(X, Y, beta, 0.3 * seconds, seed)
+
+
 def lbfgs(X, Y, beta, seconds, seed, width=400):
     from scipy.optimize import minimize
 
@@ -216,4 +226,7 @@ def cvxpy(X, Y, beta, seconds, seed, n_patterns=50):
     return clock.trace
 
 
-METHODS = {m.__name__: m for m in (gapless, adam, adam_fast, lbfgs, mlp, scnn, cvxpy)}
+METHODS = {
+    m.__name__: m
+    for m in (gapless, adam, adam_fast, adam_short, adam_fast_short, lbfgs, mlp, scnn, cvxpy)
+}

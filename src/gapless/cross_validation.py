@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.model_selection import KFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
 from ._validate import Array, choose
 from .path import score, walk, weight_decay_grid
 from .problem import Problem
+from .train import blas_threads
 
 # A fold is left once its validation loss has been above its best for this many values.
 PATIENCE = 2
@@ -144,7 +144,7 @@ def _fold(
     )
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
-    with threadpool_limits(1, user_api="blas"):
+    with blas_threads(1):
         for i, solution in enumerate(walk(part, grid, **options)):
             F = solution.network.predict(X)
             losses[i] = w @ problem.loss.value(F, Y) / w.sum()

@@ -31,7 +31,6 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-from threadpoolctl import threadpool_limits
 
 from ._validate import Array, choose, positive, positive_int, to_2d
 from .doubly_nonnegative import DoublyNonnegative
@@ -44,7 +43,7 @@ from .reduction import Reduction
 from .relaxation import Quadratic
 from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
-from .train import ORACLES, distinct, unit, widened
+from .train import ORACLES, blas_threads, distinct, unit, widened
 
 QUIET_SEARCHES = 3
 # Kink steps and neurons a round, as in train.
@@ -147,7 +146,7 @@ def interpolate(
     problem = Problem(X, Y, "squared", 1.0, bias)
     columns = np.arange(problem.n_outputs)
     pieces = []
-    with threadpool_limits(1 if problem.n_samples < 1000 else None, user_api="blas"):
+    with blas_threads(1 if problem.n_samples < 1000 else None):
         for chosen in [columns] if norm == "l2" else columns[:, None]:
             part = Problem(problem.X, problem.Y[:, chosen], "squared", 1.0, bias)
             run = _Run(part, oracle, tol, np.random.default_rng(random_state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -135,12 +136,17 @@ def train(
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
-    with _blas().limit(limits=n_threads, user_api="blas"):
+    with blas_threads(n_threads):
         run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state), oracle)
         status = run.loop(max_iter, time_limit, callback)
         if time_limit is not None and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
             status = run.prove(status, time_limit, callback)
         return run.solution(status)
+
+
+def blas_threads(count: int | None) -> AbstractContextManager[object]:
+    """At most ``count`` BLAS threads within it; as many as there are for ``None``."""
+    return _blas().limit(limits=count, user_api="blas")
 
 
 @cache
