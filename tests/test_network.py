@@ -103,3 +103,15 @@ def test_mistakes_have_sentences(rng):
 def test_problem_mistakes(kwargs, message):
     with pytest.raises(ValueError, match=message):
         Problem(**kwargs)
+
+
+def test_merge_drops_neurons_that_no_sample_turns_on():
+    X = np.array([[1.0, 0.0], [2.0, 1.0]])
+    U = np.array([[1.0, -1.0], [0.0, 0.0]])
+    network = Network(U, np.zeros(2), np.ones((2, 1)), np.array([0.5]))
+    merged = network.merge(X)
+    assert merged.n_neurons == 1
+    assert np.array_equal(merged.predict(X), network.predict(X))
+    idle = Network(-U[:, :1], np.zeros(1), np.ones((1, 1)), np.array([0.5])).merge(X)
+    assert idle.n_neurons == 0
+    assert np.array_equal(idle.predict(X), [[0.5], [0.5]])

@@ -1,9 +1,11 @@
 """The random network that training starts from."""
 
+import warnings
+
 import numpy as np
 import pytest
 
-from gapless import Problem, train
+from gapless import Problem, Status, train
 from gapless.reduction import Reduction
 from gapless.start import MOST, RIDGE, random_network
 from gapless.train import null_model
@@ -34,7 +36,7 @@ def test_output_weights_are_the_ridge_regression_on_the_random_features():
     Z, a, w = Z / size, network.output_weights * size[:, None], core.sample_weight
     R = core.Y - network.predict(core.X)
     centred = Z - w @ Z
-    ridge = RIDGE * np.mean(w @ centred**2)
+    ridge = RIDGE * np.sum(w @ centred**2) / 80  # as many were drawn; idle ones are gone
     assert w @ R == pytest.approx(np.zeros(2), abs=1e-12)  # the output bias fits too
     assert centred.T @ (w[:, None] * R) == pytest.approx(ridge * a, rel=1e-6, abs=1e-9)
 
@@ -65,3 +67,40 @@ def test_max_neurons_holds_from_the_start():
     )
     assert solution.network.n_neurons <= 3
     assert max(seen) <= 3
+
+
+def test_the_start_can_be_stopped_and_interrupted():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 30))
+    y = np.maximum(X @ rng.standard_normal((30, 20)), 0) @ rng.standard_normal(20)
+    given = Problem(X, (y - y.mean()) / y.std(), weight_decay=1e-3)
+    seen = []
+    stopped = train(given, callback=lambda info: seen.append(info) or len(seen) == 3)
+    assert stopped.status is Status.STOPPED
+    assert [info.iteration for info in seen] == [0, 0, 0]
+    falling = [info.certificate.objective for info in seen]
+    assert falling[0] > falling[1] > falling[2] >= stopped.certificate.objective
+
+    def interrupt(info):
+        if info.certificate.objective < falling[0]:
+            raise KeyboardInterrupt
+
+    interrupted = train(given, callback=interrupt)
+    assert interrupted.status is Status.STOPPED
+    assert interrupted.certificate.objective < falling[0]
+
+
+def test_a_limit_that_is_over_ends_training_before_the_next_round():
+    late = train(problem(n=400), time_limit=1e-9)
+    assert late.status is Status.TIME_LIMIT
+    assert late.history.n_rounds <= 1
+    assert late.network.n_neurons > 0
+
+
+@pytest.mark.parametrize(("loss", "seed"), [("pinball", 11), ("hinge", 21), ("huber", 108)])
+def test_idle_neurons_of_a_softened_descent_do_not_reach_the_master(loss, seed):
+    rng = np.random.default_rng(seed)
+    X, Y = rng.standard_normal((2, 1)), rng.standard_normal((2, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(Problem(X, np.sign(Y) if loss == "hinge" else Y, loss, 1e-3, "none"), max_iter=2)

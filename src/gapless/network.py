@@ -131,27 +131,32 @@ class Network:
         )
 
     def merge(self, X: Any, bias: str = "free", tol: float = 1e-9) -> Network:
-        """Join neurons of equal pattern on ``X`` and parallel output weights.
+        """Join neurons of equal pattern on ``X`` and parallel output weights; drop idle ones.
 
         A score below ``tol`` times the neuron's largest counts as zero: neurons that lie on
         a data hyperplane up to rounding have the pattern of those below it.
 
         On those samples both are linear, so their sum is one neuron; by the triangle
-        inequality the objective does not increase.  The function may change away from X.
+        inequality the objective does not increase.  A neuron without a positive score only costs
+        penalty.  The function may change away from X.
         """
         net = self.balance(bias)
-        if net.n_neurons < 2:
+        if net.n_neurons == 0:
             return net
         unit = net.output_weights / np.linalg.norm(net.output_weights, axis=1, keepdims=True)
         keys: dict[tuple[bytes, bytes], list[int]] = {}
         S = scores(X, net.hidden_weights, net.hidden_bias)
-        packed = np.packbits(tol * np.max(np.abs(S), axis=0) < S, axis=0)
-        for j in range(net.n_neurons):
+        on = tol * np.max(np.abs(S), axis=0) < S
+        packed = np.packbits(on, axis=0)
+        for j in np.flatnonzero(on.any(axis=0)).tolist():
             key = (packed[:, j].tobytes(), np.round(unit[j], 9).tobytes())
             keys.setdefault(key, []).append(j)
         groups = list(keys.values())
         if len(groups) == net.n_neurons:
             return net
+        if not groups:
+            U, b, a = net.hidden_weights[:, :0], net.hidden_bias[:0], net.output_weights[:0]
+            return Network(U, b, a, net.output_bias)
         size = np.linalg.norm(net.output_weights, axis=1)
         U = np.stack([net.hidden_weights[:, g] @ size[g] for g in groups], axis=1)
         b = np.array([net.hidden_bias[g] @ size[g] for g in groups])

@@ -97,8 +97,8 @@ def path(
     """Train along falling weight decay.
 
     Each value starts from the network of the one before, joined by the neurons that the
-    sequential strong rule keeps (:func:`strong`), after a joint descent on all weights, and ends
-    with the first search whose gap is within ``tol``.
+    sequential strong rule keeps (:func:`strong`; not under ``max_neurons``), after a joint
+    descent on all weights, and ends with the first search whose gap is within ``tol``.
     :func:`gapless.train` at a single value searches several times before it believes that
     nothing is left; do that at the value chosen.
 
@@ -172,6 +172,7 @@ def walk(
         # adapted to the new value first, most networks pass their first search
         core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
         start = reduction.apply(init)
+        # under a cap what enters would only push out what is there
         if enough.found is not None and options.get("max_neurons") is None:
             start = strong(core, start, enough.found, last)
         last = core.weight_decay

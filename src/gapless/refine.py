@@ -42,6 +42,8 @@ GAIN, SOFT_GAIN = 8e-5, 1e-3
 # Single precision needs targets of a size in this range, and a weight decay above this share of
 # the largest: below, its rounding is no longer small against the penalty's slope.
 ORDINARY, LEAST_DECAY = (1e-6, 1e6), 1e-5
+# And sample weights above this: rows of less may be as long as overflows.
+LEAST_WEIGHT = 1e-30
 
 
 def refine(
@@ -50,13 +52,16 @@ def refine(
     stop: Callable[[], bool],
     width: float = 0.0,
     single: bool = False,
+    seen: Callable[[Network], bool] = lambda network: False,
 ) -> Network:
     """L-BFGS from ``network`` while it gains quickly, its kinks softened to ``width``.
 
     Relative to the root mean square of each neuron's scores; without softening the objective
     never increases.  ``problem`` is a core problem: its design has a column for a penalised bias,
-    so hidden and output biases move only when they are free.  ``stop`` is asked after each step.
-    With ``single`` the passes over the data are in single precision, where the data allow it.
+    so hidden and output biases move only when they are free.  ``stop`` is asked after each step,
+    and every :data:`STRIDE` of them ``seen`` has the network there; a true answer of either ends.
+    With ``single`` the passes over the data are in single precision, where targets, sample
+    weights and weight decay are of ordinary size.
     """
     network = network.balance(problem.bias)
     if network.n_neurons == 0:
@@ -64,7 +69,9 @@ def refine(
     largest = float(np.abs(problem.Y).max())
     single = single and ORDINARY[0] < largest < ORDINARY[1]
     single = single and problem.weight_decay > LEAST_DECAY * largest
-    refined = _Descent(problem, np.float32 if single else np.float64).run(network, width, stop)
+    single = single and float(problem.sample_weight.min()) > LEAST_WEIGHT
+    descent = _Descent(problem, np.float32 if single else np.float64)
+    refined = descent.run(network, width, stop, seen)
     # what single precision calls a descent need not be one
     if single and not width and not refined.objective(problem) <= network.objective(problem):
         return network
@@ -81,7 +88,13 @@ class _Descent:
     def _cast(self, *arrays: Array) -> list[Array]:
         return [x.astype(self.dtype, copy=False) for x in arrays]
 
-    def run(self, network: Network, width: float, stop: Callable[[], bool]) -> Network:
+    def run(
+        self,
+        network: Network,
+        width: float,
+        stop: Callable[[], bool],
+        seen: Callable[[Network], bool],
+    ) -> Network:
         """L-BFGS at one width while it gains quickly."""
         problem = self.problem
         U, b, a, c = (
@@ -104,6 +117,10 @@ class _Descent:
             gradient[: splits[1]] += problem.weight_decay * penalised
             return fit + problem.weight_decay / 2 * float(penalised @ penalised), gradient
 
+        def at(theta: Array) -> Network:
+            U, a, b, c = unpack(theta)
+            return Network(U, b, a, c).balance(problem.bias)
+
         trace: list[float] = []
 
         def watch(intermediate_result: OptimizeResult) -> None:
@@ -111,16 +128,14 @@ class _Descent:
             steps = min(len(trace), STRIDE)
             gain = (trace[-steps] - trace[-1]) / steps
             little = (SOFT_GAIN * width if width else GAIN) * trace[-1]
-            if stop() or (len(trace) > LEAST_STEPS and gain < little):
+            done = stop() or (len(trace) > LEAST_STEPS and gain < little)
+            if done or (len(trace) % STRIDE == 0 and seen(at(intermediate_result.x))):
                 raise StopIteration
 
         start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
         options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
         found = minimize(value, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
-        if not np.all(np.isfinite(found.x)):
-            return network
-        U, a, b, c = unpack(found.x)
-        return Network(U, b, a, c).balance(problem.bias)
+        return at(found.x) if np.all(np.isfinite(found.x)) else network
 
     def _spread(self, U: Array, b: Array) -> Array:
         """The root mean square of each neuron's scores."""
@@ -141,7 +156,7 @@ class _Descent:
             Z = scores(X, U, b)
             if soft:  # phi = (s + r) / 2 with r = sqrt(s^2 + e^2), and phi' = phi / r
                 root = Z * Z
-                root += e * e
+                root += e * e + np.finfo(self.dtype).tiny
                 np.sqrt(root, out=root)
                 Z += root
                 Z *= 0.5

@@ -1,10 +1,10 @@
 """Where training starts: random neurons fitted by ridge regression.
 
 Column generation from the empty network adds a few neurons a round.  A network of random neurons
-whose output weights are one regularised Newton step from the null model (for the squared loss the
-ridge regression on random features) is, after some steps of L-BFGS on all its weights, within a
-few per cent of the optimum: its neurons then lie near those of the best network, and the rounds
-have to add only what is missing.  It proves nothing.
+whose output weights are one regularised step from the null model, with the loss's largest
+curvature (for the squared loss the ridge regression on random features), is, after some steps of
+L-BFGS on all its weights, within a few per cent of the optimum: its neurons then lie near those of
+the best network, and the rounds have to add only what is missing.  It proves nothing.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ import scipy.linalg
 
 from ._array import BLOCK, dense_rows, pull_back, scores
 from ._validate import Array
-from .master import curvature
 from .network import Network, constant_network
 from .problem import Problem
 
 # Neurons: FACTOR times the root of the samples, times the ratio of the largest useful weight decay
-# to the one given to this power, much as the best networks' numbers go; at most MOST, and half
-# the numbers to fit.
+# to the one given to this power, much as the best networks' numbers go; at most MOST, and half as
+# many as there are targets.
 FACTOR, POWER, MOST = 0.15, 0.8, 1024
 # How many of them tell that ratio.
 FEW = 32
@@ -37,31 +36,35 @@ def random_network(
     Free biases put each kink at a random sample.
     """
     n, k, X = problem.n_samples, problem.n_features, problem.X
-    U = rng.standard_normal((k, MOST))
+    most = min(most, MOST, n * len(c) // 2, BLOCK // n)
+    U = rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
-    b = np.zeros(MOST)
+    b = np.zeros(U.shape[1])
     if problem.free:
-        b = -np.einsum("jk,kj->j", dense_rows(X, rng.integers(n, size=MOST)), U)
+        b = -np.einsum("jk,kj->j", dense_rows(X, rng.integers(n, size=len(b))), U)
     F = np.tile(c, (n, 1))
     Lam = problem.dual_point(F)
     ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
     wanted = FACTOR * np.sqrt(n) * ratio**POWER if ratio > 1 else 0.0
-    count = int(min(wanted, most, MOST, n * len(c) // 2, BLOCK // n))
+    count = int(min(wanted, most))
     if count == 0:
         return constant_network(problem, c)
     U, b = U[:, :count], b[:count]
     Z = np.maximum(scores(X, U, b), 0.0)
-    h = curvature(problem, F)
-    mean = h @ Z / h.sum() if problem.free else np.zeros(count)
+    w = problem.sample_weight
+    mean = w @ Z if problem.free else np.zeros(count)
     Z -= mean
-    gram = (Z * h[:, None]).T @ Z
+    gram = (Z * (problem.loss.smoothness * w)[:, None]).T @ Z
     gram[np.diag_indices(count)] += RIDGE * np.trace(gram) / count + np.finfo(float).tiny
     a = scipy.linalg.solve(gram, Z.T @ Lam, assume_a="pos")
     return Network(U, b, a, c - mean @ a).balance(problem.bias)
 
 
 def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:
-    """About that of the largest useful weight decay to the one given: a step up the gauge."""
+    """About that of the largest useful weight decay to the one given.
+
+    The linear piece of the gauge that a neuron is on is this steep.
+    """
     gate = scores(problem.X, U, b) > 0
     slopes = [np.linalg.norm(pull_back(problem.X, gate * lam[:, None]), axis=0) for lam in Lam.T]
     return float(np.linalg.norm(slopes, axis=0).max()) / problem.weight_decay

@@ -63,6 +63,7 @@ ORACLES = ("search", "spike-free")
 class Progress:
     """What a callback sees after each round.
 
+    ``iteration`` is zero during the start, whose bounds are still trivial.
     ``n_samples`` rows are what the certificate is about: a part of a large table at first.
     ``found`` are the directions that the last search ended at, on the core problem of
     :class:`gapless.reduction.Reduction`.
@@ -112,7 +113,8 @@ def train(
     init : Network, optional
         Warm start; the result is never worse than it.
     callback : callable, optional
-        Called with a :class:`Progress` after each search; a true answer stops.
+        Called with a :class:`Progress` now and then during the start, and after each search; a
+        true answer stops.
     random_state : int, Generator or None, default 0
         The same seed gives the same network.
     oracle : {"search", "spike-free"}, default "search"
@@ -188,7 +190,7 @@ class _Run:
         self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 3
         self.large = self.core.n_samples * self.core.n_features > LARGE
         self.history = History()
-        self.past: list[float] = []  # the best value at each search
+        self.past: list[float] = []  # the best value before the start and at each search
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
         self.n_starts, self.quiet = FIRST_STARTS, 0
@@ -222,14 +224,16 @@ class _Run:
                     ended = self._start_small(max_iter, time_limit, callback)
                     if ended is not None:
                         return ended
-                else:
-                    self._begin(late)
+                elif self._begin(late, callback):
+                    return Status.STOPPED
             for iteration in range(1, max_iter + 1):
                 if self.search():
                     return self.verdict()
                 info = self._progress(iteration)
                 if callback is not None and callback(info):
                     return Status.STOPPED
+                if late():
+                    return Status.TIME_LIMIT
                 self.improve(late)
                 if self.finished is not None:
                     return self.verdict()
@@ -239,24 +243,51 @@ class _Run:
             return Status.STOPPED
         return Status.ITERATION_LIMIT
 
-    def _begin(self, late: Callable[[], bool]) -> None:
-        """From random neurons, all weights at once; a search then has to find what is missing."""
+    def _begin(
+        self, late: Callable[[], bool], callback: Callable[[Progress], bool | None] | None
+    ) -> bool:
+        """From random neurons, all weights at once; whether the callback asked to stop.
+
+        A search then has to find only what is missing.
+        """
         most = MOST if self.max_neurons is None else self.max_neurons
         network = random_network(self.smooth, self.current.output_bias, self.rng, most)
         if network.n_neurons == 0:
-            return
+            return False
         self.past.append(self.best_value)
-        self.current = network
-        self._descend(FIRST_WIDTHS, late)
-        self._resolve(self.found)
+        self._adopt(network)
+        asked = self._descend(FIRST_WIDTHS, late, callback)
+        if not (asked or late()):
+            self._resolve(self.found)
+        return asked
 
-    def _descend(self, widths: tuple[float, ...], late: Callable[[], bool]) -> None:
-        """L-BFGS on all the weights, the kinks sharpened step by step; plain where that loses."""
-        before, value = self.current, self.current.objective(self.smooth)
+    def _descend(
+        self,
+        widths: tuple[float, ...],
+        late: Callable[[], bool],
+        callback: Callable[[Progress], bool | None] | None = None,
+    ) -> bool:
+        """L-BFGS on all the weights, at widths of the kinks from wide to narrow.
+
+        Plain where there are none, or where softening lost.  What is better on the way is kept, so
+        that an interrupt finds it.  Whether the callback asked to stop.
+        """
+        before, value, asked = self.current, self.current.objective(self.smooth), False
+
+        def seen(network: Network) -> bool:
+            nonlocal asked
+            self._adopt(network)
+            asked = callback is not None and bool(callback(self._progress(0)))
+            return asked
+
         for width in widths:
-            self._adopt(refine(self.smooth, self.current, late, width, True).merge(self.core.X))
-        if not self.current.objective(self.smooth) < value:
+            if not (asked or late()):
+                found = refine(self.smooth, self.current, late, width, True, seen)
+                self._adopt(found.merge(self.core.X))
+        lost = not self.current.objective(self.smooth) < value
+        if lost and not (asked or late()):
             self._adopt(refine(self.smooth, before, late).merge(self.core.X))
+        return asked
 
     def _start_small(
         self,
