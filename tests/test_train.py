@@ -165,10 +165,11 @@ def test_limits_callback_and_interrupt():
     assert capped.network.n_neurons <= 3
     assert capped.status in (Status.NEURON_LIMIT, Status.STALLED)
     seen = []
-    stopped = train(problem, callback=lambda info: seen.append(info) or len(seen) == 2)
+    stopped = train(problem, callback=lambda info: seen.append(info) or info.iteration == 2)
     assert stopped.status is Status.STOPPED
-    assert seen[1].iteration == 2
-    assert seen[1].certificate.objective <= seen[0].certificate.objective
+    assert [info.iteration for info in seen if info.iteration] == [1, 2]
+    assert seen[0].iteration == 0  # during the start
+    assert np.all(np.diff([info.certificate.objective for info in seen]) <= 0)
 
     def interrupt(info):
         raise KeyboardInterrupt
