@@ -224,7 +224,8 @@ class _Run:
                     ended = self._start_small(max_iter, time_limit, callback)
                     if ended is not None:
                         return ended
-                elif self._begin(late, callback):
+                # where each search is exact and cheap, a few rounds from nothing take less
+                elif (self.costly or not self.exact) and self._begin(late, callback):
                     return Status.STOPPED
             for iteration in range(1, max_iter + 1):
                 if self.search():
