@@ -104,18 +104,9 @@ class Oracle:
         # in single precision, twice as fast: the exact steps that follow start from U alone, so
         # that the scale of Lam does not matter
         size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
-        climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
-        if self.free:
-            # no bias yet: take the best one for some sign of the scalar function
-            signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1], climb.h.size))
-            climb.move_anchor(signs.astype(np.float32))
-        for step in range(STEPS):
-            if self.free and step % 10 == 4:
-                climb.move_anchor()
-            if not climb.gradient_step():
-                break
-            if step % MEET == MEET - 1:
-                climb.meet()
+        with np.errstate(over="ignore", invalid="ignore"):  # as in refine.py
+            climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
+            self._climb(climb)
         best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
         few = len(best) if kinks else FEW
@@ -125,6 +116,20 @@ class Oracle:
         exact = self.improve(Lam, U[:, :few], b[:few], rounds)
         rough = self.improve(Lam, U[:, few:], b[few:], 0)
         return _joined([exact, rough])
+
+    def _climb(self, climb: _Climb) -> None:
+        """Gradient steps, climbers of one pattern becoming one on the way."""
+        if self.free:
+            # no bias yet: take the best one for some sign of the scalar function
+            signs = self.rng.choice([-1.0, 1.0], size=(climb.Lam.shape[1], climb.h.size))
+            climb.move_anchor(signs.astype(climb.U.dtype))
+        for step in range(STEPS):
+            if self.free and step % 10 == 4:
+                climb.move_anchor()
+            if not climb.gradient_step():
+                break
+            if step % MEET == MEET - 1:
+                climb.meet()
 
     def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
         """Exact kink steps from the given neurons."""

@@ -134,7 +134,11 @@ class _Descent:
 
         start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
         options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
-        found = minimize(value, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
+        # BLAS in single precision may raise flags over what lies beside a small matrix
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = minimize(
+                value, start, jac=True, method="L-BFGS-B", callback=watch, options=options
+            )
         return at(found.x) if np.all(np.isfinite(found.x)) else network
 
     def _spread(self, U: Array, b: Array) -> Array:
