@@ -46,7 +46,7 @@ from .result import Certificate, History, Solution, Status
 from .train import ORACLES, blas_threads, distinct, unit, widened
 
 QUIET_SEARCHES = 3
-# Kink steps and neurons a round, as in train.
+# Kink steps a round; neurons as in train.
 LOCAL_ROUNDS, MAX_NEW = 6, 300
 # Weight decay of the first group lasso, as a share of the least that leaves no neuron, and the
 # factor by which it may fall a round.  Small ones make the dual point jump while neurons are

@@ -102,7 +102,8 @@ class _Descent:
             network.output_weights, network.output_bias,
         )  # fmt: skip
         splits = np.cumsum([U.size, a.size, b.size])[:3]
-        (e,) = self._cast(width * self._spread(U, b))
+        spread = self._spread(U, b) if width else np.zeros(len(b))  # a pass over the data
+        (e,) = self._cast(width * spread)
 
         def unpack(theta: Array) -> tuple[Array, Array, Array, Array]:
             u, v = theta[: splits[0]], theta[splits[0] : splits[1]]
