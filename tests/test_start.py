@@ -30,13 +30,13 @@ def begun(given, seed=1):
 
 
 def test_output_weights_are_the_ridge_regression_on_the_random_features():
-    core, _, network = begun(problem(bias="free", outputs=2))
+    core, _, network = begun(problem(weight_decay=1e-6, bias="free", outputs=2))
     Z = np.maximum(core.X @ network.hidden_weights + network.hidden_bias, 0.0)
     size = np.linalg.norm(network.hidden_weights, axis=0)
     Z, a, w = Z / size, network.output_weights * size[:, None], core.sample_weight
     R = core.Y - network.predict(core.X)
     centred = Z - w @ Z
-    ridge = RIDGE * np.sum(w @ centred**2) / 80  # as many were drawn; idle ones are gone
+    ridge = RIDGE * np.sum(w @ centred**2) / 160  # as many were drawn; idle ones are gone
     assert w @ R == pytest.approx(np.zeros(2), abs=1e-12)  # the output bias fits too
     assert centred.T @ (w[:, None] * R) == pytest.approx(ridge * a, rel=1e-6, abs=1e-9)
 
@@ -56,7 +56,7 @@ def test_fits_better_than_the_null_model(loss, outputs, bias):
 
 def test_neurons_grow_as_weight_decay_falls_and_none_where_it_is_useless():
     counts = [begun(problem(weight_decay=w))[2].n_neurons for w in (10.0, 0.1, 0.01, 1e-3, 1e-7)]
-    assert counts[0] == 0 < counts[1] < counts[2] <= counts[3] == counts[4] == 40
+    assert counts[0] == 0 < counts[1] < counts[2] <= counts[3] == counts[4] == 80
     assert begun(problem(weight_decay=1e-7, n=3000))[2].n_neurons == MOST
 
 

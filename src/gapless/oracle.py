@@ -35,6 +35,8 @@ FIRST_STARTS = 64
 # Candidates of a search without exact steps that take them nevertheless: the largest value is an
 # estimate of the gauge.
 FEW = 16
+# From so many neurons on a search has as many starts around them as random ones.
+ROUND = 8
 # Gradient steps of a search.
 STEPS = 25
 # Steps after which climbers of one pattern become one.
@@ -95,8 +97,9 @@ class Oracle:
             n_starts = n_starts * SAMPLE // sample
         starts = [self._random_starts(n_starts)]
         if neurons.shape[1]:
-            each = min(n_starts // 32, 4)  # few while there is much to gain from any
-            starts.append(self._neighbours(neurons, max(n_starts, each * neurons.shape[1])))
+            m, each = neurons.shape[1], min(n_starts // 32, 4)  # few while any gains much
+            around = n_starts * min(m, ROUND) // ROUND
+            starts.append(self._neighbours(neurons, max(around, each * m)))
         U = np.hstack(starts)
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]

@@ -18,8 +18,8 @@ from .network import Network, constant_network
 from .problem import Problem
 
 # Neurons: FACTOR times the root of the samples, times the ratio of the largest useful weight decay
-# to the one given to this power, much as the best networks' numbers go; at most MOST, and half as
-# many as there are targets.
+# to the one given to this power, much as the best networks' numbers go; at most MOST, and as many
+# as there are targets.
 FACTOR, POWER, MOST = 0.15, 0.8, 1024
 # How many of them tell that ratio.
 FEW = 32
@@ -36,7 +36,7 @@ def random_network(
     Free biases put each kink at a random sample.
     """
     n, k, X = problem.n_samples, problem.n_features, problem.X
-    most = min(most, MOST, n * len(c) // 2, BLOCK // n)
+    most = min(most, MOST, n * len(c), BLOCK // n)
     U = rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
     b = np.zeros(U.shape[1])
