@@ -1,6 +1,8 @@
 """The random network that training starts from."""
 
+import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from gapless import Problem, Status, train
 from gapless.reduction import Reduction
 from gapless.start import MOST, RIDGE, random_network
-from gapless.train import null_model
+from gapless.train import JOIN, _Run, averaged, null_model
 
 
 def problem(loss="squared", weight_decay=1e-3, bias="none", n=80, outputs=1):
@@ -104,3 +106,67 @@ def test_idle_neurons_of_a_softened_descent_do_not_reach_the_master(loss, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         train(Problem(X, np.sign(Y) if loss == "hinge" else Y, loss, 1e-3, "none"), max_iter=2)
+
+
+def joins_of(monkeypatch, given, **options):
+    """The rounds in which another network joined."""
+    rounds, join = [], _Run._join
+
+    def watched(run, late):
+        rounds.append(run.history.n_rounds)
+        join(run, late)
+
+    monkeypatch.setattr(_Run, "_join", watched)
+    return rounds, train(given, **options)
+
+
+def test_networks_join_every_few_rounds_more_rarely_where_that_brings_little(monkeypatch):
+    rounds, _ = joins_of(monkeypatch, problem(n=200), tol=1e-7, max_iter=60)
+    gaps = np.diff([0, *rounds])
+    assert len(gaps) > 2
+    assert gaps[0] == JOIN
+    assert all(b in (a, 2 * a) for a, b in pairwise(gaps))
+    monkeypatch.setattr(sys.modules["gapless.train"], "WORTH", np.inf)
+    rounds, _ = joins_of(monkeypatch, problem(n=200), tol=1e-7, max_iter=40)
+    assert rounds == [JOIN, 3 * JOIN, 7 * JOIN]
+
+
+@pytest.mark.parametrize("bias", ["none", "free"])
+def test_a_join_averages_what_two_networks_say(bias):
+    core, c, first = begun(problem(bias=bias, outputs=2))
+    second = random_network(core, c, np.random.default_rng(5))
+    both = averaged(first, second)
+    mean = (first.predict(core.X) + second.predict(core.X)) / 2
+    assert both.n_neurons == first.n_neurons + second.n_neurons
+    assert both.predict(core.X) == pytest.approx(mean, abs=1e-12)
+    larger = max(first.objective(core), second.objective(core))
+    assert both.balance(bias).objective(core) <= larger * (1 + 1e-12)
+
+
+def test_no_join_where_it_cannot_help(monkeypatch):
+    plane = Problem(
+        np.random.default_rng(0).standard_normal((40, 2)), np.arange(40) % 7, bias="none"
+    )
+    assert joins_of(monkeypatch, plane, tol=1e-9, max_iter=12)[0] == []
+    capped = joins_of(monkeypatch, problem(n=200), tol=1e-9, max_iter=12, max_neurons=4)
+    assert capped[0] == []
+
+
+def test_an_interrupted_join_leaves_the_best_network(monkeypatch):
+    seen = []
+
+    def interrupted(*args):
+        if len(seen) == JOIN:
+            raise KeyboardInterrupt
+        return random_network(*args)
+
+    monkeypatch.setattr(sys.modules["gapless.train"], "random_network", interrupted)
+
+    def watch(info):
+        if info.iteration:
+            seen.append(info.certificate.objective)
+
+    solution = train(problem(n=200), tol=1e-9, callback=watch)
+    assert solution.status is Status.STOPPED
+    assert len(seen) == JOIN
+    assert solution.certificate.objective <= seen[-1]
