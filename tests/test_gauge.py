@@ -47,14 +47,52 @@ def test_enumeration_is_exact(kind, free, seed, n, C, rank):
     best = found.value.max()
     assert best <= bound.upper + 1e-14 * scale
     assert best >= bound.lower * (1 - 0.02) - 1e-9 * scale  # on so few samples search finds it
-    if bound.witness is not None:
-        u, b = bound.witness
-        assert np.linalg.norm(u) <= 1 + 1e-9
-        value = np.linalg.norm(Lam.T @ np.maximum(core.X @ u + b, 0))
-        assert value >= bound.lower - 1e-8 * scale
+    if bound.neurons is not None:
+        U, b, value = vars(bound.neurons).values()
+        assert np.linalg.norm(U, axis=0).max() <= 1 + 1e-9
+        h = np.linalg.norm(Lam.T @ np.maximum(core.X @ U + b, 0), axis=0)
+        assert np.abs(h - value).max() <= 1e-8 * scale
+        assert value[0] == value.max() == bound.lower
     for method in METHODS.values():
         if method.applies(core):
             assert method.bound(core, Lam).upper >= bound.lower * (1 - 1e-9) - 1e-12 * scale
+
+
+@pytest.mark.parametrize("C", [1, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_local_maximum_in_the_plane_is_listed(C, seed):
+    rng = np.random.default_rng(seed)
+    A, Lam = rng.standard_normal((12, 2)), rng.standard_normal((12, C))
+    found = LowRank().bound(Problem(A, Lam, bias="none"), Lam).neurons
+
+    def gauge(t):
+        return np.linalg.norm(Lam.T @ np.maximum(A @ [np.cos(t), np.sin(t)], 0), axis=0)
+
+    t = np.linspace(0, 2 * np.pi, 100_000, endpoint=False)
+    h = gauge(t)
+    top = t[(h > np.roll(h, 1)) & (h > np.roll(h, -1))]
+    listed = np.sort(np.mod(np.arctan2(found.U[1], found.U[0]), 2 * np.pi))
+    assert len(top) > 1
+    assert listed == pytest.approx(top, abs=1e-4)
+
+
+@pytest.mark.parametrize("C", [1, 2])
+def test_every_local_maximum_on_a_line_with_free_bias_is_listed(C, rng):
+    ramps = np.vstack([rng.standard_normal((14, C)), np.zeros((1, C))])  # at each kink
+    slopes = -np.diff(ramps, axis=0, append=0.0)
+    p, Lam = np.arange(15.0), -np.diff(slopes, axis=0, prepend=0.0)
+    core = Problem(p[:, None], Lam, bias="free")
+    found = LowRank().bound(core, Lam).neurons
+    kinks = []
+    for sign in (1.0, -1.0):
+        q = np.sort(sign * p)
+        h = np.linalg.norm(Lam.T @ np.maximum(sign * p[:, None] - q, 0), axis=0)
+        padded = np.concatenate([[0.0], h, [0.0]])
+        top = (h > padded[:-2]) & (h > padded[2:])
+        kinks += [(sign, -b) for b in q[top]]
+    assert len(kinks) > 6
+    listed = np.array(sorted(zip(found.U[0], found.b)))
+    assert listed == pytest.approx(np.array(sorted(kinks)), abs=1e-12)
 
 
 @pytest.mark.parametrize("C", [1, 2])

@@ -27,6 +27,7 @@ import numpy as np
 from ._array import is_sparse
 from ._validate import Array, choose
 from .conditions import SPIKE_FREE_TOL, spectral_norm, spectrum, spike_free, whitening
+from .oracle import Candidates
 from .problem import EPS, Problem
 from .reduction import Reduction
 from .relaxed import ROUNDING, cone_maximum
@@ -34,20 +35,24 @@ from .relaxed import ROUNDING, cone_maximum
 # A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
 # by dimension: the last digits of four cost a minute on trained networks.
 CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
+# Local maxima that an enumeration lists, the best ones.
+PEAKS = 64
 # Scores after which the cones still open are left as they are: some ten seconds.
 MAX_WORK = 10**9
 
 
 @dataclass(frozen=True, eq=False)
 class GaugeBound:
-    """``lower <= g(Lam) <= upper``; ``witness`` = (u, b) attains ``lower`` where there is one.
+    """``lower <= g(Lam) <= upper``; the first of ``neurons`` attains ``lower`` where there are any.
 
+    They are local maxima of the gauge, best first: in one and two dimensions, a free bias
+    counting as one, the best :data:`PEAKS` of all.
     ``multipliers`` let anybody re-check ``upper`` where that takes more than the data.
     """
 
     lower: float
     upper: float
-    witness: tuple[Array, float] | None
+    neurons: Candidates | None
     proof: str
     method: str = "norm"
     multipliers: Any = None
@@ -95,7 +100,7 @@ class Whitened(GaugeMethod):
         upper = scale * size + slack * float(np.linalg.norm(Lam))
         exact = upper <= lower * (1 + 1e-6)
         how = "exact" if exact else "spectral norm of the dual point"
-        return GaugeBound(lower, upper, (u, 0.0), f"whitened data: {how}", self.name)
+        return GaugeBound(lower, upper, _single(u, lower), f"whitened data: {how}", self.name)
 
 
 class LowRank(GaugeMethod):
@@ -123,12 +128,12 @@ class LowRank(GaugeMethod):
         if rank == 0:
             return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
         if rank == 1:
-            value, u, b = _line_free(P[:, 0], Lam) if core.free else _line(P[:, 0], Lam)
+            found = _kinks(P[:, 0], Lam) if core.free else _rays(P[:, 0], Lam)
         elif rank == 2 and not core.free:
-            value, u = _plane(P[None], Lam)[:2]
-            b = 0.0
+            found = _plane(P, Lam)
         else:
-            value, cones, u, b = _cones(P, Lam, core.free)
+            found, cones = _cones(P, Lam, core.free)
+        value = float(found.value[0])
         # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
         spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
         rounding = 8 * (core.n_samples + 8) * EPS * spread
@@ -138,7 +143,7 @@ class LowRank(GaugeMethod):
         return GaugeBound(
             value,
             upper,
-            (basis @ u, float(b)),
+            Candidates(basis @ found.U, found.b, found.value),
             f"{kind} data{bias}: exact enumeration",
             self.name,
         )
@@ -189,7 +194,8 @@ class SpikeFree(GaugeMethod):
             best = max(best, (value, size, u), key=lambda entry: entry[0])
         proof = SpikeFreeProof(np.array(multipliers), tuple(uppers))
         words = "spike-free data: exact"
-        return GaugeBound(best[0], max(uppers), (best[2], 0.0), words, self.name, proof)
+        neuron = _single(best[2], best[0])
+        return GaugeBound(best[0], max(uppers), neuron, words, self.name, proof)
 
 
 class Norm(GaugeMethod):
@@ -236,7 +242,7 @@ def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
 
 
 def is_exact(core: Problem) -> bool:
-    """Whether an exact method applies, so that the witness is the best neuron to add."""
+    """Whether an exact method applies, so that its bound has the best neuron to add."""
     return METHODS["low-rank"].applies(core)
 
 
@@ -265,81 +271,76 @@ def conditions(problem: Problem) -> str:
 # Exact gauges of low rank.
 
 
-def _line(p: Array, Lam: Array) -> tuple[float, Array, float]:
-    values = [float(np.linalg.norm(Lam.T @ np.maximum(s * p, 0))) for s in (1.0, -1.0)]
-    s = int(np.argmax(values))
-    return values[s], np.array([1.0 - 2.0 * s]), 0.0
+def _single(u: Array, value: float, b: float = 0.0) -> Candidates:
+    return Candidates(u[:, None], np.array([b]), np.array([value]))
 
 
-def _line_free(p: Array, Lam: Array) -> tuple[float, Array, float]:
+def _rays(p: Array, Lam: Array) -> Candidates:
+    """The two directions of a line."""
+    U = np.array([[1.0, -1.0]])
+    values = np.linalg.norm(Lam.T @ np.maximum(p[:, None] @ U, 0), axis=0)
+    return Candidates(U, np.zeros(2), values).take(np.argsort(-values, kind="stable"))
+
+
+def _kinks(p: Array, Lam: Array) -> Candidates:
     """Both ramp directions and a kink at every sample, by suffix sums."""
-    best = (0.0, np.ones(1), 0.0)
+    found = []
     order = np.argsort(p, kind="stable")
     for sign, index in ((1.0, order), (-1.0, order[::-1])):
         q, L = sign * p[index], Lam[index]
         above = np.cumsum(L[::-1], axis=0)[::-1]
         moment = np.cumsum((L * q[:, None])[::-1], axis=0)[::-1]
         values = np.linalg.norm(moment - q[:, None] * above, axis=1)
-        k = int(np.argmax(values))
-        if values[k] > best[0]:
-            best = (float(values[k]), np.array([sign]), -float(q[k]))
-    return best
+        found.append(Candidates(np.full((1, len(q)), sign), -q, values).take(_peaks(values)))
+    both = found[0].append(found[1])
+    return both.take(np.argsort(-both.value, kind="stable"))
 
 
-def _arcs(P: Array, moments: Array) -> tuple[Array, Array, Array]:
-    """Arcs of constant active set in the planes ``P`` (K, n, 2).
+def _plane(P: Array, Lam: Array) -> Candidates:
+    """The maxima of all arcs of constant active set in the plane ``P`` (n, 2).
 
     Sample i is active at angle t when ``cos(t - angle_i) > 0``: it enters at angle_i - pi/2
-    and leaves at angle_i + pi/2; a zero row is never active.  Returns where the arcs start and
-    end, (K, 2n), and the sum of the active ``moments`` (K, n, D, C) on each, (K, 2n, D, C).
+    and leaves at angle_i + pi/2; a zero row is never active.  On an arc the gauge is ``||M^T u||``
+    with M (2, C) the sum of the active ``x_i lam_i^T``.
     """
-    moments = np.where(np.any(P, axis=2)[..., None, None], moments, 0.0)
-    angle = np.arctan2(P[..., 1], P[..., 0])
+    moments = P[:, :, None] * Lam[:, None, :]
+    angle = np.arctan2(P[:, 1], P[:, 0])
     enter = np.mod(angle - 0.5 * np.pi, 2 * np.pi)
     leave = np.mod(angle + 0.5 * np.pi, 2 * np.pi)
-    events = np.concatenate([enter, leave], axis=1)
-    order = np.argsort(events, axis=1)
-    start = np.take_along_axis(events, order, axis=1)
-    end = np.concatenate([start[:, 1:], start[:, :1] + 2 * np.pi], axis=1)
-    change = np.concatenate([moments, -moments], axis=1)
-    change = np.take_along_axis(change, order[..., None, None], axis=1)
-    wraps = (enter > leave)[..., None, None]  # active at angle 0
-    initial = np.sum(np.where(wraps, moments, 0.0), axis=1, keepdims=True)
-    return start, end, initial + np.cumsum(change, axis=1)
-
-
-def _arc_maxima(start: Array, end: Array, M: Array) -> tuple[float, float, int]:
-    """Largest ``||M^T u(t)||`` over all arcs, at which angle, in which plane."""
-    G = np.einsum("...ic,...jc->...ij", M, M)
-    mean = 0.5 * (G[..., 0, 0] + G[..., 1, 1])
-    half, cross = 0.5 * (G[..., 0, 0] - G[..., 1, 1]), G[..., 0, 1]
+    events = np.concatenate([enter, leave])
+    order = np.argsort(events)
+    start = events[order]
+    end = np.append(start[1:], start[0] + 2 * np.pi)
+    active = moments[enter > leave].sum(axis=0)  # at angle 0
+    M = active + np.cumsum(np.concatenate([moments, -moments])[order], axis=0)
+    G = np.einsum("aic,ajc->aij", M, M)
+    mean = 0.5 * (G[:, 0, 0] + G[:, 1, 1])
+    half, cross = 0.5 * (G[:, 0, 0] - G[:, 1, 1]), G[:, 0, 1]
     top = 0.5 * np.arctan2(cross, half)
     top = np.minimum(start + np.mod(top - start, np.pi), end)  # the first maximiser on the arc
-    best = (-1.0, 0.0, 0)
-    for t in (start, end, top):
-        square = mean + half * np.cos(2 * t) + cross * np.sin(2 * t)
-        k, arc = np.unravel_index(int(np.argmax(square)), square.shape)
-        if square[k, arc] > best[0]:
-            best = (float(square[k, arc]), float(t[k, arc]), int(k))
-    return float(np.sqrt(max(best[0], 0.0))), best[1], best[2]
+    angles = np.stack([start, top, end])
+    squares = mean + half * np.cos(2 * angles) + cross * np.sin(2 * angles)
+    which = np.argmax(squares, axis=0)[None]
+    t, square = (np.take_along_axis(x, which, axis=0)[0] for x in (angles, squares))
+    keep = _peaks(square)
+    U = np.stack([np.cos(t[keep]), np.sin(t[keep])])
+    return Candidates(U, np.zeros(len(keep)), np.sqrt(np.maximum(square[keep], 0.0)))
 
 
-def _direction(t: float) -> Array:
-    return np.array([np.cos(t), np.sin(t)])
+def _peaks(v: Array) -> Array:
+    """Where values round a circle have local maxima, best first; of equal neighbours the last."""
+    peaks = np.flatnonzero((v >= np.roll(v, 1)) & (v > np.roll(v, -1)))
+    if peaks.size == 0:
+        peaks = np.array([int(np.argmax(v))])
+    return peaks[np.argsort(-v[peaks], kind="stable")[:PEAKS]]
 
 
-def _plane(P: Array, Lam: Array) -> tuple[float, Array, int]:
-    """Largest value over the planes ``P`` (K, n, 2), the direction, and which plane."""
-    value, t, k = _arc_maxima(*_arcs(P, P[..., :, None] * Lam[:, None, :]))
-    return value, _direction(t), k
-
-
-def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float]:
+def _cones(P: Array, Lam: Array, free: bool) -> tuple[Candidates, float]:
     """Bisect cones of directions (u, b) in up to four dimensions, b along the last if free.
 
     On a cone with generators g_j of ``||u|| = 1`` a ReLU that bends lies between its
     interpolation, above, and 0 or its argument, below; all others are linear there.  Cones whose
-    bound exceeds the best generator are halved.  Returns that value, the bound, u and b.
+    bound exceeds the best generator are halved.  Returns that generator and the bound.
     """
     r = P.shape[1]
     size, spread = np.linalg.norm(Lam, axis=1), float(np.linalg.norm(P) * np.linalg.norm(Lam))
@@ -378,7 +379,8 @@ def _cones(P: Array, Lam: Array, free: bool) -> tuple[float, float, Array, float
         work += cones.size * len(P)
         keep = above > best + CLOSE[cones.shape[2]] * spread
         if work > MAX_WORK:
-            return best, max(closed, float(above.max())), neuron[:r], float(neuron[r:].sum())
+            closed = max(closed, float(above.max()))
+            break
         closed = max(closed, float(above[~keep].max(initial=0.0)))
         cones = np.concatenate(fresh, axis=1)[:, keep].reshape(-1, *cones.shape[1:])
-    return best, max(best, closed), neuron[:r], float(neuron[r:].sum())
+    return _single(neuron[:r], best, float(neuron[r:].sum())), max(best, closed)

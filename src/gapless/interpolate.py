@@ -198,8 +198,8 @@ class _Run:
         """Search, certify, master and kink steps; True when it is over."""
         found = self.oracle.search(self.Lam, self.network.hidden_weights, self.n_starts)
         bound = gauge_bound(self.core, self.Lam)
-        if bound.witness is not None and not self.relaxed:
-            found = found.append(*bound.witness, bound.lower)
+        if bound.neurons is not None and not self.relaxed:
+            found = found.append(bound.neurons)
         top = float(found.value.max(initial=0.0))
         self._certify(self.Lam, bound, top)
         limit = self.tol * self.norm

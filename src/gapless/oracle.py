@@ -64,15 +64,9 @@ class Candidates:
     def take(self, index: Array | slice) -> Candidates:
         return Candidates(self.U[:, index], self.b[index], self.value[index])
 
-    def append(self, u: Array, b: float, value: float) -> Candidates:
-        return Candidates(
-            np.column_stack([self.U, u]), np.append(self.b, b), np.append(self.value, value)
-        )
-
-
-def _joined(parts: list[Candidates]) -> Candidates:
-    fields = ((p.U, p.b, p.value) for p in parts)
-    return Candidates(*(np.concatenate(x, axis=-1) for x in zip(*fields)))
+    def append(self, *others: Candidates) -> Candidates:
+        fields = ((part.U, part.b, part.value) for part in (self, *others))
+        return Candidates(*(np.concatenate(x, axis=-1) for x in zip(*fields)))
 
 
 class Oracle:
@@ -118,7 +112,7 @@ class Oracle:
         U, b = U / size, b / size
         exact = self.improve(Lam, U[:, :few], b[:few], rounds)
         rough = self.improve(Lam, U[:, few:], b[few:], 0)
-        return _joined([exact, rough])
+        return exact.append(rough)
 
     def _climb(self, climb: _Climb) -> None:
         """Gradient steps, climbers of one pattern becoming one on the way."""
@@ -146,7 +140,7 @@ class Oracle:
                     climb.move_anchor()
                 climb.kink_step()
             parts.append(Candidates(climb.U, climb.b, climb.h))
-        return _joined(parts)
+        return parts[0].append(*parts[1:])
 
     def _random_starts(self, n_starts: int) -> Array:
         """Gaussian directions, data points with both signs, differences of data points."""

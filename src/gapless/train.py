@@ -189,8 +189,11 @@ class _Run:
         self.relaxed = oracle == "spike-free"  # neurons then stay as they were found
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
-        #: an enumeration in four dimensions takes longer than a search
-        self.costly = self.exact and spectrum(self.core)[2] + self.core.free > 3
+        dimensions = spectrum(self.core)[2] + self.core.free if self.exact else np.inf
+        #: a bound in one or two dimensions lists the local maxima: nothing is left to search
+        self.listed = dimensions <= 2
+        #: one in four takes longer than a search
+        self.costly = self.exact and dimensions > 3
         #: where each search is exact and cheap, random networks only take time
         self.random = not (self.relaxed or (self.exact and not self.costly))
         many = self.core.n_samples > MANY_ROWS
@@ -387,14 +390,18 @@ class _Run:
         Lam = self.smooth.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
         starts, kinks = max(self.n_starts, crowd), bool(self.quiet) or not self.large
-        found = self.oracle.search(Lam, self.current.hidden_weights, starts, kinks)
-        # 5. certify the best network with this dual point; costly bounds wait for a quiet search
+        # costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
+        neurons = bound.neurons if self.exact else None
+        if self.listed and neurons is not None:
+            found = neurons
+        else:
+            found = self.oracle.search(Lam, self.current.hidden_weights, starts, kinks)
+            found = found.append(neurons) if neurons is not None else found
+        self.found = found
+        # 5. certify the best network with this dual point
         top = found.value.max(initial=0.0)
         new = certificate(self.core, self.best_value, Lam, bound, top)
-        if self.exact and bound.witness is not None:
-            found = found.append(*bound.witness, bound.lower)
-        self.found = found
         self._certify(better(self.certificate, new))
         if self._settled(new):
             return True
@@ -415,7 +422,7 @@ class _Run:
         # 4. all weights at once, then slide the neurons along their kinks
         many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
         if not (self.relaxed or (many and self.quiet)):
-            self._descend(() if self.quiet else WIDTHS, late)
+            self._descend(WIDTHS if self.random and not self.quiet else (), late)
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
                 self._adopt(sharpen(self.smooth, self.current, late).merge(self.core.X))
         if not (many or late()):
