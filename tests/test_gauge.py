@@ -59,7 +59,7 @@ def test_enumeration_is_exact(kind, free, seed, n, C, rank):
 
 
 @pytest.mark.parametrize("C", [1, 2])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(12))
 def test_every_local_maximum_in_the_plane_is_listed(C, seed):
     rng = np.random.default_rng(seed)
     A, Lam = rng.standard_normal((12, 2)), rng.standard_normal((12, C))

@@ -317,21 +317,22 @@ def _plane(P: Array, Lam: Array) -> Candidates:
     mean = 0.5 * (G[:, 0, 0] + G[:, 1, 1])
     half, cross = 0.5 * (G[:, 0, 0] - G[:, 1, 1]), G[:, 0, 1]
     top = 0.5 * np.arctan2(cross, half)
-    top = np.minimum(start + np.mod(top - start, np.pi), end)  # the first maximiser on the arc
-    angles = np.stack([start, top, end])
-    squares = mean + half * np.cos(2 * angles) + cross * np.sin(2 * angles)
-    which = np.argmax(squares, axis=0)[None]
-    t, square = (np.take_along_axis(x, which, axis=0)[0] for x in (angles, squares))
-    keep = _peaks(square)
-    U = np.stack([np.cos(t[keep]), np.sin(t[keep])])
-    return Candidates(U, np.zeros(len(keep)), np.sqrt(np.maximum(square[keep], 0.0)))
+    # between these points it rises or falls: an arc's start, its maximum and its minimum inside
+    inner = start + np.mod([top - start, top - start + 0.5 * np.pi], np.pi)
+    t = np.sort(np.vstack([start, np.where(inner < end, inner, start)]), axis=0)
+    squares = (mean + half * np.cos(2 * t) + cross * np.sin(2 * t)).ravel("F")
+    keep = _peaks(squares)
+    t = t.ravel("F")[keep]
+    U = np.stack([np.cos(t), np.sin(t)])
+    return Candidates(U, np.zeros(len(keep)), np.sqrt(np.maximum(squares[keep], 0.0)))
 
 
 def _peaks(v: Array) -> Array:
-    """Where values round a circle have local maxima, best first; of equal neighbours the last."""
-    peaks = np.flatnonzero((v >= np.roll(v, 1)) & (v > np.roll(v, -1)))
-    if peaks.size == 0:
-        peaks = np.array([int(np.argmax(v))])
+    """Where values round a circle have local maxima, best first; the last of equal neighbours."""
+    run = np.flatnonzero(v != np.roll(v, -1))
+    if run.size == 0:
+        return np.zeros(1, dtype=np.intp)
+    peaks = run[(v[run] > np.roll(v[run], 1)) & (v[run] > np.roll(v[run], -1))]
     return peaks[np.argsort(-v[peaks], kind="stable")[:PEAKS]]
 
 
