@@ -97,8 +97,9 @@ def train(
     The start is a network of random neurons, fitted and descended from.  Then each round (1) takes
     the dual point of the current network, (2) searches neurons that violate its constraint
     ``|| Lam^T (X u + b)_+ || <= weight_decay``, (3) solves the convex master over old and new
-    neurons, (4) descends on all weights at once, slides the neurons along their kinks and merges
-    those of equal pattern, and (5) certifies.
+    neurons, every few rounds those of another random network too, (4) descends on all weights at
+    once, slides the neurons along their kinks and merges those of equal pattern, and (5) certifies.
+    In one and two dimensions (2) is exact, and nothing is random.
 
     Parameters
     ----------
