@@ -169,4 +169,4 @@ def test_an_interrupted_join_leaves_the_best_network(monkeypatch):
     solution = train(problem(n=200), tol=1e-9, callback=watch)
     assert solution.status is Status.STOPPED
     assert len(seen) == JOIN
-    assert solution.certificate.objective <= seen[-1]
+    assert solution.certificate.objective <= seen[-1] * (1 + 1e-12)

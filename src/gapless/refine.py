@@ -34,10 +34,10 @@ from .problem import Problem
 MEMORY = 20
 # Steps at most; the master and the search have to see the network too.
 MAX_STEPS = 500
-# It ends when the last steps, at most STRIDE of them, gain less than this share of the objective
-# each.  With softened kinks the share is in proportion to their width: what is behind it is lost
-# when they sharpen.
-LEAST_STEPS, STRIDE = 8, 25
+# It ends when the last STRIDE steps gain less than this share of the objective each.  With
+# softened kinks the share is in proportion to their width: what is behind it is lost when they
+# sharpen.
+STRIDE = 8
 GAIN, SOFT_GAIN = 8e-5, 1e-3
 # Single precision needs targets of a size in this range, and a weight decay above this share of
 # the largest: below, its rounding is no longer small against the penalty's slope.
@@ -126,10 +126,9 @@ class _Descent:
 
         def watch(intermediate_result: OptimizeResult) -> None:
             trace.append(intermediate_result.fun)
-            steps = min(len(trace), STRIDE)
-            gain = (trace[-steps] - trace[-1]) / steps
+            gain = (trace[-min(len(trace), STRIDE)] - trace[-1]) / STRIDE
             little = (SOFT_GAIN * width if width else GAIN) * trace[-1]
-            done = stop() or (len(trace) > LEAST_STEPS and gain < little)
+            done = stop() or (len(trace) > STRIDE and gain < little)
             if done or (len(trace) % STRIDE == 0 and seen(at(intermediate_result.x))):
                 raise StopIteration
 
