@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapless import Network, Problem
+from gapless import Network, Problem, Status, train
 from gapless.certify import certificate, certify
 from gapless.gauge import METHODS, LowRank, gauge_bound
 from gapless.oracle import Oracle
@@ -56,6 +56,30 @@ def test_enumeration_is_exact(kind, free, seed, n, C, rank):
     for method in METHODS.values():
         if method.applies(core):
             assert method.bound(core, Lam).upper >= bound.lower * (1 - 1e-9) - 1e-12 * scale
+
+
+@pytest.mark.parametrize("start", [2e3, 1e4, 1e5])
+def test_nearly_parallel_rows_do_not_exceed_the_bound(start, rng):
+    """Years with a constant: the gauge of what they cannot explain is far below its terms."""
+    x = start + np.arange(20.0)
+    A = np.stack([x, np.ones(20)], axis=1) / x.max()
+    normals = np.stack([-A[:, 1], A[:, 0]]) / np.linalg.norm(A, axis=1)
+    for _ in range(20):
+        Lam = rng.standard_normal((20, 1))
+        Lam -= A @ np.linalg.lstsq(A, Lam)[0]
+        bound = LowRank().bound(Problem(A, Lam, bias="none"), Lam)
+        for U in (normals, -normals):  # on each hyperplane, in long double
+            S = A.astype(np.longdouble) @ U.astype(np.longdouble)
+            S[np.diag_indices(20)] = 0.0
+            assert np.abs(Lam.T @ np.maximum(S, 0.0)).max() <= bound.upper
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the training
+def test_overflow_proves_nothing(rng):
+    A, Lam = rng.standard_normal((12, 2)), rng.standard_normal((12, 1))
+    assert LowRank().bound(Problem(A, Lam, bias="none"), 1e300 * Lam).upper == np.inf
+    solution = train(Problem(A, 1e160 * Lam, weight_decay=1e158, bias="none"))
+    assert solution.status is Status.NUMERICAL_ERROR
 
 
 @pytest.mark.parametrize("C", [1, 2])

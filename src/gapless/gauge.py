@@ -45,8 +45,8 @@ MAX_WORK = 10**9
 class GaugeBound:
     """``lower <= g(Lam) <= upper``; the first of ``neurons`` attains ``lower`` where there are any.
 
-    They are local maxima of the gauge, best first: in one and two dimensions, a free bias
-    counting as one, the best :data:`PEAKS` of all.
+    In one and two dimensions, a free bias counting as one, they are the local maxima of the gauge,
+    the best :data:`PEAKS` of them, best first.
     ``multipliers`` let anybody re-check ``upper`` where that takes more than the data.
     """
 
@@ -124,6 +124,11 @@ class LowRank(GaugeMethod):
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         basis, lost, rank = spectrum(core)
         P = np.asarray(core.X @ basis)  # (n, rank)
+        # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
+        with np.errstate(over="ignore"):
+            spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
+        if not np.isfinite(spread):
+            return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", self.name)
         cones = 0.0
         if rank == 0:
             return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
@@ -134,8 +139,6 @@ class LowRank(GaugeMethod):
         else:
             found, cones = _cones(P, Lam, core.free)
         value = float(found.value[0])
-        # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
-        spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
         rounding = 8 * (core.n_samples + 8) * EPS * spread
         upper = max(value, cones) + rounding + lost * float(np.linalg.norm(Lam))
         kind = f"rank {rank}"
@@ -314,17 +317,17 @@ def _plane(P: Array, Lam: Array) -> Candidates:
     active = moments[enter > leave].sum(axis=0)  # at angle 0
     M = active + np.cumsum(np.concatenate([moments, -moments])[order], axis=0)
     G = np.einsum("aic,ajc->aij", M, M)
-    mean = 0.5 * (G[:, 0, 0] + G[:, 1, 1])
-    half, cross = 0.5 * (G[:, 0, 0] - G[:, 1, 1]), G[:, 0, 1]
-    top = 0.5 * np.arctan2(cross, half)
+    top = 0.5 * np.arctan2(G[:, 0, 1], 0.5 * (G[:, 0, 0] - G[:, 1, 1]))
     # between these points it rises or falls: an arc's start, its maximum and its minimum inside
     inner = start + np.mod([top - start, top - start + 0.5 * np.pi], np.pi)
     t = np.sort(np.vstack([start, np.where(inner < end, inner, start)]), axis=0)
-    squares = (mean + half * np.cos(2 * t) + cross * np.sin(2 * t)).ravel("F")
-    keep = _peaks(squares)
-    t = t.ravel("F")[keep]
-    U = np.stack([np.cos(t), np.sin(t)])
-    return Candidates(U, np.zeros(len(keep)), np.sqrt(np.maximum(squares[keep], 0.0)))
+    t = t.ravel("F")
+    # the norm itself: from its square, small differences of large numbers, half the digits are lost
+    M = np.repeat(M, 3, axis=0)
+    values = np.linalg.norm(np.cos(t)[:, None] * M[:, 0] + np.sin(t)[:, None] * M[:, 1], axis=1)
+    keep = _peaks(values)
+    U = np.stack([np.cos(t[keep]), np.sin(t[keep])])
+    return Candidates(U, np.zeros(len(keep)), values[keep])
 
 
 def _peaks(v: Array) -> Array:

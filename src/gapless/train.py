@@ -45,8 +45,8 @@ MASTER = 1e-6
 EARLY_MASTER = 1e-6
 # Every how many rounds the network goes through Newton's method.
 SHARPEN = 5
-# Every how many another network joins; half as often after one that brought less than this share
-# of what as many rounds before it did.
+# Every how many another network joins; half as often after a round in which that brought less than
+# this share of what the four rounds before did.
 JOIN, WORTH = 5, 0.25
 # Climbers a neuron of the current network: those of a wide one leave many maxima between them.
 # Fewer where there are so many rows that their scores (this many numbers) leave the cache.
@@ -99,7 +99,7 @@ def train(
     ``|| Lam^T (X u + b)_+ || <= weight_decay``, (3) solves the convex master over old and new
     neurons, every few rounds those of another random network too, (4) descends on all weights at
     once, slides the neurons along their kinks and merges those of equal pattern, and (5) certifies.
-    In one and two dimensions (2) is exact, and nothing is random.
+    In one and two dimensions, a free bias counting as one, (2) is exact and nothing is random.
 
     Parameters
     ----------
@@ -191,7 +191,8 @@ class _Run:
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
         dimensions = spectrum(self.core)[2] + self.core.free if self.exact else np.inf
-        #: a bound in one or two dimensions lists the local maxima: nothing is left to search
+        #: a bound in one or two dimensions lists the local maxima: nothing is left to search but
+        #: where rounding hides them
         self.listed = dimensions <= 2
         #: one in four takes longer than a search
         self.costly = self.exact and dimensions > 3
@@ -394,7 +395,7 @@ class _Run:
         # costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         neurons = bound.neurons if self.exact else None
-        if self.listed and neurons is not None:
+        if self.listed and neurons is not None and not self.quiet:
             found = neurons
         else:
             found = self.oracle.search(Lam, self.current.hidden_weights, starts, kinks)
@@ -432,7 +433,7 @@ class _Run:
             self._resolve(self.oracle.improve(Lam, U, b))
         if joins:
             before = self.past[-1]
-            if before - self.best_value < WORTH * (self.past[-JOIN] - before):
+            if before - self.best_value <= WORTH * (self.past[-JOIN] - before):
                 self.period *= 2
             self.next_join += self.period
         self._schedule()
