@@ -112,9 +112,9 @@ def joins_of(monkeypatch, given, **options):
     """The rounds in which another network joined."""
     rounds, join = [], _Run._join
 
-    def watched(run, late):
+    def watched(run, *args):
         rounds.append(run.history.n_rounds)
-        join(run, late)
+        return join(run, *args)
 
     monkeypatch.setattr(_Run, "_join", watched)
     return rounds, train(given, **options)
@@ -170,3 +170,16 @@ def test_an_interrupted_join_leaves_the_best_network(monkeypatch):
     assert solution.status is Status.STOPPED
     assert len(seen) == JOIN
     assert solution.certificate.objective <= seen[-1] * (1 + 1e-12)
+
+
+def test_a_callback_can_stop_a_join():
+    seen = []
+
+    def twice(info):  # a second time in one round: while another network joins
+        seen.append(info.iteration)
+        return info.iteration and seen.count(info.iteration) == 2
+
+    solution = train(problem(n=200), tol=1e-9, callback=twice)
+    assert solution.status is Status.STOPPED
+    assert seen[-2:] == [JOIN, JOIN]
+    assert solution.history.n_rounds == JOIN
