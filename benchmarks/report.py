@@ -222,7 +222,8 @@ def _version(library):
 def runs_of(store, limits, names):
     """(name, beta) -> ``best`` and, for each method shown, its closest record with ``times``.
 
-    A peer may have run with shorter limits too: each is one more setting.  Of several settings the
+    A peer may have run with shorter limits too: each is one more setting, but one run at least must
+    have had the whole limit, or reached all targets, or ended by itself.  Of several settings the
     best median counts at each target.
     """
     problems = {}
@@ -241,12 +242,24 @@ def runs_of(store, limits, names):
         best = min(best, BEST.get(key, np.inf))
         rows = {}
         for shown, settings in SHOWN.items():
+            asked = limits[WEIGHT_DECAYS.index(key[1])]
+            tried = [r for m in settings for same in records[m].values() for r in same]
+            if not any(_complete(r, asked, best) for r in tried):
+                break
             runs = [same for method in settings for same in records[method].values()]
             times = [np.median([_times(r, best) for r in same], axis=0) for same in runs]
             closest = min((r for same in runs for r in same), key=lambda r: min(r["objectives"]))
             rows[shown] = closest | {"times": np.min(times, axis=0)}
-        out[key] = (best, rows)
+        else:
+            out[key] = (best, rows)
     return out
+
+
+def _complete(record, asked, best):
+    """Whether a longer limit would have told no more."""
+    limit, end = record["key"][3], record["seconds"][-1]
+    by_itself = record["key"][2] in ("lbfgs", "mlp") and end < 0.9 * limit
+    return limit == asked or by_itself or np.isfinite(_times(record, best)[-1])
 
 
 def _rank(item):
@@ -266,7 +279,7 @@ def _times(record, best):
 
 
 def _cell(t):
-    return f"{t:.2f}" if np.isfinite(t) else "-"
+    return "-" if not np.isfinite(t) else f"{t:.2f}" if t > 0.1 else f"{t:.4f}"
 
 
 def table(store, args):
@@ -462,7 +475,8 @@ def accuracies(store, args):
 def costs(store):
     by_name = {}
     for (name, _), record in store.known.items():
-        by_name.setdefault(name, []).append(record)
+        if "error" not in record:
+            by_name.setdefault(name, []).append(record)
     counts = " or ".join(str(n) for n in sorted({len(runs) for runs in by_name.values()}))
     yield (
         "\n## Path and folds\n\nA path of 30 values from the largest useful weight decay to a "

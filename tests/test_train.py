@@ -89,6 +89,22 @@ def test_best_of_each_pattern(seed, n, K):
     assert np.all(np.diff(value[keep]) <= 0)
 
 
+def test_the_first_search_of_a_warm_start_takes_few_exact_steps(monkeypatch, rng):
+    X = rng.standard_normal((60, 5))
+    problem = Problem(X, np.abs(X[:, 0]) + X[:, 1], weight_decay=0.02)
+    exact, search = [], Oracle.search
+
+    def watched(oracle, Lam, neurons, n_starts, kinks=True):
+        exact.append(kinks)
+        return search(oracle, Lam, neurons, n_starts, kinks)
+
+    monkeypatch.setattr(Oracle, "search", watched)
+    first = train(problem, max_iter=2)
+    assert exact == [True, True]
+    train(problem, max_iter=2, init=first.network)
+    assert exact[2:] == [False, True]
+
+
 def test_heuristic_is_not_called_optimal():
     solution = train(diabetes(), tol=1e-2)
     assert solution.status in (Status.HEURISTIC, Status.STALLED, Status.NEAR_OPTIMAL)

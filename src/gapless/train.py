@@ -206,7 +206,7 @@ class _Run:
         self.past: list[float] = []  # the best value before the start and at each search
         self.waited = 0  # rounds at the present smoothing
         self.smoothing = 0.3  # of hinge and pinball; smooth losses ignore it
-        self.n_starts, self.quiet = FIRST_STARTS, 0
+        self.n_starts, self.quiet, self.warm = FIRST_STARTS, 0, init is not None
         self.finished: Status | None = None
         k, C = self.core.n_features, self.core.n_outputs
         empty = Network(np.zeros((k, 0)), np.zeros(0), np.zeros((0, C)), np.zeros(C))
@@ -405,7 +405,9 @@ class _Run:
         # 1-2. dual point, and neurons that violate its constraint
         Lam = self.smooth.dual_point(self.current.predict(self.core.X))
         crowd = min(CLIMBERS * self.current.n_neurons, SCORES // len(Lam))
-        starts, kinks = max(self.n_starts, crowd), bool(self.quiet) or not self.large
+        # whether a warm start is good enough already, a few exact steps tell
+        first = self.warm and self.history.n_rounds == 0
+        starts, kinks = max(self.n_starts, crowd), bool(self.quiet) or not (self.large or first)
         # costly bounds wait for a quiet search
         bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
         neurons = bound.neurons if self.exact else None
