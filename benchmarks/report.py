@@ -205,7 +205,8 @@ that; all on a cosine schedule), and of runs with shorter limits where there are
 not charged for.  The proven gap is that of the run and of ten seconds more, at most as many as its
 limit, by `certify`.  The MLP is scikit-learn's, with its own mini-batches, 200 epochs at most.
 scnn is pyscnn 0.0.10 with 100 sampled gates, in an environment of its own, to its own end: it
-knows no limit.  It has a row where that came within 90 s.  `-`: not reached within the limit."""
+knows no limit.  It has a row where that came within 90 s; on tables it took 8 s at least, more than
+the profile's limit.  `-`: not reached within the limit."""
 
 
 def _repeated(args):
