@@ -18,6 +18,7 @@ import os
 import platform
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -146,8 +147,8 @@ def accuracy_runs(store, args):
 
 
 def cost_runs(store, args):
-    for name in ("diabetes", "breast_cancer", "wine"):
-        for seed in range(args.seeds if args.only is None or "gapless" in args.only else 0):
+    for _ in _asked(("gapless",), args):
+        for name, seed in product(("diabetes", "breast_cancer", "wine"), range(args.seeds)):
             store.measure((name, seed), path_cost, name, seed)
 
 
@@ -242,9 +243,8 @@ def runs_of(store, limits, names):
         every = [r for runs in records.values() for same in runs.values() for r in same]
         best = min(min(r["objectives"]) for r in every)
         best = min(best, BEST.get(key, np.inf))
-        rows = {}
+        rows, asked = {}, limits[WEIGHT_DECAYS.index(key[1])]
         for shown, settings in SHOWN.items():
-            asked = limits[WEIGHT_DECAYS.index(key[1])]
             runs = [same for m in settings for same in records.get(m, {}).values()]
             if shown == "scnn" and not runs:
                 continue  # it is rarely installed
@@ -269,7 +269,7 @@ def _rank(item):
     """The order of the tables: as TABLE has it, then by size."""
     (name, beta), records = item
     place = TABLE.index(name) if name in TABLE else len(TABLE)
-    (record, *_), *_ = records["mlp"].values()
+    (record, *_), *_ = next(iter(records.values())).values()
     return place, np.prod(record["shape"]), name, -beta
 
 

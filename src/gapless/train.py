@@ -198,8 +198,8 @@ class _Run:
         self.costly = self.exact and dimensions > 3
         #: where each search is exact and cheap, random networks only take time
         self.random = not (self.relaxed or (self.exact and not self.costly))
-        many = self.core.n_samples > MANY_ROWS
-        self.joins = self.random and not many and max_neurons is None
+        self.many = self.core.n_samples > MANY_ROWS
+        self.joins = self.random and not self.many and max_neurons is None
         self.period = self.next_join = JOIN  # rounds
         self.large = self.core.n_samples * self.core.n_features > LARGE
         self.history = History()
@@ -233,17 +233,16 @@ class _Run:
 
         try:
             if self.best.n_neurons == 0 and not self.relaxed:
-                if self.core.n_samples > MANY_ROWS:
+                if self.many:
                     ended = self._start_small(max_iter, time_limit, callback)
                     if ended is not None:
                         return ended
                 elif self.random and self._begin(late, callback):
                     return Status.STOPPED
-            for iteration in range(1, max_iter + 1):
+            for _ in range(max_iter):
                 if self.search():
                     return self.verdict()
-                info = self._progress(iteration)
-                if callback is not None and callback(info):
+                if self._asked(callback):
                     return Status.STOPPED
                 if late():
                     return Status.TIME_LIMIT
@@ -289,8 +288,7 @@ class _Run:
 
         def seen(_: Network) -> bool:
             nonlocal asked
-            info = self._progress(self.history.n_rounds)
-            asked = callback is not None and bool(callback(info))
+            asked = self._asked(callback)
             return asked
 
         other = random_network(self.smooth, null_model(self.core), self.rng)
@@ -317,7 +315,7 @@ class _Run:
         def seen(network: Network) -> bool:
             nonlocal asked
             self._adopt(network)
-            asked = callback is not None and bool(callback(self._progress(0)))
+            asked = self._asked(callback)
             return asked
 
         for width in widths:
@@ -369,8 +367,7 @@ class _Run:
         try:
             for point, bound in prove(self.core, Lam, time_limit=left):
                 self._certify(raised(self.certificate, self.core, point, bound))
-                info = self._progress(self.history.n_rounds)
-                if self.certificate.relative_gap <= self.tol or (callback and callback(info)):
+                if self.certificate.relative_gap <= self.tol or self._asked(callback):
                     break
         except KeyboardInterrupt:
             pass
@@ -381,10 +378,12 @@ class _Run:
     def seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    def _progress(self, iteration: int) -> Progress:
-        """For a callback."""
-        size = self.best.n_neurons, self.core.n_samples
-        return Progress(iteration, self.seconds, self.certificate, *size, self.found)
+    def _asked(self, callback: Callable[[Progress], bool | None] | None) -> bool:
+        """Tell the callback; whether it asks to stop."""
+        if callback is None:
+            return False
+        rounds, size = self.history.n_rounds, (self.best.n_neurons, self.core.n_samples)
+        return bool(callback(Progress(rounds, self.seconds, self.certificate, *size, self.found)))
 
     @property
     def smooth(self) -> Problem:
@@ -440,12 +439,11 @@ class _Run:
             return True
         self._resolve(self.found)
         # 4. all weights at once, then slide the neurons along their kinks
-        many = self.core.n_samples > MANY_ROWS  # costly, and each kink matters less
-        if not (self.relaxed or (many and self.quiet)):
+        if not (self.relaxed or (self.many and self.quiet)):
             self._descend(WIDTHS if self.random and not self.quiet else (), late)
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
                 self._adopt(sharpen(self.smooth, self.current, late).merge(self.core.X))
-        if not (many or late()):
+        if not (self.many or late()):  # costly, and each kink matters less
             Lam = self.smooth.dual_point(self.current.predict(self.core.X))
             U, b, _ = unit(self.current)
             self._resolve(self.oracle.improve(Lam, U, b))
@@ -570,8 +568,9 @@ def widened(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
 
 def averaged(first: Network, second: Network) -> Network:
     """The network of both their neurons, at half the output weights."""
-    pairs = zip(vars(first).values(), vars(second).values())
-    U, b, a = (np.concatenate(pair, axis=-1 if i < 2 else 0) for i, pair in enumerate([*pairs][:3]))
+    U = np.hstack([first.hidden_weights, second.hidden_weights])
+    b = np.concatenate([first.hidden_bias, second.hidden_bias])
+    a = np.vstack([first.output_weights, second.output_weights])
     return Network(U, b, a / 2, (first.output_bias + second.output_bias) / 2)
 
 
