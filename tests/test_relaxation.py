@@ -115,12 +115,13 @@ def test_bounds_stay_below_every_network(loss, bias):
     problem = Problem(X, Y, loss, 0.05, bias)
     best = train(problem, tol=1e-3, max_iter=15)
     objective = best.certificate.objective
-    core = Reduction(problem).core
-    Lam = core.dual_point(Reduction(problem).apply(best.network).predict(core.X))
+    reduction = Reduction(problem)
+    core = reduction.core
+    Lam = core.dual_point(reduction.apply(best.network).predict(core.X))
     values = []
     for point, bound in prove(core, Lam, time_limit=1.0):
         limit = core.weight_decay / bound.upper
-        values.append(core.best_scale(point, limit)[1])
+        values.append(core.best_scale(point, limit)[1] * reduction.value)
         assert values[-1] <= objective * (1 + 1e-9)
     assert values == sorted(values)
     assert values[-1] > 0.3 * objective or loss == "hinge" or bias == "free"

@@ -33,7 +33,8 @@ def test_reduction_leaves_the_problem_as_it_was_and_maps_networks_both_ways(whic
     network = Network(rng.standard_normal((d, 4)), b, rng.standard_normal((4, 1)), np.zeros(1))
     core = reduction.apply(network)
     F = network.predict(problem.X)
-    np.testing.assert_allclose(core.predict(reduction.core.X)[reduction.group], F, atol=1e-9)
+    outputs = core.predict(reduction.core.X)[reduction.group] * reduction.unit + reduction.shift
+    np.testing.assert_allclose(outputs, F, atol=1e-9)
     np.testing.assert_allclose(reduction.invert(core).predict(problem.X), F, atol=1e-9)
 
 

@@ -58,6 +58,18 @@ def pull_back(A: Design, G: Array) -> Array:
     return np.asarray(A.T @ G)
 
 
+def row_norms(A: Design) -> Array:
+    """The norms of the rows, without overflow or underflow of their squares."""
+    if not is_sparse(A):
+        peak = np.abs(A).max(axis=1, initial=0.0)
+        unit = np.where(peak > 0, peak, 1.0)
+        return unit * np.linalg.norm(A / unit[:, None], axis=1) * (peak > 0)
+    peak = np.asarray(abs(A).max(axis=1).todense()).ravel()
+    unit = np.where(peak > 0, peak, 1.0)
+    scaled = sp.diags(1 / unit) @ A
+    return unit * np.sqrt(np.asarray(scaled.multiply(scaled).sum(axis=1)).ravel())
+
+
 def dense_rows(A: Design, index: Array) -> Array:
     """The rows ``A[index]`` as a dense array."""
     rows = A[index]

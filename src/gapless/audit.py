@@ -16,9 +16,10 @@ from .closed_form import solve_whitened_relu
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import NeuralCollapse, layer_alignment, neural_collapse
 from .deep_bound import deep_lower_bound
+from .losses import EPS
 from .network import Network
 from .path import weight_decay_max
-from .problem import EPS, Problem, size_of_sums
+from .problem import Problem, size_of_sums
 from .train import train
 from .trained import Trained, read_trained, select, settled
 
@@ -188,14 +189,17 @@ def _bound(
     As :func:`gapless.certify`, but with the output bias at its price in training, a square.
     """
     n_starts = int(np.clip(SEARCH / trained.X.size, 30, 1000))
-    core, points = evidence(trained.problem(), network, "auto", time_limit, n_starts, random_state)
-    decay = trained.output_decay / trained.factor
+    reduction, points = evidence(
+        trained.problem(), network, "auto", time_limit, n_starts, random_state
+    )
+    core, factor = reduction.core, trained.factor * reduction.value
+    decay = trained.output_decay / trained.factor * reduction.unit**2 / reduction.value
     lower, estimated, proof = 0.0, 0.0, UNKNOWN
     for Lam, bound, found in points:
-        proven = trained.factor * _proven_bound(core, Lam, bound.upper, decay)
+        proven = factor * _proven_bound(core, Lam, bound.upper, decay)
         if proven > lower:
             lower, proof = proven, bound.proof
-        guess = trained.factor * _proven_bound(core, Lam, max(found, bound.lower), decay)
+        guess = factor * _proven_bound(core, Lam, max(found, bound.lower), decay)
         estimated = max(estimated, guess, lower)
         if objective - lower <= TOL * objective:
             break
@@ -210,12 +214,18 @@ def _proven_bound(core: Problem, Lam: Array, gauge: float, decay: float) -> floa
     """
     if decay == 0:
         return core.proven_bound(Lam, gauge)
-    square = (1 + 64 * EPS) * float(np.sum(size_of_sums(Lam) ** 2)) / (2 * decay)
+
+    def proven(t: float) -> float:
+        V = core.feasible(t * Lam, t * gauge)
+        sums = size_of_sums(core.sample_weight[:, None] * V)
+        return core.proven_value(V) - (1 + 8 * EPS) * float(np.sum(sums**2)) / (2 * decay)
+
+    square = float(np.sum(size_of_sums(Lam) ** 2)) / (2 * decay)
     top = core.best_scale(Lam, core.weight_decay / gauge if gauge > 0 else np.inf)[0]
     found = minimize_scalar(
         lambda t: t * t * square - core.dual_value(t * Lam), bounds=(0.0, top), method="bounded"
     )
-    return max(core.proven_value(t * Lam) - t * t * square for t in (float(found.x), top))
+    return max(proven(float(found.x)), proven(top))
 
 
 def _deep_bound(trained: Trained) -> tuple[float, str]:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ._validate import Array, choose, to_2d
-from .closed_form import dual_of_paths, target_paths
-from .deep import DeepSolution, Optimality, dense_problem, require
+from .closed_form import two_layer_paths
+from .deep import DeepSolution, Optimality, dense_problem, proved, require
 from .problem import Problem
 from .whitening import thin_svd
 
@@ -110,7 +110,7 @@ def solve_batch_norm_head(
     choose("convention", convention, ("unit", "torch"))
     n = problem.n_samples
     kappa = 1.0 if convention == "unit" else float(np.sqrt(n))
-    paths, checks = target_paths(problem, 2, kappa)
+    paths, checks, dual = two_layer_paths(problem, problem.weight_decay, kappa, kappa)
     on = paths.size > 0
     U = paths.A[:, on]
     design = np.hstack([np.ones((n, 1)), problem.X])
@@ -142,13 +142,13 @@ def solve_batch_norm_head(
         n,
         convention,
     )
-    dual = dual_of_paths(problem, paths, kappa)
+    objective = head.objective(problem)
     return DeepSolution(
         head,
-        head.objective(problem),
+        objective,
         paths.value / n,
         dual,
         dual,
-        Optimality.PROVED,
+        proved(objective, dual, Optimality.UPPER_BOUND),
         (span, *checks),
     )

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,14 @@ from .network import Network
 from .oracle import Oracle
 from .problem import Problem
 from .proofs import write_proof
-from .reduction import Reduction
+from .reduction import Reduction, power_of_two
 from .relaxation import Dual, Quadratic
 from .result import Certificate
 
 # Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
 MAX_CELLS = 128
+# Dual points of networks so bad that squares overflow are scaled: a multiple proves the same.
+LARGE = 1e100
 
 
 def certificate(
@@ -92,10 +95,7 @@ def prove(
         )
     else:
         chosen = ALL_METHODS[choose("method", method, ALL_METHODS)]
-        if not chosen.applies(core):
-            raise ValueError(
-                f"the data do not meet the conditions of method={method!r}; use 'auto'"
-            )
+        chosen.require(core)
         relaxed = isinstance(chosen, (Quadratic, DoublyNonnegative))
         first = gauge_bound(core, Lam, "norm") if relaxed else chosen.bound(core, Lam)
         steps = [chosen]
@@ -121,19 +121,22 @@ def evidence(
     time_limit: float = 10.0,
     n_starts: int = 1000,
     random_state: int | None = 0,
-) -> tuple[Problem, Iterator[tuple[Array, GaugeBound, float]]]:
-    """The core of ``problem``, and dual points of it for :func:`certificate`, the first from
-    the residual of ``network``: each with a proven bound of its gauge, and for the first the
+) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
+    """The reduction of ``problem``, and dual points of its core for :func:`certificate`, the first
+    from the residual of ``network``: each with a proven bound of its gauge, and for the first the
     largest value that a search met (for the others their bound)."""
     reduction = Reduction(problem)
     core, state = reduction.core, reduction.apply(network)
     own = core.dual_point(state.predict(core.X))
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
+    size = power_of_two(float(np.abs(own).max()))
+    if not 1 / LARGE < size < LARGE:
+        own = own / size
     hits = float(oracle.search(own, state.hidden_weights, n_starts).value.max(initial=0.0))
-    found = (
+    points = (
         (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, time_limit)
     )
-    return core, found
+    return reduction, points
 
 
 def certify(
@@ -199,14 +202,15 @@ def certify(
         )
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
-    core, points = evidence(problem, network, method, time_limit, n_starts, random_state)
+    reduction, points = evidence(problem, network, method, time_limit, n_starts, random_state)
     Lam, bound, found = next(points)
-    result = certificate(core, objective, Lam, bound, found)
+    own = objective / reduction.value if reduction.value else np.inf
+    result = certificate(reduction.core, own, Lam, bound, found)
     with suppress(KeyboardInterrupt):  # the best so far is as good
         while result.relative_gap > tol and (step := next(points, None)) is not None:
-            last, result = result, raised(result, core, *step[:2])
+            last, result = result, raised(result, reduction.core, *step[:2])
             if result is not last:
                 Lam, bound = step[:2]
     if proof is not None:
         write_proof(proof, problem, Lam, bound, preparation)
-    return result
+    return replace(reduction.certificate(result), objective=objective)

@@ -19,13 +19,13 @@ this module beta = n weight_decay goes with the SUM of losses.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import expit
 
-from ._validate import Array, choose
+from ._validate import Array
 from .closed_linear import branch, parallel_strength
 from .deep import (
     Check,
@@ -33,20 +33,20 @@ from .deep import (
     DeepSolution,
     Optimality,
     ParallelNetwork,
+    Units,
     chain,
     dense_problem,
     hidden_widths,
+    proved,
     require,
+    rounding,
 )
 from .deep_bound import deep_lower_bound
-from .deep_prox import check_depth, deep_prox, mean_scale, ray_minimum
-from .problem import Problem
+from .deep_prox import check_depth, deep_prox, ray_minimum
+from .losses import EPS, Logistic, Softmax, Squared
+from .problem import Problem, size_of_sums
+from .reduction import down, power_of_two
 from .whitening import row_scale, thin_svd
-
-LOSSES = ("squared", "logistic", "softmax")
-# A relative gap below which the norm bound alone proves a network optimal (the zero network
-# at a large weight decay).
-PROOF_TOL = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,13 +78,17 @@ def target_paths(
     """
     n, K = problem.n_samples, problem.n_outputs
     beta = n * problem.weight_decay * kappa ** (-2.0 / depth)
-    loss = choose("loss", problem.loss.name, LOSSES)
-    Y = problem.Y
+    loss, Y = problem.loss, problem.Y
+    if not isinstance(loss, (Squared, Logistic, Softmax)):
+        raise ValueError(
+            f"there is no closed form for the loss {type(loss).__name__}; choose 'squared', "
+            "'logistic' or 'softmax', or use train()"
+        )
     if output_bias:
         return _balanced_with_bias(problem, depth, beta)
-    if loss == "squared":
+    if isinstance(loss, Squared):
         entries = np.sort(np.abs(Y), axis=1)
-        crossing = float(entries[:, -2].max(initial=0.0)) if K > 1 else 0.0
+        crossing = float(entries[:, -2].max() / (entries.max() or 1.0)) if K > 1 else 0.0
         check = require(
             "targets with one entry a row that is not zero",
             crossing,
@@ -99,7 +103,7 @@ def target_paths(
         value, size = deep_prox(s, beta, depth)
         total = float(np.sum(value))
         return Paths(A, V, size, total, total), (check,)
-    if loss == "logistic":
+    if isinstance(loss, Logistic):
         check = require(
             "one output", K - 1, 0.0, "use one-hot targets and loss='softmax' for several classes"
         )
@@ -146,7 +150,8 @@ def _balanced_with_bias(
 ) -> tuple[Paths, tuple[Check, ...]]:
     """One-hot, balanced, squared loss, a free output bias: ``b = 1/K`` and centred targets."""
     n, K = problem.n_samples, problem.n_outputs
-    choose("loss (with output_bias)", problem.loss.name, ("squared",))
+    if not isinstance(problem.loss, Squared):
+        raise ValueError("the closed form with output_bias=True is for loss='squared' alone")
     Y = problem.Y
     one_hot = float(np.max(np.abs(Y - np.eye(K)[np.argmax(Y, axis=1)]))) if K > 1 else 1.0
     counts = Y.sum(axis=0)
@@ -167,13 +172,16 @@ def _balanced_with_bias(
 
 
 def dual_of_paths(problem: Problem, paths: Paths, kappa: float) -> float:
-    """Value (mean scaling) of the residual as a two-layer dual point, made feasible by scaling.
+    """What the residual proves (mean scaling) as a dual point on data with ``X X^T <= kappa^2 I``.
 
     The samples split into the supports of the paths.  Where the output directions of two
     paths have no positive inner product, ``||Lam^T a||`` for ``a >= 0`` is at most the
     largest Frobenius norm of one block, so ``kappa`` times that bounds the gauge; what the
     residual has beside ``a_g V_g`` with ``a_g >= 0`` is added in full.
     """
+    n = problem.n_samples
+    # on any such data activations of neurons of norm 1 are at most kappa
+    problem = Problem(np.full((n, 1), kappa), problem.Y, problem.loss, problem.weight_decay, "none")
     Lam = problem.residual(paths.outputs)
     owner = (paths.A > 0).astype(float)
     along = np.maximum(Lam @ paths.V.T, 0.0) * owner
@@ -182,9 +190,35 @@ def dual_of_paths(problem: Problem, paths: Paths, kappa: float) -> float:
     overlap = paths.V @ paths.V.T - np.eye(len(paths.V))
     if overlap.max(initial=0.0) > 1e-12:  # not met by the losses above
         blocks = float(np.linalg.norm(along))
-    gauge = kappa * (blocks + rest) * (1 + 1e-14)
-    limit = problem.weight_decay / gauge if gauge > 0 else np.inf
-    return problem.dual_value(Lam * min(1.0, limit))
+    # products with V, and the parts of the samples that belong to no path, are rounded
+    beside = 16 * (n + problem.n_outputs) * EPS * float(np.linalg.norm(Lam))
+    return problem.proven_bound(Lam, kappa * (blocks + rest + beside))
+
+
+def two_layer_paths(
+    problem: Problem, weight_decay: float, kappa: float, most: float
+) -> tuple[Paths, tuple[Check, ...], float]:
+    """Paths of two layers for the targets on data with ``X X^T = kappa^2 I``, the checks of the
+    targets, and what is proven on data with ``X X^T <= most^2 I``."""
+    flat = np.full((problem.n_samples, 1), kappa)
+    units = Units(Problem(flat, problem.Y, problem.loss, weight_decay, "none"), 2)
+    paths, checks = target_paths(units.problem, 2, kappa / units.x)
+    dual = down(dual_of_paths(units.problem, paths, most / units.x) * units.value)
+    value, lower = paths.value * units.value, paths.lower * units.value
+    return replace(paths, size=paths.size * units.y, value=value, lower=lower), checks, dual
+
+
+def _two_layer_bound(problem: Problem, paths: Paths, kappa: float) -> float:
+    """As :func:`dual_of_paths`, also with a free output bias, whose price is zero sums."""
+    if paths.output_bias is None:
+        return dual_of_paths(problem, paths, kappa)
+    Y = problem.Y - paths.output_bias
+    same = Problem(problem.X, Y, problem.loss, problem.weight_decay, "none")
+    Lam = same.residual((paths.A * paths.size) @ paths.V)
+    # the mean of the residual is rounding; without it the bias costs nothing
+    lost = float(np.sum(size_of_sums(Lam)))
+    slope = 2 * problem.loss.conjugate_slope(Lam * problem.n_samples, problem.Y)
+    return dual_of_paths(same, replace(paths, output_bias=None), kappa) - 2 * slope * lost
 
 
 def whitened_status(problem: Problem, depth: int, paths: Paths) -> Optimality:
@@ -199,7 +233,7 @@ def whitened_status(problem: Problem, depth: int, paths: Paths) -> Optimality:
     n_paths = len(paths.size)
     if depth == 2:
         return Optimality.PROVED
-    if problem.loss.name == "softmax" or paths.output_bias is not None:
+    if isinstance(problem.loss, Softmax) or paths.output_bias is not None:
         return Optimality.UPPER_BOUND
     if n_paths <= 1:
         return Optimality.PROVED
@@ -263,33 +297,35 @@ def solve_whitened_relu(
     >>> solution.network.widths, bool(abs(solution.objective - solution.dual) < 1e-12)
     ((3,), True)
     """
-    problem = dense_problem(X, Y, loss, weight_decay, "free" if output_bias else "none")
-    L = check_depth(depth)
-    kappa, white = row_scale(problem.X)
+    given = dense_problem(X, Y, loss, weight_decay, "free" if output_bias else "none")
+    units = Units(given, check_depth(depth))
+    return units.back(_solve_whitened(units.problem, units.depth, width, output_bias))
+
+
+def _solve_whitened(problem: Problem, L: int, width: Any, output_bias: bool) -> DeepSolution:
+    kappa, most, white = row_scale(problem.X)
     paths, checks = target_paths(problem, L, kappa, output_bias)
     network = _path_network(problem.X.T @ paths.A / kappa, paths, kappa, L, width)
-    n = problem.n_samples
+    n, objective = problem.n_samples, network.objective(problem)
     optimality = whitened_status(problem, L, paths)
-    dual = dual_of_paths(problem, paths, kappa) if L == 2 else None
-    if dual is not None:
-        lower = dual
+    dual = None
+    if L == 2:
+        lower = dual = _two_layer_bound(problem, paths, most)
     elif optimality is Optimality.PROVED:
-        lower = paths.lower / n
+        lower = target_paths(problem, L, most)[0].lower / n - rounding(problem, objective)
     else:
         # a free bias is outside the norm bound; the loss is not negative
         lower = 0.0
         if not output_bias:
-            lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=kappa).lower_bound
-    objective = network.objective(problem)
-    if objective - lower <= PROOF_TOL * objective:
-        optimality = Optimality.PROVED
+            lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=most).lower_bound
+    otherwise = Optimality.UPPER_BOUND if optimality is Optimality.PROVED else optimality
     return DeepSolution(
         network,
         objective,
         paths.value / n,
         dual,
-        min(lower, objective),
-        optimality,
+        max(lower, problem.loss.infimum),
+        proved(objective, lower, otherwise),
         (white, *checks),
     )
 
@@ -323,8 +359,11 @@ def solve_nearly_whitened_relu(
     pseudo-inverse of X.  The lower end is proven where the closed form is; elsewhere a norm
     bound is used.
     """
-    problem = dense_problem(X, Y, loss, weight_decay)
-    L = check_depth(depth)
+    units = Units(dense_problem(X, Y, loss, weight_decay), check_depth(depth))
+    return units.back(_solve_nearly_whitened(units.problem, units.depth))
+
+
+def _solve_nearly_whitened(problem: Problem, L: int) -> DeepSolution:
     n = problem.n_samples
     U, s, V = thin_svd(problem.X)
     rank = require(
@@ -334,19 +373,20 @@ def solve_nearly_whitened_relu(
         "drop dependent samples, add features or use train()",
     )
     high, checks = target_paths(problem, L, float(s[-1]))
-    low = target_paths(problem, L, float(s[0]))[0]
+    most = float(s[0]) * (1 + 8 * sum(problem.X.shape) * EPS)
+    low = target_paths(problem, L, most)[0]
     # W_1 = X^+ A scaled so that the path's output is what the whitened network has
     first = V @ (U.T @ high.A / s[:, None])
     gains = (high.size / s[-1]) ** (1.0 / L)
     network = DeepNetwork(chain(first * s[-1], gains, high.V, L)).balance()
-    optimality = whitened_status(problem, L, high)
-    if optimality is Optimality.PROVED:
-        lower = low.lower / n
+    objective = network.objective(problem)
+    if whitened_status(problem, L, high) is Optimality.PROVED:
+        lower = max(low.lower / n - rounding(problem, objective), problem.loss.infimum)
     else:
-        lower = deep_lower_bound(problem, L, low.outputs, spectral_norm=float(s[0])).lower_bound
+        lower = deep_lower_bound(problem, L, low.outputs, spectral_norm=most).lower_bound
     return DeepSolution(
         network,
-        network.objective(problem),
+        objective,
         high.value / n,
         None,
         lower,
@@ -366,16 +406,20 @@ def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2)
     (``PROVED``).  Otherwise, and for more layers, every output is split into its positive and
     negative part, an ``UPPER_BOUND``; the lower bound of three or more layers is the norm bound.
     """
-    problem = dense_problem(X, Y, "squared", weight_decay)
-    L = check_depth(depth)
-    kappa, white = row_scale(problem.X)
+    units = Units(dense_problem(X, Y, "squared", weight_decay), check_depth(depth))
+    return units.back(_solve_interval(units.problem, units.depth))
+
+
+def _solve_interval(problem: Problem, L: int) -> DeepSolution:
+    kappa, most, white = row_scale(problem.X)
     n = problem.n_samples
     checks: tuple[Check, ...] = (white,)
     if L == 2:
-        beta = mean_scale(weight_decay, n) / kappa
+        beta = n * problem.weight_decay / kappa
         U, s, Vt = np.linalg.svd(problem.Y, full_matrices=False)
         value, r = deep_prox(s, beta, 2)
-        lower = float(np.sum(value)) / n
+        formula = float(np.sum(value)) / n
+        linear = float(np.sum(deep_prox(s, beta * kappa / most, 2)[0])) / n
         kept = r > 0
         U, r, Vt = U[:, kept], r[kept], Vt[kept]
         B = (U * r) @ U.T
@@ -389,13 +433,13 @@ def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2)
             last = turn.T @ (np.sqrt(r)[:, None] * Vt) / np.sqrt(kappa)
             network = DeepNetwork((problem.X.T @ first / kappa**1.5, last))
             objective = network.objective(problem)
-            return DeepSolution(
-                network, objective, lower, lower, min(lower, objective), Optimality.PROVED, checks
-            )
+            lower = max(linear - rounding(problem, objective), 0.0)
+            optimality = proved(objective, lower, Optimality.UPPER_BOUND)
+            return DeepSolution(network, objective, formula, lower, lower, optimality, checks)
     # parts of several outputs overlap on a sample, but each output's two parts do not, and the
     # squared loss is a sum over outputs: the values add up
     split = [
-        target_paths(Problem(problem.X, y, "squared", weight_decay, "none"), L, kappa)[0]
+        target_paths(Problem(problem.X, y, "squared", problem.weight_decay, "none"), L, kappa)[0]
         for y in problem.Y.T
     ]
     signs = [path.V * e for path, e in zip(split, np.eye(problem.n_outputs))]
@@ -409,7 +453,9 @@ def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2)
     network = _path_network(problem.X.T @ paths.A / kappa, paths, kappa, L)
     objective = network.objective(problem)
     if L > 2:
-        lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=kappa).lower_bound
+        lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=most).lower_bound
+    else:
+        lower = max(linear - rounding(problem, objective), 0.0)
     return DeepSolution(
         network,
         objective,
@@ -452,9 +498,10 @@ def solve_parallel_whitened_relu(
     problem = dense_problem(X, Y, loss, weight_decay)
     L = check_depth(depth)
     strength, norm = parallel_strength(problem.weight_decay, L, regulariser, layer_norm)
-    kappa, white = row_scale(problem.X)
-    two = Problem(problem.X, problem.Y, loss, strength, "none")
-    paths, checks = target_paths(two, 2, kappa)
+    size = power_of_two(float(np.abs(problem.X).max()))
+    scale, most, white = row_scale(problem.X / size)
+    kappa = size * scale
+    paths, checks, dual = two_layer_paths(problem, strength, kappa, size * most)
     first = problem.X.T @ paths.A / kappa
     network = ParallelNetwork(
         tuple(
@@ -466,13 +513,13 @@ def solve_parallel_whitened_relu(
         regulariser,
         norm,
     )
-    dual = dual_of_paths(two, paths, kappa)
+    objective = network.objective(problem)
     return DeepSolution(
         network,
-        network.objective(problem),
+        objective,
         paths.value / problem.n_samples,
         dual,
         dual,
-        Optimality.PROVED,
+        proved(objective, dual, Optimality.UPPER_BOUND),
         (white, *checks),
     )

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq, minimize
 
+from ._array import row_norms
 from ._validate import Array, choose, positive
 from .deep import (
     Check,
@@ -31,11 +32,16 @@ from .deep import (
     DeepSolution,
     Optimality,
     ParallelNetwork,
+    Units,
     chain,
     dense_problem,
     hidden_widths,
+    moved_data,
+    proved,
+    rounding,
 )
-from .deep_prox import check_depth, deep_prox, envelope_minimum, mean_scale, ray_minimum
+from .deep_prox import check_depth, deep_prox, envelope_minimum, ray_minimum
+from .losses import EPS
 from .problem import Problem
 from .whitening import WHITE_TOL, thin_svd
 
@@ -46,19 +52,25 @@ GAP_TOL = 1e-10
 
 @dataclass(frozen=True, eq=False)
 class _Rotated:
-    """``1/2 ||S Z' - T||^2 + offset`` with ``X = U diag(s) V^T``, ``T = U^T Y``, ``Z = V Z'``."""
+    """``1/2 ||S Z' - T||^2 + offset`` with ``X = U diag(s) V^T``, ``T = U^T Y``, ``Z = V Z'``.
+
+    ``left`` (n,) bounds the norms of what that leaves of the samples.
+    """
 
     V: Array
     s: Array
     T: Array
     offset: float
+    left: Array
 
     @classmethod
     def of(cls, problem: Problem) -> _Rotated:
-        U, s, V = thin_svd(problem.X)
+        X = problem.X
+        U, s, V = thin_svd(X)
         T = U.T @ problem.Y
         rest = problem.Y - U @ T
-        return cls(V, s, T, 0.5 * float(np.sum(rest * rest)))
+        left = row_norms(X - (U * s) @ V.T) + 8 * (sum(X.shape) + 8) * EPS * row_norms(X)
+        return cls(V, s, T, 0.5 * float(np.sum(rest * rest)), left)
 
     def whiteness(self) -> Check:
         spread = float(self.s[0] / self.s[-1] - 1) if len(self.s) else 0.0
@@ -125,49 +137,46 @@ def solve_deep_linear(
     >>> bool(abs(solution.objective - solution.formula) < 1e-12), solution.optimality.name
     (True, 'PROVED')
     """
-    problem = dense_problem(X, Y, "squared", weight_decay)
-    L = check_depth(depth)
-    beta = mean_scale(weight_decay, problem.n_samples)
+    units = Units(dense_problem(X, Y, "squared", weight_decay), check_depth(depth))
+    return units.back(_solve(units.problem, units.depth, width))
+
+
+def _solve(problem: Problem, L: int, width: Any) -> DeepSolution:
+    n = problem.n_samples
+    beta = n * problem.weight_decay
     data = _Rotated.of(problem)
     whiteness = data.whiteness()
     checks: tuple[Check, ...] = ()
-    dual: float | None = None
+    strong = False  # whether a dual point attains the optimum
     optimality = Optimality.PROVED
     if len(data.s) == 0:
         Z, value, lower = np.zeros_like(data.T), data.offset, data.offset
     elif whiteness.holds:
         checks = (whiteness,)
         keep = None if width is None else min(hidden_widths(width, L, 1))
-        Z, value = _separable(data, beta, L, keep)
-        lower = value
-        if L == 2 and (keep is None or keep >= np.linalg.matrix_rank(Z)):
-            dual = data.dual(data.T - data.s[:, None] * Z, beta)
+        Z, value = _separable(data, float(np.mean(data.s)), beta, L, keep)
+        # where singular values differ within the tolerance, all are as large as the largest
+        lower = _separable(data, float(data.s[0]), beta, L, keep)[1]
+        strong = L == 2 and (keep is None or keep >= np.linalg.matrix_rank(Z))
     elif problem.n_outputs == 1:
         Z, value, lower = _single_output(data, beta, L)
-        if L == 2:
-            dual = data.dual(data.T - data.s[:, None] * Z, beta)
+        strong = L == 2
     elif L == 2:
-        Z, value, dual = nuclear_minimum(data, beta)
-        lower = dual
-        gap = value - dual
+        Z, value, lower = nuclear_minimum(data, beta)
+        strong, gap = True, value - lower
         checks = (Check("duality gap of the nuclear-norm program", gap, GAP_TOL * data.fit(0 * Z)),)
-        if not checks[0].holds:
-            optimality = Optimality.UPPER_BOUND
     else:
         checks = (whiteness,)
         Z, value, lower = _local(data, beta, L)
         optimality = Optimality.UPPER_BOUND
     network = _factor(data.V @ Z, L, width)
-    n = problem.n_samples
-    return DeepSolution(
-        network,
-        network.objective(problem),
-        value / n,
-        None if dual is None else dual / n,
-        min(lower, value) / n,
-        optimality,
-        checks,
-    )
+    objective = network.objective(problem)
+    charge = rounding(problem, objective) + moved_data(problem, L, data.left, objective)
+    lower = min(max(lower / n - charge, 0.0), objective)
+    if optimality is Optimality.PROVED:
+        optimality = proved(objective, lower, Optimality.UPPER_BOUND)
+    dual = lower if strong else None
+    return DeepSolution(network, objective, value / n, dual, lower, optimality, checks)
 
 
 def solve_parallel_linear(
@@ -304,9 +313,10 @@ def _split(Z: Array) -> tuple[Array, Array]:
     return left[:, :r] * root, root[:, None] * right[:r]
 
 
-def _separable(data: _Rotated, beta: float, L: int, keep: int | None) -> tuple[Array, float]:
-    """Whitened: a deep prox of every singular value of the targets."""
-    c = float(np.mean(data.s))
+def _separable(
+    data: _Rotated, c: float, beta: float, L: int, keep: int | None
+) -> tuple[Array, float]:
+    """All singular values c: a deep prox of every singular value of the targets."""
     left, tau, right = np.linalg.svd(data.T, full_matrices=False)
     value, r = deep_prox(tau, beta * c ** (-2.0 / L), L)
     if keep is not None:

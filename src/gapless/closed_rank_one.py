@@ -11,13 +11,28 @@ from typing import Any
 
 import numpy as np
 
+from ._array import row_norms
 from ._validate import Array
-from .deep import Check, DeepNetwork, DeepSolution, Optimality, chain, dense_problem, require
-from .deep_prox import check_depth, deep_prox, mean_scale
+from .deep import (
+    Check,
+    DeepNetwork,
+    DeepSolution,
+    Optimality,
+    Units,
+    chain,
+    dense_problem,
+    moved_data,
+    proved,
+    require,
+    rounding,
+)
+from .deep_prox import check_depth, deep_prox
+from .losses import EPS
 from .problem import Problem
 
-# Share of the second singular value below which data count as rank one.
-RANK_ONE_TOL = 1e-9
+# Share of the second singular value below which data count as rank one, and of the shorter ray
+# below which it counts as none.
+RANK_ONE_TOL, NOISE = 1e-9, 1e-12
 
 
 def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
@@ -33,15 +48,22 @@ def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> 
       the shared penalty, a lower bound in every case, already rules them out).
     * Mixed signs, L >= 3, several outputs: independent rays are an ``UPPER_BOUND``.
 
+    What the data are beside ``c a^T``, measured, is charged to the lower bound
+    (:func:`gapless.deep.moved_data`); where that leaves more than a share 1e-6 of the objective,
+    nothing is called proved.
+
     Raises
     ------
     HypothesisError
         When the second singular value of X exceeds 1e-9 of the first.
     """
-    problem = dense_problem(X, Y, "squared", weight_decay)
-    L = check_depth(depth)
+    units = Units(dense_problem(X, Y, "squared", weight_decay), check_depth(depth))
+    return units.back(_solve(units.problem, units.depth))
+
+
+def _solve(problem: Problem, L: int) -> DeepSolution:
     n = problem.n_samples
-    beta = mean_scale(weight_decay, n)
+    beta = n * problem.weight_decay
     _left, sigma, right = np.linalg.svd(problem.X, full_matrices=False)
     if not sigma[0] > 0:
         raise ValueError("X is zero; give data with at least one sample that is not zero")
@@ -52,12 +74,14 @@ def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> 
         a, c = -a, -c
     rays = np.stack([np.maximum(c, 0), np.maximum(-c, 0)], axis=1)
     kappa = np.linalg.norm(rays, axis=0)
-    # what is noise of the factorisation is no second ray
-    rays, directions = rays[:, kappa > 1e-12 * kappa[0]], np.stack([a, -a], axis=1)
-    directions, kappa = directions[:, : rays.shape[1]], kappa[: rays.shape[1]]
+    # a ray that is noise of the factorisation belongs to what is left
+    on = kappa > NOISE * kappa.max()
+    rays, kappa, directions = rays[:, on], kappa[on], np.stack([a, -a], axis=1)[:, on]
+    left = row_norms(problem.X - rays @ directions.T) + 8 * EPS * row_norms(problem.X)
     moments = problem.Y.T @ rays / kappa  # (K, rays)
     s = np.linalg.norm(moments, axis=0)
-    offset = 0.5 * float(np.sum(problem.Y**2) - np.sum(s * s))
+    rest = problem.Y - (rays / kappa) @ moments.T
+    offset = 0.5 * float(np.sum(rest * rest))
     value, r = deep_prox(s, beta * kappa ** (-2.0 / L), L)
     total, sizes = float(np.sum(value)), r / kappa
     V = (moments / np.where(s > 0, s, 1.0)).T
@@ -78,20 +102,13 @@ def solve_rank_one_relu(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> 
     network = DeepNetwork(weights)
     objective = network.objective(problem)
     formula = (total + offset) / n
-    dual = formula if L == 2 else None
-    if L == 2:
-        dual = _rays_dual(problem, network, rays, kappa)
-    bound = min((lower + offset) / n, objective)
+    charge = rounding(problem, objective) + moved_data(problem, L, left, objective)
+    bound = max((lower + offset) / n - charge, 0.0)
+    if optimality is Optimality.PROVED:
+        optimality = proved(objective, bound, Optimality.UPPER_BOUND)
     signs = Check("samples on one side of the origin", float(len(kappa) - 1), 0.0)
+    dual = bound if L == 2 else None
     return DeepSolution(network, objective, formula, dual, bound, optimality, (rank, signs))
-
-
-def _rays_dual(problem: Problem, network: DeepNetwork, rays: Array, kappa: Array) -> float:
-    """The residual scaled to the gauge ``max_ray ||Lam^T ray|| <= weight_decay``."""
-    Lam = problem.residual(network.predict(problem.X))
-    gauge = float(np.linalg.norm(Lam.T @ rays, axis=0).max())
-    scale = min(1.0, problem.weight_decay / gauge) if gauge > 0 else 1.0
-    return problem.dual_value(scale * Lam)
 
 
 def _shared(h: Array, kappa: Array, beta: float, L: int) -> tuple[float, Array]:

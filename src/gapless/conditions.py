@@ -17,20 +17,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from ._array import is_sparse
+from ._array import is_sparse, row_norms
 from ._validate import Array, to_2d
+from .losses import EPS
 from .problem import Problem
 from .reduction import Reduction
 
-# Singular values below this share of the largest are noise; what they could add to the
-# gauge is added to the bound.
-RANK_TOL = 1e-10
-# Directions of rows that agree to so many digits are one ray, and dependent ones do to this.
-RAY_DIGITS = 12
+# Singular values below this share of the largest are noise: bounds charge what each sample has
+# beside the directions kept, as it is measured.
+RANK_TOL = 1e-13
+# Rows whose directions are nearer than this are one ray, and dependent to this are dependent.
 RAY_TOL = 1e-11
 # What spike-free data may lack, relative; what is built on it is rounded up by as much.
 SPIKE_FREE_TOL = 1e-9
@@ -86,20 +89,26 @@ def spike_free_test(X: Any) -> SpikeFree:
 
 
 def rays(X: Array) -> tuple[Array, Array]:
-    """Distinct unit directions of the rows and B (n, r), disjoint supports, with X = B rays."""
-    size = np.linalg.norm(X, axis=1)
+    """Distinct unit directions of the rows and B (n, r), disjoint supports, with X = B rays.
+
+    Rows count as parallel to :data:`RAY_TOL`; what ``X - B rays`` leaves is for proofs to charge.
+    """
+    size = row_norms(X)
     used = np.flatnonzero(size > 0)
     units = X[used] / size[used, None]
-    rounded = np.round(units, RAY_DIGITS) + 0.0  # -0.0 and 0.0 are one direction
-    first, owner = np.unique(rounded, axis=0, return_index=True, return_inverse=True)[1:]
-    B = np.zeros((len(X), len(first)))
-    B[used, owner.ravel()] = size[used]
+    # directions in a ball, not rounded to a grid: equal ones may lie on either side of its lines
+    i, j = cKDTree(units).query_pairs(RAY_TOL, output_type="ndarray").T
+    near = coo_matrix((np.ones(len(i)), (i, j)), shape=(len(used),) * 2)
+    count, owner = connected_components(near, directed=False)
+    first = np.array([np.flatnonzero(owner == ray)[0] for ray in range(count)], dtype=int)
+    B = np.zeros((len(X), count))
+    B[used, owner] = size[used]
     return units[first], B
 
 
 def rank(problem: Problem) -> int:
     """The numerical rank of the design, centred when the bias is free."""
-    return spectrum(Reduction(problem).core)[2]
+    return spectrum(Reduction(problem).core).rank
 
 
 def is_whitened(problem: Problem) -> bool:
@@ -125,17 +134,38 @@ def spike_free(core: Problem) -> SpikeFree:
     return spike_free_test(core.X.toarray() if is_sparse(core.X) else core.X)
 
 
+class RowSpace(NamedTuple):
+    """Samples in coordinates of their numerical row space.
+
+    ``x_i - mean = samples_i basis^T + e_i`` with ``||e_i|| <= left_i``, rounding included;
+    ``mean`` is zero unless the bias is free.  ``stretch`` bounds the norm of ``basis`` (k, rank).
+    """
+
+    basis: Array
+    left: Array
+    rank: int
+    samples: Array
+    mean: Array
+    stretch: float
+
+
 @lru_cache(maxsize=8)
-def spectrum(core: Problem) -> tuple[Array, float, int]:
-    """Basis (k, r) of the numerical row space, the norm of what is left out, and r."""
+def spectrum(core: Problem) -> RowSpace:
+    """The numerical row space of the core's design, centred when the bias is free."""
     X = core.X.toarray() if is_sparse(core.X) else core.X
+    n, k = X.shape
+    mean = X.mean(axis=0) if core.free else np.zeros(k)
     if core.free:
-        X = X - X.mean(axis=0)
-    _, s, Vt = np.linalg.svd(X, full_matrices=False)
-    rank = int(np.sum(s > RANK_TOL * max(float(s[0]), 1e-300)))
-    lost = float(s[rank]) if rank < len(s) else 0.0
-    # with a free bias the data are measured from a sample, which at most doubles a distance
-    return Vt[:rank].T, (2 * lost if core.free else lost), rank
+        X = X - mean
+    s, Vt = np.linalg.svd(np.linalg.qr(X, mode="r") if n > k else X, full_matrices=False)[1:]
+    rank = int(np.sum(s > RANK_TOL * s[0]))
+    if rank == k:  # nothing to rotate, nothing to lose
+        return RowSpace(np.eye(k), 4 * EPS * row_norms(X) * core.free, k, X, mean, 1.0)
+    V = Vt[:rank].T
+    P = X @ V
+    left = row_norms(X - P @ V.T) + 8 * (rank + 4) * EPS * (row_norms(X) + rank * row_norms(P))
+    stretch = 1 + float(np.linalg.norm(V.T @ V - np.eye(rank))) + 8 * (k + rank) * EPS
+    return RowSpace(V, left, rank, P, mean, stretch)
 
 
 @lru_cache(maxsize=8)
@@ -143,10 +173,13 @@ def whitening(core: Problem) -> tuple[float, float] | None:
     """The s with ``A A^T = s^2 I`` and what the deviation can add to the gauge, or None."""
     K = core.X @ core.X.T
     K = K.toarray() if is_sparse(K) else K
-    s2 = float(np.trace(K)) / len(K)
-    deviation = float(np.linalg.norm(K - s2 * np.eye(len(K)), 2))
+    n, k = core.X.shape
+    s2 = float(np.trace(K)) / n
+    deviation = float(np.linalg.norm(K - s2 * np.eye(n), 2))
     if s2 == 0 or not deviation <= 1e-8 * s2:
         return None
+    # an entry of K is a sum of k products, off by at most (k + 2) EPS s^2
+    deviation += 2 * (k + 8) * n * EPS * s2
     return float(np.sqrt(s2)), deviation / np.sqrt(s2)
 
 
@@ -155,16 +188,18 @@ def spectral_norm(core: Problem) -> float:
     """A bound of ``||A||_2``; with a free bias of ``||A - 1 x_k^T||_2`` for every sample k."""
     A = core.X
     n, k = A.shape
-    if core.free:
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        gram = np.asarray((A.T @ A).toarray() if is_sparse(A) else A.T @ A) - n * np.outer(
-            mean, mean
-        )
-        rows = A.multiply(A).sum(axis=1) if is_sparse(A) else np.einsum("ij,ij->i", A, A)
-        far = np.max(np.asarray(rows).ravel() - 2 * np.asarray(A @ mean).ravel() + mean @ mean)
-        square = float(np.linalg.eigvalsh(gram)[-1]) + n * max(float(far), 0.0)
-    else:
-        gram = A.T @ A if k <= n else A @ A.T
-        gram = gram.toarray() if is_sparse(gram) else gram
+    if core.free and not is_sparse(A):
+        A = A - A.mean(axis=0)  # small beside the mean it would be lost in the Gram matrix
+    rows = row_norms(A)
+    gram = A.T @ A if k <= n or core.free else A @ A.T
+    gram = gram.toarray() if is_sparse(gram) else gram
+    rounding = 8 * (n + k) * EPS * float(np.sum(rows**2))  # of sums and eigenvalues
+    if not core.free:
         square = float(np.linalg.eigvalsh(gram)[-1])
-    return float(np.sqrt(max(square, 0.0))) * (1 + 1e-10)
+    else:
+        mean = np.asarray(A.mean(axis=0)).ravel()
+        far = float(np.max(rows**2 - 2 * np.asarray(A @ mean).ravel() + mean @ mean))
+        centred = gram - n * np.outer(mean, mean)
+        square = float(np.linalg.eigvalsh(centred)[-1]) + n * max(far, 0.0)
+        rounding += 8 * (n + k) * n * EPS * (float(np.max(rows)) + float(mean @ mean) ** 0.5) ** 2
+    return float(np.sqrt(max(square, 0.0) + rounding))

@@ -11,7 +11,7 @@ the mean loss plus ``weight_decay / 2 sum_l ||W_l||_F^2``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 from typing import Any, Protocol
@@ -20,12 +20,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from ._validate import Array, choose, to_2d
+from .losses import EPS
 from .problem import Problem
+from .reduction import down, power_of_two
 from .result import Bounded
 
 ACTIVATIONS = ("relu", "linear")
-# Share by which a solution's lower bound is lowered, as in gapless.certify.
-SAFETY = 1e-12
+# A closed form proves its network optimal when its lower bound, all rounding and all that its
+# tests tolerate charged, is within this share of the objective.
+PROVED_GAP = 1e-6
 
 
 class Predictor(Protocol):
@@ -131,6 +134,13 @@ class DeepNetwork:
             )
         fit = problem.data_fit(self.predict(problem.design))
         return fit + problem.weight_decay * self.penalty()
+
+    def scaled(self, layer: float, output: float) -> DeepNetwork:
+        """Every layer times ``layer``, biases of the output times ``output``."""
+        biases = self.biases
+        if biases is not None:
+            biases = (*biases[:-1], biases[-1] * output)
+        return DeepNetwork(tuple(W * layer for W in self.weights), biases, self.activation)
 
     def balance(self) -> DeepNetwork:
         """The same function with equal Frobenius norms, never a higher penalty.
@@ -278,10 +288,89 @@ class DeepSolution(Bounded):
     optimality: Optimality
     checks: tuple[Check, ...]
 
-    def __post_init__(self) -> None:
-        # the rounding of sums and decompositions is below this share
-        lowered = self.lower_bound - SAFETY * abs(self.lower_bound)
-        object.__setattr__(self, "lower_bound", lowered)
+
+def proved(objective: float, lower: float, otherwise: Optimality) -> Optimality:
+    """``PROVED`` where the bound says so, to :data:`PROVED_GAP`."""
+    return Optimality.PROVED if objective - lower <= PROVED_GAP * objective else otherwise
+
+
+def rounding(problem: Problem, objective: float) -> float:
+    """What sums and decompositions of a closed form may add to its value, at most ``objective``.
+
+    They are of at most ``n + d + C`` terms, and absolute errors are of the size of the largest: the
+    mean loss of the zero network.  Under the squared loss they are errors e of a residual, which
+    change its half square by ``e (sqrt(2 objective) + e)``.
+    """
+    terms = problem.n_samples + problem.n_features + problem.n_outputs + 16
+    zero = problem.data_fit(np.zeros_like(problem.Y))
+    if problem.loss.constant_curvature:
+        error = 16 * terms * EPS * float(np.sqrt(2 * zero))
+        return error * (float(np.sqrt(2 * objective)) + error)
+    return 16 * terms * EPS * zero
+
+
+def moved_data(problem: Problem, depth: int, left: Array, objective: float) -> float:
+    """What samples that are off by ``left`` (n,) in norm can take from an optimal value.
+
+    A network no worse than ``objective`` has layers of norms with a product of at most
+    ``rho = (2 objective / (weight_decay depth))^(depth / 2)``, so its outputs move by at most
+    ``rho left``; the squared loss by ``d (sqrt(2 objective) + 2 d)``, d the mean square of that,
+    other losses by their slope.
+    """
+    w, loss = problem.sample_weight, problem.loss
+    with np.errstate(over="ignore"):
+        rho = np.float64(2 * objective / (problem.weight_decay * depth)) ** (0.5 * depth)
+        shift = rho * left
+        if loss.constant_curvature:
+            d = float(np.sqrt(w @ shift**2))
+            return d * (float(np.sqrt(2 * objective)) + 2 * d)
+        slopes = np.full_like(problem.Y, 1.0)  # of the simplex, at least
+        if loss.domain == "box":
+            slopes = np.maximum(*np.abs(loss.dual_box(problem.Y)))
+        return float(w @ shift) * float(np.linalg.norm(slopes, axis=1).max())
+
+
+class Units:
+    """A problem for networks of ``depth`` layers in units in which nothing over- or underflows.
+
+    With c a power of two, ``X / x`` and ``Y / y`` (a loss of ``F - Y`` alone), x and y powers of
+    ``c^depth``, have the same networks but for powers of two in their layers, so that closed forms
+    need no thresholds for sizes.
+    """
+
+    def __init__(self, given: Problem, depth: int) -> None:
+        self.given, self.depth = given, depth
+        steps = [0, 0]
+        for i, values in enumerate((given.X, given.Y)):
+            if i == 0 or given.loss.degree is not None:
+                size = power_of_two(float(np.abs(values).max()))
+                steps[i] = int(np.frexp(size)[1] - 1) // depth
+        x, y = (float(np.ldexp(1.0, depth * step)) for step in steps)
+        self.x, self.y = x, y
+        #: of each layer, and of the objective
+        self.layer = float(np.ldexp(1.0, steps[1] - steps[0]))
+        degree = given.loss.degree or 0
+        with np.errstate(over="ignore", under="ignore"):
+            self.value = float(np.float64(y) ** degree)
+        decay = given.weight_decay * self.layer / y ** (degree / 2) * self.layer / y ** (degree / 2)
+        loss = given.loss.scaled(1 / y)
+        w = given.sample_weight
+        self.problem = Problem(given.X / x, given.Y / y, loss, decay, given.bias, w)
+
+    def back(self, solution: DeepSolution) -> DeepSolution:
+        """The solution of the given problem; its objective is recomputed."""
+        network = solution.network.scaled(self.layer, self.y)
+        objective = network.objective(self.given)
+        dual = None if solution.dual is None else solution.dual * self.value
+        lower = min(down(solution.lower_bound * self.value), objective)
+        return replace(
+            solution,
+            network=network,
+            objective=objective,
+            formula=solution.formula * self.value,
+            dual=dual,
+            lower_bound=lower,
+        )
 
 
 def dense_problem(X: Any, Y: Any, loss: Any, weight_decay: Any, bias: str = "none") -> Problem:

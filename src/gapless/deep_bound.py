@@ -47,9 +47,13 @@ import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize, minimize_scalar
 
-from ._validate import Array, choose, optional_import, to_2d
+from ._array import is_sparse
+from ._validate import Array, choose, optional_import, positive, to_2d
+from .deep import Units
 from .deep_prox import check_depth, deep_prox, envelope_minimum
-from .problem import Problem
+from .losses import EPS
+from .problem import SUM, Problem
+from .reduction import down
 from .train import null_model
 
 METHODS = ("norm", "scaled", "sdp")
@@ -127,16 +131,23 @@ def deep_lower_bound(
     choose("activation", activation, ("relu", "linear"))
     if problem.free and method == "sdp":
         raise ValueError("method='sdp' needs bias='none' or 'penalized'; use method='scaled'")
-    X = np.asarray(
-        problem.design.todense() if hasattr(problem.design, "todense") else problem.design
-    )
+    A = problem.design.toarray() if is_sparse(problem.design) else problem.design
+    if spectral_norm is not None:
+        spectral_norm = positive("spectral_norm", spectral_norm)
+    # in units in which nothing over- or underflows
+    Y, bias = problem.Y, "free" if problem.free else "none"
+    if problem.free and problem.loss.degree is not None:  # the output bias absorbs the mean
+        Y = Y - problem.sample_weight @ Y
+    units = Units(Problem(A, Y, problem.loss, problem.weight_decay, bias, problem.sample_weight), L)
+    problem, X = units.problem, units.problem.X
+    spectral_norm = None if spectral_norm is None else spectral_norm / units.x
     centre: Array | float = 0.0
     if problem.free:
         X, centre, spectral_norm = X - X.mean(axis=0), null_model(problem), None
     kind = method if activation == "relu" else "linear"
     gauge = _Gauge(X, kind, spectral_norm, problem.free)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
-    F = zero if outputs is None else to_2d("outputs", outputs)
+    F = zero if outputs is None else to_2d("outputs", outputs) / units.y
     if problem.free:
         F = F - F.mean(axis=0)
     directions = [problem.dual_point(centre + F * share) for share in _shares(problem, F, centre)]
@@ -149,19 +160,14 @@ def deep_lower_bound(
             continue
         seen.append(Lam)
         c_Lam = gauge.bound(Lam)
-        if problem.loss.name == "squared":
-            # the whole ray of Lam at once, in sum scaling: see gapless.deep_prox
-            w = problem.sample_weight[:, None]
-            norm = float(np.sqrt(np.sum(Lam * Lam / w)))
-            s = max(float(np.sum(Lam * problem.Y)) / norm, 0.0)
-            kappa = c_Lam / norm
-            value = float(deep_prox(s, problem.weight_decay * kappa ** (-2.0 / L), L)[0])
-            single = max(single, value * (1 - 1e-12))
+        if problem.loss.constant_curvature:
+            single = max(single, _ray(problem, Lam, c_Lam, L))
         best = problem.best_scale(Lam, np.inf)[0]
         top = best if best > 0 else 1.0
         for scale in top * np.linspace(0.0, 1.0, 101)[1:]:
-            d.append(problem.dual_value(scale * Lam))
-            c.append(scale * c_Lam)
+            V, moved = problem.in_domain(scale * Lam)
+            d.append(problem.proven_value(V))
+            c.append(scale * c_Lam + moved)
     lower = single
     if d:
         lower = max(lower, envelope_minimum(np.array(d), np.array(c), cost, L))
@@ -172,7 +178,25 @@ def deep_lower_bound(
         "sdp": "semidefinite relaxation, multipliers checked in float64",
         "linear": "exact gauge of linear networks",
     }[gauge.kind]
-    return DeepBound(min(max(lower, 0.0), at_zero), at_zero, method, proof)
+    lower = min(max(lower, problem.loss.infimum), at_zero)
+    return DeepBound(down(lower * units.value), at_zero * units.value, method, proof)
+
+
+def _ray(problem: Problem, Lam: Array, c: float, L: int) -> float:
+    """The bound of all multiples of ``Lam`` at once under the squared loss, ``c_L(Lam) <= c``.
+
+    ``max_t t <Lam, Y> - t^2/2 sum_i ||Lam_i||^2 / w_i - rho t c = (s - rho kappa)_+^2 / 2``; the
+    minimum over rho is a :func:`gapless.deep_prox.deep_prox`.
+    """
+    norm = float(np.sqrt(np.sum(Lam * Lam / problem.sample_weight[:, None]))) * (1 + SUM * EPS)
+    products = Lam * problem.Y
+    lost = problem.shortfall(Lam)
+    charge = SUM * EPS * float(np.sum(np.abs(products))) + lost * float(np.abs(problem.Y).max())
+    s = max((float(np.sum(products)) - 2 * charge) / norm, 0.0)
+    kappa = problem.raised_gauge(Lam, c) / norm * (1 + SUM * EPS)
+    if kappa == 0:
+        return 0.5 * s * s * (1 - 1e-12)
+    return float(deep_prox(s, problem.weight_decay * kappa ** (-2.0 / L), L)[0]) * (1 - 1e-12)
 
 
 def _shares(problem: Problem, F: Array, centre: Array | float) -> list[float]:
@@ -184,7 +208,7 @@ def _shares(problem: Problem, F: Array, centre: Array | float) -> list[float]:
             lambda t: problem.data_fit(centre + t * F), bounds=(0.0, 10.0), method="bounded"
         ).x
     )
-    if problem.loss.name == "squared":
+    if problem.loss.constant_curvature:
         w = problem.sample_weight[:, None]
         best = max(float(np.sum(w * F * (problem.Y - centre)) / np.sum(w * F * F)), 0.0)
     return [*SHARES, 0.5 * (1 + best), *(best * np.array([1.0, 0.98, 1.02]))]
@@ -227,7 +251,8 @@ def _top(A: Array) -> float:
     """Spectral norm from the smaller Gram matrix, inflated."""
     gram = A.T @ A if A.shape[1] <= A.shape[0] else A @ A.T
     top = float(scipy.linalg.eigvalsh(gram, subset_by_index=[len(gram) - 1] * 2)[0])
-    return float(np.sqrt(max(top, 0.0))) * INFLATE
+    rounding = 8 * sum(A.shape) * EPS * float(np.trace(gram))
+    return float(np.sqrt(max(top, 0.0) + rounding)) * INFLATE
 
 
 def _scaled(X: Array, Lam: Array) -> float:
@@ -326,11 +351,12 @@ def _semidefinite(X: Array, Lam: Array) -> float:
         raised[:n] += shift
         Qv = (Em.T * raised) @ Em - signs
         low = float(np.linalg.eigvalsh(Qv)[0])
-        if low <= 1e-3 * shift:
+        size = float(np.linalg.norm(Qv, 2))
+        if low <= max(1e-3 * shift, 32 * n * EPS * size):
             continue
         top = float(np.linalg.eigvalsh((Zm.T * raised) @ Zm)[-1])
         solved = target.T @ np.linalg.solve(Qv, target)
         # relative error of the solve: condition number times eps
-        slack = 1 + 1e-9 + 1e-15 * n * float(np.linalg.norm(Qv, 2)) / low
+        slack = 1 + 1e-9 + 16 * n * EPS * size / low
         best = min(best, np.sqrt(top * float(np.linalg.norm(solved, 2))) * slack)
     return back * best

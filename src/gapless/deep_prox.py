@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from ._validate import Array, positive, positive_int
+from ._validate import Array, positive_int
 
 
 def check_depth(depth: object, least: int = 2) -> int:
@@ -162,11 +162,6 @@ def ray_minimum(
             if at_root <= best + tolerance:
                 rho, best = float(root), min(best, at_root)
     return rho, best, min(done, best)
-
-
-def mean_scale(weight_decay: object, n_samples: int) -> float:
-    """``n weight_decay``: the strength that goes with a SUM of losses."""
-    return n_samples * positive("weight_decay", weight_decay)
 
 
 def envelope_minimum(d: Array, c: Array, cost: float, depth: int) -> float:

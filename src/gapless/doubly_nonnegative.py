@@ -39,7 +39,8 @@ import numpy as np
 from ._array import is_sparse
 from ._validate import Array
 from .gauge import GaugeBound, GaugeMethod
-from .problem import EPS, Problem
+from .losses import EPS
+from .problem import Problem
 from .relaxation import Dual
 
 # p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
@@ -198,6 +199,7 @@ class DoublyNonnegative(GaugeMethod):
     """
 
     name = "doubly nonnegative"
+    needs = "at most 900 samples and features together"
     MAX_ORDER = 900
 
     def __init__(self, steps: int = 1000, max_cells: int = 1) -> None:
@@ -206,7 +208,7 @@ class DoublyNonnegative(GaugeMethod):
     def applies(self, core: Problem) -> bool:
         return core.n_samples + core.n_features <= self.MAX_ORDER
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         if not np.any(Lam):
             return GaugeBound(0.0, 0.0, None, self.name, self.name)
         best = GaugeBound(0.0, np.inf, None, self.name, self.name)
@@ -225,6 +227,7 @@ class DoublyNonnegative(GaugeMethod):
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         """Dual points that prove more and more, until ``time_limit`` or a standstill."""
+        self.require(core)
         stop = time.perf_counter() + time_limit
         run = _Alternate(core, _Training(core))
         best, quiet, count = -np.inf, 0, len(run.cells)
@@ -460,7 +463,7 @@ class _Training(_Outputs):
         def slope(g: Array) -> Array:
             return w * core.loss.gradient(_sum(offers, g, h) + self.c, core.Y)
 
-        if core.loss.name == "softmax":  # outputs are coupled: damped fixed point
+        if core.loss.domain == "simplex":  # outputs are coupled: damped fixed point
             g = np.zeros_like(core.Y)
             cells = len(offers) * h / offers[0][0].geometry.unit
             damp = 1 / (1 + w * core.loss.smoothness * cells)

@@ -11,8 +11,8 @@ Free biases reduce to none: some optimal b puts a kink on a sample (JMLR 2021, L
 
     g_free(A) = max_k g_none(A - 1 x_k^T).
 
-Every class has a ``name``, ``applies(core)`` and ``bound(core, Lam)``; :func:`gauge_bound`
-picks the sharpest that applies.
+Every class has a ``name``, says what it ``needs`` and whether a problem ``applies``, and its
+``bound(core, Lam)`` refuses the others; :func:`gauge_bound` picks the sharpest that applies.
 """
 
 from __future__ import annotations
@@ -24,19 +24,23 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ._array import is_sparse
+from ._array import is_sparse, row_norms
 from ._validate import Array, choose
-from .conditions import SPIKE_FREE_TOL, spectral_norm, spectrum, spike_free, whitening
+from .conditions import SPIKE_FREE_TOL, rays, spectral_norm, spectrum, spike_free, whitening
+from .losses import EPS
 from .oracle import Candidates
-from .problem import EPS, Problem
+from .problem import Problem
 from .reduction import Reduction
-from .relaxed import ROUNDING, cone_maximum
+from .relaxed import cone_maximum
 
 # A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
 # by dimension: the last digits of four cost a minute on trained networks.
 CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
 # Local maxima that an enumeration lists, the best ones.
 PEAKS = 64
+# In one and two dimensions values that cancel to this share of their rounding are summed again in
+# extended precision: data far from zero.
+CANCELLED = 1e-8
 # Scores after which the cones still open are left as they are: some ten seconds.
 MAX_WORK = 10**9
 
@@ -59,15 +63,42 @@ class GaugeBound:
 
 
 class GaugeMethod(ABC):
-    """One way to bound the gauge."""
+    """One way to bound the gauge, for the problems it ``applies`` to."""
 
     name: ClassVar[str]
+    #: in words, what a problem must be for ``applies``
+    needs: ClassVar[str]
 
     @abstractmethod
     def applies(self, core: Problem) -> bool: ...
 
+    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        """The gauge of ``Lam`` (n_samples, n_outputs) from below and, proven, from above.
+
+        Raises
+        ------
+        ValueError
+            Where the method does not apply, or ``Lam`` is no dual point of ``core``.
+        """
+        self.require(core)
+        if Lam.shape != core.Y.shape:
+            raise ValueError(
+                f"Lam must have the shape of the targets, {core.Y.shape}, got {Lam.shape}"
+            )
+        if not np.all(np.isfinite(Lam)):
+            return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", self.name)
+        return self._bound(core, Lam)
+
+    def require(self, core: Problem) -> None:
+        """Raise ValueError where the method does not apply."""
+        if not self.applies(core):
+            raise ValueError(
+                f"the data do not meet the conditions of method={self.name!r}, which needs "
+                f"{self.needs}; use 'auto'"
+            )
+
     @abstractmethod
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound: ...
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound: ...
 
 
 class Whitened(GaugeMethod):
@@ -78,11 +109,12 @@ class Whitened(GaugeMethod):
     """
 
     name = "whitened"
+    needs = "samples that are orthogonal and of equal norm, and no free bias"
 
     def applies(self, core: Problem) -> bool:
         return not core.free and core.n_samples <= core.n_features and whitening(core) is not None
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         scale, slack = whitening(core) or (1.0, np.inf)
         if Lam.shape[1] == 1:
             sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)]
@@ -97,7 +129,7 @@ class Whitened(GaugeMethod):
         u /= np.linalg.norm(u)
         lower = float(np.linalg.norm(Lam.T @ np.maximum(core.X @ u, 0)))
         size = norm if Lam.shape[1] == 1 else float(np.linalg.norm(Lam, 2))
-        upper = scale * size + slack * float(np.linalg.norm(Lam))
+        upper = (scale * size + slack * float(np.linalg.norm(Lam))) * (1 + 8 * len(Lam) * EPS)
         exact = upper <= lower * (1 + 1e-6)
         how = "exact" if exact else "spectral norm of the dual point"
         return GaugeBound(lower, upper, _single(u, lower), f"whitened data: {how}", self.name)
@@ -113,43 +145,46 @@ class LowRank(GaugeMethod):
     """
 
     name = "low-rank"
+    needs = "rank 3 at most up to 20,000 samples, 4 up to 200, a free bias counting as one"
     #: most samples by rank, a free bias counting as one: a second or so each
     MAX_SAMPLES = {3: 20000, 4: 200}
 
     def applies(self, core: Problem) -> bool:
-        rank = spectrum(core)[2] if core.n_features <= 64 else 99
+        rank = spectrum(core).rank if core.n_features <= 64 else 99
         dimensions = rank + core.free
         return dimensions <= 2 or core.n_samples <= self.MAX_SAMPLES.get(dimensions, 0)
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        basis, lost, rank = spectrum(core)
-        P = np.asarray(core.X @ basis)  # (n, rank)
-        # sums of n terms: rounding n * eps of the absolute sum, for the values and the events
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        space = spectrum(core)
+        P, rank, size, left = space.samples, space.rank, np.linalg.norm(Lam, axis=1), space.left
         with np.errstate(over="ignore"):
-            spread = float(np.linalg.norm(np.linalg.norm(P, axis=1) @ np.abs(Lam)))
+            far = row_norms(P)
+            if core.free:  # a neuron measures the samples from the one it bends at
+                far, left = far + far.max(), left + left.max()
+            spread = float(far @ size)
         if not np.isfinite(spread):
             return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", self.name)
-        cones = 0.0
-        if rank == 0:
-            return GaugeBound(0.0, 0.0, None, "constant data: exact", self.name)
-        if rank == 1:
-            found = _kinks(P[:, 0], Lam) if core.free else _rays(P[:, 0], Lam)
-        elif rank == 2 and not core.free:
-            found = _plane(P, Lam)
-        else:
-            found, cones = _cones(P, Lam, core.free)
-        value = float(found.value[0])
-        rounding = 8 * (core.n_samples + 8) * EPS * spread
-        upper = max(value, cones) + rounding + lost * float(np.linalg.norm(Lam))
-        kind = f"rank {rank}"
         bias = " with free bias" if core.free else ""
-        return GaugeBound(
-            value,
-            upper,
-            Candidates(basis @ found.U, found.b, found.value),
-            f"{kind} data{bias}: exact enumeration",
-            self.name,
-        )
+        proof = f"rank {rank} data{bias}: exact enumeration" if rank else "constant data: exact"
+        beside = float(left @ size) * (1 + len(size) * EPS)
+        if rank == 0:
+            return GaugeBound(0.0, beside, None, proof, self.name)
+        if rank + core.free > 2:
+            found, cones = _cones(P, Lam, core.free)
+        else:
+            listed = _plane if rank == 2 else _kinks if core.free else _rays
+            found, cones = listed(P, Lam), 0.0
+        # sums of n terms: rounding n EPS of the absolute sum, for the values and the events
+        terms, eps = 8 * (core.n_samples + 8), EPS
+        if rank + core.free <= 2 and terms * EPS * spread > CANCELLED * float(found.value[0]):
+            eps = float(np.finfo(np.longdouble).eps)
+            found = listed(P.astype(np.longdouble), Lam.astype(np.longdouble)).astype(float)
+        value = float(found.value[0])
+        rounding = terms * eps * spread + 4 * EPS * value
+        upper = (max(value, cones) + rounding) * space.stretch + beside
+        U = space.basis @ found.U
+        neurons = Candidates(U, found.b - space.mean @ U, found.value)
+        return GaugeBound(value, upper, neurons, proof, self.name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +207,7 @@ class SpikeFree(GaugeMethod):
     """
 
     name = "spike-free"
+    needs = "spike-free data, dense, of at most 1000 samples, one output and no free bias"
 
     def applies(self, core: Problem) -> bool:
         one = core.n_outputs == 1 and not core.free and not is_sparse(core.X)
@@ -180,24 +216,30 @@ class SpikeFree(GaugeMethod):
         test = spike_free(core)
         return test.holds is not False and test.excess <= SPIKE_FREE_TOL
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        A = core.X
-        best = (0.0, 0.0, np.zeros(core.n_features))
-        # samples count as parallel when their directions agree to 1e-12
-        rays = 1e-11 * float(np.linalg.norm(A, axis=1) @ np.abs(Lam[:, 0]))
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        return self.of_data(core.X, Lam)
+
+    def of_data(self, A: Array, Lam: Array) -> GaugeBound:
+        """The bound for data known to be spike-free."""
+        (n, k), (R, B) = A.shape, rays(A)
+        best = (0.0, np.zeros(k))
+        size = row_norms(A)
+        # what merging parallel samples leaves of each
+        beside = row_norms(A - B @ R) + (k + 8) * EPS * size
         multipliers, uppers = [], []
         for side in (Lam[:, 0], -Lam[:, 0]):
             w, nu = cone_maximum(A, side)
-            size = float(np.linalg.norm(w))
-            slack = rays + ROUNDING * float(np.linalg.norm(A.T @ side))
+            value = float(np.linalg.norm(A.T @ (side + nu)))
+            rounding = (n + 8) * EPS * float(size @ (np.abs(side) + nu))
+            slack = rounding + float(beside @ (2 * np.abs(side) + nu))
             multipliers.append(nu)
-            uppers.append(size * (1 + SPIKE_FREE_TOL) + slack)
-            u = w / max(size, 1e-300)
+            uppers.append((value + slack) * (1 + SPIKE_FREE_TOL))
+            u = w / max(float(np.linalg.norm(w)), 1e-300)
             value = abs(float(Lam[:, 0] @ np.maximum(A @ u, 0.0)))
-            best = max(best, (value, size, u), key=lambda entry: entry[0])
+            best = max(best, (value, u), key=lambda entry: entry[0])
         proof = SpikeFreeProof(np.array(multipliers), tuple(uppers))
         words = "spike-free data: exact"
-        neuron = _single(best[2], best[0])
+        neuron = _single(best[1], best[0])
         return GaugeBound(best[0], max(uppers), neuron, words, self.name, proof)
 
 
@@ -210,16 +252,18 @@ class Norm(GaugeMethod):
     """
 
     name = "norm"
+    needs = "nothing"
 
     def applies(self, core: Problem) -> bool:
         return True
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         if Lam.shape[1] == 1:
             size = max(np.linalg.norm(np.maximum(Lam, 0)), np.linalg.norm(np.maximum(-Lam, 0)))
         else:
             size = np.linalg.norm(Lam, 2)
-        return GaugeBound(0.0, spectral_norm(core) * float(size), None, "norm bound")
+        upper = spectral_norm(core) * float(size) * (1 + (core.n_samples + 8) * EPS)
+        return GaugeBound(0.0, upper, None, "norm bound")
 
 
 #: every method by name, sharpest first
@@ -235,12 +279,7 @@ def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
         When the method named does not apply to the data.
     """
     if method != "auto":
-        chosen = METHODS[choose("method", method, METHODS)]
-        if not chosen.applies(core):
-            raise ValueError(
-                f"the data do not meet the conditions of method={method!r}; use 'auto'"
-            )
-        return chosen.bound(core, Lam)
+        return METHODS[choose("method", method, METHODS)].bound(core, Lam)
     return next(m for m in METHODS.values() if m.applies(core)).bound(core, Lam)
 
 
@@ -260,7 +299,7 @@ def conditions(problem: Problem) -> str:
     'rank 3 data: exact enumeration'
     """
     core = Reduction(problem).core
-    dimension = spectrum(core)[2]
+    dimension = spectrum(core).rank
     with_bias = " with free bias" if core.free else ""
     if METHODS["low-rank"].applies(core):
         return f"rank {dimension} data{with_bias}: exact enumeration"
@@ -278,16 +317,16 @@ def _single(u: Array, value: float, b: float = 0.0) -> Candidates:
     return Candidates(u[:, None], np.array([b]), np.array([value]))
 
 
-def _rays(p: Array, Lam: Array) -> Candidates:
+def _rays(P: Array, Lam: Array) -> Candidates:
     """The two directions of a line."""
     U = np.array([[1.0, -1.0]])
-    values = np.linalg.norm(Lam.T @ np.maximum(p[:, None] @ U, 0), axis=0)
+    values = np.linalg.norm(Lam.T @ np.maximum(P * U, 0), axis=0)
     return Candidates(U, np.zeros(2), values).take(np.argsort(-values, kind="stable"))
 
 
-def _kinks(p: Array, Lam: Array) -> Candidates:
+def _kinks(P: Array, Lam: Array) -> Candidates:
     """Both ramp directions and a kink at every sample, by suffix sums."""
-    found = []
+    found, p = [], P[:, 0]
     order = np.argsort(p, kind="stable")
     for sign, index in ((1.0, order), (-1.0, order[::-1])):
         q, L = sign * p[index], Lam[index]

@@ -35,10 +35,11 @@ import scipy.linalg
 from ._validate import Array, choose, positive, positive_int, to_2d
 from .doubly_nonnegative import DoublyNonnegative
 from .gauge import GaugeBound, gauge_bound
+from .losses import EPS
 from .master import solve_master
 from .network import Network, constant_network
 from .oracle import FIRST_STARTS, Candidates, Oracle
-from .problem import EPS, Problem, size_of_sums
+from .problem import SUM, Problem
 from .reduction import Reduction
 from .relaxation import Quadratic
 from .relaxed import RelaxedOracle
@@ -246,12 +247,12 @@ class _Run:
         value = float(np.sum(Lam * self.core.Y))
         old = self.certificate
         lower, proof = old.lower_bound, old.proof
-        # charged as in Problem.proven_value; targets are at most 1
+        # charged as in Problem.proven_value, with the step to zero sums; targets are at most 1
         size = float(np.sum(np.abs(Lam * self.core.Y)))
-        lost = self.core.free * float(np.sum(size_of_sums(Lam)))
-        proven = value - 64 * EPS * size - 2 * lost
-        if bound.upper > 0 and proven / bound.upper > lower:
-            self.dual, lower, proof = Lam / bound.upper, proven / bound.upper, bound.proof
+        proven = value - (SUM + 8) * EPS * size - 2 * self.core.shortfall(Lam)
+        gauge = self.core.raised_gauge(Lam, bound.upper) * (1 + 8 * EPS)
+        if gauge > 0 and proven / gauge > lower:
+            self.dual, lower, proof = Lam / gauge, proven / gauge, bound.proof
         if top is None:
             estimated = max(old.estimated_lower_bound, lower)
         else:
@@ -329,9 +330,10 @@ class _Run:
             small = core.variant(core.loss, 0.1 * self.weight_decay)
             for method in (Quadratic(), DoublyNonnegative()):
                 exact = self.norm - self.certificate.lower_bound <= self.tol * self.norm
-                if not exact and core.n_samples + core.n_features <= RELAXED_ORDER:
+                small_enough = core.n_samples + core.n_features <= RELAXED_ORDER
+                if not exact and small_enough and method.applies(core):
                     self._certify(self.Lam, method.bound(small, self.Lam), None)
-        scale = self.size / self.reduction.scale
+        scale = self.size * self.reduction.unit / self.reduction.scale
         net = self.network
         network = self.reduction.invert(
             Network(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ._validate import Array
-from .losses import Loss
-from .problem import EPS, Problem
+from .losses import EPS, Loss
+from .problem import Problem
 from .ramps import Engine, correlations, omega, slope_changes
 
 # Rank one: what is off the line is at most this share of the data.

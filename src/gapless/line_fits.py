@@ -26,8 +26,7 @@ from .line import (
     single_place,
     without_flat,
 )
-from .losses import Loss
-from .problem import EPS
+from .losses import EPS, Loss
 from .ramps import Engine, omega, peaks, slope_changes
 
 MAX_ROUNDS = 100

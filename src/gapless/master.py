@@ -50,7 +50,7 @@ def solve_master(
     ``c`` moves only when ``problem.free``.
     """
     n, m = Z.shape
-    if problem.loss.name == "squared" and n > max(TALL, 4 * m) and m > 0:
+    if problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
         return _solve_tall(problem, Z, a, c, accuracy)
     master = _Master(problem, Z, a, c)
     tol = accuracy**0.5
@@ -121,7 +121,7 @@ class _Master:
         self.F = Z @ a + c
         self.value = self._objective(self.F, self.a)
         self.gram: Array | None = None
-        if problem.loss.name == "squared":  # constant curvature: one Gram matrix for all steps
+        if problem.loss.constant_curvature:  # constant curvature: one Gram matrix for all steps
             self.gram = self._bordered_gram(Z, problem.sample_weight)
 
     def _objective(self, F: Array, a: Array) -> float:
@@ -244,14 +244,16 @@ class _Hessian:
 
     def __init__(self, G: Array, D: Array, unit: Array) -> None:
         m, C = unit.shape
-        self.D, self.unit, self.diagonal = D, unit, float(np.max(np.diag(G)))
+        self.D, self.unit = D, unit
+        # relative to each neuron's own: far from zero activations differ by many orders
+        self.diagonal = np.diag(G) + np.finfo(float).tiny
         self.factor = self.inner = None
-        ridge = 1e-13 * float(np.trace(G)) / len(G) + 1e-300
+        ridge = 1e-13
         K = G.copy()
         if C > 1:
             K[np.arange(m), np.arange(m)] += D
-        while self.factor is None and ridge < self.diagonal:
-            K[np.diag_indices_from(K)] += ridge
+        while self.factor is None and ridge < 1:
+            K[np.diag_indices_from(K)] += ridge * self.diagonal
             ridge *= 100
             self.factor = _cholesky(K)
         if C > 1 and m > 0 and self.factor is not None:
@@ -263,7 +265,7 @@ class _Hessian:
 
     def solve(self, right: Array) -> Array:
         if self.factor is None:
-            return right / self.diagonal
+            return right / self.diagonal[:, None]
         x = scipy.linalg.cho_solve(self.factor, right, check_finite=False)
         if self.inner is None:
             return np.asarray(x)

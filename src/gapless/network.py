@@ -9,7 +9,7 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from ._array import forward, scores
+from ._array import forward, row_norms, scores
 from ._validate import Array, to_2d
 from .problem import Problem
 
@@ -107,7 +107,7 @@ class Network:
         U = self.hidden_weights
         if bias == "penalized":
             U = np.vstack([U, self.hidden_bias])
-        return np.linalg.norm(U, axis=0), np.linalg.norm(self.output_weights, axis=1)
+        return row_norms(U.T), row_norms(self.output_weights)
 
     def balance(self, bias: str = "free") -> Network:
         """The same function with ``||u_j|| = ||a_j||`` and without dead neurons.

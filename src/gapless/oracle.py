@@ -64,6 +64,9 @@ class Candidates:
     def take(self, index: Array | slice) -> Candidates:
         return Candidates(self.U[:, index], self.b[index], self.value[index])
 
+    def astype(self, kind: type) -> Candidates:
+        return Candidates(self.U.astype(kind), self.b.astype(kind), self.value.astype(kind))
+
     def append(self, *others: Candidates) -> Candidates:
         fields = ((part.U, part.b, part.value) for part in (self, *others))
         return Candidates(*(np.concatenate(x, axis=-1) for x in zip(*fields)))

@@ -170,7 +170,7 @@ def walk(
     last = np.inf
     for weight_decay in weight_decays:
         # adapted to the new value first, most networks pass their first search
-        core = reduction.core.variant(smooth, float(weight_decay) / reduction.scale)
+        core = reduction.core.variant(smooth, float(weight_decay) * reduction.decay)
         start = reduction.apply(init)
         # under a cap what enters would only push out what is there
         if enough.found is not None and options.get("max_neurons") is None:
@@ -233,10 +233,10 @@ def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 
     core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
     if is_exact(core):
-        return gauge_bound(core, Lam).lower * reduction.scale
+        return gauge_bound(core, Lam).lower / reduction.decay
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
     found = oracle.search(Lam, np.zeros((core.n_features, 0)), n_starts)
-    return float(found.value.max(initial=0.0)) * reduction.scale
+    return float(found.value.max(initial=0.0)) / reduction.decay
 
 
 def weight_decay_grid(

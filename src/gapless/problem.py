@@ -40,13 +40,15 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 
-from ._array import Design, append_ones
+from ._array import Design, append_ones, is_sparse, row_blocks, row_norms
 from ._validate import Array, choose, positive, to_2d
-from .losses import Loss, get_loss
+from .losses import EPS, Loss, check_loss, get_loss, is_known
 
 BIAS_RULES = ("free", "penalized", "none")
-#: the rounding of float64, which every proof charges
-EPS = float(np.finfo(float).eps)
+# NumPy's pairwise sums are off by less than this many EPS times the sum of the sizes.
+SUM = 64
+# Targets on which a user's own loss is tried.
+TRIED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,8 @@ class Problem:
     ------
     ValueError
         For NaN or infinite entries, shapes that differ, targets the loss cannot use,
-        a weight decay that is not positive, or weights that are negative or all zero.
+        a weight decay that is not positive, weights that are negative or all zero, and a loss
+        that declares too little or does not keep it (:func:`gapless.losses.check_loss`).
     """
 
     X: Any
@@ -97,6 +100,8 @@ class Problem:
             X, Y, weights = X[keep], Y[keep], weights[keep]
         loss = get_loss(self.loss)
         loss.check_targets(Y)
+        if not is_known(loss):
+            check_loss(loss, Y[:TRIED])
         for name, value in (
             ("X", X),
             ("Y", Y),
@@ -152,12 +157,11 @@ class Problem:
     def centre(self, Lam: Array) -> Array:
         """Move ``Lam`` by rounding-sized steps so that its columns sum to zero.
 
-        The side (positive or negative entries) that weighs more is scaled down, which
-        keeps every loss's dual domain: it contains zero and is a product of intervals.
-        Only the simplex of the softmax couples outputs; there a multiple of the null
-        model's dual point, whose columns sum to zero, absorbs the step.
+        The side (positive or negative entries) that weighs more is scaled down, which keeps a
+        dual domain that is a product of intervals with zero.  The simplex couples outputs; there a
+        multiple of the null model's dual point, whose columns sum to zero, absorbs the step.
         """
-        if self.loss.name == "softmax":
+        if self.loss.domain == "simplex":
             total = Lam.sum(axis=0)
             step = self.sample_weight[:, None] * total
             P = self.Y - Lam / self.sample_weight[:, None] + step / self.sample_weight[:, None]
@@ -180,45 +184,103 @@ class Problem:
         w = self.sample_weight
         return -float(w @ self.loss.conjugate(-Lam / w[:, None], self.Y))
 
-    def proven_value(self, Lam: Array) -> float:
-        """:meth:`dual_value` less what rounding can have added to it; at least zero.
+    @cached_property
+    def reach(self) -> Array:
+        """At least the norms of the samples (n,), of their differences when the bias is free.
 
-        NumPy's pairwise sums are off by less than 64 EPS times the sum of the sizes.  Under a free
-        bias the columns of ``Lam`` add up to zero but for ``lost``; scaling their heavier sign
-        down mends that at the cost of ``lost`` times a slope, with a logarithm in the entropies.
+        A neuron of norm 1 at its best bias has no larger activations.
         """
-        w = self.sample_weight[:, None]
-        V = Lam / w
-        bounded = self.loss.targets != "real"
-        size = (bounded + np.abs(V)) * (bounded + np.abs(self.Y)) + V * V
-        charge = 64 * EPS * float(np.sum(w * size))
-        if self.free:
-            lost = float(np.sum(size_of_sums(Lam)))
-            slope = bounded + float(np.abs(self.Y).max() + np.abs(V).max())
-            charge += (1000 if self.loss.name in ("logistic", "softmax") else 2) * lost * slope
-        terms = self.sample_weight * self.loss.conjugate(-V, self.Y)
-        return max(0.0, -float(np.sum(terms)) - charge)
+        A = self.design
+        if not self.free:
+            return row_norms(A) * (1 + 8 * EPS)
+        mean = np.asarray(A.mean(axis=0)).ravel()
+        if is_sparse(A):
+            far = float(row_norms(A).max()) + float(np.linalg.norm(mean))
+        else:
+            far = max(float(row_norms(A[rows] - mean).max()) for rows in row_blocks(*A.shape))
+        return np.full(self.n_samples, 2 * far * (1 + 1e-9))
+
+    def shortfall(self, Lam: Array) -> float:
+        """At least the size of what must move in ``Lam`` for its columns to sum to zero.
+
+        Zero unless the bias is free.  Boxes: the heavier side is scaled down.  The simplex: see
+        :meth:`centre`, a step of this size and the null model's part for what it takes below zero.
+        """
+        if not self.free:
+            return 0.0
+        lost = float(np.sum(size_of_sums(Lam)))
+        if self.loss.domain == "simplex":
+            base = float((self.sample_weight @ self.Y).min())
+            return lost * (2 + 2 / base) if base > 0 else np.inf
+        return lost
+
+    def raised_gauge(self, Lam: Array, gauge: float) -> float:
+        """A bound of the gauge of the point near ``Lam`` whose columns sum to zero exactly.
+
+        ``gauge`` bounds that of ``Lam`` over all neurons, under a free bias over those that bend at
+        a sample.
+        """
+        return gauge + self.shortfall(Lam) * float(self.reach.max())
 
     def proven_bound(self, Lam: Array, gauge: float) -> float:
         """A lower bound on the objective of every network, given that ``g(Lam) <= gauge``.
 
         The gauge is of degree one, so ``s Lam`` is feasible for ``0 <= s <= weight_decay / gauge``
         and by weak duality its :meth:`dual_value` is such a bound (JMLR 2021, Theorem 8): the one
-        of the :meth:`best_scale`, less rounding (:meth:`proven_value`).  A ``gauge`` that is
-        infinite or not a number proves what ``Lam = 0`` does.
+        of the :meth:`best_scale`, less rounding (:meth:`feasible`, :meth:`proven_value`).  A
+        ``gauge`` that is infinite or not a number proves what ``Lam = 0`` does.
         """
-        limit = self.weight_decay / gauge if gauge != 0 else np.inf
-        return self.proven_value(self.best_scale(Lam, limit)[0] * Lam)
+        s = self.best_scale(Lam, self.weight_decay / gauge if gauge != 0 else np.inf)[0]
+        return self.proven_value(self.feasible(s * Lam, s * gauge))
 
+    @np.errstate(all="ignore")
+    def in_domain(self, Lam: Array) -> tuple[Array, float]:
+        """V in the dual domain with ``w V`` near ``Lam``, and what that may add to the gauge.
+
+        ``w V`` differs from ``Lam`` by what is measured.  That, a few EPS, and what domain and zero
+        sums may still lack, times the largest activations, add to the gauge.
+        """
+        w, loss = self.sample_weight[:, None], self.loss
+        V = loss.into_domain(-Lam / w, self.Y)
+        off = np.linalg.norm(w * V + Lam, axis=1) + 3 * EPS * np.linalg.norm(Lam, axis=1)
+        off += w[:, 0] * loss.domain_error(self.n_outputs)
+        return V, self.raised_gauge(w * V, float(off @ self.reach))
+
+    @np.errstate(all="ignore")  # what is not a number becomes zero, which is feasible
+    def feasible(self, Lam: Array, gauge: float) -> Array:
+        """V near ``-Lam / w``, shrunk until ``w V`` is feasible, given ``g(Lam) <= gauge``."""
+        V, moved = self.in_domain(Lam)
+        grown, beta = (gauge + moved) * (1 + 8 * EPS), self.weight_decay
+        if grown <= beta:
+            return V
+        return V * (beta / grown * (1 - 8 * EPS)) if grown < np.inf else np.zeros_like(V)
+
+    @np.errstate(all="ignore")  # what is not a number proves nothing
+    def proven_value(self, V: Array) -> float:
+        """The dual value of ``w V`` less what rounding can have added to it.
+
+        Charged are the rounding of the conjugate, which the loss declares, that of the sum, and
+        the conjugate's slope for the step to zero sums.  At least the infimum of the loss.
+        """
+        loss, w = self.loss, self.sample_weight
+        terms = w * loss.conjugate(V, self.Y)
+        charge = SUM * EPS * float(np.sum(np.abs(terms)))
+        charge += 2 * float(w @ loss.conjugate_error(V, self.Y))
+        if lost := self.shortfall(w[:, None] * V):
+            charge += loss.conjugate_slope(V, self.Y) * lost
+        value = -float(np.sum(terms)) - charge
+        return value if value > loss.infimum else loss.infimum
+
+    @np.errstate(over="ignore", invalid="ignore")
     def best_scale(self, Lam: Array, limit: float) -> tuple[float, float]:
         """The scale s in [0, limit] that maximises ``dual_value(s Lam)``, and the value.
 
-        The value is concave in s and is 0 or more at s = 0 for the losses at hand, so
-        the answer is never worse than the trivial bound.
+        The value is concave in s, and at s = 0 it is the mean of the losses' infima, so the
+        answer is never worse than the trivial bound.
         """
         if not limit > 0:
             return 0.0, self.dual_value(0.0 * Lam)
-        if self.loss.name == "squared":
+        if self.loss.constant_curvature:
             denominator = float(np.sum(Lam * Lam / self.sample_weight[:, None]))
             s = float(np.sum(Lam * self.Y)) / denominator if denominator > 0 else 0.0
             candidates = [min(max(s, 0.0), limit)]
@@ -238,7 +300,7 @@ class Problem:
 def size_of_sums(Lam: Array) -> Array:
     """``|sum_i Lam_i|`` (C,), each rounded up."""
     columns = np.ascontiguousarray(Lam.T)  # NumPy sums in pairs along rows only
-    return np.abs(columns.sum(axis=1)) + 64 * EPS * np.abs(columns).sum(axis=1)
+    return np.abs(columns.sum(axis=1)) + SUM * EPS * np.abs(columns).sum(axis=1)
 
 
 def check_problem(given: object) -> None:
@@ -260,4 +322,5 @@ def _normalised_weights(sample_weight: Any, n_samples: int) -> Array:
         raise ValueError(f"sample_weight must have shape ({n_samples},), got {weights.shape}")
     if not np.all(np.isfinite(weights)) or np.any(weights < 0) or not np.any(weights > 0):
         raise ValueError("sample_weight must be finite, not negative, and not all zero")
+    weights = weights / weights.max()  # the sum of the largest floats overflows
     return weights / weights.sum()

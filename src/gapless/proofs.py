@@ -70,7 +70,7 @@ def write_proof(
         "weight_decay": problem.weight_decay,
         "bias": problem.bias,
         "weights": problem.sample_weight,
-        "Lam": scale * Lam[reduction.group] * share[:, None],
+        "Lam": scale * reduction.step * Lam[reduction.group] * share[:, None],
         "first": reduction.first,
         "group": reduction.group,
         "ratio": np.ones(len(X)),
@@ -78,7 +78,7 @@ def write_proof(
         "preparation": preparation,
     }
     if bound.method == "low-rank" and rank(core) > 0:
-        gauge = bound.upper * scale * reduction.scale * (1 + DIRECTIONS_MARGIN)
+        gauge = bound.upper * scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
         fields |= {"kind": "directions", "rank": rank(core), "gauge": gauge}
     elif bound.multipliers is not None and rank(core) > 0:
         if core.n_samples > MAX_SAMPLES:
@@ -132,7 +132,7 @@ def _conic(
     else:
         merged = zip((1, -1), proof.nu @ (B / largest), proof.upper)
         cells = [_spike_free(A, unit, *side) for side in merged]
-    factor = scale * reduction.scale
+    factor = scale * reduction.step * reduction.scale
     cells = [_completed(A, point, sizes, c[0], factor * c[1], factor * c[2]) for c in cells]
     signs, D, N = (np.stack(part) for part in zip(*cells))
     return merge | {"signs": signs, "D": D, "N": N}

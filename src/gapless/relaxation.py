@@ -30,8 +30,8 @@ from scipy.optimize import brentq, minimize
 from ._array import is_sparse
 from ._validate import Array
 from .gauge import GaugeBound, GaugeMethod
-from .losses import Pinball
-from .problem import EPS, Problem
+from .losses import EPS
+from .problem import Problem
 
 #: a dual point and a proven bound of its gauge
 Dual: TypeAlias = tuple[Array, GaugeBound]
@@ -104,13 +104,14 @@ class Quadratic(GaugeMethod):
     """
 
     name = "quadratic"
+    needs = "one output and at most 400 features"
     STEPS = 300
     MAX_FEATURES = 400
 
     def applies(self, core: Problem) -> bool:
         return core.n_outputs == 1 and core.n_features <= self.MAX_FEATURES
 
-    def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
@@ -125,6 +126,7 @@ class Quadratic(GaugeMethod):
         The scaled point ``s lam``, ``s = (1 + (g_+^p + g_-^p) / beta^p)^{-1/p}``, is feasible
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
+        self.require(core)
         if core.free:  # the climb would leave the points that sum to zero
             yield Lam, self.bound(core, Lam)
             return
@@ -309,10 +311,6 @@ class _JointQuadratic:
 
 def dual_box(core: Problem) -> tuple[Array, Array]:
     """The interval of each entry of the dual point, for losses whose domain is a box."""
-    w = np.broadcast_to(core.sample_weight[:, None], core.Y.shape)
-    if core.loss.targets == "sign":
-        return np.minimum(core.Y, 0) * w, np.maximum(core.Y, 0) * w
-    if isinstance(core.loss, Pinball):
-        return (core.loss.quantile - 1) * w, core.loss.quantile * w
-    reach = getattr(core.loss, "delta", np.inf) * w
-    return -reach, reach
+    low, high = core.loss.dual_box(core.Y)
+    w = core.sample_weight[:, None]
+    return -high * w, -low * w

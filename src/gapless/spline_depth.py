@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from ._validate import Array, positive
+from .deep_prox import envelope_minimum
+from .losses import EPS
 from .master import solve_master
 from .problem import Problem
 from .ramps import omega, slope_changes
@@ -29,6 +31,8 @@ from .result import Certificate
 from .spline import SplineSolution, solve_spline, weight_decay_max
 
 MAX_FEATURES = 2_000_000
+# Features that agree to so many digits of the data's spread are one.
+DIGITS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +107,7 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
         scale = float(np.ptp(x)) or 1.0
         keep = np.flatnonzero(np.ptp(G, axis=0) > 1e-12 * scale)
         if layer == depth - 2:
-            shape = np.round((G[:, keep] - G[0, keep]) / scale, 10) + 0.0
+            shape = np.round((G[:, keep] - G[0, keep]) / scale, DIGITS) + 0.0
             keep = keep[np.sort(np.unique(shape, axis=1, return_index=True)[1])]
         signs, places = signs[keep], places[keep]
     return signs, places
@@ -134,6 +138,8 @@ def solve_deep_lasso(
     problem = Problem(x[:, None], y, "squared", weight_decay, "free")
     signs, places = deep_paths(x, depth)
     D = _features(x, signs, places)
+    # what features taken for one or for constant may differ by, and the rounding of their sums
+    beside = 2 * 10.0**-DIGITS * float(np.ptp(x)) + (len(x) + 8) * EPS * float(D.max(initial=0.0))
     active = np.zeros(0, int)
     a, c = np.zeros((0, 1)), problem.sample_weight @ problem.Y
     lower, P = 0.0, np.inf
@@ -141,7 +147,7 @@ def solve_deep_lasso(
         F = D[:, active] @ a + c
         Lam = problem.dual_point(F)
         size = np.abs(D.T @ Lam)[:, 0]
-        gauge = float(size.max(initial=0.0)) * (1 + 1e-12)
+        gauge = float(size.max(initial=0.0)) + beside * float(np.abs(Lam).sum())
         lower = max(lower, problem.proven_bound(Lam, gauge))
         P = problem.data_fit(F) + problem.weight_decay * float(np.abs(a).sum())
         if P - lower <= tol * P:
@@ -230,7 +236,7 @@ def solve_last_bias(
         envelope = (height - np.outer(rhos, steep)).max(axis=1)
         bounds = envelope + 0.5 * L * beta * rhos ** (2 / L)
         worst = int(np.argmin(bounds))
-        lower = float(bounds[worst])
+        lower = max(envelope_minimum(height, steep, 0.5 * L * beta, L), 0.0)
         if best_value - lower <= tol * best_value:
             break
         # the crossing that bounds worst lies between these two slopes

@@ -213,7 +213,8 @@ class _Run:
         self.current = empty if init is None else self.reduction.apply(init)
         self.best = self.current
         self.best_value = self.best.objective(self.core)
-        self.certificate = Certificate(self.best_value, 0.0, 0.0, "losses are not negative")
+        least = self.core.loss.infimum
+        self.certificate = Certificate(self.best_value, least, least, "the infimum of the loss")
         self.found = Candidates(np.zeros((k, 0)), np.zeros(0), np.zeros(0))
         if max_neurons is not None and self.current.n_neurons > max_neurons:
             self.best = self.current = self._strongest(self.current, max_neurons)
@@ -338,7 +339,8 @@ class _Run:
 
         def watch(info: Progress) -> bool | None:
             nonlocal enough
-            asked = callback is not None and callback(info)
+            outer = self.reduction.certificate(info.certificate)
+            asked = callback is not None and callback(replace(info, certificate=outer))
             enough = not asked and info.certificate.estimated_relative_gap <= COARSE_TOL
             return asked or enough
 
@@ -383,7 +385,8 @@ class _Run:
         if callback is None:
             return False
         rounds, size = self.history.n_rounds, (self.best.n_neurons, self.core.n_samples)
-        return bool(callback(Progress(rounds, self.seconds, self.certificate, *size, self.found)))
+        known = self.reduction.certificate(self.certificate)
+        return bool(callback(Progress(rounds, self.seconds, known, *size, self.found)))
 
     @property
     def smooth(self) -> Problem:
@@ -458,7 +461,7 @@ class _Run:
     def _certify(self, certificate: Certificate) -> None:
         """A round ends with ``certificate``."""
         self.certificate = certificate
-        self.history.record(self.seconds, certificate, self.best.n_neurons)
+        self._record(certificate)
         self.history.n_rounds += 1
 
     def _settled(self, new: Certificate) -> bool:
@@ -528,7 +531,11 @@ class _Run:
         if value < self.best_value:
             self.best, self.best_value = network, value
             self.certificate = replace(self.certificate, objective=value)
-            self.history.record(self.seconds, self.certificate, network.n_neurons)
+            self._record(self.certificate)
+
+    def _record(self, certificate: Certificate) -> None:
+        known = self.reduction.certificate(certificate)
+        self.history.record(self.seconds, known, self.best.n_neurons)
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
@@ -546,8 +553,9 @@ class _Run:
             network = network.prune(self.core.X)
         network = self.reduction.invert(network)
         objective = network.objective(self.reduction.problem)
-        last = self.certificate
-        final = Certificate(objective, last.lower_bound, last.estimated_lower_bound, last.proof)
+        final = replace(self.reduction.certificate(self.certificate), objective=objective)
+        if not np.isfinite(objective):
+            status = Status.NUMERICAL_ERROR
         self.history.record(self.seconds, final, network.n_neurons)
         return Solution(network, final, status, self.history)
 

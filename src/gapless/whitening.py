@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._validate import Array, positive, to_2d
 from .deep import Check, require
+from .losses import EPS
 
 # Singular values below this share of the largest are rounding noise.
 RANK_TOL = 1e-10
@@ -31,8 +32,17 @@ def thin_svd(X: Array) -> tuple[Array, Array, Array]:
     return U[:, :rank], s[:rank], Vt[:rank].T
 
 
-def row_scale(X: Array) -> tuple[float, Check]:
-    """The s with ``X X^T = s^2 I``; a :class:`HypothesisError` when there is none."""
+def row_scale(X: Array) -> tuple[float, float, Check]:
+    """The s with ``X X^T = s^2 I``, and t with ``X X^T <= t^2 I``: what the test tolerates.
+
+    A network on X is one on data with ``X X^T = t^2 I`` of no larger weights, so t is for lower
+    bounds.
+
+    Raises
+    ------
+    HypothesisError
+        When there is no s.
+    """
     n, d = X.shape
     gram = X @ X.T
     s2 = float(np.trace(gram)) / n
@@ -49,7 +59,9 @@ def row_scale(X: Array) -> tuple[float, Check]:
             "solve_nearly_whitened_relu"
         )
     check = require("whitened data, X X^T = s^2 I,", deviation, WHITE_TOL, way_out)
-    return float(np.sqrt(s2)), check
+    # an entry of the Gram matrix is a sum of d products of rows of norm s
+    most = s2 * (1 + deviation + 2 * (d + 8) * n * EPS)
+    return float(np.sqrt(s2)), float(np.sqrt(most)), check
 
 
 class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
