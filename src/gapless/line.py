@@ -12,9 +12,12 @@ from ._validate import Array
 from .losses import EPS, Loss
 from .problem import Problem
 from .ramps import Engine, correlations, omega, slope_changes
+from .reduction import power_of_two
 
 # Rank one: what is off the line is at most this share of the data.
 RANK_TOL = 1e-10
+# Constants that separate labels: exp(-FARTHEST) is below the rounding of 1.
+FARTHEST = 37.0
 # Samples of a certificate handled at once: sums of this many terms bound its rounding.
 CHUNK = 1 << 15
 
@@ -22,8 +25,10 @@ CHUNK = 1 << 15
 class Line:
     """Sorted, scaled data: ``x`` distinct in [-1, 1]; ``xs, y, w`` a row a sample.
 
-    The squared loss joins samples of equal x; their spread is ``spread``.  It and the pinball
-    loss are free of the scale of y, which is taken out.
+    Losses of ``F - Y`` alone are taken in units in which the targets are at most 1: ``loss``, of
+    which the caller's is ``value`` times as large.  A loss of constant curvature joins samples of
+    equal x; their spread is ``spread``.  Samples whose x are equal after scaling alone are
+    ``apart`` (n_samples,) from the first of them, which every proof charges.
     """
 
     def __init__(self, x: Any, y: Array, sample_weight: Any, loss: Loss) -> None:
@@ -51,50 +56,61 @@ class Line:
             w = None if w is None else w[self._order]
         low, high = float(x[0]), float(x[-1])
         self.width = 0.5 * high - 0.5 * low
+        if 0 < self.width < 1e-307:
+            raise ValueError(
+                f"x spans {low:.0e} to {high:.0e}, less than one can divide by; multiply x by a "
+                "power of ten"
+            )
         if not self.width < 8e307:
             raise ValueError(
                 f"x spans {low:.0e} to {high:.0e}, more than one can subtract; divide x by its "
                 "standard deviation"
             )
         self.middle = low + self.width
-        if self.width < 1e-307:  # below the normal range one cannot divide: all x are equal
-            self.width = 0.0
+        given = x.copy()
         x -= self.middle
         x /= self._scale
         if self.width == 0:
             x[:] = 0.0
-        self.offset, self.height = 0.0, 1.0
-        merge = loss.name == "squared"
-        if merge or loss.name == "pinball":
+        self.offset, self.height, self.value = 0.0, 1.0, 1.0
+        if loss.degree is not None:
             self.offset = float(y.mean())
             y -= self.offset
-            self.height = max(float(y.max()), -float(y.min())) or 1.0
+            # a power of two: exact
+            self.height = 2 * power_of_two(max(float(y.max()), -float(y.min())))
             if not self.height < 1e150:
                 raise ValueError(
                     f"y has entries as large as {self.height:.0e}, whose squares overflow; "
                     "divide y by its standard deviation"
                 )
             y /= self.height
+            self.value = self.height**loss.degree
+        self.loss = loss.scaled(1 / self.height)
         if self.width > 0 and not 1e-307 < self.width * self.height < 1e307:
             raise ValueError(
                 f"x and y are so large or small ({self.width:.0e} and {self.height:.0e}) that no "
                 "weight decay suits them; divide each by its standard deviation"
             )
-        self.x = self.xs = x
-        self.y, self.w, self.spread = y, w, 0.0
+        self.x, self.xs, self.strain = x, x, 0.0
+        self.y, self.w, self.spread, self.apart = y, w, 0.0, 0.0
         self.first: Array | None = None  # numbers of the samples that bring a new x
         fresh = x[1:] > x[:-1]
         if not np.all(fresh):
-            self._merge(np.concatenate([[0], 1 + np.flatnonzero(fresh)]), merge)
+            self._merge(np.concatenate([[0], 1 + np.flatnonzero(fresh)]), given)
 
-    def _merge(self, first: Array, merge: bool) -> None:
+    def _merge(self, first: Array, given: Array) -> None:
         self.first, self.x = first, self.xs[first]
-        if merge:
+        count = np.diff(np.append(first, len(given)))
+        self.apart = (given - np.repeat(given[first], count)) / self._scale
+        if self.loss.constant_curvature:
             w, y = self.weights, self.y
             self.w = np.add.reduceat(w, first)
             mean = np.add.reduceat(w * y, first) / self.w
-            off = y - np.repeat(mean, np.diff(np.append(first, len(y))))
+            off = y - np.repeat(mean, count)
             self.spread = float(np.sum(w * off * off))
+            # what the spread adds to a gauge: distances, and sums that are zero but for rounding
+            self.strain = float(np.sum(w * np.abs(off) * self.apart))
+            self.strain += 128 * EPS * self.spread**0.5
             self.xs, self.y = self.x, mean
 
     @property
@@ -121,8 +137,9 @@ class Line:
         """Sums over the samples of each distinct x."""
         return r if self.first is None else np.add.reduceat(r, self.first)
 
-    def problem(self, loss: Loss, beta: float) -> Problem:
-        return Problem(self.xs[:, None], self.y, loss, beta, "free", self.w)
+    def problem(self, loss: Loss, b: float) -> Problem:
+        """The scaled problem, under a loss in the scaled units."""
+        return Problem(self.xs[:, None], self.y, loss, b, "free", self.w)
 
     def nearest(self, knots: Any) -> Array:
         """Numbers of the distinct x at or above the given places."""
@@ -131,7 +148,7 @@ class Line:
 
     def scaled(self, beta: float) -> float:
         """The weight decay of the scaled problem."""
-        return beta / self._scale / self.height
+        return beta / self._scale * (self.height / self.value)
 
 
 def _rising(x: Array) -> bool:
@@ -199,7 +216,8 @@ def line_coordinate(x: Any) -> tuple[Array, Array, Array, float]:
     a = Z.T @ (Z @ a)
     a /= np.linalg.norm(a)
     c = Z @ a
-    off = float(np.linalg.norm(Z - c[:, None] * a))
+    rounding = 8 * (x.shape[1] + 8) * EPS * float(np.linalg.norm(Z))
+    off = float(np.linalg.norm(Z - c[:, None] * a)) + rounding
     if off > RANK_TOL * float(np.linalg.norm(Z)):
         raise ValueError(
             f"x has {x.shape[1]} features that do not lie on a line "
@@ -222,10 +240,11 @@ def single_place(line: Line) -> bool:
     return len(line.x) < 2
 
 
-def proven_gauge(x: Array, lam: Array, kind: type[np.floating[Any]]) -> float:
+def proven_gauge(x: Array, lam: Array, kind: type[np.floating[Any]], mass: float = 0.0) -> float:
     """``max(|R|, |R - M|)`` of dual points that sum to zero, plus what rounding may hide.
 
     Sums run in precision ``kind`` over at most CHUNK terms and then over chunks; x spans 2.
+    ``mass`` is the sum of sizes of what was summed to ``lam``, where that is more than its own.
     """
     n = len(x)
     carry = moment = high = low = kind(0)
@@ -244,17 +263,18 @@ def proven_gauge(x: Array, lam: Array, kind: type[np.floating[Any]]) -> float:
         moment = moment + C[-1]
     spread += float(abs(lam[-1]))
     terms = min(CHUNK, n) + n / CHUNK + 8
+    spread = max(spread, mass)
     rounding = 32 * EPS + 8 * terms * float(np.finfo(kind).eps)
     return float(max(high, -low, high - moment, moment - low)) + rounding * spread
 
 
 class Prover:
-    """Objective and best lower bound for any loss; splines are (index, values)."""
+    """Objective and best lower bound in scaled units; splines are (index, values)."""
 
     def __init__(self, line: Line, loss: Loss, b: float) -> None:
         self.line, self.b = line, b
         self.problem = line.problem(loss, b)
-        self.lower = 0.0
+        self.lower = loss.infimum
         self.history: list[tuple[float, float, int]] = []
 
     def outputs(self, index: Array, values: Array) -> Array:
@@ -272,7 +292,9 @@ class Prover:
     def improve(self, Lam: Array) -> None:
         """A dual point: scaled until feasible, it may raise the lower bound."""
         line = self.line
-        gauge = proven_gauge(line.x, line.sums(Lam), np.longdouble)
+        mass = float(np.abs(Lam).sum())
+        gauge = proven_gauge(line.x, line.sums(Lam), np.longdouble, mass)
+        gauge += float(np.sum(np.abs(Lam) * line.apart))
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(Lam))
         self.lower = max(self.lower, self.problem.proven_bound(Lam[:, None], gauge))
@@ -280,16 +302,18 @@ class Prover:
     def record(self, objective: float, kinks: int) -> None:
         self.history.append((objective, self.lower, kinks))
 
+    def fit(self, index: Array, values: Array, objective: float) -> Fit:
+        """In the caller's units."""
+        value = self.line.value
+        rounds = [(value * p, value * d, k) for p, d, k in self.history]
+        return Fit(index, values, value * objective, value * self.lower, rounds)
+
 
 def best_constant(line: Line, loss: Loss) -> float:
     """The constant of least loss, by bisection on the derivative."""
     lo, hi = float(line.y.min()), float(line.y.max())
     if loss.targets == "sign":
-        share = float(line.weights @ (line.y > 0))
-        if loss.name == "logistic":
-            share = min(max(share, 1e-16), 1 - 1e-16)
-            return float(np.log(share / (1 - share)))
-        return 1.0 if share >= 0.5 else -1.0
+        lo, hi = -FARTHEST, FARTHEST
     Y = line.y[:, None]
     for _ in range(200):
         mid = 0.5 * (lo + hi)

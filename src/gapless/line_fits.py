@@ -38,23 +38,33 @@ APART = 1e-9
 
 def fit_squared(line: Line, beta: float, tol: float, start: Array | None) -> Fit:
     b = line.scaled(beta)
-    scale = line.height**2
-    half = 0.5 * line.spread
-    # what rounding of the sum, and of the means (targets are at most 1), can have added
-    least = half - 64 * EPS * (half + 64 * EPS)
+    scale, half = line.value, 0.5 * line.spread
     if single_place(line):
-        lower = max(least, 0.0) * scale
+        lower = max(_irreducible(line, 1.0), 0.0) * scale
         return Fit(np.zeros(1, int), np.array([line.weights @ line.y]), half * scale, lower, [])
     trace: list[tuple[float, float, int]] = []
     spline = line.engine.solve(b, 0.5 * tol, start, trace)
     index, values = without_flat(line, spline.index, spline.values)
     P, D = _prove(line, index, values, b, tol)
-    rounds = [((p + half) * scale, max(d + half, 0.0) * scale, k) for p, d, k in trace]
-    return Fit(index, values, (P + half) * scale, max(D + least, 0.0) * scale, rounds)
+    lower = max(D, 0.0) * scale
+    # the engine's bounds of the rounds charge no rounding
+    rounds = [((p + half) * scale, min(max(d + half, 0.0) * scale, lower), k) for p, d, k in trace]
+    return Fit(index, values, (P + half) * scale, lower, rounds)
+
+
+def _irreducible(line: Line, share: float) -> float:
+    """What a share of the spread proves, less the rounding of the sum and of the means."""
+    half = 0.5 * line.spread
+    return share * (2 - share) * (half - 64 * EPS * (half + 64 * EPS))
 
 
 def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tuple[float, float]:
-    """Objective and lower bound of a squared-loss spline, from every sample."""
+    """Objective, without the spread of equal x, and lower bound of a squared-loss spline, from
+    every sample.
+
+    The dual point is a multiple of the residual, and a share of the spread: that strains the gauge
+    where x are equal by rounding only, so less of it is used where that pays.
+    """
     x, y, w, n = line.x, line.y, line.w, len(line.x)
     knots = x[index]
     slopes, changes = slope_changes(knots, values)
@@ -92,14 +102,18 @@ def _prove(line: Line, index: Array, values: Array, b: float, tol: float) -> tup
         gauge = proven_gauge(x, r, kind)
         if line.lost > 0:
             gauge += 2 * line.lost / line.width * float(np.linalg.norm(r))
-        limit = b / gauge if gauge > 0 else np.inf
-        s = min(max(cross / total, 0.0), limit) if total > 0 else 0.0
-        # charged as in Problem.proven_value; targets are at most 1
-        charge = 64 * EPS * (mass + s * total) + 2 * (abs(lost) + 64 * EPS * mass) * (1 + s * top)
-        D = s * cross - 0.5 * s * s * total - s * charge
-        if tol * P >= P - D:
+        for share in np.minimum(1.0, np.array([b, 0.1 * b, 1e-3 * b, 0.0]) / (line.strain or b)):
+            left = b - share * line.strain
+            limit = max(left, 0.0) / gauge if gauge > 0 else np.inf
+            s = min(max(cross / total, 0.0), limit) if total > 0 else 0.0
+            # charged as in Problem.proven_value; targets are at most 1
+            charge = 64 * EPS * (mass + s * total)
+            charge += 2 * (abs(lost) + 64 * EPS * mass) * (1 + s * top)
+            value = s * cross - 0.5 * s * s * total - s * charge
+            D = max(D, max(value, 0.0) + _irreducible(line, share))
+        if tol * P >= P + 0.5 * line.spread - D:
             break
-    return P, max(D, 0.0)
+    return P, D
 
 
 def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | None) -> Fit:
@@ -113,8 +127,8 @@ def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     if single_place(line):
         F = np.full_like(Y, values[0])
         P = problem.data_fit(F)
-        lower = problem.proven_bound(problem.dual_point(F), 0.0)
-        return Fit(index, values, P, lower, [])
+        prover.lower = problem.proven_bound(problem.dual_point(F), 0.0)
+        return prover.fit(index, values, P)
     P = prover.objective(index, values)
     for _ in range(MAX_ROUNDS):
         F = prover.outputs(index, values)[:, None]
@@ -151,7 +165,7 @@ def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
         if not moved:
             break
     index, values = without_flat(line, index, values)
-    return Fit(index, values, P, prover.lower, prover.history)
+    return prover.fit(index, values, P)
 
 
 def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | None) -> Fit:
@@ -160,16 +174,15 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     The spline is its values v at the knots, so a sample's row has two entries, not one a
     ramp.  The rows' multipliers are the dual point.
     """
-    h = line.height  # the objective is of degree one in y
-    beta *= h
     b = line.scaled(beta)
     prover = Prover(line, loss, b)
     x, n = line.x, len(line.x)
     if single_place(line):
         v = np.array([constant_of(line, loss)])
-        P = h * prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
-        lower = h * prover.problem.proven_bound(_constant_dual(line, loss, v[0])[:, None], 0.0)
-        return Fit(np.zeros(1, int), v, P, lower, [])
+        P = prover.problem.data_fit(np.full((len(line.xs), 1), v[0]))
+        Lam = _constant_dual(line, loss, v[0])[:, None]
+        prover.lower = prover.problem.proven_bound(Lam, 0.0)
+        return prover.fit(np.zeros(1, int), v, P)
     index = _join(x, np.array([0, n - 1]), np.linspace(0, n - 1, min(n, 20)).astype(int))
     if start is not None:
         index = _join(x, index, start)
@@ -202,9 +215,7 @@ def fit_linear(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
         if guess is not None:
             guess = np.interp(x[index], x[old], values)
     index, values = without_flat(line, *best[1:])
-    P = prover.objective(index, values)
-    rounds = [(h * p, h * d, k) for p, d, k in prover.history]
-    return Fit(index, values, h * P, h * prover.lower, rounds)
+    return prover.fit(index, values, prover.objective(index, values))
 
 
 def _join(x: Array, index: Array, new: Array) -> Array:
@@ -241,9 +252,9 @@ def _solve_lp(prover: Prover, loss: Loss, index: Array, guess: Array | None) -> 
         radius[:] = 1e-3 * size
     value = prover.objective(index, v)
     while True:
-        side = _from_corner(loss, P @ v, y)
+        side, slope = _from_corner(loss, P @ v, y)
         free = np.abs(side) <= P @ radius
-        gradient = np.where(free, 0.0, w * _corner_slope(loss, side, y))
+        gradient = np.where(free, 0.0, w * slope)
         box = np.stack([v - radius, v + radius], axis=1)
         new, Lam_free = _rows_lp(loss, b, knots, P[free], y[free], w[free], P.T @ gradient, N, box)
         active = np.abs(new - v) >= (1 - 1e-9) * radius
@@ -262,24 +273,26 @@ def _size(line: Line, loss: Loss) -> float:
     return 1.0 if loss.targets == "sign" else float(np.ptp(line.y))
 
 
-def _from_corner(loss: Loss, F: Array, y: Array) -> Array:
-    """How far outputs are from the corner of their loss; the sign tells the slope there."""
-    return y - F if loss.name == "pinball" else 1.0 - y * F
+def _corners(loss: Loss, y: Array) -> tuple[Array, Array, Array]:
+    """Where the loss of each sample bends, its slope below and above."""
+    corner = loss.corner(y[:, None])
+    if corner is None:
+        raise ValueError(f"the loss {type(loss).__name__} has no corners: it is no linear program")
+    return corner[0][:, 0], corner[1][:, 0], corner[2][:, 0]
 
 
-def _corner_slope(loss: Loss, side: Array, y: Array) -> Array:
-    """The loss's derivative on the side of its corner that ``side`` tells."""
-    if loss.name == "pinball":
-        q = loss.quantile  # type: ignore[attr-defined]
-        return np.where(side > 0, -q, 1 - q)
-    return np.where(side > 0, -y, 0.0)
+def _from_corner(loss: Loss, F: Array, y: Array) -> tuple[Array, Array]:
+    """How far outputs are above the corner of their loss, and its slope there."""
+    place, below, above = _corners(loss, y)
+    side = F - place
+    return side, np.where(side > 0, above, below)
 
 
 def _constant_dual(line: Line, loss: Loss, c: float) -> Array:
     """The dual point of the best constant: samples on their corner bring its sum to zero."""
-    side = _from_corner(loss, np.full_like(line.y, c), line.y)
+    side, slope = _from_corner(loss, np.full_like(line.y, c), line.y)
     corner = side == 0
-    Lam = np.where(corner, 0.0, -line.weights * _corner_slope(loss, side, line.y))
+    Lam = np.where(corner, 0.0, -line.weights * slope)
     share = line.weights * corner
     return Lam - share * (Lam.sum() / share.sum())
 
@@ -302,37 +315,30 @@ def _rows_lp(
     change = sp.diags([-np.ones(m - 2), np.ones(m - 2)], [0, 1], (m - 2, m - 1)) @ slope
     ends = (slope[0] + slope[m - 2]) * 0.5
     eye, one = sp.identity, np.ones((1, m - 2))
-    # variables: v, slacks, up, down (slope changes), T the penalty
-    k = 2 * N if loss.name == "pinball" else N
-    zeros = sp.csr_matrix
-    equal = [sp.hstack([change, zeros((m - 2, k)), -eye(m - 2), eye(m - 2), zeros((m - 2, 1))])]
-    right = [np.zeros(m - 2)]
+    # variables: v, each sample above and below its corner, up, down (slope changes), T the penalty
+    k, zeros = 2 * N, sp.csr_matrix
+    place, below, above = _corners(loss, y)
+    equal = [
+        sp.hstack([change, zeros((m - 2, k)), -eye(m - 2), eye(m - 2), zeros((m - 2, 1))]),
+        sp.hstack([P, -eye(N), eye(N), zeros((N, 2 * (m - 2) + 1))]),
+    ]
     half = 0.5 * one
-    above = [
+    penalty = [
         sp.hstack([zeros((1, m + k)), one, one, [[-1.0]]]),
         sp.hstack([ends, zeros((1, k)), half, half, [[-1.0]]]),
         sp.hstack([-ends, zeros((1, k)), half, half, [[-1.0]]]),
     ]
-    limit = [np.zeros(3)]
-    if loss.name == "pinball":
-        q = loss.quantile  # type: ignore[attr-defined]
-        cost = np.concatenate([q * w, (1 - q) * w])
-        equal.append(sp.hstack([P, eye(N), -eye(N), zeros((N, 2 * (m - 2) + 1))]))
-        right.append(y)
-    else:
-        cost = w
-        above.append(sp.hstack([-P.multiply(y[:, None]), -eye(N), zeros((N, 2 * (m - 2) + 1))]))
-        limit.append(-np.ones(N))
+    cost = np.concatenate([above * w, -below * w])
     # the mean's weights are near 1/n: solve for n times the objective
     c = scale * np.concatenate([linear, cost, np.zeros(2 * (m - 2)), [b]])
     bounds = np.vstack([box, np.tile([0.0, np.inf], (len(c) - m, 1))])
     solve = partial(
         linprog,
         c,
-        A_ub=sp.vstack(above, format="csr"),
-        b_ub=np.concatenate(limit),
+        A_ub=sp.vstack(penalty, format="csr"),
+        b_ub=np.zeros(3),
         A_eq=sp.vstack(equal, format="csr"),
-        b_eq=np.concatenate(right),
+        b_eq=np.concatenate([np.zeros(m - 2), place]),
         bounds=bounds,
         options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
@@ -340,11 +346,10 @@ def _rows_lp(
     if found.x is None:
         found = solve(method="highs-ipm")  # the simplex gives up on some degenerate programs
     if found.x is None:
-        raise ValueError(f"the linear program of the {loss.name} loss failed; standardise x and y")
-    if loss.name == "pinball":
-        Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -(1 - q) * w, q * w)
-    else:
-        Lam = np.clip(-found.ineqlin.marginals[3:] / scale, 0.0, w) * y
+        raise ValueError(
+            f"the linear program of the loss {type(loss).__name__} failed; standardise x and y"
+        )
+    Lam = np.clip(found.eqlin.marginals[m - 2 :] / scale, -above * w, -below * w)
     return found.x[:m], Lam
 
 
@@ -361,7 +366,7 @@ def least_gauge(line: Line, loss: Loss) -> float:
     constant = prover.objective(ends, np.full(2, constant_of(line, loss)))
     ratio, b = 0.0, 0.1 * constant
     while b > 1e-16 * constant:
-        fit = fit_linear(line, loss, b * line._scale, 1e-9, None)
+        fit = fit_linear(line, loss, b / line.scaled(1.0), 1e-9, None)
         penalty = omega(*slope_changes(line.x[fit.index], fit.values))
         gain = constant - prover.objective(fit.index, fit.values) + penalty
         if gain > 1e-9 * constant:

@@ -167,18 +167,16 @@ def solve_spline(
     loss = get_loss(loss)
     choose("bias", bias, BIAS_RULES)
     y = target_column(y, x)
-    if bias != "free" or y.ndim == 2 or loss.name == "softmax":
+    if bias != "free" or y.ndim == 2 or loss.targets == "onehot":
         return _general(x, y, beta, loss, bias, sample_weight, tol)
     line = Line(x, y, sample_weight, loss)
     loss.check_targets(line.y[:, None])
-    return _on_line(line, loss, beta, tol, start, started)
+    return _on_line(line, beta, tol, start, started)
 
 
-def _on_line(
-    line: Line, loss: Loss, beta: float, tol: float, start: Any, started: float
-) -> SplineSolution:
-    knots = None if start is None else line.nearest(start)
-    if loss.name == "squared":
+def _on_line(line: Line, beta: float, tol: float, start: Any, started: float) -> SplineSolution:
+    knots, loss = None if start is None else line.nearest(start), line.loss
+    if loss.constant_curvature:
         fit = fit_squared(line, beta, tol, knots)
     elif np.isfinite(loss.smoothness):
         fit = fit_smooth(line, loss, beta, tol, knots)
@@ -197,17 +195,17 @@ def weight_decay_max(
     """
     loss = get_loss(loss)
     line = Line(x, target_column(y, x), sample_weight, loss)
-    loss.check_targets(line.y[:, None])
-    if loss.name == "squared":
+    line.loss.check_targets(line.y[:, None])
+    if line.loss.constant_curvature:
         r = line.weights * (line.y - line.weights @ line.y)
-    elif np.isfinite(loss.smoothness):
-        problem = line.problem(loss, 1.0)
-        r = problem.dual_point(np.full((len(line.xs), 1), best_constant(line, loss)))[:, 0]
-        r = line.sums(r)
+    elif np.isfinite(line.loss.smoothness):
+        constant = np.full((len(line.xs), 1), best_constant(line, line.loss))
+        r = line.sums(line.problem(line.loss, 1.0).dual_point(constant)[:, 0])
     else:
-        return least_gauge(line, loss) * line.width
+        return least_gauge(line, line.loss) * line.width * (line.value / line.height)
     h, M = correlations(line.x, r)
-    return (float(np.abs(h).max()) + 0.5 * abs(M)) * line.width * line.height
+    gauge = float(np.abs(h).max()) + 0.5 * abs(M)
+    return gauge * line.width * (line.value / line.height)
 
 
 def spline_path(
@@ -238,14 +236,14 @@ def spline_path(
         weight_decays = list(np.geomspace(top, smallest * top, n_values))
     y, tol = target_column(y, x), positive("tol", tol)
     values = sorted((positive("weight_decay", float(v)) for v in weight_decays), reverse=True)
-    if y.ndim == 2 or loss.name == "softmax":
+    if y.ndim == 2 or loss.targets == "onehot":
         return [_general(x, y, v, loss, "free", sample_weight, tol) for v in values]
     line = Line(x, y, sample_weight, loss)
     loss.check_targets(line.y[:, None])
     solutions: list[SplineSolution] = []
     for value in values:
         start = solutions[-1].knots if solutions else None
-        solutions.append(_on_line(line, loss, value, tol, start, time.perf_counter()))
+        solutions.append(_on_line(line, value, tol, start, time.perf_counter()))
     return solutions
 
 
@@ -320,13 +318,7 @@ def _finish(line: Line, fit: Fit, beta: float, tol: float, started: float) -> Sp
         kinks, slopes, values = knots[:0], np.zeros(1), v
         network = draw(kinks, np.zeros(0), slopes, (0.0, v[0]), line)
     certificate = Certificate(fit.objective, fit.lower_bound, fit.lower_bound, PROOF)
-    gap = certificate.relative_gap
-    if gap <= tol:
-        status = Status.OPTIMAL
-    elif gap <= 100 * tol:
-        status = Status.NEAR_OPTIMAL
-    else:
-        status = Status.STALLED
+    status = Status.of_gap(certificate.relative_gap, tol) or Status.STALLED
     history = History()
     seconds = time.perf_counter() - started
     for P, D, k in fit.history:

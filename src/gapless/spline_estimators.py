@@ -52,7 +52,7 @@ def choose_weight_decay(
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     rng = np.random.default_rng(random_state)
     w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if len(y) > LARGE and not np.isfinite(loss.smoothness):
+    if len(y) > LARGE and loss.sharp:
         # a linear program a value and fold: a sample of the data decides
         part = rng.choice(len(y), LARGE, replace=False)
         x, y, w = x[part], y[part], None if w is None else w[part]
@@ -92,7 +92,7 @@ def choose_weight_decay(
                 break
             if loss.targets == "real":
                 # the likelihood at its best scale, normal or (pinball) Laplace
-                fit = (2 if loss.name == "pinball" else 1) * np.log(max(fit, 1e-300))
+                fit = (2 if loss.degree == 1 else 1) * np.log(max(fit, 1e-300))
             else:
                 fit = 2 * fit
             score[i] = count * fit + np.log(count) * k * count / (count - k - 1)

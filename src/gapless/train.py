@@ -396,7 +396,7 @@ class _Run:
     @property
     def accuracy(self) -> float:
         """Of the master; a sharp loss's dual point is its residual divided by the smoothing."""
-        sharp = not np.isfinite(self.core.loss.smoothness)
+        sharp = self.core.loss.sharp
         gap = min(self.certificate.estimated_relative_gap, 0.1)
         accuracy = max(MASTER * self.tol, EARLY_MASTER * gap**2)
         return accuracy * (self.smoothing if sharp else 1.0)
@@ -490,7 +490,7 @@ class _Run:
         """More starts when search or round brought little, and a stop when all are spent."""
         if not np.isfinite(self.best_value):
             self.finished = Status.NUMERICAL_ERROR
-        sharp = not np.isfinite(self.core.loss.smoothness)
+        sharp = self.core.loss.sharp
         rough = sharp and self.smoothing > self.least_smoothing
         past = self.past[-PATIENCE:]
         # where every search is exact, a small gain is still a step towards a proof
