@@ -16,7 +16,7 @@ from .closed_form import solve_whitened_relu
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import NeuralCollapse, layer_alignment, neural_collapse
 from .deep_bound import deep_lower_bound
-from .losses import EPS
+from .losses import EPS, Squared
 from .network import Network
 from .path import weight_decay_max
 from .problem import Problem, size_of_sums
@@ -237,7 +237,7 @@ def _deep_bound(trained: Trained) -> tuple[float, str]:
     )
     lower, proof = bound.lower_bound, bound.proof
     closed = problem.bias == "none" and net.activation == "relu" and problem.X.size <= SMALL
-    if closed and problem.loss.name == "squared" and trained.loss.sample_weight is None:
+    if closed and isinstance(problem.loss, Squared) and trained.loss.sample_weight is None:
         for solve, name in ((solve_rank_one_relu, "rank one"), (solve_whitened_relu, "whitened")):
             try:
                 solution = solve(problem.X, problem.Y, problem.weight_decay, depth=net.depth)

@@ -157,15 +157,25 @@ def spectrum(core: Problem) -> RowSpace:
     mean = X.mean(axis=0) if core.free else np.zeros(k)
     if core.free:
         X = X - mean
+    if k + core.free <= 3 and n >= k and _independent(X):
+        # columns of any size are data, not noise: nothing to rotate, nothing to lose
+        return RowSpace(np.eye(k), 4 * EPS * row_norms(X) * core.free, k, X, mean, 1.0)
     s, Vt = np.linalg.svd(np.linalg.qr(X, mode="r") if n > k else X, full_matrices=False)[1:]
     rank = int(np.sum(s > RANK_TOL * s[0]))
-    if rank == k:  # nothing to rotate, nothing to lose
+    if rank == k:
         return RowSpace(np.eye(k), 4 * EPS * row_norms(X) * core.free, k, X, mean, 1.0)
     V = Vt[:rank].T
     P = X @ V
     left = row_norms(X - P @ V.T) + 8 * (rank + 4) * EPS * (row_norms(X) + rank * row_norms(P))
     stretch = 1 + float(np.linalg.norm(V.T @ V - np.eye(rank))) + 8 * (k + rank) * EPS
     return RowSpace(V, left, rank, P, mean, stretch)
+
+
+def _independent(X: Array) -> bool:
+    """Whether the columns, each at norm 1, are independent beyond rounding."""
+    size = row_norms(X.T)
+    s = np.linalg.svd(X / np.where(size > 0, size, 1.0), compute_uv=False)
+    return bool(s[-1] > RANK_TOL * s[0])
 
 
 @lru_cache(maxsize=8)

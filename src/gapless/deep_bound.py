@@ -63,6 +63,8 @@ INFLATE = 1 + 1e-10
 # Multiples of the outputs, between zero and their best multiple, at which residuals are taken:
 # the minimum over rho runs over networks of every size.
 SHARES = (1.0, 0.98, 0.94, 0.85, 0.7, 0.5, 0.25, 0.0)
+# How far the logarithms of scales may move.
+FAR = 60.0
 # Samples beyond which the semidefinite program is refused: it has n^2 constraints.
 SDP_SAMPLES = 60
 
@@ -277,7 +279,10 @@ def _scaled(X: Array, Lam: Array) -> float:
         return 2 * float(np.log(s[0] * t[0])), U[:, 0] ** 2 - P[:, 0] ** 2
 
     start = np.log(rows) - np.log(np.linalg.norm(X, axis=1))
-    found = minimize(value, start, jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    near = [(t - FAR, t + FAR) for t in start]  # beyond, nothing but overflow
+    found = minimize(
+        value, start, jac=True, bounds=near, method="L-BFGS-B", options={"maxiter": 60}
+    )
     q = np.exp(0.5 * np.clip(found.x, -60, 60))[:, None]
     return _top(q * X) * _top(Lam / q) + rest
 

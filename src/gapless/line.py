@@ -72,7 +72,8 @@ class Line:
         x /= self._scale
         if self.width == 0:
             x[:] = 0.0
-        self.offset, self.height, self.value = 0.0, 1.0, 1.0
+        # of outputs, of the objective, and of the objective a unit of output
+        self.offset, self.height, self.value, self.slope = 0.0, 1.0, 1.0, 1.0
         if loss.degree is not None:
             self.offset = float(y.mean())
             y -= self.offset
@@ -84,7 +85,8 @@ class Line:
                     "divide y by its standard deviation"
                 )
             y /= self.height
-            self.value = self.height**loss.degree
+            self.slope = self.height ** (loss.degree - 1)
+            self.value = self.height * self.slope
         self.loss = loss.scaled(1 / self.height)
         if self.width > 0 and not 1e-307 < self.width * self.height < 1e307:
             raise ValueError(
@@ -148,7 +150,7 @@ class Line:
 
     def scaled(self, beta: float) -> float:
         """The weight decay of the scaled problem."""
-        return beta / self._scale * (self.height / self.value)
+        return beta / self._scale / self.slope
 
 
 def _rising(x: Array) -> bool:

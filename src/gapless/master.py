@@ -212,7 +212,7 @@ class _Master:
         for _ in range(CG_STEPS):
             Hp = hessian(p)
             curvature = float(np.sum(p * Hp))
-            if not curvature > 0:
+            if not curvature > FLAT**2 * rz:  # flat where samples are confident: t overflows
                 break
             t = rz / curvature
             x = x + t * p

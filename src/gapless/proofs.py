@@ -25,6 +25,7 @@ from ._validate import Array
 from .conditions import rank, rays
 from .doubly_nonnegative import SHARE, CellProof, ConicProof, Geometry
 from .gauge import GaugeBound, SpikeFreeProof
+from .losses import LOSSES, is_known
 from .problem import Problem
 from .reduction import Reduction
 from .relaxation import QuadraticProof, flat_design, quadratic_value
@@ -54,8 +55,14 @@ def write_proof(
     Raises
     ------
     ValueError
-        When the checker cannot repeat the proof: relaxations with more than 2000 samples.
+        When the checker cannot repeat the proof: relaxations with more than 2000 samples, and
+        losses other than the six.
     """
+    if not is_known(problem.loss):
+        raise ValueError(
+            f"there is no proof file for the loss {type(problem.loss).__name__}: the checker knows "
+            f"{', '.join(LOSSES)}"
+        )
     reduction = Reduction(problem)
     core = reduction.core
     X = problem.X.toarray() if is_sparse(problem.X) else problem.X

@@ -202,10 +202,10 @@ def weight_decay_max(
         constant = np.full((len(line.xs), 1), best_constant(line, line.loss))
         r = line.sums(line.problem(line.loss, 1.0).dual_point(constant)[:, 0])
     else:
-        return least_gauge(line, line.loss) * line.width * (line.value / line.height)
+        return least_gauge(line, line.loss) * line.width * line.slope
     h, M = correlations(line.x, r)
     gauge = float(np.abs(h).max()) + 0.5 * abs(M)
-    return gauge * line.width * (line.value / line.height)
+    return gauge * line.width * line.slope
 
 
 def spline_path(
