@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -21,7 +20,7 @@ import scipy.sparse as sp
 
 from ._validate import Array, choose, to_2d
 from .problem import Problem
-from .result import Bounded
+from .result import Bounded, Verdict
 
 ACTIVATIONS = ("relu", "linear")
 # Share by which a solution's lower bound is lowered, as in gapless.certify.
@@ -192,7 +191,7 @@ class ParallelNetwork:
         return fit + problem.weight_decay * self.penalty()
 
 
-class Optimality(Enum):
+class Optimality(Verdict):
     """What is known about a closed form's value; the enum's value is what the user reads."""
 
     PROVED = "Proved: no network of this form has a smaller objective."
