@@ -12,7 +12,7 @@ from rich.console import Console
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
-from .table import DATASETS, InputError, Table, check_complete, check_numbers, read_data
+from .table import DATASETS, InputError, check_complete, check_numbers, read_data
 from .training_loss import NAMES
 
 
@@ -81,11 +81,11 @@ def run_audit(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.as_dict(), allow_nan=False))
     else:
-        Console(highlight=False, markup=False).print(str(report), soft_wrap=True)
+        Console(highlight=False, markup=False, emoji=False).print(str(report), soft_wrap=True)
     return 0
 
 
-def _matrix(table: Table) -> Array:
+def _matrix(table: dict[str, Array]) -> Array:
     """All columns, constant ones too: the model has an input for each."""
     for name, column in table.items():
         check_complete(name, column)

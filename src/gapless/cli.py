@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,6 +33,7 @@ from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
+from .files import write
 from .gauge import conditions
 from .network import Network
 from .outputs import encode_labels
@@ -48,9 +54,11 @@ from .table import (
     check_numbers,
     check_slips,
     existing_file,
+    is_number,
     named_file,
     read_data,
     read_table,
+    texts,
 )
 from .train import train
 from .verify import data_digest, verify
@@ -60,23 +68,66 @@ EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMER
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a table
+            stream.reconfigure(errors="backslashreplace")
+    args = _parser().parse_args(argv)
     try:
         for name in ("out", "plot", "proof", "html"):
             _check_output(getattr(args, name, None))
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
-            return int(args.run(args))
+        with _own_warnings(), _ended_by_sigterm():
+            code = int(args.run(args))
+            print(end="", flush=True)  # what cannot be written fails here, not after the end
+            return code
     except BrokenPipeError:  # the reader, say head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        _forget_output()
+        return 0
     except (ValueError, ImportError, OSError) as error:
-        print(f"gapless: {' '.join(str(error).split())}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename}: {error.strerror}"
+        print(f"gapless: {' '.join(told.split())}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _forget_output()
         return 2
     except KeyboardInterrupt:
         print("gapless: interrupted, nothing was written", file=sys.stderr)
         return 130
+
+
+def _forget_output() -> None:
+    """What standard output did not take is dropped: the interpreter would try once more."""
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises, as Ctrl-C does, so that nothing half written is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Our warnings as one line each; those of NumPy and other libraries tell a user nothing."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # in the processes of joblib
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("always", category=UserWarning, module="gapless")
+        warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
+        yield
+
+
+def _console() -> Console:
+    """For texts as they are: a column may be called [red] or :smile:."""
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _check_output(path: str | None) -> None:
@@ -302,7 +353,11 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
         notes.append(f"constant columns left out: {', '.join(constant)}")
     task, why = _guess_task(target, y, args.task)
     notes.append(f"{task}: {why}")
-    return _Job(encoder.encode(table), y, task, args), encoder, target, notes
+    X = encoder.encode(table)
+    check_complete(target, y)
+    if task == "classification":
+        y = texts(table, target)
+    return _Job(X, y, task, args), encoder, target, notes
 
 
 # gapless path
@@ -346,9 +401,9 @@ def _path(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
         return int(early)
-    console = Console(highlight=False)
+    console = _console()
     for note in notes:
-        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+        console.print(note, style="dim", soft_wrap=True)
     heads = ("weight decay", "neurons", "objective", "gap proven", "estimated", "train", "test")
     table = RichTable(*heads, box=None, padding=(0, 2, 0, 0))
     for i, solution in enumerate(trained):
@@ -383,16 +438,25 @@ def _guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
     return "regression", f"target {target!r} has {n_distinct} different numbers"
 
 
+def _classes(labels: Array) -> tuple[Array, Array]:
+    """The different texts, those of numbers in their order, and each row's place among them."""
+    classes, place = np.unique(labels, return_inverse=True)
+    if all(map(is_number, classes)):
+        order = np.argsort(classes.astype(float), kind="stable")
+        classes, place = classes[order], np.argsort(order)[place]
+    return classes, place
+
+
 class _Job:
     """One table made numbers, split, standardised; and the way back to raw units."""
 
     def __init__(self, X: Array, y: Array, task: str, args: argparse.Namespace) -> None:
-        check_complete(args.target or "target", y)
         self.task, self.bias = task, args.bias
         self.classes: list[Any] | None = None
         labels = None
         if task == "classification":
-            classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
+            classes, labels = _classes(y)
+            counts = np.bincount(labels)
             if len(classes) < 2:
                 raise InputError(
                     f"the target has one class only, {str(classes[0])!r}; two are needed"
@@ -468,14 +532,18 @@ def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale:
 
 
 def _pyplot() -> Any:
-    """pyplot without a window."""
-    optional_import("matplotlib", "plot", "--plot").use("Agg")
+    """pyplot without a window; names of columns are no formulas."""
+    matplotlib = optional_import("matplotlib", "plot", "--plot")
+    matplotlib.use("Agg")
+    matplotlib.rcParams["text.parse_math"] = False
     return optional_import("matplotlib.pyplot", "plot", "--plot")
 
 
 def _save_figure(plt: Any, figure: Any, file: str) -> None:
-    figure.savefig(file, dpi=110)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=os.path.splitext(file)[1][1:].lower(), dpi=110)
     plt.close(figure)
+    write(file, picture.getvalue())
 
 
 def _draw(file: str, solution: Any, names: list[str]) -> None:
@@ -488,9 +556,9 @@ def _draw(file: str, solution: Any, names: list[str]) -> None:
 
 
 def _report(result: dict[str, Any], status: Status) -> None:
-    console = Console(highlight=False)
+    console = _console()
     for note in result["notes"]:
-        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+        console.print(note, style="dim", soft_wrap=True)
     table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
     score = result["score"]
     rows = [
@@ -555,8 +623,7 @@ def _spline(args: argparse.Namespace) -> int:
     }
     rows = _pieces(solution)
     if args.out:
-        with open(args.out, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([["from", "to", "value at start", "slope"], *rows])
+        write(args.out, _csv([["from", "to", "value at start", "slope"], *rows]).encode())
         result["table"] = args.out
     if args.plot:
         plt = _pyplot()
@@ -570,7 +637,7 @@ def _spline(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
         return 0
-    console = Console(highlight=False)
+    console = _console()
     console.print(solution.status.value)
     kinks = "1 kink" if model.n_kinks_ == 1 else f"{model.n_kinks_} kinks"
     console.print(
@@ -605,15 +672,23 @@ def _pieces(solution: SplineSolution) -> list[list[float]]:
 def _predict(args: argparse.Namespace) -> int:
     network, header = load(args.model)
     columns = predict(network, header, read_table(args.data))
-    rows = list(zip(*[c.tolist() for c in columns.values()]))
+    rows = [list(columns), *zip(*[c.tolist() for c in columns.values()])]
     if args.json:
         print(json.dumps({name: c.tolist() for name, c in columns.items()}))
     elif args.out:
-        with open(args.out, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([list(columns), *rows])
+        write(args.out, _csv(rows).encode())
     else:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([list(columns), *rows])
+        if isinstance(sys.stdout, io.TextIOWrapper):  # labels as they are, as in a file
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        print(_csv(rows, "\n"), end="")
     return 0
+
+
+def _csv(rows: Iterable[Iterable[Any]], end: str = "\r\n") -> str:
+    lines: list[str] = []
+    sink: Any = SimpleNamespace(write=lines.append)
+    csv.writer(sink, lineterminator="\r\n").writerows(rows)  # it quotes what ends its lines
+    return "".join(line[:-2] + end for line in lines)
 
 
 def _info(args: argparse.Namespace) -> int:
@@ -642,7 +717,7 @@ def _info(args: argparse.Namespace) -> int:
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(key.replace("_", " "), shown)
-    Console(highlight=False).print(table)
+    _console().print(table)
     return 0
 
 
@@ -672,7 +747,7 @@ def _certify(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     else:
-        console = Console(highlight=False)
+        console = _console()
         console.print(f"data           {words}")
         console.print(f"objective      {certificate.objective:.6g}")
         console.print(f"lower bound    {certificate.lower_bound:.6g}, proven for every width")
@@ -712,7 +787,7 @@ def _verify(args: argparse.Namespace) -> int:
     table = read_data(args.data, args.dataset)[0]
     existing_file(args.file)
     try:
-        samples = prepare(read_preparation(args.file), table)
+        samples = prepare(read_preparation(args.file, table), table)
         valid, bound, words = verify(args.file, samples.X, samples.Y)
     except ValueError as error:
         valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
