@@ -63,6 +63,8 @@ from .table import (
 from .train import train
 from .verify import data_digest, verify
 
+# Columns that verify names.
+SHOWN = 40
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 
 
@@ -787,8 +789,11 @@ def _verify(args: argparse.Namespace) -> int:
     table = read_data(args.data, args.dataset)[0]
     existing_file(args.file)
     try:
-        samples = prepare(read_preparation(args.file, table), table)
+        header = read_preparation(args.file, table)
+        samples = prepare(header, table)
         valid, bound, words = verify(args.file, samples.X, samples.Y)
+        if valid:
+            words = "\n".join([words, *_scope(header, len(samples.X))])
     except ValueError as error:
         valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
     if args.json:
@@ -798,3 +803,25 @@ def _verify(args: argparse.Namespace) -> int:
     else:
         print(words)
     return 0 if valid else 1
+
+
+def _scope(header: Header, n_samples: int) -> list[str]:
+    """Which rows, target and columns a proof is about, and in which units."""
+    t, names = header.training, header.encoder.names
+    classes = "" if header.classes is None else f" of {', '.join(map(str, header.classes))}"
+    columns = [
+        name + _unit(mean, scale)
+        for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
+    ]
+    if len(names) > SHOWN:
+        columns.append(f"and {len(names) - SHOWN} more, in their units too")
+    return [
+        f"rows     {n_samples} of {t['n_rows']}, split by test size {t['test_size']:g} "
+        f"and seed {t['seed']}",
+        f"target   {header.target}{classes}{_unit(t['y_mean'], t['y_scale'])}",
+        *(f"{'' if number else 'columns':<9}{column}" for number, column in enumerate(columns)),
+    ]
+
+
+def _unit(mean: float, scale: float) -> str:
+    return "" if (mean, scale) == (0, 1) else f", less {mean:.6g}, divided by {scale:.6g}"
