@@ -28,7 +28,9 @@ def choose(name: str, given: object, allowed: Iterable[str]) -> str:
     options = list(allowed)
     if isinstance(given, str) and given in options:
         return given
-    raise ValueError(f"{name}={shown(given)} is unknown; choose one of {', '.join(map(repr, options))}")
+    raise ValueError(
+        f"{name}={shown(given)} is unknown; choose one of {', '.join(map(repr, options))}"
+    )
 
 
 def positive(name: str, given: object) -> float:

@@ -107,7 +107,10 @@ def _targets(y: Array, args: argparse.Namespace) -> Array:
         return y
     classes = np.unique(y)
     if args.classes:
-        classes = np.array(args.classes.split(",")).astype(y.dtype.kind)
+        try:
+            classes = np.array(args.classes.split(","), y.dtype)
+        except ValueError as error:
+            raise InputError(f"--classes must be numbers, as the target is: {error}") from error
         if missing := sorted(set(y.tolist()) - set(classes.tolist())):
             raise InputError(f"--classes leaves out {missing[0]!r}, which the target has")
     elif y.dtype.kind == "f" and np.all((y >= 0) & (y == np.floor(y))):

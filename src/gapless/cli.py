@@ -810,8 +810,7 @@ def _scope(header: Header, n_samples: int) -> list[str]:
     t, names = header.training, header.encoder.names
     classes = "" if header.classes is None else f" of {', '.join(map(str, header.classes))}"
     columns = [
-        name + _unit(mean, scale)
-        for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
+        name + _unit(mean, scale) for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
     ]
     if len(names) > SHOWN:
         columns.append(f"and {len(names) - SHOWN} more, in their units too")

@@ -75,6 +75,10 @@ def read_onnx(path: str | Path) -> Chain:
         return assemble(_operations(onnx, model.graph))
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # nodes of a valid file may still lack what they need
+        raise InputError(
+            f"{path}: a node is not as it must be ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _operations(onnx: Any, graph: Any) -> Iterator[Operation]:
