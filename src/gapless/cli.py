@@ -63,6 +63,8 @@ from .table import (
 from .train import train
 from .verify import data_digest, verify
 
+# Characters of a message; a table may have thousands of columns to name.
+LONGEST = 1000
 # Columns that verify names.
 SHOWN = 40
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
@@ -88,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         told = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             told = f"{error.filename}: {error.strerror}"
-        print(f"gapless: {' '.join(told.split())}", file=sys.stderr)
+        told = " ".join(told.split())
+        print(f"gapless: {told[:LONGEST]}{'...' * (len(told) > LONGEST)}", file=sys.stderr)
         if isinstance(error, OSError):
             _forget_output()
         return 2
@@ -808,7 +811,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _scope(header: Header, n_samples: int) -> list[str]:
     """Which rows, target and columns a proof is about, and in which units."""
     t, names = header.training, header.encoder.names
-    classes = "" if header.classes is None else f" of {', '.join(map(str, header.classes))}"
+    classes = "" if header.classes is None else f" of {', '.join(map(repr, header.classes))}"
     columns = [
         name + _unit(mean, scale) for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
     ]

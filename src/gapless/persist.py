@@ -187,8 +187,9 @@ def load(path: str | Path) -> tuple[Network, Header]:
     InputError
         For a missing, truncated or foreign file.
     """
+    file = existing_file(path)
     try:
-        with safe_open(existing_file(path), framework="numpy") as opened:
+        with safe_open(file, framework="numpy") as opened:
             header = _fitting(opened)
             return Network(**{name: opened.get_tensor(name) for name in _WEIGHTS}), header
     except (SafetensorError, OSError) as error:
