@@ -414,9 +414,9 @@ def interrupt(folder: Path, rng: np.random.Generator) -> str:
 
 def fuzz(minutes: float, seed: int) -> int:
     """Try cases until the time is over; how many violations there were."""
-    folder, run, rng = Path(tempfile.mkdtemp()), Runner(), np.random.default_rng(seed)
-    there = os.getcwd()
-    os.chdir(folder)
+    folder, there, rng = Path(tempfile.mkdtemp()), os.getcwd(), np.random.default_rng(seed)
+    os.chdir(folder)  # where commands write that are told a name alone
+    run = Runner()
     try:
         honest(folder, run)
         kept = {file.name for file in folder.iterdir()}

@@ -28,7 +28,7 @@ from rich.table import Table as RichTable
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from . import __version__
-from ._validate import Array, optional_import, positive
+from ._validate import Array, optional_import, positive, shown
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
@@ -348,6 +348,8 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
             raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
     if not 0 < args.test_size < 1:
         raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    if not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
     y = table.pop(target)
     notes = []
     encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
