@@ -174,6 +174,15 @@ def test_any_text_is_read_back(tmp_path_factory, cells):
     assert texts(table(folder, content.getvalue()), "t").tolist() == [f"{c}~" for c in cells]
 
 
+@pytest.mark.parametrize("largest", ["1e155", "-1e300"])
+def test_numbers_whose_squares_overflow_are_named(largest, tmp_path):
+    rows = "\n".join(f"{i},{i % 7},{i / 8}" for i in range(40))
+    for header in ("a,b,y", "y,b,a"):
+        (tmp_path / "t.csv").write_text(f"{header}\n{largest},1,2\n{rows}")
+        error = several(["fit", tmp_path / "t.csv", "--target", "y"])[0][2]
+        assert f"column '{header[0]}' has numbers as large as" in error
+
+
 def test_names_of_columns_are_no_formulas_and_no_colours(tmp_path):
     rows = "\n".join(f"{i},{i % 7},{i % 5 / 2}" for i in range(40))
     (tmp_path / "t.csv").write_text("a$^$b$,[/red] :smile:,$y$\n" + rows)

@@ -19,6 +19,7 @@ from .files import write
 from .network import Network
 from .outputs import encode_labels
 from .table import (
+    LARGE,
     Encoder,
     InputError,
     Table,
@@ -35,8 +36,6 @@ _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
 # Characters of a header: what it says of the training, and of each column names and texts.
 HEADER = 1 << 20
 HEADER_COLUMN = 1 << 12
-# Numbers beyond are no honest result, and their squares overflow.
-LARGE = 1e150
 LOSSES = ("squared", "huber", "logistic", "softmax", "hinge")
 
 

@@ -44,6 +44,8 @@ MISSING_NUMBER = MISSING | {"?", "-"}
 SLIPS = 0.9
 # unless they are whole and of at most so many values: then they may name things.
 MAX_CODES = 20
+# The squares of larger numbers overflow.
+LARGE = 1e150
 # Lines of a file from which its delimiter is told.
 SNIFFED = 50
 
@@ -210,7 +212,7 @@ def _read_npy(file: Path) -> Table:
 
 
 def check_complete(name: str, column: Array) -> None:
-    """Raise InputError when a column has missing, infinite or empty cells."""
+    """Raise InputError when a column has missing, infinite, empty or far too large cells."""
     if column.dtype.kind == "f":
         bad = ~np.isfinite(column)
     else:
@@ -219,6 +221,11 @@ def check_complete(name: str, column: Array) -> None:
         raise InputError(
             f"column {name!r} has {int(bad.sum())} missing or infinite values, the first in data "
             f"row {int(np.argmax(bad)) + 1}; remove those rows or fill them in"
+        )
+    if column.dtype.kind == "f" and (largest := np.max(np.abs(column), initial=0.0)) > LARGE:
+        raise InputError(
+            f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
+            "divide it by its standard deviation"
         )
 
 
