@@ -284,6 +284,12 @@ def test_headers_that_do_not_fit(text, words, tmp_path):
         load(model(tmp_path / "m.st", text))
 
 
+def test_a_header_that_could_not_be_read_back_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="too long for a model file"):
+        save(tmp_path / "m.st", Network(**WEIGHTS), Header(columns=[["x" * 2**21, None]]))
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -18,7 +18,7 @@ ORDER = [
     "random_features", "output_layer", "closed_estimators", "spline_estimators",
     "spline_display", "table", "persist", "displays", "torch_bridge",
     "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve",
-    "model_files", "audit_cli", "terminal", "job", "cli",
+    "model_files", "terminal", "audit_cli", "job", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 

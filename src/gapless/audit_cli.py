@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
 from .table import DATASETS, InputError, check_complete, check_numbers, read_data
+from .terminal import plain_console
 from .training_loss import NAMES
 
 
@@ -81,7 +81,7 @@ def run_audit(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.as_dict(), allow_nan=False))
     else:
-        Console(highlight=False, markup=False, emoji=False).print(str(report), soft_wrap=True)
+        plain_console().print(str(report), soft_wrap=True)
     return 0
 
 

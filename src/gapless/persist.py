@@ -175,6 +175,11 @@ def save(path: str | Path, network: Network, header: Header | None = None) -> No
     """Write ``network`` (and what is known about it) to a ``.safetensors`` file."""
     tensors = {name: np.ascontiguousarray(getattr(network, name)) for name in _WEIGHTS}
     text = json.dumps(asdict(header or Header()), allow_nan=False)
+    if len(text) > HEADER + HEADER_COLUMN * network.n_features:
+        raise InputError(
+            f"{path}: the names and texts of columns and classes are too long for a model file, "
+            f"{len(text)} characters; shorten them"
+        )
     write(path, safetensors.numpy.save(tensors, {"format": FORMAT, "header": text}))
 
 

@@ -332,6 +332,8 @@ class Encoder:
                         UserWarning,
                         stacklevel=2,
                     )
-                X[:, j : j + len(categories)] = values[:, None] == np.array(categories, object)
+                place = {category: k for k, category in enumerate(categories)}
+                codes = np.array([place.get(value, -1) for value in values])
+                X[:, j : j + len(categories)] = codes[:, None] == np.arange(len(categories))
                 j += len(categories)
         return X
