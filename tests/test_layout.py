@@ -8,7 +8,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 #: a file imports only files before it
 ORDER = [
-    "_validate", "_array", "ramps", "deep_prox", "losses", "problem", "network", "result", "reduction",
+    "_validate", "files", "_array", "ramps", "deep_prox", "losses", "problem", "network",
+    "result", "reduction",
     "oracle", "conditions", "relaxed", "gauge", "relaxation", "doubly_nonnegative", "verify",
     "proofs", "certify", "master", "start", "refine", "newton", "train", "interpolate", "path",
     "cross_validation", "line", "line_fits", "spline", "spline_members", "spline_depth",
@@ -18,7 +19,7 @@ ORDER = [
     "random_features", "output_layer", "closed_estimators", "spline_estimators",
     "spline_display", "table", "persist", "displays", "torch_bridge",
     "onnx_bridge", "training_loss", "trained", "audit_report", "audit", "improve",
-    "model_files", "audit_cli", "cli",
+    "model_files", "terminal", "audit_cli", "job", "cli",
 ]  # fmt: skip
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from contextlib import suppress
 
 import numpy as np
@@ -227,6 +228,39 @@ def test_files_that_are_no_model(tmp_path):
         read_model(tmp_path / "conv.pt")
 
 
+ODD_TENSORS = {
+    "is sparse": lambda: torch.eye(2).to_sparse(),
+    "is of torch.qint8": lambda: torch.quantize_per_tensor(torch.eye(2), 0.1, 0, torch.qint8),
+    "is of torch.complex64": lambda: torch.eye(2, dtype=torch.complex64),
+    "has no values": lambda: torch.empty(2, 2, device="meta"),
+    "is empty": lambda: torch.empty(0, 2),
+    "is expanded": lambda: torch.zeros(1).expand(10**6, 10**6),
+    "belongs to no": lambda: torch.zeros(2, 2, 2),
+}
+
+
+@pytest.mark.parametrize("words", ODD_TENSORS)
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_tensors_that_are_no_arrays_of_numbers_are_named(words, tmp_path):
+    state = nn.Linear(2, 2).state_dict()
+    state["weight"] = ODD_TENSORS[words]()
+    torch.save(state, tmp_path / "m.pt")
+    with pytest.raises(InputError, match=words):
+        read_model(tmp_path / "m.pt")
+
+
+def test_a_compressed_state_dict_is_not_unpacked(tmp_path):
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "m.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "m.pt") as archive,
+        zipfile.ZipFile(tmp_path / "z.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in archive.namelist():
+            packed.writestr(name, archive.read(name))
+    with pytest.raises(InputError, match="is compressed"):
+        read_model(tmp_path / "z.pt")
+
+
 class Headed(nn.Module):
     """Declared in another order than used, normalised after the ReLU."""
 
@@ -266,6 +300,7 @@ def test_architecture_as_json(tmp_path, rng):
     ("content", "match"),
     [
         ("[", "no JSON"),
+        ("[" * 100_000, "no JSON"),
         ('{"Linear": "body"}', "must be a list"),
         ('[{"Conv2d": "body"}]', "Conv2d"),
         ('["Tanh"]', "Tanh"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import reprlib
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, TypeAlias
@@ -14,22 +15,32 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 
 
+def shown(given: object) -> str:
+    """``given`` for a message, cut short."""
+    try:
+        return reprlib.repr(given)
+    except ValueError:  # Python writes no more than 4300 digits
+        return "a whole number of thousands of digits"
+
+
 def choose(name: str, given: object, allowed: Iterable[str]) -> str:
     """``given`` when it is one of ``allowed``, else a ``ValueError`` that lists them."""
     options = list(allowed)
     if isinstance(given, str) and given in options:
         return given
-    raise ValueError(f"{name}={given!r} is unknown; choose one of {', '.join(map(repr, options))}")
+    raise ValueError(
+        f"{name}={shown(given)} is unknown; choose one of {', '.join(map(repr, options))}"
+    )
 
 
 def positive(name: str, given: object) -> float:
     """``given`` as a finite float above zero, else a ``ValueError``."""
     try:
         number = float(given)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > 0) or isinstance(given, bool):
-        raise ValueError(f"{name} must be a positive finite number, got {given!r}")
+        raise ValueError(f"{name} must be a positive finite number, got {shown(given)}")
     return number
 
 
@@ -37,7 +48,7 @@ def positive_int(name: str, given: object) -> int:
     """``given`` as an integer above zero, else a ``ValueError``."""
     number = positive(name, given)
     if number != int(number):
-        raise ValueError(f"{name} must be a whole number, got {given!r}")
+        raise ValueError(f"{name} must be a whole number, got {shown(given)}")
     return int(number)
 
 
@@ -60,6 +71,8 @@ def to_2d(name: str, values: Any) -> Array:
         raise TypeError(
             f"{name} must be an array of numbers, got {type(values).__name__}"
         ) from error
+    except OverflowError as error:  # whole numbers beyond the floats
+        raise ValueError(f"{name} has numbers beyond 1e308; rescale them") from error
     if matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2:

@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from ._validate import Array, optional_import, positive
 from .audit import audit
 from .model_files import read_model
-from .table import DATASETS, InputError, Table, check_complete, check_numbers, read_data
+from .table import DATASETS, InputError, check_complete, check_numbers, read_data
+from .terminal import plain_console
 from .training_loss import NAMES
 
 
@@ -81,11 +81,11 @@ def run_audit(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report.as_dict(), allow_nan=False))
     else:
-        Console(highlight=False, markup=False).print(str(report), soft_wrap=True)
+        plain_console().print(str(report), soft_wrap=True)
     return 0
 
 
-def _matrix(table: Table) -> Array:
+def _matrix(table: dict[str, Array]) -> Array:
     """All columns, constant ones too: the model has an input for each."""
     for name, column in table.items():
         check_complete(name, column)
@@ -107,7 +107,10 @@ def _targets(y: Array, args: argparse.Namespace) -> Array:
         return y
     classes = np.unique(y)
     if args.classes:
-        classes = np.array(args.classes.split(",")).astype(y.dtype.kind)
+        try:
+            classes = np.array(args.classes.split(","), y.dtype)
+        except ValueError as error:
+            raise InputError(f"--classes must be numbers, as the target is: {error}") from error
         if missing := sorted(set(y.tolist()) - set(classes.tolist())):
             raise InputError(f"--classes leaves out {missing[0]!r}, which the target has")
     elif y.dtype.kind == "f" and np.all((y >= 0) & (y == np.floor(y))):

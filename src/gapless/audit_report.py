@@ -7,7 +7,7 @@ import html
 import io
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ._validate import Array, optional_import
 from .collapse import NeuralCollapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
 from .deep import DeepNetwork
+from .files import write
 from .result import Bounded
 
 #: shortest text column
@@ -261,7 +262,7 @@ class AuditReport(Bounded):
                 lines += ["", title, *(f"  - {s}" for s in sentences)]
         return "\n".join(lines)
 
-    def to_html(self, path: str | Path) -> None:
+    def to_html(self, path: str | PathLike[str]) -> None:
         """Write one file with the text and pictures; nothing in it is loaded from elsewhere."""
         cells = "\n".join(
             f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in self.rows()
@@ -277,7 +278,7 @@ class AuditReport(Bounded):
             pictures="\n".join(_FIGURE.format(caption=c, png=p) for c, p in others),
             notes=_list("Notes", self.notes),
         )
-        Path(path).write_text(page, encoding="utf-8")
+        write(path, page.encode())
 
     def _pictures(self) -> Iterator[tuple[str, str]]:
         """Caption and PNG in base64 of each picture."""

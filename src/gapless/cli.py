@@ -8,31 +8,28 @@ in one line on stderr.
 from __future__ import annotations
 
 import argparse
-import csv
+import io
 import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table as RichTable
-from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from . import __version__
-from ._validate import Array, optional_import, positive
+from ._validate import optional_import, positive, shown
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
+from .files import write
 from .gauge import conditions
-from .network import Network
-from .outputs import encode_labels
+from .job import Job, guess_task, rescale
 from .path import path
-from .persist import Header, load, predict, prepare, read_preparation, save, split_rows
+from .persist import Header, load, predict, prepare, read_preparation, save
 from .problem import Problem
 from .progress import counter, progress
 from .result import Certificate, Status
@@ -43,7 +40,6 @@ from .table import (
     DATASETS,
     Encoder,
     InputError,
-    are_codes,
     check_complete,
     check_numbers,
     check_slips,
@@ -51,28 +47,51 @@ from .table import (
     named_file,
     read_data,
     read_table,
+    texts,
+)
+from .terminal import (
+    csv_text,
+    ended_by_sigterm,
+    forget_output,
+    own_warnings,
+    plain_console,
+    pyplot,
+    save_figure,
 )
 from .train import train
 from .verify import data_digest, verify
 
+# Characters of a message; a table may have thousands of columns to name.
+LONGEST = 1000
+# Columns that verify names.
+SHOWN = 40
 EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    parser = _parser()
-    args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a table
+            stream.reconfigure(errors="backslashreplace")
+    args = _parser().parse_args(argv)
     try:
         for name in ("out", "plot", "proof", "html"):
             _check_output(getattr(args, name, None))
-        with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
-            return int(args.run(args))
+        with own_warnings(), ended_by_sigterm():
+            code = int(args.run(args))
+            print(end="", flush=True)  # what cannot be written fails here, not after the end
+            return code
     except BrokenPipeError:  # the reader, say head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        forget_output()
+        return 0
     except (ValueError, ImportError, OSError) as error:
-        print(f"gapless: {' '.join(str(error).split())}", file=sys.stderr)
+        told = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            told = f"{error.filename}: {error.strerror}"
+        told = " ".join(told.split())
+        print(f"gapless: {told[:LONGEST]}{'...' * (len(told) > LONGEST)}", file=sys.stderr)
+        if isinstance(error, OSError):
+            forget_output()
         return 2
     except KeyboardInterrupt:
         print("gapless: interrupted, nothing was written", file=sys.stderr)
@@ -281,7 +300,7 @@ def _fit(args: argparse.Namespace) -> int:
     return 1 if solution.status in EARLY else 0
 
 
-def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
+def _prepare(args: argparse.Namespace) -> tuple[Job, Encoder, str, list[str]]:
     """The table as a job, how its columns became numbers, its target, and notes on both."""
     table, target = read_data(args.data, args.dataset)
     target = args.target or target
@@ -292,6 +311,8 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
             raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
     if not 0 < args.test_size < 1:
         raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    if not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
     y = table.pop(target)
     notes = []
     encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
@@ -300,9 +321,13 @@ def _prepare(args: argparse.Namespace) -> tuple[_Job, Encoder, str, list[str]]:
         notes.append(f"text columns, a feature for each text: {', '.join(text)}")
     if constant:
         notes.append(f"constant columns left out: {', '.join(constant)}")
-    task, why = _guess_task(target, y, args.task)
+    task, why = guess_task(target, y, args.task)
     notes.append(f"{task}: {why}")
-    return _Job(encoder.encode(table), y, task, args), encoder, target, notes
+    X = encoder.encode(table)
+    check_complete(target, y)
+    if task == "classification":
+        y = texts(table, target)
+    return Job(X, y, task, args), encoder, target, notes
 
 
 # gapless path
@@ -336,19 +361,19 @@ def _path(args: argparse.Namespace) -> int:
         "notes": notes,
     }
     if args.out:
-        plt = _pyplot()
+        plt = pyplot()
         scores = np.array([result["test_score"]])
         display = PathDisplay(trained, scores=scores).plot()
-        _save_figure(plt, display.figure_, args.out)
+        save_figure(plt, display.figure_, args.out)
         result["plot"] = args.out
     result["seconds"] = time.perf_counter() - started
     early = any(s.status in EARLY for s in trained)
     if args.json:
         print(json.dumps(result))
         return int(early)
-    console = Console(highlight=False)
+    console = plain_console()
     for note in notes:
-        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+        console.print(note, style="dim", soft_wrap=True)
     heads = ("weight decay", "neurons", "objective", "gap proven", "estimated", "train", "test")
     table = RichTable(*heads, box=None, padding=(0, 2, 0, 0))
     for i, solution in enumerate(trained):
@@ -367,130 +392,19 @@ def _cores() -> int:
     return min(os.cpu_count() or 1, 5)
 
 
-def _guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
-    if asked == "regression":
-        check_numbers(target, y, "correct it, or leave out --task regression")
-    if asked is not None:
-        return asked, "as asked"
-    check_slips(target, y, "say --task classification if these are classes")
-    if y.dtype.kind != "f":
-        return "classification", f"target {target!r} is text"
-    n_distinct = len(np.unique(y))
-    if are_codes(y):
-        return "classification", (
-            f"target {target!r} has {n_distinct} whole values (--task regression to change)"
-        )
-    return "regression", f"target {target!r} has {n_distinct} different numbers"
-
-
-class _Job:
-    """One table made numbers, split, standardised; and the way back to raw units."""
-
-    def __init__(self, X: Array, y: Array, task: str, args: argparse.Namespace) -> None:
-        check_complete(args.target or "target", y)
-        self.task, self.bias = task, args.bias
-        self.classes: list[Any] | None = None
-        labels = None
-        if task == "classification":
-            classes, labels, counts = np.unique(y, return_inverse=True, return_counts=True)
-            if len(classes) < 2:
-                raise InputError(
-                    f"the target has one class only, {str(classes[0])!r}; two are needed"
-                )
-            if counts.min() < 2:
-                raise InputError(
-                    f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
-                )
-            self.classes = classes.tolist()
-            kind = args.loss or "logistic"
-            if kind == "huber":
-                raise InputError(
-                    "--loss huber is for regression; choose logistic, hinge or squared"
-                )
-            self.Y, self.loss = encode_labels(labels, len(classes), kind)
-        else:
-            if len(np.unique(y)) < 2:
-                raise InputError("the target is constant: there is nothing to learn")
-            self.loss = args.loss or "squared"
-            if self.loss not in ("squared", "huber"):
-                raise InputError(f"--loss {self.loss} is for classes; choose squared or huber")
-            self.Y = y[:, None].astype(float)
-        self.X, self.labels = X, labels
-        self.train, self.test = split_rows(len(y), labels, args.test_size, args.seed)
-        self.mean, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        self.y_mean, self.y_scale = 0.0, 1.0
-        if not args.raw:
-            fitted = X[self.train]
-            self.mean = fitted.mean(axis=0)
-            spread = fitted.std(axis=0)
-            self.scale = np.where(spread > 0, spread, 1.0)
-            if task == "regression":
-                self.y_mean = float(self.Y[self.train].mean())
-                self.y_scale = float(self.Y[self.train].std()) or 1.0
-
-    def problem(self, weight_decay: float) -> Problem:
-        X = self.X[self.train]
-        X -= self.mean
-        X /= self.scale
-        Y = (self.Y[self.train] - self.y_mean) / self.y_scale
-        return Problem(X, Y, self.loss, weight_decay, self.bias)
-
-    def unscale(self, network: Network) -> Network:
-        return rescale(network, self.mean, self.scale, self.y_mean, self.y_scale)
-
-    def score(self, network: Network, rows: Array) -> float:
-        F = network.predict(self.X[rows])
-        if self.labels is None:
-            y = self.Y[rows]
-            return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), 1e-300))
-        guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
-        return float(np.mean(guess == self.labels[rows]))
-
-    def baseline(self) -> float:
-        """A linear model on the same split: ridge or logistic regression."""
-        X = (self.X - self.mean) / self.scale
-        if self.labels is None:
-            model: Any = RidgeCV(np.logspace(-3, 3, 13)).fit(X[self.train], self.Y[self.train, 0])
-            return float(model.score(X[self.test], self.Y[self.test, 0]))
-        model = LogisticRegression(max_iter=2000).fit(X[self.train], self.labels[self.train])
-        return float(model.score(X[self.test], self.labels[self.test]))
-
-
-def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale: float) -> Network:
-    """The network on raw units of one trained on ``(X - mean) / scale`` and scaled targets."""
-    U = network.hidden_weights / np.asarray(scale)[:, None]
-    return Network(
-        U,
-        network.hidden_bias - np.asarray(mean) @ U,
-        network.output_weights * y_scale,
-        network.output_bias * y_scale + y_mean,
-    )
-
-
-def _pyplot() -> Any:
-    """pyplot without a window."""
-    optional_import("matplotlib", "plot", "--plot").use("Agg")
-    return optional_import("matplotlib.pyplot", "plot", "--plot")
-
-
-def _save_figure(plt: Any, figure: Any, file: str) -> None:
-    figure.savefig(file, dpi=110)
-    plt.close(figure)
-
-
 def _draw(file: str, solution: Any, names: list[str]) -> None:
-    plt = _pyplot()
+    plt = pyplot()
     height = 3.0 + 0.24 * min(len(names), 40)
     figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
     GapDisplay.from_solution(solution, ax=axes[0])
     NeuronDisplay.from_network(solution.network, feature_names=names, ax=axes[1])
-    _save_figure(plt, figure, file)
+    save_figure(plt, figure, file)
 
 
 def _report(result: dict[str, Any], status: Status) -> None:
-    console = Console(highlight=False)
+    console = plain_console()
     for note in result["notes"]:
-        console.print(f"[dim]{note}[/dim]", soft_wrap=True)
+        console.print(note, style="dim", soft_wrap=True)
     table = RichTable(show_header=False, box=None, padding=(0, 2, 0, 0))
     score = result["score"]
     rows = [
@@ -555,22 +469,21 @@ def _spline(args: argparse.Namespace) -> int:
     }
     rows = _pieces(solution)
     if args.out:
-        with open(args.out, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([["from", "to", "value at start", "slope"], *rows])
+        write(args.out, csv_text([["from", "to", "value at start", "slope"], *rows]).encode())
         result["table"] = args.out
     if args.plot:
-        plt = _pyplot()
+        plt = pyplot()
         display = SplineDisplay.from_estimator(model, x[:, None], y)
         display.ax_.set_xlabel(args.x)
         if display.classes is None:
             display.ax_.set_ylabel(args.y)
-        _save_figure(plt, display.figure_, args.plot)
+        save_figure(plt, display.figure_, args.plot)
         result["plot"] = args.plot
     result["seconds"] = time.perf_counter() - started
     if args.json:
         print(json.dumps(result))
         return 0
-    console = Console(highlight=False)
+    console = plain_console()
     console.print(solution.status.value)
     kinks = "1 kink" if model.n_kinks_ == 1 else f"{model.n_kinks_} kinks"
     console.print(
@@ -605,14 +518,15 @@ def _pieces(solution: SplineSolution) -> list[list[float]]:
 def _predict(args: argparse.Namespace) -> int:
     network, header = load(args.model)
     columns = predict(network, header, read_table(args.data))
-    rows = list(zip(*[c.tolist() for c in columns.values()]))
+    rows = [list(columns), *zip(*[c.tolist() for c in columns.values()])]
     if args.json:
         print(json.dumps({name: c.tolist() for name, c in columns.items()}))
     elif args.out:
-        with open(args.out, "w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream).writerows([list(columns), *rows])
+        write(args.out, csv_text(rows).encode())
     else:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([list(columns), *rows])
+        if isinstance(sys.stdout, io.TextIOWrapper):  # labels as they are, as in a file
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+        print(csv_text(rows, "\n"), end="")
     return 0
 
 
@@ -642,7 +556,7 @@ def _info(args: argparse.Namespace) -> int:
             continue
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         table.add_row(key.replace("_", " "), shown)
-    Console(highlight=False).print(table)
+    plain_console().print(table)
     return 0
 
 
@@ -672,7 +586,7 @@ def _certify(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(result))
     else:
-        console = Console(highlight=False)
+        console = plain_console()
         console.print(f"data           {words}")
         console.print(f"objective      {certificate.objective:.6g}")
         console.print(f"lower bound    {certificate.lower_bound:.6g}, proven for every width")
@@ -712,8 +626,11 @@ def _verify(args: argparse.Namespace) -> int:
     table = read_data(args.data, args.dataset)[0]
     existing_file(args.file)
     try:
-        samples = prepare(read_preparation(args.file), table)
+        header = read_preparation(args.file, table)
+        samples = prepare(header, table)
         valid, bound, words = verify(args.file, samples.X, samples.Y)
+        if valid:
+            words = "\n".join([words, *_scope(header, len(samples.X))])
     except ValueError as error:
         valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
     if args.json:
@@ -723,3 +640,24 @@ def _verify(args: argparse.Namespace) -> int:
     else:
         print(words)
     return 0 if valid else 1
+
+
+def _scope(header: Header, n_samples: int) -> list[str]:
+    """Which rows, target and columns a proof is about, and in which units."""
+    t, names = header.training, header.encoder.names
+    classes = "" if header.classes is None else f" of {', '.join(map(repr, header.classes))}"
+    columns = [
+        name + _unit(mean, scale) for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
+    ]
+    if len(names) > SHOWN:
+        columns.append(f"and {len(names) - SHOWN} more, in their units too")
+    return [
+        f"rows     {n_samples} of {t['n_rows']}, split by test size {t['test_size']:g} "
+        f"and seed {t['seed']}",
+        f"target   {header.target}{classes}{_unit(t['y_mean'], t['y_scale'])}",
+        *(f"{'' if number else 'columns':<9}{column}" for number, column in enumerate(columns)),
+    ]
+
+
+def _unit(mean: float, scale: float) -> str:
+    return "" if (mean, scale) == (0, 1) else f", less {mean:.6g}, divided by {scale:.6g}"

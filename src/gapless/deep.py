@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -23,7 +22,7 @@ from ._validate import Array, choose, to_2d
 from .losses import EPS
 from .problem import Problem
 from .reduction import down, power_of_two
-from .result import Bounded
+from .result import Bounded, Verdict
 
 ACTIVATIONS = ("relu", "linear")
 # A closed form proves its network optimal when its lower bound, all rounding and all that its
@@ -202,7 +201,7 @@ class ParallelNetwork:
         return fit + problem.weight_decay * self.penalty()
 
 
-class Optimality(Enum):
+class Optimality(Verdict):
     """What is known about a closed form's value; the enum's value is what the user reads."""
 
     PROVED = "Proved: no network of this form has a smaller objective."

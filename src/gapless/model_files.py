@@ -13,6 +13,7 @@ import json
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def read_model(path: str | Path, architecture: str | Path | None = None) -> Chai
         tensors = _read_state_dict(file)
     else:
         raise InputError(f"{path}: give a state dict (.pt, .pth), .safetensors or .onnx file")
-    layers = None if architecture is None else _read_architecture(Path(architecture))
+    layers = None if architecture is None else _read_architecture(existing_file(architecture))
     try:
         return from_state_dict(tensors, layers)
     except ValueError as error:
@@ -84,11 +85,14 @@ def _read_safetensors(file: Path) -> dict[str, Array]:
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts "net.2.weight" before "net.10.weight"."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    parts = [part.lstrip("0") or part for part in re.split(r"([0-9]+)", name)]
+    return [(len(part) if part[:1].isdecimal() else -1, part) for part in parts]
 
 
 def _read_state_dict(file: Path) -> dict[str, Array]:
     torch = optional_import("torch", "torch", "reading a PyTorch file")
+    if _is_compressed(file):  # a little of it may become more than memory holds
+        raise InputError(f"{file}: is compressed, as torch.save never does; unpack and save it")
     try:
         with warnings.catch_warnings():
             # on foreign pickles torch warns before it refuses; the refusal says it
@@ -100,7 +104,9 @@ def _read_state_dict(file: Path) -> dict[str, Array]:
             "alone with torch.save(model.state_dict(), path)"
         ) from error
     except Exception as error:  # a damaged file fails in many ways
-        raise InputError(f"{file}: not a PyTorch file, or a damaged one ({error})") from error
+        raise InputError(
+            f"{file}: not a PyTorch file, or a damaged one ({type(error).__name__})"
+        ) from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     if not isinstance(content, Mapping) or not all(
@@ -109,13 +115,40 @@ def _read_state_dict(file: Path) -> dict[str, Array]:
         raise InputError(
             f"{file}: not a state dict; save one with torch.save(model.state_dict(), path)"
         )
+    for name, tensor in content.items():
+        if unfit := _unfit(torch, tensor):
+            raise InputError(f"{file}: the tensor {name!r} {unfit}; save plain tensors of numbers")
     return {str(k): v.detach().double().numpy() for k, v in content.items()}
+
+
+def _is_compressed(file: Path) -> bool:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist())
+    except Exception:  # no zip, or a damaged one
+        return False
+
+
+def _unfit(torch: Any, tensor: Any) -> str:
+    """Why a tensor is no array of numbers, in words, or nothing."""
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return "is sparse or nested"
+    if tensor.is_quantized or tensor.is_complex():
+        return f"is of {tensor.dtype}"
+    if tensor.is_meta:
+        return "has no values"
+    if tensor.numel() == 0:
+        return f"is empty, of shape {tuple(tensor.shape)}"
+    # an expanded tensor takes a thousandth of the memory that its array would
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return "is expanded, most of its values are not in the file"
+    return ""
 
 
 def _read_architecture(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: neither JSON nor UTF-8
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither JSON nor UTF-8
         raise InputError(f"{file}: no JSON file with a list of layers ({error})") from error
 
 

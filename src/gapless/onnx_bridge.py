@@ -10,6 +10,7 @@ import numpy as np
 
 from ._validate import optional_import
 from .deep import DeepNetwork
+from .files import write
 from .network import Network
 from .table import InputError
 from .torch_bridge import Chain, Operation, assemble, layers
@@ -52,7 +53,7 @@ def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
     )
     model.ir_version = 8  # the newest that runtimes of opset 13's age accept
     onnx.checker.check_model(model)
-    onnx.save(model, str(path))
+    write(path, model.SerializeToString())
 
 
 def read_onnx(path: str | Path) -> Chain:
@@ -74,6 +75,10 @@ def read_onnx(path: str | Path) -> Chain:
         return assemble(_operations(onnx, model.graph))
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # nodes of a valid file may still lack what they need
+        raise InputError(
+            f"{path}: a node is not as it must be ({type(error).__name__}: {error})"
+        ) from error
 
 
 def _operations(onnx: Any, graph: Any) -> Iterator[Operation]:

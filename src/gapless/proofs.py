@@ -14,6 +14,7 @@ is added here, so that the checker has to factorise and nothing to correct.
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any, TypeAlias
 
@@ -24,6 +25,7 @@ from ._array import is_sparse
 from ._validate import Array
 from .conditions import rank, rays
 from .doubly_nonnegative import SHARE, CellProof, ConicProof, Geometry
+from .files import write
 from .gauge import GaugeBound, SpikeFreeProof
 from .losses import LOSSES, is_known
 from .problem import Problem
@@ -102,8 +104,9 @@ def write_proof(
         raise ValueError(f"this proof cannot be written as a file: {error}") from error
     claim = value - MARGIN * abs(value)
     arrays["lower_bound"] = np.array(claim)
-    with open(path, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write(path, buffer.getvalue())
     return claim
 
 

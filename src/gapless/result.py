@@ -9,7 +9,14 @@ from typing import Any
 from .network import Network
 
 
-class Status(Enum):
+class Verdict(Enum):
+    """An enum of sentences."""
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.value,)  # skops makes a member as this says, or not at all
+
+
+class Status(Verdict):
     """How a solve ended; the value is the sentence the user reads."""
 
     OPTIMAL = "Optimal: the proven gap is within the tolerance."

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from sklearn import datasets
 
 from ._validate import Array, choose, optional_import
 
-#: column name -> float64 values, or strings; all of one length
-Table: TypeAlias = dict[str, Array]
+
+class Table(dict[str, Array]):
+    """Column name -> float64 values, or texts; all of one length.
+
+    ``cells`` holds the columns as they stood in the file, for :func:`texts`.
+    """
+
+    def __init__(self, columns: dict[str, Array], cells: Any) -> None:
+        super().__init__(columns)
+        self.cells = cells
+
 
 DATASETS: dict[str, Callable[..., Any]] = {
     "diabetes": datasets.load_diabetes,
@@ -33,6 +44,10 @@ MISSING_NUMBER = MISSING | {"?", "-"}
 SLIPS = 0.9
 # unless they are whole and of at most so many values: then they may name things.
 MAX_CODES = 20
+# The squares of larger numbers overflow.
+LARGE = 1e150
+# Lines of a file from which its delimiter is told.
+SNIFFED = 50
 
 
 class InputError(ValueError):
@@ -92,41 +107,78 @@ def load_dataset(name: str) -> tuple[Table, str]:
     table = {str(n): np.asarray(c, float) for n, c in zip(bunch.feature_names, bunch.data.T)}
     names = getattr(bunch, "target_names", None)
     target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)
-    return table | {"target": target}, "target"
+    table["target"] = target
+    return Table(table, table), "target"
 
 
 def _read_csv(file: Path) -> Table:
+    # no import of the module: whoever reads no CSV need not wait for it
+    pandas = optional_import("pandas", "pandas", "reading CSV files")
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
-            sample = stream.read(1 << 16)
+            mark = "\t" if file.suffix.lower() == ".tsv" else _delimiter(stream)
             stream.seek(0)
-            try:
-                dialect: Any = csv.Sniffer().sniff(sample.split("\n", 1)[0], delimiters=",;\t|")
-            except csv.Error:
-                dialect = csv.excel
-            rows = [row for row in csv.reader(stream, dialect) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            # pandas fills short rows up in silence and takes quotes left open, so rows are counted
+            rows = ((n, row) for n, row in enumerate(_rows(stream, mark), 1) if row)
+            number, first = next(rows, (0, []))
+            header, n_rows = [name.strip() for name in first], 0
+            if len(set(header)) < len(header) or "" in header:
+                raise InputError(f"{file}: column names must be unique and not empty, got {header}")
+            for number, row in rows:
+                n_rows += 1
+                if len(row) != len(header):
+                    raise InputError(
+                        f"{file}: row {number} has {len(row)} values, the header has "
+                        f"{len(header)} columns"
+                    )
+        if n_rows == 0:
+            raise InputError(f"{file}: needs a header line and at least one row of data")
+        cells = pandas.read_csv(
+            file, sep=mark, header=None, dtype=str, na_filter=False, encoding="utf-8-sig"
+        ).iloc[1:]
+    except (OSError, UnicodeDecodeError, csv.Error, pandas.errors.ParserError) as error:
         raise InputError(f"{file}: cannot be read as text: {error}") from error
-    if len(rows) < 2:
-        raise InputError(f"{file}: needs a header line and at least one row of data")
-    header = [name.strip() for name in rows[0]]
-    if len(set(header)) < len(header) or "" in header:
-        raise InputError(f"{file}: column names must be unique and not empty, got {header}")
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(header):
-            raise InputError(
-                f"{file}: row {number} has {len(row)} values, the header has {len(header)} columns"
-            )
-    return {name: _column([row[j] for row in rows[1:]]) for j, name in enumerate(header)}
+    if len(cells) != n_rows:
+        raise InputError(f"{file}: has lines of spaces alone; remove them")
+    cells.columns = header
+    return Table({name: _column(cells[name].to_numpy(object)) for name in header}, cells)
 
 
-def _column(cells: list[str]) -> Array:
-    """Numbers where every cell that is not missing is one, else strings."""
-    values = [cell.strip() for cell in cells]
+def _rows(stream: Iterable[str], mark: str) -> Iterator[list[str]]:
+    return csv.reader(stream, delimiter=mark, strict=True)
+
+
+def _delimiter(stream: Iterable[str]) -> str:
+    """Of the marks that cut the header, the one that cuts most rows alike, into most columns."""
+    lines, best = list(islice(stream, SNIFFED)), (0.0, 0, ",")
+    for mark in ",;\t|":
+        widths: list[int] = []
+        with suppress(csv.Error):  # a quote is open where the lines end
+            widths.extend(len(row) for row in _rows(lines, mark) if row)
+        if widths and widths[0] > 1:
+            best = max(best, (widths.count(widths[0]) / len(widths), widths[0], mark))
+    return best[2]
+
+
+def _column(cells: Array) -> Array:
+    """Numbers where every cell that is not missing is one, else the texts as they are."""
     try:
-        return np.array([np.nan if v.lower() in MISSING_NUMBER else float(v) for v in values])
+        try:
+            return cells.astype(float)
+        except ValueError:  # a text, or a missing cell: each kind is looked at once
+            numbers = {
+                cell: np.nan if cell.strip().lower() in MISSING_NUMBER else float(cell)
+                for cell in set(cells)
+            }
+            return np.array([numbers[cell] for cell in cells])
     except ValueError:
-        return np.array(values, dtype=str)
+        return cells
+
+
+def texts(table: dict[str, Array], name: str) -> Array:
+    """The cells of a column as texts, as they stand in the file."""
+    cells: Any = table.cells if isinstance(table, Table) else table
+    return np.array([str(cell) for cell in cells[name]], dtype=object)
 
 
 def _read_parquet(file: Path) -> Table:
@@ -135,13 +187,13 @@ def _read_parquet(file: Path) -> Table:
         columns = parquet.read_table(file).to_pydict()
     except Exception as error:  # pyarrow has many kinds, none of them in this process yet
         raise InputError(f"{file}: cannot be read as Parquet: {error}") from error
-    table: Table = {}
+    table: dict[str, Array] = {}
     for name, cells in columns.items():
         if all(c is None or isinstance(c, (bool, int, float)) for c in cells):
             table[name] = np.array([np.nan if c is None else float(c) for c in cells])
         else:
-            table[name] = np.array(["" if c is None else str(c) for c in cells], dtype=str)
-    return table
+            table[name] = np.array(["" if c is None else str(c) for c in cells], dtype=object)
+    return Table(table, columns)
 
 
 def _read_npy(file: Path) -> Table:
@@ -153,13 +205,14 @@ def _read_npy(file: Path) -> Table:
         raise InputError(
             f"{file}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
         )
+    cells = {f"x{j}": column for j, column in enumerate(matrix.T)}
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(float)
-    return {f"x{j}": matrix[:, j] for j in range(matrix.shape[1])}
+    return Table({name: matrix[:, j] for j, name in enumerate(cells)}, cells)
 
 
 def check_complete(name: str, column: Array) -> None:
-    """Raise InputError when a column has missing, infinite or empty cells."""
+    """Raise InputError when a column has missing, infinite, empty or far too large cells."""
     if column.dtype.kind == "f":
         bad = ~np.isfinite(column)
     else:
@@ -168,6 +221,11 @@ def check_complete(name: str, column: Array) -> None:
         raise InputError(
             f"column {name!r} has {int(bad.sum())} missing or infinite values, the first in data "
             f"row {int(np.argmax(bad)) + 1}; remove those rows or fill them in"
+        )
+    if column.dtype.kind == "f" and (largest := np.max(np.abs(column), initial=0.0)) > LARGE:
+        raise InputError(
+            f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
+            "divide it by its standard deviation"
         )
 
 
@@ -180,7 +238,7 @@ def are_codes(numbers: Array) -> bool:
 def check_numbers(name: str, column: Array, advice: str = "correct it") -> None:
     """Raise InputError, with the first text, when a column is not of numbers."""
     if column.dtype.kind != "f":
-        row = int(np.argmin([_is_number(v) for v in column]))
+        row = int(np.argmin([is_number(v) for v in column]))
         raise InputError(
             f"column {name!r} must be numbers, data row {row + 1} has the text "
             f"{str(column[row])!r}; {advice}"
@@ -192,7 +250,7 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
     a few cells."""
     if column.dtype.kind == "f":
         return
-    number = np.array([_is_number(v) for v in column])
+    number = np.array([is_number(v) for v in column])
     slips = np.flatnonzero(~number)
     if 0 < len(slips) <= (1 - SLIPS) * len(column) and not are_codes(column[number].astype(float)):
         raise InputError(
@@ -201,7 +259,8 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
         )
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether ``cell`` is the text of a number."""
     try:
         float(cell)
     except ValueError:
@@ -219,7 +278,7 @@ class Encoder:
     columns: list[tuple[str, list[str] | None]]
 
     @classmethod
-    def learn(cls, table: Table) -> tuple[Encoder, list[str]]:
+    def learn(cls, table: dict[str, Array]) -> tuple[Encoder, list[str]]:
         """The encoder of a training table, and the names of its constant columns, left out."""
         columns: list[tuple[str, list[str] | None]] = []
         constant = []
@@ -250,7 +309,7 @@ class Encoder:
             out += [name] if categories is None else [f"{name}={c}" for c in categories]
         return out
 
-    def encode(self, table: Table) -> Array:
+    def encode(self, table: dict[str, Array]) -> Array:
         """The matrix (n_rows, n_numbers); InputError when columns are missing or differ."""
         # filled column by column: the blocks and their union would need the memory twice
         n_rows = len(next(iter(table.values()), ()))
@@ -265,13 +324,16 @@ class Encoder:
                 X[:, j] = values
                 j += 1
             else:
-                if unseen := sorted(set(values.tolist()) - set(categories)):
+                values = texts(table, name)
+                if unseen := sorted(set(values) - set(categories)):
                     warnings.warn(
                         f"column {name!r} has texts that training did not see, {unseen[0]!r} the "
                         f"first of {len(unseen)}; they count as none of {len(categories)} known",
                         UserWarning,
                         stacklevel=2,
                     )
-                X[:, j : j + len(categories)] = values[:, None] == np.array(categories)
+                place = {category: k for k, category in enumerate(categories)}
+                codes = np.array([place.get(value, -1) for value in values])
+                X[:, j : j + len(categories)] = codes[:, None] == np.arange(len(categories))
                 j += len(categories)
         return X

@@ -18,16 +18,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zipfile
 from typing import Any
 
 import numpy as np
 
 EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
-
+MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
 ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N"}
+NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
 
 
 class Invalid(Exception):
@@ -37,8 +39,11 @@ class Invalid(Exception):
 def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
     try:
-        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
-            proof = {name: file[name] for name in file.files}
+        with zipfile.ZipFile(path) as archive:
+            A, Y = np.asarray(X, float), np.asarray(y, float).reshape(len(y), -1)
+            same = member(archive, "digest", "U", 512) == data_digest(A, Y)
+            _need(same, "the proof is for other data")
+            proof = _fields(archive, len(A), A.shape[1], Y.shape[1])
         value, claim = proven(proof, X, y), float(proof["lower_bound"])
         _need(value >= claim, f"it proves {value:.9g}, not {claim:.9g}")
     except Exception as error:  # whatever a malformed file breaks, it proves nothing
@@ -46,7 +51,42 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
         reason = error if ours else f"not a readable proof ({type(error).__name__})"
         return False, float("nan"), f"INVALID: {reason}"
     terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
-    return True, claim, f"VALID: no network has an objective below {claim:.9g} ({terms})"
+    low, high = (float(pick(proof["weights"])) for pick in (np.min, np.max))
+    weights = "equal sample weights" if low == high else f"sample weights {low:.3g} to {high:.3g}"
+    return True, claim, f"VALID: no network has an objective below {claim:.9g} ({terms}, {weights})"
+
+
+def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
+    """The array ``name`` of such kinds, and of ``most`` bytes: read after its size is known."""
+    info = archive.getinfo(f"{name}.npy")
+    _need(info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), "foreign compression")
+    with archive.open(info) as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        size = math.prod(shape) * dtype.itemsize
+        fits = dtype.kind in kinds and size <= most and size == info.file_size - stream.tell()
+    _need(fits, f"the field {name!r} has {size} bytes of {dtype}, too many or of another kind")
+    with archive.open(info) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        stream.read()  # to the end, where the check sum is compared
+    return array
+
+
+def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
+    """What the file says of ``n`` samples, ``d`` columns and ``C`` outputs, and no more."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    known = len(set(names)) == len(names) and set(names) <= TEXTS | ARRAYS | NUMBERS
+    _need(known, "the file has a field twice, or one of another name")
+    most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
+    most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
+    small = [k for k in names if k not in ("D", "N")]
+    fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
+    if "signs" in fields:  # multipliers for no more cells than cover all signs
+        k = len(fields["first"])
+        cells = 8 * len(_cells(fields["signs"], k))
+        fields["D"] = member(archive, "D", "f", 4 * cells)
+        fields["N"] = member(archive, "N", "f", 2 * k * (2 + C + min(d, k) + 2 * k) * cells)
+    return fields
 
 
 def _need(condition: Any, reason: str) -> None:
@@ -178,11 +218,7 @@ def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
     Products in N: of p and q, with p_i q_i = 0; of either and ``b s - w.ball``, ``b >= ||w||``.
     """
-    cells, D, N = np.sign(proof["signs"]), proof["D"], proof["N"]
-    clash = (cells > 0) @ (cells < 0).T
-    apart = np.all(clash | clash.T | np.eye(len(cells), dtype=bool))
-    count = sum(2 ** int(k) for k in np.sum(cells == 0, axis=1))
-    _need(apart and count == 2 ** (1 + len(A)), "the cells leave some neurons out")
+    cells, D, N = _cells(proof["signs"], len(A)), proof["D"], proof["N"]
     sizes = [1, Lam.shape[1], A.shape[1] - free, free]
     s, *balls, E = np.split(N, np.cumsum(sizes), axis=2)
     spare = s[:, :, 0] - sum(np.linalg.norm(ball, axis=2) for ball in balls)
@@ -194,6 +230,16 @@ def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
         factor = np.linalg.cholesky(form - rounding * np.eye(len(form)))
         _need(np.all(np.isfinite(factor)), "a form is not finite")  # of which it is silent
     return float(np.max(D.sum(1) + 8 * EPS * np.abs(D).sum(1)))
+
+
+def _cells(signs: Any, n: int) -> Any:
+    """Signs of (v, n samples), 0 for both; every combination is in exactly one cell."""
+    cells = np.sign(signs)
+    clash = (cells > 0) @ (cells < 0).T
+    apart = np.all(clash | clash.T | np.eye(len(cells), dtype=bool))
+    count = sum(2 ** int(k) for k in np.sum(cells == 0, axis=1))
+    _need(apart and count == 2 ** (1 + n), "the cells leave some neurons out")
+    return cells
 
 
 def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any, float]:
