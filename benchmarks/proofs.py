@@ -77,8 +77,7 @@ def measure(name, problem, seconds, tol):
     Lam = core.dual_point(reduction.apply(solution.network).predict(core.X))
     gaps, reached = {}, {}
     for point, bound in prove(core, Lam, time_limit=seconds):
-        limit = core.weight_decay / bound.upper
-        gap = 1 - core.best_scale(point, limit)[1] / objective
+        gap = 1 - core.proven_bound(point, bound.upper) * reduction.value / objective
         now = time.process_time() - start
         gaps[bound.proof.split(",")[0]] = gap
         for level in LEVELS:

@@ -1,11 +1,10 @@
 """Nothing false is called proven: the attacks that once broke a proof, and their relatives."""
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.attack import FAMILIES, attack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,9 +15,6 @@ from gapless.gauge import METHODS, gauge_bound
 from gapless.losses import Loss, Squared, check_loss, get_loss
 from gapless.reduction import Reduction
 from problems import ALL_LOSSES, BIAS_RULES, targets
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks.attack import FAMILIES, attack
 
 
 @pytest.mark.parametrize("family", FAMILIES)

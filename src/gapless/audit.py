@@ -355,7 +355,7 @@ def _verdict(report: AuditReport) -> str:
         )
     if estimated is not None and estimated <= WIDE:
         return (
-            f"Probably well trained: a search suggests that at most {estimated:.2%} can be gained, "
+            f"Probably well trained: a search suggests that {about(estimated)} can be gained at most, "
             "which it cannot prove."
         )
     if report.proof == UNKNOWN:

@@ -17,7 +17,7 @@ from .collapse import NeuralCollapse
 from .collapse_display import AlignmentDisplay, CollapseDisplay
 from .deep import DeepNetwork
 from .files import write
-from .result import Bounded
+from .result import Bounded, about
 
 #: shortest text column
 LABEL = 22
@@ -214,7 +214,7 @@ class AuditReport(Bounded):
                 f"{self.found_gain:.2%} lower",
             )
         if self.estimated_relative_gap is not None:
-            yield "gap, estimated", f"{self.estimated_relative_gap:.2%} (a search: proves nothing)"
+            yield "gap, estimated", f"{about(self.estimated_relative_gap)} (a search: proves nothing)"
         if self.stationarity is not None:
             yield (
                 "stationarity",

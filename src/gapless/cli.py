@@ -32,7 +32,7 @@ from .path import path
 from .persist import Header, load, predict, prepare, read_preparation, save
 from .problem import Problem
 from .progress import counter, progress
-from .result import Certificate, Status
+from .result import Certificate, Status, about
 from .spline import SplineSolution
 from .spline_display import SplineDisplay
 from .spline_estimators import SplineClassifier, SplineRegressor
@@ -380,7 +380,7 @@ def _path(args: argparse.Namespace) -> int:
         c = solution.certificate
         table.add_row(
             f"{trained.weight_decays[i]:.4g}", str(solution.network.n_neurons),
-            f"{c.objective:.6g}", f"{c.relative_gap:.2%}", f"{c.estimated_relative_gap:.2%}",
+            f"{c.objective:.6g}", f"{c.relative_gap:.2%}", about(c.estimated_relative_gap),
             f"{result['train_score'][i]:.4f}", f"{result['test_score'][i]:.4f}",
         )  # fmt: skip
     console.print(table)
@@ -417,7 +417,7 @@ def _report(result: dict[str, Any], status: Status) -> None:
         ),
         (
             "estimated gap",
-            f"{result['estimated_relative_gap']:.3%} (from a search: it proves nothing)",
+            f"{about(result['estimated_relative_gap'])} (from a search: it proves nothing)",
         ),
         ("neurons", str(result["n_neurons"])),
         (f"{score} train / test", f"{result['train_score']:.4f} / {result['test_score']:.4f}"),
@@ -591,7 +591,7 @@ def _certify(args: argparse.Namespace) -> int:
         console.print(f"objective      {certificate.objective:.6g}")
         console.print(f"lower bound    {certificate.lower_bound:.6g}, proven for every width")
         console.print(f"proven gap     {certificate.relative_gap:.3%}")
-        console.print(f"estimated gap  {certificate.estimated_relative_gap:.3%}, by search")
+        console.print(f"estimated gap  {about(certificate.estimated_relative_gap)}, by search")
         console.print(f"proof          {certificate.proof}")
         if args.proof:
             console.print(f"proof file     {args.proof}", soft_wrap=True)

@@ -44,7 +44,7 @@ def progress(
             bar.update(
                 task,
                 description=f"{title}: objective {c.objective:.6g}, {info.n_neurons} neurons, "
-                f"gap proven {c.relative_gap:.1%}, estimated {c.estimated_relative_gap:.2%}"
+                f"gap proven {c.relative_gap:.1%}, estimated {about(c.estimated_relative_gap)}"
                 + ("" if left is None else f", about {left:.0f} s left"),
             )
 

@@ -103,6 +103,11 @@ class Certificate(Bounded):
         }
 
 
+def about(share: float) -> str:
+    """An estimated share in words, with the one digit that it is good for: "about 0.05%"."""
+    return f"about {float(f'{100 * share:.0e}'):.6g}%" if share < 1 else "unknown"
+
+
 def _ratio(gap: float, objective: float) -> float:
     return gap / objective if objective > 0 else (0.0 if gap <= 0 else float("inf"))
 
