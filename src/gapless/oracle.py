@@ -21,12 +21,14 @@ What is found is a LOWER bound of the gauge.  Finding nothing proves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ._array import Design, dense_rows, pull_back, row_blocks
 from ._validate import Array
+from .watch import never
 
 # An improvement below this relative size is rounding.
 TINY = 1e-12
@@ -77,10 +79,18 @@ class Oracle:
         self.free = free
         self.rng = rng
 
-    def search(self, Lam: Array, neurons: Array, n_starts: int, kinks: bool = True) -> Candidates:
+    def search(
+        self,
+        Lam: Array,
+        neurons: Array,
+        n_starts: int,
+        kinks: bool = True,
+        stop: Callable[[], bool] = never,
+    ) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m).
 
-        Gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.
+        Gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.  ``stop``
+        is asked before each.
         """
         n = len(Lam)
         sample = n
@@ -103,24 +113,26 @@ class Oracle:
         size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):  # as in refine.py
             climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
-            self._climb(climb)
+            self._climb(climb, stop)
         best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
         few = len(best) if kinks else FEW
         U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
         size = np.linalg.norm(U, axis=0)
         U, b = U / size, b / size
-        exact = self.improve(Lam, U[:, :few], b[:few], rounds)
-        rough = self.improve(Lam, U[:, few:], b[few:], 0)
+        exact = self.improve(Lam, U[:, :few], b[:few], rounds, stop)
+        rough = self.improve(Lam, U[:, few:], b[few:], 0, stop)
         return exact.append(rough)
 
-    def _climb(self, climb: _Climb) -> None:
+    def _climb(self, climb: _Climb, stop: Callable[[], bool]) -> None:
         """Gradient steps, climbers of one pattern becoming one on the way."""
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(climb.Lam.shape[1], climb.h.size))
             climb.move_anchor(signs.astype(climb.U.dtype))
         for step in range(STEPS):
+            if stop():
+                break
             if self.free and step % 10 == 4:
                 climb.move_anchor()
             if not climb.gradient_step():
@@ -128,18 +140,29 @@ class Oracle:
             if step % MEET == MEET - 1:
                 climb.meet()
 
-    def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
-        """Exact kink steps from the given neurons."""
+    def improve(
+        self,
+        Lam: Array,
+        U: Array,
+        b: Array,
+        rounds: int = 1,
+        stop: Callable[[], bool] = never,
+    ) -> Candidates:
+        """Exact kink steps from the given neurons; from the first of them if ``stop`` ends it."""
         if len(b) == 0:
             return Candidates(U, b, np.zeros(0))
         parts = []
         for part in row_blocks(len(b), len(Lam)):  # a handful of (n, K) arrays live at once
             climb = _Climb(self.A, Lam, U[:, part], b[part])
             for _ in range(rounds):
+                if stop():
+                    break
                 if self.free:
                     climb.move_anchor()
-                climb.kink_step()
+                climb.kink_step(stop)
             parts.append(Candidates(climb.U, climb.b, climb.h))
+            if stop():
+                break
         return parts[0].append(*parts[1:])
 
     def _random_starts(self, n_starts: int) -> Array:
@@ -239,7 +262,7 @@ class _Climb:
         self.step *= np.where(better, 1.5, 0.35)
         return bool(np.any(self.step > 1e-5))
 
-    def kink_step(self) -> None:
+    def kink_step(self, stop: Callable[[], bool] = never) -> None:
         """Maximise with the nearest concave kinks exact and everything else linear."""
         n, k = self.A.shape
         p = min(n, 2 * k + 4, MAX_KINKS)
@@ -259,6 +282,9 @@ class _Climb:
         chunk = max(1, (1 << 22) // (p * (p + k)))  # climbers at once: 32 MiB of temporaries
         for s in range(0, U.shape[1], chunk):
             part = slice(s, s + chunk)
+            if stop():  # the rest stay where they are
+                U[:, s:] = self.U[:, s:]
+                break
             rows = dense_rows(self.A, near[:, part].T.ravel()).reshape(-1, p, k)
             if self.shift is not None:
                 rows = rows - self.shift[part, None, :]

@@ -21,6 +21,7 @@ It proves nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
@@ -58,8 +59,9 @@ def refine(
 
     Relative to the root mean square of each neuron's scores; without softening the objective
     never increases.  ``problem`` is a core problem: its design has a column for a penalised bias,
-    so hidden and output biases move only when they are free.  ``stop`` is asked after each step,
-    and every :data:`STRIDE` of them ``seen`` has the network there; a true answer of either ends.
+    so hidden and output biases move only when they are free.  ``stop`` is asked before each block
+    of rows, and every :data:`STRIDE` steps ``seen`` has the network there; a true answer of either
+    ends.
     With ``single`` the passes over the data are in single precision, where targets, sample
     weights and weight decay are of ordinary size.
     """
@@ -70,19 +72,23 @@ def refine(
     single = single and ORDINARY[0] < largest < ORDINARY[1]
     single = single and problem.weight_decay > LEAST_DECAY * largest
     single = single and float(problem.sample_weight.min()) > LEAST_WEIGHT
-    descent = _Descent(problem, np.float32 if single else np.float64)
-    refined = descent.run(network, width, stop, seen)
+    descent = _Descent(problem, np.float32 if single else np.float64, stop)
+    refined = descent.run(network, width, seen)
     # what single precision calls a descent need not be one
     if single and not width and not refined.objective(problem) <= network.objective(problem):
         return network
     return refined
 
 
+class _Stopped(Exception):
+    """Raised through L-BFGS, whose line search asks nobody."""
+
+
 class _Descent:
     """The data in the precision asked for."""
 
-    def __init__(self, problem: Problem, dtype: type) -> None:
-        self.problem, self.dtype = problem, dtype
+    def __init__(self, problem: Problem, dtype: type, stop: Callable[[], bool]) -> None:
+        self.problem, self.dtype, self.stop = problem, dtype, stop
         self.X, self.Y, self.w = self._cast(problem.X, problem.Y, problem.sample_weight)
 
     def _cast(self, *arrays: Array) -> list[Array]:
@@ -92,7 +98,6 @@ class _Descent:
         self,
         network: Network,
         width: float,
-        stop: Callable[[], bool],
         seen: Callable[[Network], bool],
     ) -> Network:
         """L-BFGS at one width while it gains quickly."""
@@ -123,23 +128,26 @@ class _Descent:
             return Network(U, b, a, c).balance(problem.bias)
 
         trace: list[float] = []
+        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
+        reached = start
 
         def watch(intermediate_result: OptimizeResult) -> None:
+            nonlocal reached
+            reached = intermediate_result.x.copy()
             trace.append(intermediate_result.fun)
             gain = (trace[-min(len(trace), STRIDE)] - trace[-1]) / STRIDE
             little = (SOFT_GAIN * width if width else GAIN) * trace[-1]
-            done = stop() or (len(trace) > STRIDE and gain < little)
+            done = len(trace) > STRIDE and gain < little
             if done or (len(trace) % STRIDE == 0 and seen(at(intermediate_result.x))):
                 raise StopIteration
 
-        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
         options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
         # BLAS in single precision may raise flags over what lies beside a small matrix
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = minimize(
+        with np.errstate(over="ignore", invalid="ignore"), suppress(_Stopped):
+            reached = minimize(
                 value, start, jac=True, method="L-BFGS-B", callback=watch, options=options
-            )
-        return at(found.x) if np.all(np.isfinite(found.x)) else network
+            ).x
+        return at(reached) if np.all(np.isfinite(reached)) else network
 
     def _spread(self, U: Array, b: Array) -> Array:
         """The root mean square of each neuron's scores."""
@@ -156,6 +164,8 @@ class _Descent:
         fit, dU, da, db, dc = 0.0, np.zeros(U.shape), np.zeros(a.shape), np.zeros(b.shape), 0.0 * c
         soft = bool(e.any())
         for rows in row_blocks(len(self.w), U.shape[1]):
+            if self.stop():
+                raise _Stopped
             X, Y, w = self.X[rows], self.Y[rows], self.w[rows]
             Z = scores(X, U, b)
             if soft:  # phi = (s + r) / 2 with r = sqrt(s^2 + e^2), and phi' = phi / r
