@@ -21,15 +21,15 @@ It proves nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
 
 from ._array import pull_back, row_blocks, scores
 from ._validate import Array
+from .lbfgs import Stopped, lbfgs
 from .network import Network
 from .problem import Problem
+from .watch import never
 
 # Pairs of steps and gradients that L-BFGS remembers.
 MEMORY = 20
@@ -80,14 +80,10 @@ def refine(
     return refined
 
 
-class _Stopped(Exception):
-    """Raised through L-BFGS, whose line search asks nobody."""
-
-
 class _Descent:
     """The data in the precision asked for."""
 
-    def __init__(self, problem: Problem, dtype: type, stop: Callable[[], bool]) -> None:
+    def __init__(self, problem: Problem, dtype: type, stop: Callable[[], bool] = never) -> None:
         self.problem, self.dtype, self.stop = problem, dtype, stop
         self.X, self.Y, self.w = self._cast(problem.X, problem.Y, problem.sample_weight)
 
@@ -128,26 +124,20 @@ class _Descent:
             return Network(U, b, a, c).balance(problem.bias)
 
         trace: list[float] = []
-        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
-        reached = start
 
-        def watch(intermediate_result: OptimizeResult) -> None:
-            nonlocal reached
-            reached = intermediate_result.x.copy()
-            trace.append(intermediate_result.fun)
+        def watch(value: float, theta: Array) -> bool:
+            trace.append(value)
             gain = (trace[-min(len(trace), STRIDE)] - trace[-1]) / STRIDE
             little = (SOFT_GAIN * width if width else GAIN) * trace[-1]
             done = len(trace) > STRIDE and gain < little
-            if done or (len(trace) % STRIDE == 0 and seen(at(intermediate_result.x))):
-                raise StopIteration
+            return done or (len(trace) % STRIDE == 0 and seen(at(theta)))
 
+        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
         options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
         # BLAS in single precision may raise flags over what lies beside a small matrix
-        with np.errstate(over="ignore", invalid="ignore"), suppress(_Stopped):
-            reached = minimize(
-                value, start, jac=True, method="L-BFGS-B", callback=watch, options=options
-            ).x
-        return at(reached) if np.all(np.isfinite(reached)) else network
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = lbfgs(value, start, self.stop, seen=watch, **options)
+        return at(found) if np.all(np.isfinite(found)) else network
 
     def _spread(self, U: Array, b: Array) -> Array:
         """The root mean square of each neuron's scores."""
@@ -165,7 +155,7 @@ class _Descent:
         soft = bool(e.any())
         for rows in row_blocks(len(self.w), U.shape[1]):
             if self.stop():
-                raise _Stopped
+                raise Stopped
             X, Y, w = self.X[rows], self.Y[rows], self.w[rows]
             Z = scores(X, U, b)
             if soft:  # phi = (s + r) / 2 with r = sqrt(s^2 + e^2), and phi' = phi / r

@@ -18,20 +18,24 @@ O(n d^2 + d^3).  ANY multipliers prove a bound: what found them is not part of t
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq
 
 from ._array import is_sparse
 from ._validate import Array
 from .gauge import GaugeBound, GaugeMethod
+from .lbfgs import lbfgs
 from .losses import Pinball
 from .problem import EPS, Problem
+from .watch import Watch, never
+
+# Numbers that L-BFGS remembers of its last steps, thirty at most.
+MEMORY = 1 << 24
 
 #: a dual point and a proven bound of its gauge
 Dual: TypeAlias = tuple[Array, GaugeBound]
@@ -111,11 +115,16 @@ class Quadratic(GaugeMethod):
         return core.n_outputs == 1 and core.n_features <= self.MAX_FEATURES
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        return self._bound(core, Lam, Watch())
+
+    def _bound(self, core: Problem, Lam: Array, watch: Watch) -> GaugeBound:
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
             return GaugeBound(0.0, 0.0, None, "quadratic bound", self.name)
-        found = [_minimise(A, side, self.STEPS) for side in (lam, -lam)]
+        # half the time for each side: without either there is no bound
+        stops = watch.part(share=0.5).due, watch.due
+        found = [_minimise(A, side, self.STEPS, s) for side, s in zip((lam, -lam), stops)]
         proof = QuadraticProof(found[0][0], found[1][0], (found[0][1], found[1][1]))
         return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", self.name, proof)
 
@@ -126,14 +135,14 @@ class Quadratic(GaugeMethod):
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
         if core.free:  # the climb would leave the points that sum to zero
-            yield Lam, self.bound(core, Lam)
+            yield Lam, self._bound(core, Lam, Watch(time_limit))
             return
-        stop = time.perf_counter() + time_limit
+        watch = Watch(time_limit)
         climb = _JointQuadratic(core, Lam)
         for eps, power in ((1e-2, 8.0), (3e-3, 16.0), (1e-3, 32.0), (2e-4, 64.0), (5e-5, 128.0)):
-            climb.run(eps, power, self.STEPS, stop)
+            climb.run(eps, power, self.STEPS, watch.due)
             yield climb.dual()
-            if time.perf_counter() > stop:
+            if watch.due():
                 return
 
 
@@ -183,7 +192,9 @@ class _Coordinates:
         n = len(lam)
         size = max(float(np.abs(lam).mean()), 1e-300)
         self.R = np.linalg.norm(A, axis=1)
-        spectral, norm = float(np.linalg.norm(A, 2)), float(np.linalg.norm(lam))
+        # a scale, so half the digits do
+        spectral = max(float(np.linalg.eigvalsh(A.T @ A)[-1]), 0.0) ** 0.5
+        norm = float(np.linalg.norm(lam))
         radius = max(float(self.R.mean()), 1e-300)
         self.scale = np.array([norm / spectral, size, size, size / radius])[:, None]
         self.bounds = [(-60.0, 60.0)] * n + [(0.0, None)] * (3 * n)
@@ -205,7 +216,9 @@ class _Coordinates:
         return g.ravel()
 
 
-def _minimise(A: Array, lam: Array, steps: int) -> tuple[Array, float]:
+def _minimise(
+    A: Array, lam: Array, steps: int, stop: Callable[[], bool] = never
+) -> tuple[Array, float]:
     """Multipliers and tau that make the bound of ``g_+(lam)`` small."""
     if not np.any(lam > 0):  # nu = -lam leaves nothing
         tiny = 1e-30 * float(np.abs(lam).max())
@@ -222,18 +235,18 @@ def _minimise(A: Array, lam: Array, steps: int) -> tuple[Array, float]:
             value, _, _, gradient = _smooth_bound(A, at.R, lam, m, eps)
             return value / at.unit, at.pull(m, gradient) / at.unit
 
-        x = _lbfgs(objective, x, at.bounds, steps)
+        x = _lbfgs(objective, x, at.bounds, steps, stop)
         m = at.multipliers(x)
         tau = _smooth_bound(A, at.R, lam, m, eps)[1]
         best = min(best, (quadratic_value(A, lam, m, tau), m, tau), key=lambda b: b[0])
     return best[1], best[2]
 
 
-def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, callback: Any = None) -> Array:
-    options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-9}
-    return minimize(
-        objective, x, jac=True, bounds=bounds, method="L-BFGS-B", options=options, callback=callback
-    ).x
+def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, stop: Callable[[], bool]) -> Array:
+    memory = int(np.clip(MEMORY // x.size, 5, 30))
+    return lbfgs(
+        objective, x, stop, bounds=bounds, maxiter=steps, maxfun=2 * steps, maxcor=memory, ftol=1e-9
+    )
 
 
 class _JointQuadratic:
@@ -286,14 +299,9 @@ class _JointQuadratic:
     def unit(self) -> float:
         return self.core.data_fit(np.zeros_like(self.core.Y))
 
-    def run(self, eps: float, power: float, steps: int, stop: float) -> None:
+    def run(self, eps: float, power: float, steps: int, stop: Callable[[], bool]) -> None:
         self.eps = eps * self.core.weight_decay / self.A.shape[1]
-
-        def late(intermediate_result: Any) -> None:
-            if time.perf_counter() > stop:
-                raise StopIteration
-
-        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, late)
+        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, stop)
 
     def dual(self) -> Dual:
         lam, mp, mn = self.parts(self.x)
