@@ -48,6 +48,8 @@ MAX_KINKS = 96
 # Rows on which a search climbs: a direction that is good on a few thousand is good on all, and
 # the exact kink steps that follow use every row.
 SAMPLE = 4096
+# Columns of scores that are sorted at once.
+COLUMNS = 32
 # Bins of the histogram that finds the best kink among many rows.
 BINS = 512
 
@@ -129,12 +131,12 @@ class Oracle:
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(climb.Lam.shape[1], climb.h.size))
-            climb.move_anchor(signs.astype(climb.U.dtype))
+            climb.move_anchor(signs.astype(climb.U.dtype), stop)
         for step in range(STEPS):
             if stop():
                 break
             if self.free and step % 10 == 4:
-                climb.move_anchor()
+                climb.move_anchor(stop=stop)
             if not climb.gradient_step():
                 break
             if step % MEET == MEET - 1:
@@ -158,7 +160,7 @@ class Oracle:
                 if stop():
                     break
                 if self.free:
-                    climb.move_anchor()
+                    climb.move_anchor(stop=stop)
                 climb.kink_step(stop)
             parts.append(Candidates(climb.U, climb.b, climb.h))
             if stop():
@@ -229,11 +231,11 @@ class _Climb:
         if self.shift is not None:
             self.shift = self.shift[keep]
 
-    def move_anchor(self, V: Array | None = None) -> None:
+    def move_anchor(self, V: Array | None = None, stop: Callable[[], bool] = never) -> None:
         """Put each bias at its best kink."""
         L = self._weights() if V is None else self.Lam @ V
         P = self.S - self.b
-        anchor = _best_kinks(P, L)
+        anchor = _best_kinks(P, L, stop)
         columns = np.arange(P.shape[1])
         self._accept(self.U, -P[anchor, columns])
         # the anchor of those that stay is the data point nearest to their kink
@@ -313,43 +315,57 @@ def best_of_patterns(on: Array, value: Array) -> Array:
     return order[np.sort(np.unique(packed, axis=1, return_index=True)[1])]
 
 
-def _best_kinks(P: Array, L: Array) -> Array:
+def _best_kinks(P: Array, L: Array, stop: Callable[[], bool] = never) -> Array:
     """For projections P and weights L (n, K): the k that maximises ``sum_i l_i (p_i - p_k)_+``.
 
-    By a sort and suffix sums a column; many rows go through a histogram first, whose bins add
-    up exactly at their edges, and only the two bins at the best edge are sorted.
+    Zero for the columns that ``stop`` leaves out.
     """
-    n, K = P.shape
-    if n > SAMPLE:
-        low, width = P.min(axis=0), np.ptp(P, axis=0) / BINS
-        cell = ((P - low) / np.where(width > 0, width, 1.0)).astype(np.int32)
-        np.minimum(cell, BINS - 1, out=cell)
-        flat = (cell + BINS * np.arange(K, dtype=np.int32)).ravel()
-        above = np.bincount(flat, L.ravel(), BINS * K).reshape(K, BINS)
-        moment = np.bincount(flat, (L * P).ravel(), BINS * K).reshape(K, BINS)
-        above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (above, moment))
-        edges = low[:, None] + width[:, None] * np.arange(BINS)
-        edge = np.argmax(moment - edges * above, axis=1)
-        best = np.empty(K, dtype=np.intp)
-        for j in range(K):
-            rows = np.flatnonzero((cell[:, j] == edge[j]) | (cell[:, j] == edge[j] - 1))
-            if rows.size == 0:
-                rows = np.array([np.argmin(np.abs(P[:, j] - edges[j, edge[j]]))])
-            beyond = min(edge[j] + 1, BINS - 1)
-            rest = (above[j, beyond], moment[j, beyond]) if edge[j] + 1 < BINS else (0.0, 0.0)
-            best[j] = rows[_best_kink(P[rows, j], L[rows, j], *rest)]
-        return best
-    order = np.argsort(P, axis=0)
-    p = np.take_along_axis(P, order, axis=0)
-    l = np.take_along_axis(L, order, axis=0)
-    above = np.cumsum(l[::-1], axis=0)[::-1]
-    moment = np.cumsum((l * p)[::-1], axis=0)[::-1]
-    best = np.argmax(moment - p * above, axis=0)
-    return np.take_along_axis(order, best[None], axis=0)[0]
+    best = np.zeros(P.shape[1], dtype=np.intp)
+    find = _kinks_of_bins if len(P) > SAMPLE else _kinks_by_sorting
+    for start in range(0, len(best), COLUMNS):  # a few at a time stay in the cache
+        if stop():
+            break
+        part = slice(start, start + COLUMNS)
+        best[part] = find(P[:, part], L[:, part])
+    return best
+
+
+def _kinks_by_sorting(P: Array, L: Array) -> Array:
+    """By a sort and suffix sums a column."""
+    p, l = np.ascontiguousarray(P.T), np.ascontiguousarray(L.T)
+    order = np.argsort(p, axis=1)
+    p, l = (np.take_along_axis(x, order, axis=1) for x in (p, l))
+    above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (l, l * p))
+    at = np.argmax(moment - p * above, axis=1)
+    return np.asarray(order[np.arange(len(at)), at])
+
+
+def _kinks_of_bins(P: Array, L: Array) -> Array:
+    """Through a histogram, whose bins add up exactly at their edges: only the two bins at the best
+    edge are sorted."""
+    K = P.shape[1]
+    low, width = P.min(axis=0), np.ptp(P, axis=0) / BINS
+    cell = ((P - low) / np.where(width > 0, width, 1.0)).astype(np.int32)
+    np.minimum(cell, BINS - 1, out=cell)
+    flat = (cell + BINS * np.arange(K, dtype=np.int32)).ravel()
+    above = np.bincount(flat, L.ravel(), BINS * K).reshape(K, BINS)
+    moment = np.bincount(flat, (L * P).ravel(), BINS * K).reshape(K, BINS)
+    above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (above, moment))
+    edges = low[:, None] + width[:, None] * np.arange(BINS)
+    edge = np.argmax(moment - edges * above, axis=1)
+    best = np.empty(K, dtype=np.intp)
+    for j in range(K):
+        rows = np.flatnonzero((cell[:, j] == edge[j]) | (cell[:, j] == edge[j] - 1))
+        if rows.size == 0:
+            rows = np.array([np.argmin(np.abs(P[:, j] - edges[j, edge[j]]))])
+        beyond = min(edge[j] + 1, BINS - 1)
+        rest = (above[j, beyond], moment[j, beyond]) if edge[j] + 1 < BINS else (0.0, 0.0)
+        best[j] = rows[_best_kink(P[rows, j], L[rows, j], *rest)]
+    return best
 
 
 def _best_kink(p: Array, l: Array, above: float, moment: float) -> int:
-    """One column of :func:`_best_kinks`, given the sums of l and l p over larger p."""
+    """One column of :func:`_kinks_by_sorting`, given the sums of l and l p over larger p."""
     order = np.argsort(p)
     q, w = p[order], l[order]
     above_q = above + np.cumsum(w[::-1])[::-1]

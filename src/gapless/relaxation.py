@@ -115,9 +115,9 @@ class Quadratic(GaugeMethod):
         return core.n_outputs == 1 and core.n_features <= self.MAX_FEATURES
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        return self._bound(core, Lam, Watch())
+        return self._until(core, Lam, Watch())
 
-    def _bound(self, core: Problem, Lam: Array, watch: Watch) -> GaugeBound:
+    def _until(self, core: Problem, Lam: Array, watch: Watch) -> GaugeBound:
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
@@ -135,7 +135,7 @@ class Quadratic(GaugeMethod):
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
         if core.free:  # the climb would leave the points that sum to zero
-            yield Lam, self._bound(core, Lam, Watch(time_limit))
+            yield Lam, self._until(core, Lam, Watch(time_limit))
             return
         watch = Watch(time_limit)
         climb = _JointQuadratic(core, Lam)

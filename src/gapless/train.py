@@ -11,9 +11,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ._validate import Array, choose, positive, positive_int
-from .certify import better, certificate, prove, raised
+from .certify import better, certificate, prove, raised, timely_bound
 from .conditions import spectrum
-from .gauge import GaugeBound, gauge_bound, is_exact
+from .gauge import GaugeBound, is_exact
 from .master import solve_master
 from .network import Network
 from .newton import sharpen, worthwhile
@@ -53,9 +53,6 @@ JOIN, WORTH = 5, 0.25
 CLIMBERS, SCORES = 4, 1 << 18
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
-
-# Seconds that a bound in four dimensions may take.
-CONES = 10.0
 
 # More rows than this start from the network of a tenth of them, trained to this gap: about what
 # the sample itself is off by.
@@ -231,8 +228,6 @@ class _Run:
         self.listed = dimensions <= 2
         #: one in four takes longer than a search
         self.costly = self.exact and dimensions > 3
-        #: seconds that the last sharp bound took
-        self.slow = CONES if self.costly else 0.0
         #: where each search is exact and cheap, random networks only take time
         self.random = not (self.relaxed or (self.exact and not self.costly))
         self.many = self.core.n_samples > MANY_ROWS
@@ -446,13 +441,8 @@ class _Run:
         self.history.record(self.watch.seconds, certificate, self.best.n_neurons)
 
     def _bound(self, Lam: Array, sharp: bool) -> GaugeBound:
-        """The sharpest bound of the gauge that there is time for, or the norm bound."""
-        if not sharp or self.watch.left < self.slow:
-            return gauge_bound(self.core, Lam, "norm")
-        started = self.watch.seconds
-        bound = gauge_bound(self.core, Lam)
-        self.slow = self.watch.seconds - started
-        return bound
+        """The norm bound of the gauge or, if ``sharp``, the best; none where time is short."""
+        return timely_bound(self.core, Lam, self.watch.left, "auto" if sharp else "norm")
 
     def _settled(self, new: Certificate) -> bool:
         """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
