@@ -133,11 +133,9 @@ def train(
     Solution
         Also when interrupted (Ctrl-C, callback, limits): the best network so far.
     """
-    if time_limit is not None:
-        time_limit = positive("time_limit", time_limit)
     return solve(
         problem,
-        Watch(time_limit, callback),
+        Watch.of(time_limit, callback),
         tol=tol,
         max_neurons=max_neurons,
         max_iter=max_iter,
@@ -497,9 +495,8 @@ class _Run:
         new = distinct(new, self.smooth, MAX_NEW)
         U, b, a = widened(self.current, new)
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(
-            self.smooth, Z, a, self.current.output_bias, self.accuracy, self.watch.due
-        )
+        due = self.watch.due if len(a) else never  # there is always time for the null model
+        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, self.accuracy, due)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
+from ._validate import positive
 from .result import Status
 
 
@@ -18,23 +20,35 @@ class Watch:
     Parameters
     ----------
     seconds : float, optional
-        From now on; without a limit by default.
+        From now on; without a limit by default, over already if they are not positive.
     callback : callable, optional
         Called by :meth:`ended`; a true answer ends the solve.
     """
 
     def __init__(
-        self, seconds: float | None = None, callback: Callable[[Any], object] | None = None
+        self, seconds: float = math.inf, callback: Callable[[Any], object] | None = None
     ) -> None:
+        # counts from the same moment in all processes, so that parallel folds may share it
         self.started = time.perf_counter()
-        self.deadline = float("inf") if seconds is None else self.started + seconds
+        self.deadline = self.started + seconds
         self.callback = callback
         self.stopped = False
+
+    @classmethod
+    def of(cls, time_limit: float | None, callback: Callable[[Any], object] | None = None) -> Watch:
+        """The watch of a call with this parameter."""
+        limit = math.inf if time_limit is None else positive("time_limit", time_limit)
+        return cls(limit, callback)
 
     @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.started
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is a time limit."""
+        return self.deadline < math.inf
 
     @property
     def left(self) -> float:
