@@ -289,5 +289,5 @@ def test_path_ignores_searches_on_a_part_of_the_rows(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((120, 30))
     y = np.maximum(X @ rng.standard_normal(30), 0) + X[:, 1] * X[:, 2]
-    trained = path(Problem(X, y), [0.5, 0.3, 0.1], time_limit=1e-3, max_iter=5)
-    assert [s.status for s in trained] == [Status.TIME_LIMIT] * 3
+    trained = path(Problem(X, y), [0.5, 0.3, 0.1], tol=0.5, max_iter=5)
+    assert np.all(trained.estimated_lower_bounds > 0)  # by a search on all rows
