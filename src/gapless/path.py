@@ -254,10 +254,11 @@ def weight_decay_max(problem: Problem, n_starts: int = STARTS, random_state: int
     It is the gauge of the null model's dual point: exact for data of low rank, else the best
     value of a search, hence a slight underestimate.
     """
-    return _largest(problem, n_starts, random_state, Watch())
+    return largest_weight_decay(problem, n_starts, random_state, Watch())
 
 
-def _largest(problem: Problem, n_starts: int, random_state: int, watch: Watch) -> float:
+def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, watch: Watch) -> float:
+    """:func:`weight_decay_max`, or the best value found in time."""
     reduction = Reduction(problem)
     core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
@@ -290,7 +291,7 @@ def weight_decay_grid(
     n_values, ratio = positive_int("n_values", n_values), positive("ratio", ratio)
     if ratio >= 1:
         raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
-    top = _largest(problem, STARTS, random_state, watch or Watch())
+    top = largest_weight_decay(problem, STARTS, random_state, watch or Watch())
     return top * np.geomspace(1.0, ratio, n_values) if top > 0 else np.array([problem.weight_decay])
 
 
