@@ -30,8 +30,6 @@ def lbfgs(
     each call of it, and ``seen`` gets value and point after each step; a true answer of either
     ends.  ``options`` are SciPy's.
     """
-    if stop():  # SciPy reads the bounds one by one, seconds for a million
-        return start
     reached = start
 
     def timed(x: Array) -> tuple[float, Array]:

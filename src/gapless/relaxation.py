@@ -18,7 +18,7 @@ O(n d^2 + d^3).  ANY multipliers prove a bound: what found them is not part of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -32,8 +32,10 @@ from .gauge import GaugeBound, GaugeMethod
 from .lbfgs import lbfgs
 from .losses import Pinball
 from .problem import EPS, Problem
-from .watch import Watch, never
+from .watch import Watch
 
+# Seconds a variable, bounds and all, before SciPy takes the first step.
+READING = 2e-6
 # Numbers that L-BFGS remembers of its last steps, thirty at most.
 MEMORY = 1 << 24
 
@@ -123,8 +125,8 @@ class Quadratic(GaugeMethod):
         if not np.any(lam) or not np.any(A):
             return GaugeBound(0.0, 0.0, None, "quadratic bound", self.name)
         # half the time for each side: without either there is no bound
-        stops = watch.part(share=0.5).due, watch.due
-        found = [_minimise(A, side, self.STEPS, s) for side, s in zip((lam, -lam), stops)]
+        watches = watch.part(share=0.5), watch
+        found = [_minimise(A, side, self.STEPS, w) for side, w in zip((lam, -lam), watches)]
         proof = QuadraticProof(found[0][0], found[1][0], (found[0][1], found[1][1]))
         return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", self.name, proof)
 
@@ -140,7 +142,7 @@ class Quadratic(GaugeMethod):
         watch = Watch(time_limit)
         climb = _JointQuadratic(core, Lam)
         for eps, power in ((1e-2, 8.0), (3e-3, 16.0), (1e-3, 32.0), (2e-4, 64.0), (5e-5, 128.0)):
-            climb.run(eps, power, self.STEPS, watch.due)
+            climb.run(eps, power, self.STEPS, watch)
             yield climb.dual()
             if watch.due():
                 return
@@ -216,9 +218,7 @@ class _Coordinates:
         return g.ravel()
 
 
-def _minimise(
-    A: Array, lam: Array, steps: int, stop: Callable[[], bool] = never
-) -> tuple[Array, float]:
+def _minimise(A: Array, lam: Array, steps: int, watch: Watch) -> tuple[Array, float]:
     """Multipliers and tau that make the bound of ``g_+(lam)`` small."""
     if not np.any(lam > 0):  # nu = -lam leaves nothing
         tiny = 1e-30 * float(np.abs(lam).max())
@@ -235,17 +235,26 @@ def _minimise(
             value, _, _, gradient = _smooth_bound(A, at.R, lam, m, eps)
             return value / at.unit, at.pull(m, gradient) / at.unit
 
-        x = _lbfgs(objective, x, at.bounds, steps, stop)
+        x = _lbfgs(objective, x, at.bounds, steps, watch)
         m = at.multipliers(x)
         tau = _smooth_bound(A, at.R, lam, m, eps)[1]
         best = min(best, (quadratic_value(A, lam, m, tau), m, tau), key=lambda b: b[0])
     return best[1], best[2]
 
 
-def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, stop: Callable[[], bool]) -> Array:
+def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, watch: Watch) -> Array:
+    if watch.left < READING * x.size:
+        return x
     memory = int(np.clip(MEMORY // x.size, 5, 30))
     return lbfgs(
-        objective, x, stop, bounds=bounds, maxiter=steps, maxfun=2 * steps, maxcor=memory, ftol=1e-9
+        objective,
+        x,
+        watch.due,
+        bounds=bounds,
+        maxiter=steps,
+        maxfun=2 * steps,
+        maxcor=memory,
+        ftol=1e-9,
     )
 
 
@@ -299,9 +308,9 @@ class _JointQuadratic:
     def unit(self) -> float:
         return self.core.data_fit(np.zeros_like(self.core.Y))
 
-    def run(self, eps: float, power: float, steps: int, stop: Callable[[], bool]) -> None:
+    def run(self, eps: float, power: float, steps: int, watch: Watch) -> None:
         self.eps = eps * self.core.weight_decay / self.A.shape[1]
-        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, stop)
+        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, watch)
 
     def dual(self) -> Dual:
         lam, mp, mn = self.parts(self.x)
