@@ -8,7 +8,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 #: a file imports only files before it
 ORDER = [
-    "_validate", "_array", "ramps", "losses", "problem", "network", "result", "watch", "lbfgs",
+    "_interrupt", "_validate", "_array", "ramps", "losses", "problem", "network", "result", "watch",
+    "lbfgs",
     "reduction", "oracle", "conditions", "relaxed", "gauge", "relaxation", "doubly_nonnegative",
     "verify", "proofs", "certify", "master", "start", "refine", "newton", "train", "interpolate",
     "path", "cross_validation", "line", "line_fits", "spline", "spline_members", "spline_depth",
