@@ -11,7 +11,7 @@ ORDER = [
     "_interrupt", "_validate", "_array", "ramps", "losses", "problem", "network", "result", "watch",
     "lbfgs",
     "reduction", "oracle", "conditions", "relaxed", "gauge", "relaxation", "doubly_nonnegative",
-    "verify", "proofs", "certify", "master", "start", "refine", "newton", "train", "interpolate",
+    "verify", "proofs", "certify", "master", "refine", "start", "newton", "train", "interpolate",
     "path", "cross_validation", "line", "line_fits", "spline", "spline_members", "spline_depth",
     "deep", "deep_prox", "whitening", "deep_bound", "closed_linear", "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "extreme_points", "comparison_display",

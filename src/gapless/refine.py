@@ -15,6 +15,10 @@ down from one call to the next: neurons then slide over many kinks before they s
 On 5000 samples with 100 features it comes in three seconds closer to the optimum than without
 softening in thirty.
 
+Columns of very different size, as in a table that nobody standardised, would take it thousands of
+steps.  There the hidden weights are measured in other units within the descent; the objective is
+the same.
+
 It proves nothing.
 """
 
@@ -24,7 +28,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ._array import pull_back, row_blocks, scores
+from ._array import is_sparse, pull_back, row_blocks, scores
 from ._validate import Array
 from .lbfgs import Stopped, lbfgs
 from .network import Network
@@ -45,6 +49,27 @@ GAIN, SOFT_GAIN = 8e-5, 1e-3
 ORDINARY, LEAST_DECAY = (1e-6, 1e6), 1e-5
 # And sample weights above this: rows of less may be as long as overflows.
 LEAST_WEIGHT = 1e-30
+
+# Columns are of very different size where their root mean squares are this far apart, not counting
+# those below NOTHING of the largest, which are rounding.  FLOOR times the weight decay is added to
+# each square: what is hardly there costs more penalty than it fits.
+FAR_APART, NOTHING, FLOOR = 100.0, 1e-12, 0.01
+
+
+def column_units(problem: Problem) -> Array:
+    """The units (n_features,) of hidden weights in which columns are of one size.
+
+    Ones where they are anyway, and for data whose columns are no features: sparse or wide.
+    """
+    if is_sparse(problem.X) or problem.n_samples <= problem.n_features:
+        return np.ones(problem.n_features)
+    squares = np.einsum("i,ij,ij->j", problem.sample_weight, problem.X, problem.X)
+    largest = float(squares.max())
+    there = squares > NOTHING**2 * largest
+    if not squares[there].min(initial=largest) * FAR_APART**2 < largest:
+        return np.ones(problem.n_features)
+    floor = FLOOR * problem.weight_decay
+    return np.where(there, np.sqrt((largest + floor) / (squares + floor)), 1.0)
 
 
 def refine(
@@ -103,20 +128,23 @@ class _Descent:
             network.output_weights, network.output_bias,
         )  # fmt: skip
         splits = np.cumsum([U.size, a.size, b.size])[:3]
+        unit = column_units(problem)[:, None]
+        units = np.concatenate([np.broadcast_to(unit, U.shape).ravel(), np.ones(a.size)])
         spread = self._spread(U, b) if width else np.zeros(len(b))  # a pass over the data
         (e,) = self._cast(width * spread)
 
         def unpack(theta: Array) -> tuple[Array, Array, Array, Array]:
             u, v = theta[: splits[0]], theta[splits[0] : splits[1]]
             biases = (theta[splits[1] : splits[2]], theta[splits[2] :]) if problem.free else (b, c)
-            return u.reshape(U.shape), v.reshape(a.shape), *biases
+            return unit * u.reshape(U.shape), v.reshape(a.shape), *biases
 
         def value(theta: Array) -> tuple[float, Array]:
             U, a, b, c = self._cast(*unpack(theta))
-            fit, slopes = self.data_fit(U, b, a, c, e)
-            penalised = theta[: splits[1]]
-            gradient = np.concatenate([s.ravel() for s in slopes[: 4 if problem.free else 2]])
-            gradient[: splits[1]] += problem.weight_decay * penalised
+            fit, (dU, *slopes) = self.data_fit(U, b, a, c, e)
+            penalised = theta[: splits[1]] * units
+            slopes = slopes[: 3 if problem.free else 1]
+            gradient = np.concatenate([(dU * unit).ravel(), *(s.ravel() for s in slopes)])
+            gradient[: splits[1]] += problem.weight_decay * penalised * units
             return fit + problem.weight_decay / 2 * float(penalised @ penalised), gradient
 
         def at(theta: Array) -> Network:
@@ -132,7 +160,8 @@ class _Descent:
             done = len(trace) > STRIDE and gain < little
             return done or (len(trace) % STRIDE == 0 and seen(at(theta)))
 
-        start = np.concatenate([x.ravel() for x in ((U, a, b, c) if problem.free else (U, a))])
+        at_first = (U / unit, a, b, c)[: 4 if problem.free else 2]
+        start = np.concatenate([x.ravel() for x in at_first])
         options = {"maxiter": MAX_STEPS, "maxcor": MEMORY, "maxfun": 10 * MAX_STEPS, "gtol": 0.0}
         # BLAS in single precision may raise flags over what lies beside a small matrix
         with np.errstate(over="ignore", invalid="ignore"):
