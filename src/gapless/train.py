@@ -167,7 +167,8 @@ def solve(
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
-    with blas_threads(n_threads):
+    # what is not finite has its own status, and is no better than the best network
+    with blas_threads(n_threads), np.errstate(all="ignore"):
         rng = np.random.default_rng(random_state)
         run = _Run(problem, watch, tol, max_neurons, init, rng, oracle)
         try:
