@@ -1,5 +1,6 @@
 """Time limits, interrupts and what ends neither: on a clock of its own that each look moves."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from gapless import (
     path,
     train,
 )
+from gapless.cli import main
 from gapless.cross_validation import choose_weight_decay
 
 TICK = 0.01
@@ -257,3 +259,19 @@ def test_raw_tables_are_fitted_as_well_as_their_columns_allow(monkeypatch):
     found = train(raw, max_iter=4).certificate.objective
     monkeypatch.setattr("gapless.refine.FAR_APART", np.inf)
     assert found < 0.9 * train(raw, max_iter=4).certificate.objective
+
+
+@pytest.mark.parametrize(
+    "command", [["fit", "--weight-decay", "1e-3"], ["path"]], ids=["fit", "path"]
+)
+def test_the_commands_end_at_their_limit_with_exit_code_1(command, clock, tmp_path, capsys):
+    given = problem()
+    table = np.column_stack([given.X, given.Y])
+    names = ",".join([*(f"x{i}" for i in range(6)), "y"])
+    np.savetxt(tmp_path / "data.csv", table, delimiter=",", header=names, comments="")
+    arguments = [*command, str(tmp_path / "data.csv"), "--target", "y", "--json", "--tol", "1e-9"]
+    begun = clock[0]
+    assert main([*arguments, "--time-limit", "2"]) == 1
+    assert clock[0] - begun <= 2.0 + 40 * TICK
+    status = json.loads(capsys.readouterr().out)["status"]
+    assert np.ravel(status)[-1] == "TIME_LIMIT"
