@@ -9,6 +9,8 @@ def run() -> int:
     from .cli import main  # seconds, in which _interrupt answers
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # a process that just died would leave its parallel folds running
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()
     except KeyboardInterrupt:  # at the edges of main, which answers itself
