@@ -8,12 +8,12 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "gapless"
 #: a file imports only files before it
 ORDER = [
-    "_validate", "files", "_array", "ramps", "deep_prox", "losses", "problem", "network",
-    "result", "reduction",
-    "oracle", "conditions", "relaxed", "gauge", "relaxation", "doubly_nonnegative", "verify",
-    "proofs", "certify", "master", "start", "refine", "newton", "train", "interpolate", "path",
-    "cross_validation", "line", "line_fits", "spline", "spline_members", "spline_depth",
-    "deep", "whitening", "deep_bound", "closed_linear", "closed_form",
+    "_interrupt", "_validate", "files", "_array", "ramps", "deep_prox", "losses", "problem",
+    "network", "result", "watch", "lbfgs", "reduction", "oracle", "conditions", "relaxed", "gauge",
+    "relaxation", "doubly_nonnegative", "verify", "proofs", "certify", "master", "refine", "start",
+    "newton", "train", "interpolate", "path", "cross_validation", "line", "line_fits", "spline",
+    "spline_members", "spline_depth", "deep", "whitening", "deep_bound", "closed_linear",
+    "closed_form",
     "closed_rank_one", "batch_norm", "spike_free", "extreme_points", "comparison_display",
     "outputs", "kernels", "collapse", "collapse_display", "progress", "estimators", "cv_estimators",
     "random_features", "output_layer", "closed_estimators", "spline_estimators",

@@ -94,9 +94,9 @@ def test_the_first_search_of_a_warm_start_takes_few_exact_steps(monkeypatch, rng
     problem = Problem(X, np.abs(X[:, 0]) + X[:, 1], weight_decay=0.02)
     exact, search = [], Oracle.search
 
-    def watched(oracle, Lam, neurons, n_starts, kinks=True):
+    def watched(oracle, Lam, neurons, n_starts, kinks=True, *rest):
         exact.append(kinks)
-        return search(oracle, Lam, neurons, n_starts, kinks)
+        return search(oracle, Lam, neurons, n_starts, kinks, *rest)
 
     monkeypatch.setattr(Oracle, "search", watched)
     first = train(problem, max_iter=2)

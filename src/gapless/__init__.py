@@ -1,5 +1,6 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
+from . import _interrupt as _interrupt
 from .audit import audit
 from .audit_report import AuditReport
 from .batch_norm import BatchNormHead, solve_batch_norm_head

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,19 @@ from scipy.optimize import minimize_scalar
 from ._array import scores
 from ._validate import Array
 from .audit_report import AuditReport, LayerReport, NeuronReport
-from .certify import evidence
+from .certify import LEAST_SEARCH, ONE_SEARCH, evidence
 from .closed_form import solve_whitened_relu
 from .closed_rank_one import solve_rank_one_relu
 from .collapse import NeuralCollapse, layer_alignment, neural_collapse
 from .deep_bound import deep_lower_bound
 from .losses import EPS, Squared
 from .network import Network
-from .path import weight_decay_max
+from .path import STARTS, largest_weight_decay
 from .problem import Problem, size_of_sums
-from .train import train
-from .trained import Trained, read_trained, select, settled
+from .result import Status, about
+from .train import solve
+from .trained import LEAST_PRUNING, Trained, prunes_within, read_trained, select, settled
+from .watch import Watch
 
 # The proof where no bound is known.
 UNKNOWN = "losses are not negative"
@@ -33,8 +34,8 @@ SEARCH = 3e8
 SMALL = 300_000
 # Samples up to which the sharper norm bound of deep networks takes seconds.
 SCALED = 300
-# Operations up to which pruning is tried.
-PRUNING = 3e11
+# Shares of the time left for pruning, and for the largest weight decay.
+PRUNING, LARGEST = 0.25, 0.2
 # Cosine from which two neurons count as duplicates: float32 weights carry seven digits.
 DUPLICATE = 1 - 1e-6
 # Stationarity below which training has ended; gradients of the two parts then cancel to 1%.
@@ -73,8 +74,9 @@ def audit(
     decay_biases : bool, default True
         Without ``optimizer``: whether vectors decay as well, which is PyTorch's default.
     time_limit : float, default 10
-        Seconds for a two-layer network: half to look for a better one, whose residual makes
-        better bounds, half for the proofs.  0 for the network's own residual and cheap proofs.
+        Seconds for a two-layer network: half at most to look for a better one, whose residual
+        makes better bounds, the rest for the proofs.  0 for the network's own residual and cheap
+        proofs.
     random_state : int or None, default 0
 
     Returns
@@ -87,6 +89,8 @@ def audit(
     ValueError
         One sentence: a layer, loss or option that is not supported, data that do not fit, or
         layers without weight decay.
+    KeyboardInterrupt
+        When interrupted.
 
     Examples
     --------
@@ -98,7 +102,7 @@ def audit(
     >>> report.lower_bound <= report.objective
     True
     """
-    started = time.perf_counter()
+    watch = Watch(time_limit)
     trained = read_trained(
         model, X, y,
         loss=loss, weight_decay=weight_decay, optimizer=optimizer, decay_biases=decay_biases,
@@ -107,24 +111,29 @@ def audit(
     fit = trained.data_fit(net.predict(trained.X))
     objective = fit + trained.raw_penalty
     notes = list(trained.notes)
-    small, top = trained.X.size <= SMALL, None
+    small, top, neurons = trained.X.size <= SMALL, None, None
     lower, proof, estimated = 0.0, UNKNOWN, None
     found: tuple[float, int] | tuple[None, None] = None, None
     plain = trained.shallow() if not trained.chain.batch_norm else None
     if plain is not None:
+        neurons = _neurons(trained, plain, watch)
         best, source = objective, plain
         if small and time_limit > 0:
-            source = train(
-                trained.problem(),
-                tol=TOL, time_limit=time_limit / 2, init=plain, random_state=random_state,
-            ).network  # fmt: skip
+            solution = solve(
+                trained.problem(), watch.part(share=0.5),
+                tol=TOL, init=plain, random_state=random_state, proving=True,
+            )  # fmt: skip
+            if solution.status is Status.STOPPED:
+                raise KeyboardInterrupt
+            source = solution.network
             better = settled(trained, source)
             best = min(best, trained.objective(trained.deep(better)))
             if best < objective:
                 found = best, better.n_neurons
-        lower, estimated, proof = _bound(trained, source, best, time_limit / 2, random_state)
         if small:
-            top = weight_decay_max(trained.problem()) * trained.factor
+            part = Watch(max(LARGEST * watch.left, LEAST_SEARCH))
+            top = largest_weight_decay(trained.problem(), STARTS, 0, part) * trained.factor
+        lower, estimated, proof = _bound(trained, source, best, watch.left, random_state)
     elif trained.chain.batch_norm:
         notes.append(
             "No lower bound: training through batch normalisation minimised another function "
@@ -158,7 +167,7 @@ def audit(
         gradient_norm=gradient[0],
         imbalance=imbalance,
         layers=_layers(trained),
-        neurons=None if plain is None else _neurons(trained, plain),
+        neurons=neurons,
         weight_decay_max=top,
         collapse=_collapse(trained),
         kinks=_kinks(trained, plain),
@@ -173,7 +182,7 @@ def audit(
     # verdict and advice read the finished report; the clock stops last
     object.__setattr__(report, "verdict", _verdict(report))
     object.__setattr__(report, "advice", tuple(_advice(report)))
-    object.__setattr__(report, "seconds", time.perf_counter() - started)
+    object.__setattr__(report, "seconds", watch.seconds)
     return report
 
 
@@ -200,7 +209,7 @@ def _bound(
         if proven > lower:
             lower, proof = proven, bound.proof
         guess = factor * _proven_bound(core, Lam, max(found, bound.lower), decay)
-        estimated = max(estimated, guess, lower)
+        estimated = max(estimated, min(guess, (1 - ONE_SEARCH) * objective), lower)
         if objective - lower <= TOL * objective:
             break
     return lower, estimated, proof
@@ -291,7 +300,7 @@ def _layers(trained: Trained) -> tuple[LayerReport, ...]:
     return tuple(reports)
 
 
-def _neurons(trained: Trained, network: Network) -> NeuronReport:
+def _neurons(trained: Trained, network: Network, watch: Watch) -> NeuronReport:
     X, rule = trained.X, trained.bias
     S = scores(X, network.hidden_weights, network.hidden_bias)
     alive = np.any(S > 0, axis=0) & np.any(network.output_weights != 0, axis=1)
@@ -299,10 +308,11 @@ def _neurons(trained: Trained, network: Network) -> NeuronReport:
     V = np.vstack([living.hidden_weights, living.hidden_bias])
     V = V / np.maximum(np.linalg.norm(V, axis=0), 1e-300)
     twin = np.triu(V.T @ V > DUPLICATE, k=1).any(axis=0)
-    n, m, C = len(X), network.n_neurons, network.n_outputs
-    rows = n if C == 1 else min(n, m) * C
     merged = living.merge(X, rule)
-    sufficient = merged.prune(X, rule).n_neurons if rows * m**2 <= PRUNING else None
+    sufficient = None
+    if prunes_within(max(PRUNING * watch.left, LEAST_PRUNING), merged, len(X)):
+        sufficient = merged.prune(X, rule).n_neurons
+    m = network.n_neurons
     return NeuronReport(
         m,
         m - living.n_neurons,
@@ -355,8 +365,8 @@ def _verdict(report: AuditReport) -> str:
         )
     if estimated is not None and estimated <= WIDE:
         return (
-            f"Probably well trained: a search suggests that {about(estimated)} can be gained at most, "
-            "which it cannot prove."
+            "Probably well trained: a search suggests that "
+            f"{about(estimated)} can be gained at most, which it cannot prove."
         )
     if report.proof == UNKNOWN:
         return "Undecided: no bound is known for networks with batch normalisation."

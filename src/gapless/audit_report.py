@@ -214,7 +214,8 @@ class AuditReport(Bounded):
                 f"{self.found_gain:.2%} lower",
             )
         if self.estimated_relative_gap is not None:
-            yield "gap, estimated", f"{about(self.estimated_relative_gap)} (a search: proves nothing)"
+            words = f"{about(self.estimated_relative_gap)} (a search: proves nothing)"
+            yield "gap, estimated", words
         if self.stationarity is not None:
             yield (
                 "stationarity",

@@ -9,7 +9,6 @@ dual points, together with the multipliers that prove them.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,9 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from ._array import is_sparse
 from ._validate import Array, choose
+from .conditions import spectrum
 from .doubly_nonnegative import DoublyNonnegative
-from .gauge import METHODS, GaugeBound, GaugeMethod, gauge_bound
+from .gauge import METHODS, GaugeBound, GaugeMethod, gauge_bound, is_exact
 from .network import Network
 from .oracle import Oracle
 from .problem import Problem
@@ -27,7 +28,15 @@ from .proofs import write_proof
 from .reduction import Reduction, power_of_two
 from .relaxation import Dual, Quadratic
 from .result import Certificate
+from .watch import Watch
 
+# Seconds at least for the search, as an estimate from none is worth nothing, and for a first proof.
+LEAST_SEARCH, LEAST_PROOF = 0.5, 1.0
+# Seconds of a decomposition over the cube of its order, and by dimension those a sample of a bound
+# that bisects cones: at most, near an optimum.
+CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
+# The estimated gap of one search around a network is stated no finer than this.
+ONE_SEARCH = 1e-3
 # Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
 MAX_CELLS = 128
 # Dual points of networks so bad that squares overflow are scaled: a multiple proves the same.
@@ -45,6 +54,17 @@ def certificate(
     found = max(found, bound.lower)
     estimated = core.best_scale(Lam, core.weight_decay / found if found > 0 else np.inf)[1]
     return Certificate(objective, lower, max(estimated, lower), bound.proof)
+
+
+def stated(certificate: Certificate, gap: float) -> Certificate:
+    """``certificate`` with an estimate no finer than the relative ``gap``.
+
+    A search that found little proves nothing: how far such estimates were off, and what covers
+    that, is measured by ``benchmarks.calibration``.
+    """
+    coarse = certificate.objective - gap * abs(certificate.objective)
+    estimated = max(min(certificate.estimated_lower_bound, coarse), certificate.lower_bound)
+    return replace(certificate, estimated_lower_bound=estimated)
 
 
 def better(old: Certificate | None, new: Certificate) -> Certificate:
@@ -68,6 +88,20 @@ def raised(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -> Ce
     return Certificate(old.objective, lower, estimated, bound.proof)
 
 
+def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto") -> GaugeBound:
+    """:func:`gapless.gauge.gauge_bound`, if it takes no longer than ``seconds``; else the norm
+    bound, or none."""
+    n, k = core.X.shape
+    order, dimensions = min(n, k), 0
+    if method == "auto" and is_exact(core):
+        dimensions = spectrum(core)[2] + core.free
+    if CONES.get(dimensions, 0.0) * n > seconds:
+        method = "norm"
+    if CUBE * order**2 * (order if is_sparse(core.X) else max(n, k)) > seconds:
+        return GaugeBound(0.0, np.inf, None, "losses are not negative")
+    return gauge_bound(core, Lam, method)
+
+
 #: every bound by name: the cheap exact ones, then the relaxations, then with branching on signs
 ALL_METHODS: dict[str, GaugeMethod] = METHODS | {
     "quadratic": Quadratic(),
@@ -86,9 +120,9 @@ def prove(
     named is used alone, a relaxation after the norm bound, so that there is an answer at once.
     Every dual point yielded proves more than those before it.
     """
-    stop = time.perf_counter() + time_limit
+    watch = Watch(time_limit)
     if method == "auto":
-        first = gauge_bound(core, Lam)
+        first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF))
         exact = first.lower > 0 and first.upper <= first.lower * (1 + 1e-6)
         steps: list[GaugeMethod] = (
             [] if exact else [ALL_METHODS["quadratic"], ALL_METHODS["branch and bound"]]
@@ -97,18 +131,21 @@ def prove(
         chosen = ALL_METHODS[choose("method", method, ALL_METHODS)]
         chosen.require(core)
         relaxed = isinstance(chosen, (Quadratic, DoublyNonnegative))
-        first = gauge_bound(core, Lam, "norm") if relaxed else chosen.bound(core, Lam)
+        first = (
+            timely_bound(core, Lam, max(watch.left, LEAST_PROOF), "norm")
+            if relaxed
+            else chosen.bound(core, Lam)
+        )
         steps = [chosen]
     best = core.proven_bound(Lam, first.upper)
     yield Lam, first
     for step in steps:
         if not isinstance(step, (Quadratic, DoublyNonnegative)) or not step.applies(core):
             continue
-        left = stop - time.perf_counter()
-        if left <= 0:
+        if watch.due():
             return
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
-            for point, bound in step.maximise(core, Lam, left):
+            for point, bound in step.maximise(core, Lam, watch.left):
                 if (value := core.proven_bound(point, bound.upper)) > best:
                     best = value
                     yield point, bound
@@ -124,7 +161,10 @@ def evidence(
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """The reduction of ``problem``, and dual points of its core for :func:`certificate`, the first
     from the residual of ``network``: each with a proven bound of its gauge, and for the first the
-    largest value that a search met (for the others their bound)."""
+    largest value that a search met (for the others their bound).
+
+    The search takes half of ``time_limit`` at most, the proofs what it leaves."""
+    watch = Watch(time_limit)
     reduction = Reduction(problem)
     core, state = reduction.core, reduction.apply(network)
     own = core.dual_point(state.predict(core.X))
@@ -132,9 +172,11 @@ def evidence(
     size = power_of_two(float(np.abs(own).max()))
     if not 1 / LARGE < size < LARGE:
         own = own / size
-    hits = float(oracle.search(own, state.hidden_weights, n_starts).value.max(initial=0.0))
+    stop = Watch(max(LEAST_SEARCH, watch.left / 2)).due
+    found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
+    hits = float(found.value.max(initial=0.0))
     points = (
-        (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, time_limit)
+        (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, watch.left)
     )
     return reduction, points
 
@@ -169,8 +211,9 @@ def certify(
         "doubly nonnegative", "branch and bound" (the same, split by signs of samples).  "auto"
         goes from cheap to costly until the time is up.
     time_limit : float, default 10
-        Seconds for the relaxations; 0 for the cheap bounds only.  The bound only ever improves
-        with time, and an interrupt (Ctrl-C) keeps the best so far.
+        Seconds: half at most for the search behind the estimated bound, the rest for the
+        relaxations; 0 for the cheap bounds only.  The bound only ever improves with time, and an
+        interrupt (Ctrl-C) keeps the best so far.
     tol : float, default 1e-4
         Relative gap at which to stop.
     proof : path, optional
@@ -213,4 +256,4 @@ def certify(
                 Lam, bound = step[:2]
     if proof is not None:
         write_proof(proof, problem, Lam, bound, preparation)
-    return replace(reduction.certificate(result), objective=objective)
+    return stated(replace(reduction.certificate(result), objective=objective), ONE_SEARCH)

@@ -24,6 +24,7 @@ from ._validate import optional_import, positive, shown
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
+from .cv_estimators import CHOOSING
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .files import write
 from .gauge import conditions
@@ -58,14 +59,14 @@ from .terminal import (
     pyplot,
     save_figure,
 )
-from .train import train
+from .train import solve
 from .verify import data_digest, verify
+from .watch import Watch
 
 # Characters of a message; a table may have thousands of columns to name.
 LONGEST = 1000
 # Columns that verify names.
 SHOWN = 40
-EARLY = (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a number, or auto: chosen by cross-validation (default)",
     )
     fit.add_argument("--max-neurons", type=int, metavar="M")
-    fit.add_argument("--time-limit", type=float, metavar="S", help="seconds for the final fit")
+    fit.add_argument("--time-limit", type=float, metavar="S", help="seconds for all of it")
     fit.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     fit.add_argument("--plot", metavar="FILE.png", help="draw how the gap closed and the neurons")
 
@@ -148,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ratio", type=float, default=1e-3,
         help="last weight decay over the first, which has no neurons (default 1e-3)",
     )  # fmt: skip
+    along.add_argument("--time-limit", type=float, metavar="S", help="seconds for all of it")
     along.add_argument("--out", metavar="FILE.png", help="draw the path here")
 
     predict_ = _command(commands, "predict", _predict, "predictions of a model for a table")
@@ -228,7 +230,7 @@ def _training_arguments(command: Any) -> None:
 
 
 def _fit(args: argparse.Namespace) -> int:
-    started = time.perf_counter()
+    started, watch = time.perf_counter(), Watch.of(args.time_limit)
     _check_picture(args.plot)
     weight_decay = args.weight_decay
     if weight_decay != "auto":
@@ -238,19 +240,20 @@ def _fit(args: argparse.Namespace) -> int:
     if weight_decay == "auto":
         with counter("choosing weight_decay") as report:
             choice = choose_weight_decay(
-                job.problem(1.0), callback=report, random_state=args.seed, n_jobs=_cores()
-            )
+                job.problem(1.0), callback=report, random_state=args.seed, n_jobs=_cores(),
+                time_limit=CHOOSING * args.time_limit if watch.limited else None,
+            )  # fmt: skip
         weight_decay = choice.weight_decay
         notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
     problem = job.problem(weight_decay)
-    with progress("training", tol=args.tol) as watch:
-        solution = train(
+    with progress("training", tol=args.tol) as report:
+        solution = solve(
             problem,
+            watch.part(report),
             tol=args.tol,
             max_neurons=args.max_neurons,
-            time_limit=args.time_limit,
-            callback=watch,
             random_state=args.seed,
+            proving=watch.limited,
         )
     network = job.unscale(solution.network)
     result: dict[str, Any] = {
@@ -297,7 +300,7 @@ def _fit(args: argparse.Namespace) -> int:
         print(json.dumps(result))
     else:
         _report(result, solution.status)
-    return 1 if solution.status in EARLY else 0
+    return int(solution.status.unfinished)
 
 
 def _prepare(args: argparse.Namespace) -> tuple[Job, Encoder, str, list[str]]:
@@ -343,6 +346,7 @@ def _path(args: argparse.Namespace) -> int:
             n_values=args.n_values,
             ratio=args.ratio,
             tol=args.tol,
+            time_limit=args.time_limit,
             random_state=args.seed,
             callback=None if report is None else lambda done, total, _: report(done, total),
         )
@@ -367,7 +371,7 @@ def _path(args: argparse.Namespace) -> int:
         save_figure(plt, display.figure_, args.out)
         result["plot"] = args.out
     result["seconds"] = time.perf_counter() - started
-    early = any(s.status in EARLY for s in trained)
+    early = len(trained) < args.n_values or any(s.status.unfinished for s in trained)
     if args.json:
         print(json.dumps(result))
         return int(early)

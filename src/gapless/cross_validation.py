@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from ._validate import Array, choose
 from .path import score, walk, weight_decay_grid
 from .problem import Problem
+from .result import Status
 from .train import blas_threads
+from .watch import Watch
 
 # A fold is left once its validation loss has been above its best for this many values.
 PATIENCE = 2
@@ -31,7 +35,7 @@ class Choice:
         Falling.
     losses, scores : arrays of shape (n_folds, n_values)
         Validation loss, and R2 or accuracy; NaN for values that a fold did not reach because
-        its loss had risen for good.
+        its loss had risen for good or its time was up.
     best : int
         Index of the value chosen.
     """
@@ -56,6 +60,7 @@ def choose_weight_decay(
     rule: str = "best",
     tol: float = 3e-2,
     max_neurons: int | None = None,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
@@ -79,26 +84,55 @@ def choose_weight_decay(
     tol : float, default 3e-2
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
+    time_limit : float, optional
+        Seconds for all of it, the same for each fold.  A warning says so when it cut folds short:
+        the choice is then among the weight decays that every fold has finished, and where there
+        is none the middle of the grid.
     n_jobs : int, optional
         Folds at once, as in joblib.
     callback : callable, optional
         Called with (folds done, folds in all).
+
+    Raises
+    ------
+    KeyboardInterrupt
+        When interrupted: nothing is chosen from folds cut short.
     """
     choose("rule", rule, RULES)
-    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state)
+    watch = Watch.of(time_limit)
+    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state, watch)
     parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
     if len(grid) == 1 or len(parts) < 2:
         nothing = np.full((0, len(grid)), np.nan)
         return Choice(grid, nothing, nothing, 0)
     options = {"tol": tol, "max_neurons": max_neurons, "random_state": random_state}
-    jobs = (delayed(_fold)(problem, grid, *part, options) for part in parts)
+    share = min(1.0, effective_n_jobs(n_jobs) / len(parts)) * watch.left
+    jobs = (delayed(_fold)(problem, grid, *part, watch, share, options) for part in parts)
     results = []
     for done, result in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
         results.append(result)
         if callback is not None:
             callback(done, len(parts))
-    losses, scores = (np.array(table) for table in zip(*results))
-    return Choice(grid, losses, scores, _best(np.apply_along_axis(_extend, 1, losses), rule))
+    losses, scores = (np.array(table) for table in list(zip(*results))[:2])
+    reached = min(known for _, _, known in results)
+    if reached == 0:
+        best = len(grid) // 2
+        warnings.warn(
+            f"time_limit was over before every fold had finished one weight decay: {grid[best]:.3g}"
+            ", the middle of the grid, is taken without a comparison; allow more time",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        return Choice(grid, losses, scores, best)
+    if reached < len(grid):
+        warnings.warn(
+            f"time_limit was over before every fold had finished: weight decays below "
+            f"{grid[reached - 1]:.3g} were not compared; allow more time",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    table = np.apply_along_axis(_extend, 1, losses)[:, :reached]
+    return Choice(grid, losses, scores, _best(table, rule))
 
 
 def _best(losses: Array, rule: str) -> int:
@@ -131,9 +165,16 @@ def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Arra
 
 
 def _fold(
-    problem: Problem, grid: Array, fit: Array, test: Array, options: dict[str, Any]
-) -> tuple[Array, Array]:
-    """Losses and scores on the rows ``test`` of networks trained on the rows ``fit``."""
+    problem: Problem,
+    grid: Array,
+    fit: Array,
+    test: Array,
+    watch: Watch,
+    seconds: float,
+    options: dict[str, Any],
+) -> tuple[Array, Array, int]:
+    """Losses and scores on the rows ``test`` of networks trained on the rows ``fit``, and to how
+    many weight decays they have an answer."""
     part = Problem(
         problem.X[fit],
         problem.Y[fit],
@@ -144,11 +185,17 @@ def _fold(
     )
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
+    known, watch = 0, Watch(min(seconds, watch.left))
     with blas_threads(1):
-        for i, solution in enumerate(walk(part, grid, **options)):
+        for i, solution in enumerate(walk(part, grid, watch, **options)):
+            if solution.status is Status.STOPPED:
+                raise KeyboardInterrupt
+            if solution.status is Status.TIME_LIMIT:
+                break
             F = solution.network.predict(X)
             losses[i] = w @ problem.loss.value(F, Y) / w.sum()
             scores[i] = score(problem.loss, F, Y, w)
+            known = i + 1
             if i - int(np.nanargmin(losses)) >= PATIENCE:
-                break
-    return losses, scores
+                return losses, scores, len(grid)
+    return losses, scores, known

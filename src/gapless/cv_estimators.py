@@ -12,12 +12,16 @@ from sklearn.utils.validation import _check_sample_weight
 from ._validate import Array
 from .cross_validation import choose_weight_decay
 from .estimators import ReLUClassification, ReLURegression
-from .path import RegularizationPath, path
+from .path import RegularizationPath, walk
 from .problem import Problem
 from .progress import counter
+from .result import Status
+from .watch import Watch
 
 # Gap of the networks that only rank weight decays.
 RANKING = 1e-2
+# Share of the time limit for the choice, and of what it leaves for the path on all data.
+CHOOSING, WALKING = 0.5, 0.3
 
 
 class _ByCrossValidation:
@@ -55,6 +59,7 @@ class _ByCrossValidation:
         self.verbose = verbose
 
     def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        watch = Watch.of(self.time_limit)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
         seed = self._seed()
@@ -68,6 +73,7 @@ class _ByCrossValidation:
                 rule=self.rule,
                 tol=max(self.tol, RANKING),
                 max_neurons=self.max_neurons,
+                time_limit=CHOOSING * self.time_limit if watch.limited else None,
                 n_jobs=self.n_jobs,
                 random_state=seed,
                 callback=report,
@@ -75,18 +81,23 @@ class _ByCrossValidation:
         self.weight_decay_ = choice.weight_decay
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
-        way = path(
+        grid, done = choice.weight_decays[: choice.best], []
+        walking = walk(
             problem,
-            choice.weight_decays[: choice.best + 1],
+            grid,
+            watch.part(share=WALKING),
             tol=max(self.tol, RANKING),
             max_neurons=self.max_neurons,
             random_state=seed,
         )
+        for solution in walking:
+            if solution.status is Status.STOPPED:
+                raise KeyboardInterrupt
+            done.append(solution)
         # From scratch: the network is then that of the plain estimator at this weight decay.
-        final = self._train(problem.variant(problem.loss, self.weight_decay_), None)
-        self.path_ = RegularizationPath(
-            way.weight_decays, (*way.solutions[:-1], final), problem.loss
-        )
+        final = self._train(problem.variant(problem.loss, self.weight_decay_), None, watch)
+        values = np.append(grid[: len(done)], self.weight_decay_)
+        self.path_ = RegularizationPath(values, (*done, final), problem.loss)
         self._keep(final)
 
     def _splits(self: Any, X: Any, Y: Array, kept: Array) -> Any:
@@ -122,7 +133,9 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
         As in :class:`gapless.ReLURegressor`; networks that only rank weight decays have a gap
         of 1% at least.
     time_limit : float, optional
-        Seconds for the last fit.
+        Seconds for all of it: half at most for the folds.  A warning says so when it cut them
+        short; the choice is then among the weight decays that every fold has finished, and where
+        there is none the middle of the grid.
     n_jobs : int, optional
         Folds at once, as in joblib.
 
@@ -134,7 +147,8 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
     losses_, scores_ : arrays of shape (n_folds, n_values)
         Validation loss, and R2 or accuracy; NaN for values that a fold did not reach.
     path_ : RegularizationPath
-        On all data, down to ``weight_decay_``, where it ends with ``solution_``.
+        On all data, down to ``weight_decay_``, where it ends with ``solution_``; values may be
+        missing before that when time was short.
     network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
         As in :class:`gapless.ReLURegressor`.
 

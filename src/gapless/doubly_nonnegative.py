@@ -30,7 +30,6 @@ is ``b = R t`` with ``|t| <= s``: some optimal neuron has its kink on a sample.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,11 +41,13 @@ from .gauge import GaugeBound, GaugeMethod
 from .losses import EPS
 from .problem import Problem
 from .relaxation import Dual
+from .watch import Watch
 
 # p and q are measured in units of ||A||_2 / SHARE; 4 to 8 converge alike, 1 and 16 do not.
 SHARE = 8.0
 CHECK = 25  # steps between two proofs: one costs as much as a step
 FIRST = 5  # steps before the first proof
+SETTING_UP = 4  # steps take this many times as long as making their cells, at most
 OVER = 1.6  # over-relaxation
 
 
@@ -228,24 +229,27 @@ class DoublyNonnegative(GaugeMethod):
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         """Dual points that prove more and more, until ``time_limit`` or a standstill."""
         self.require(core)
-        stop = time.perf_counter() + time_limit
+        watch = Watch(time_limit)
         run = _Alternate(core, _Training(core))
-        best, quiet, count = -np.inf, 0, len(run.cells)
-        steps, pace = FIRST, 0.0
-        while (begin := time.perf_counter()) < stop:
-            if pace > 0:  # a step is an eigendecomposition a cell: stop in time
-                steps = int(np.clip((stop - begin) / (pace * len(run.cells)), 1, CHECK))
+        best, quiet, count, most = -np.inf, 0, len(run.cells), FIRST
+        # seconds of a step a cell, an eigendecomposition, and of a proof: nothing else ends in time
+        pace = SETTING_UP * watch.seconds / count
+        while (steps := int(min(most, watch.left / (pace * len(run.cells)) - 1))) > 0:
+            begin, most = watch.seconds, CHECK
             if (dual := run.after(steps)) is None:
                 return
             Lam, found = dual
-            pace = (time.perf_counter() - begin) / (steps * len(run.cells))
+            pace = (watch.seconds - begin) / ((steps + 1) * len(run.cells))
             value = core.best_scale(Lam, core.weight_decay / found.upper)[1]
             quiet = 0 if value > best + 2e-5 * abs(best) else quiet + 1
             if value > best:
                 best = value
                 yield Lam, found
             if quiet >= 40 or (quiet >= 4 and run.settled()):
-                if count >= self.max_cells or not (made := run.split(min(count, 16))):
+                cells = min(count, 16)
+                if count >= self.max_cells or watch.left < 3 * pace * (count + cells):
+                    return
+                if not (made := run.split(cells)):
                     return
                 count += made
                 quiet = 0

@@ -16,25 +16,23 @@ from .outputs import Classification, Regression, encode_labels
 from .problem import Problem
 from .progress import progress
 from .result import Solution, Status
-from .train import train
-
-#: Statuses that end a fit early; the others are as far as proof or search can go.
-_UNFINISHED = (Status.ITERATION_LIMIT, Status.TIME_LIMIT, Status.STOPPED, Status.NUMERICAL_ERROR)
+from .train import solve
+from .watch import Watch
 
 
 class ReLUFit(BaseEstimator):  # type: ignore[misc]
     """What the ReLU estimators share: a Problem trained once, its attributes, outputs."""
 
-    def _train(self, problem: Problem, init: Network | None) -> Solution:
+    def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
         with progress("training", bool(self.verbose), self.tol) as report:
-            return train(
+            return solve(
                 problem,
+                watch.part(report),
                 tol=self.tol,
                 max_neurons=self.max_neurons,
-                time_limit=self.time_limit,
                 init=init,
-                callback=report,
                 random_state=self._seed(),
+                proving=watch.limited,
             )
 
     def _seed(self) -> Any:
@@ -42,15 +40,20 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
         return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
 
     def _keep(self, solution: Solution) -> None:
-        """The attributes of a fitted estimator."""
-        if solution.status in _UNFINISHED:
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+        """The attributes of a fitted estimator.
+
+        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
+        """
         self.solution_ = solution
         self.network_ = solution.network
         self.certificate_ = solution.certificate
         self.status_ = solution.status
         self.n_neurons_ = solution.network.n_neurons
         self.n_iter_ = solution.history.n_rounds
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -120,6 +123,7 @@ class _AtWeightDecay:
         self.verbose = verbose
 
     def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        watch = Watch.of(self.time_limit)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
@@ -130,7 +134,7 @@ class _AtWeightDecay:
                 f"{init.n_outputs} outputs, the new data {X.shape[1]} and {Y.shape[1]}; "
                 "fit a new estimator"
             )
-        self._keep(self._train(problem, init))
+        self._keep(self._train(problem, init, watch))
 
 
 class ReLURegressor(_AtWeightDecay, ReLURegression):
@@ -159,7 +163,8 @@ class ReLURegressor(_AtWeightDecay, ReLURegression):
     max_neurons : int, optional
         The widest network allowed.
     time_limit : float, optional
-        Seconds.
+        Seconds; what the search leaves of them goes into the proof.  An interrupt (Ctrl-C) also
+        leaves the best network so far in the attributes.
     random_state : int, RandomState or None, default 0
         Seed of the search; the same seed gives the same network.
     warm_start : bool, default False

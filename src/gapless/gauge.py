@@ -41,8 +41,9 @@ PEAKS = 64
 # In one and two dimensions values that cancel to this share of their rounding are summed again in
 # extended precision: data far from zero.
 CANCELLED = 1e-8
-# Scores after which the cones still open are left as they are: some ten seconds.
-MAX_WORK = 10**9
+# Scores after which the cones still open are left as they are: some ten seconds.  A cone costs as
+# much as so many beside its own, which on few samples is all.
+MAX_WORK, OVERHEAD = 10**9, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -419,7 +420,7 @@ def _cones(P: Array, Lam: Array, free: bool) -> tuple[Candidates, float]:
             fresh.append(halves)
             bounds.append(above)
         above = np.concatenate(bounds)
-        work += cones.size * len(P)
+        work += cones.size * (len(P) + OVERHEAD)
         keep = above > best + CLOSE[cones.shape[2]] * spread
         if work > MAX_WORK:
             closed = max(closed, float(above.max()))

@@ -12,8 +12,9 @@ from ._validate import optional_import
 from .deep import DeepNetwork
 from .network import Network
 from .torch_bridge import read_torch, to_torch
-from .train import train
-from .trained import Trained, read_trained, select, settled
+from .train import solve
+from .trained import LEAST_PRUNING, Trained, prunes_within, read_trained, select, settled
+from .watch import Watch
 
 # Pruning keeps the objective up to the rounding of float32 weights.
 ROUNDING = 1e-6
@@ -56,7 +57,8 @@ def improve(
 
     Never returns a higher objective or a wider network, and for one output at most
     ``n_samples`` neurons.  The parameters are those of :func:`gapless.audit.audit` and, for
-    ``tol``, ``time_limit`` and ``random_state``, of :func:`gapless.train`.
+    ``tol``, ``time_limit`` and ``random_state``, of :func:`gapless.train`.  An interrupt (Ctrl-C)
+    ends it with the best so far.
 
     Raises
     ------
@@ -64,18 +66,20 @@ def improve(
         For a network that has not two ReLU layers, or has batch normalisation.
     """
     optional_import("torch", "torch", "improve")  # the result is a module: say so before the work
+    watch = Watch.of(time_limit)
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
-    lossless = _prune(trained, start)
-    solution = train(
+    lossless = _prune(trained, start, watch)
+    solution = solve(
         trained.problem(),
+        watch.part(),
         tol=tol,
-        time_limit=time_limit,
         max_neurons=max(start.n_neurons, 1),
         init=lossless,
         random_state=random_state,
+        proving=watch.limited,
     )
     better = settled(trained, solution.network)
-    candidates = [_prune(trained, better), better, lossless]
+    candidates = [_prune(trained, better, watch), better, lossless]
     return _best(trained, start, candidates)
 
 
@@ -96,7 +100,7 @@ def prune(
     Away from X the function may change.  The parameters are those of :func:`gapless.audit.audit`.
     """
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
-    return _best(trained, start, [_prune(trained, start)], ROUNDING)
+    return _best(trained, start, [_prune(trained, start, Watch())], ROUNDING)
 
 
 def _start(
@@ -115,11 +119,14 @@ def _start(
     return trained, start
 
 
-def _prune(trained: Trained, network: Network) -> Network:
-    """Same outputs on the data, no larger penalty: dead neurons, merging, dependence."""
+def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
+    """Same outputs on the data, no larger penalty: dead neurons, merging and, if there is time,
+    dependence."""
     alive = np.any(scores(trained.X, network.hidden_weights, network.hidden_bias) > 0, axis=0)
     merged = select(network, alive).merge(trained.X, trained.bias)
-    return merged.prune(trained.X, trained.bias)
+    if prunes_within(max(watch.left, LEAST_PRUNING), merged, len(trained.X)):
+        return merged.prune(trained.X, trained.bias)
+    return merged
 
 
 def _best(

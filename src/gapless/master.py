@@ -17,11 +17,14 @@ is the sign-by-sign lasso step.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.linalg
 
 from ._validate import Array
 from .problem import Problem
+from .watch import never
 
 # Each step drops, adds or moves.  A master left unfinished is only a worse start for the next
 # round: with 300 steps a softmax with 100 neurons takes three times as long in all.
@@ -40,22 +43,29 @@ TALL = 8192
 
 
 def solve_master(
-    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float = 1e-12
+    problem: Problem,
+    Z: Array,
+    a: Array,
+    c: Array,
+    accuracy: float = 1e-12,
+    stop: Callable[[], bool] = never,
 ) -> tuple[Array, Array]:
     """Output weights ``a`` (m, C) and bias ``c`` (C,), from the given ones.
 
     ``Z`` (n, m) holds the activations of neurons of unit penalised norm.  Stops when the Newton
     decrement on the active neurons is below ``accuracy`` times the objective and every inactive
     one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective never increases.
-    ``c`` moves only when ``problem.free``.
+    ``c`` moves only when ``problem.free``.  ``stop`` is asked before each step.
     """
     n, m = Z.shape
     if problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
-        return _solve_tall(problem, Z, a, c, accuracy)
+        return _solve_tall(problem, Z, a, c, accuracy, stop)
     master = _Master(problem, Z, a, c)
     tol = accuracy**0.5
     goal = 0.0  # decrement at which new neurons are worth more than another Newton step
     for _ in range(MAX_STEPS):
+        if stop():
+            break
         decrement = master.newton_step()
         if decrement > max(goal, accuracy * abs(master.value)):
             goal = max(goal, FORCING * decrement)
@@ -69,7 +79,7 @@ def solve_master(
 
 
 def _solve_tall(
-    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float
+    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float, stop: Callable[[], bool]
 ) -> tuple[Array, Array]:
     """Squared loss through the moments of Z and Y: no step touches all the rows again."""
     w, Y = problem.sample_weight, problem.Y - c
@@ -80,7 +90,7 @@ def _solve_tall(
     cross = Zw.T @ (root * Y) - np.outer(mean, centre)
     power = float(w @ np.sum((Y - centre) ** 2, axis=1))
     small, R = normal_problem(gram, cross, power, problem.weight_decay)
-    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy)
+    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy, stop)
     return a, c + centre - mean @ a
 
 

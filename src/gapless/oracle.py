@@ -21,12 +21,14 @@ What is found is a LOWER bound of the gauge.  Finding nothing proves nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ._array import Design, dense_rows, pull_back, row_blocks
 from ._validate import Array
+from .watch import never
 
 # An improvement below this relative size is rounding.
 TINY = 1e-12
@@ -46,6 +48,8 @@ MAX_KINKS = 96
 # Rows on which a search climbs: a direction that is good on a few thousand is good on all, and
 # the exact kink steps that follow use every row.
 SAMPLE = 4096
+# Columns of scores that are sorted at once.
+COLUMNS = 32
 # Bins of the histogram that finds the best kink among many rows.
 BINS = 512
 
@@ -80,10 +84,18 @@ class Oracle:
         self.free = free
         self.rng = rng
 
-    def search(self, Lam: Array, neurons: Array, n_starts: int, kinks: bool = True) -> Candidates:
+    def search(
+        self,
+        Lam: Array,
+        neurons: Array,
+        n_starts: int,
+        kinks: bool = True,
+        stop: Callable[[], bool] = never,
+    ) -> Candidates:
         """Local maximisers from ``n_starts`` random starts and from around ``neurons`` (k, m).
 
-        Gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.
+        Gradient steps, then exact ones; of the best :data:`FEW` only without ``kinks``.  ``stop``
+        is asked before each.
         """
         n = len(Lam)
         sample = n
@@ -106,43 +118,56 @@ class Oracle:
         size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):  # as in refine.py
             climb = _Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
-            self._climb(climb)
+            self._climb(climb, stop)
         best = np.argsort(-climb.h)[: max(64, 2 * neurons.shape[1])]
         rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
         few = len(best) if kinks else FEW
         U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
         size = np.linalg.norm(U, axis=0)
         U, b = U / size, b / size
-        exact = self.improve(Lam, U[:, :few], b[:few], rounds)
-        rough = self.improve(Lam, U[:, few:], b[few:], 0)
+        exact = self.improve(Lam, U[:, :few], b[:few], rounds, stop)
+        rough = self.improve(Lam, U[:, few:], b[few:], 0, stop)
         return exact.append(rough)
 
-    def _climb(self, climb: _Climb) -> None:
+    def _climb(self, climb: _Climb, stop: Callable[[], bool]) -> None:
         """Gradient steps, climbers of one pattern becoming one on the way."""
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
             signs = self.rng.choice([-1.0, 1.0], size=(climb.Lam.shape[1], climb.h.size))
-            climb.move_anchor(signs.astype(climb.U.dtype))
+            climb.move_anchor(signs.astype(climb.U.dtype), stop)
         for step in range(STEPS):
+            if stop():
+                break
             if self.free and step % 10 == 4:
-                climb.move_anchor()
+                climb.move_anchor(stop=stop)
             if not climb.gradient_step():
                 break
             if step % MEET == MEET - 1:
                 climb.meet()
 
-    def improve(self, Lam: Array, U: Array, b: Array, rounds: int = 1) -> Candidates:
-        """Exact kink steps from the given neurons."""
+    def improve(
+        self,
+        Lam: Array,
+        U: Array,
+        b: Array,
+        rounds: int = 1,
+        stop: Callable[[], bool] = never,
+    ) -> Candidates:
+        """Exact kink steps from the given neurons; from the first of them if ``stop`` ends it."""
         if len(b) == 0:
             return Candidates(U, b, np.zeros(0))
         parts = []
         for part in row_blocks(len(b), len(Lam)):  # a handful of (n, K) arrays live at once
             climb = _Climb(self.A, Lam, U[:, part], b[part])
             for _ in range(rounds):
+                if stop():
+                    break
                 if self.free:
-                    climb.move_anchor()
-                climb.kink_step()
+                    climb.move_anchor(stop=stop)
+                climb.kink_step(stop)
             parts.append(Candidates(climb.U, climb.b, climb.h))
+            if stop():
+                break
         return parts[0].append(*parts[1:])
 
     def _random_starts(self, n_starts: int) -> Array:
@@ -209,11 +234,11 @@ class _Climb:
         if self.shift is not None:
             self.shift = self.shift[keep]
 
-    def move_anchor(self, V: Array | None = None) -> None:
+    def move_anchor(self, V: Array | None = None, stop: Callable[[], bool] = never) -> None:
         """Put each bias at its best kink."""
         L = self._weights() if V is None else self.Lam @ V
         P = self.S - self.b
-        anchor = _best_kinks(P, L)
+        anchor = _best_kinks(P, L, stop)
         columns = np.arange(P.shape[1])
         self._accept(self.U, -P[anchor, columns])
         # the anchor of those that stay is the data point nearest to their kink
@@ -242,7 +267,7 @@ class _Climb:
         self.step *= np.where(better, 1.5, 0.35)
         return bool(np.any(self.step > 1e-5))
 
-    def kink_step(self) -> None:
+    def kink_step(self, stop: Callable[[], bool] = never) -> None:
         """Maximise with the nearest concave kinks exact and everything else linear."""
         n, k = self.A.shape
         p = min(n, 2 * k + 4, MAX_KINKS)
@@ -262,6 +287,9 @@ class _Climb:
         chunk = max(1, (1 << 22) // (p * (p + k)))  # climbers at once: 32 MiB of temporaries
         for s in range(0, U.shape[1], chunk):
             part = slice(s, s + chunk)
+            if stop():  # the rest stay where they are
+                U[:, s:] = self.U[:, s:]
+                break
             rows = dense_rows(self.A, near[:, part].T.ravel()).reshape(-1, p, k)
             if self.shift is not None:
                 rows = rows - self.shift[part, None, :]
@@ -290,43 +318,57 @@ def best_of_patterns(on: Array, value: Array) -> Array:
     return order[np.sort(np.unique(packed, axis=1, return_index=True)[1])]
 
 
-def _best_kinks(P: Array, L: Array) -> Array:
+def _best_kinks(P: Array, L: Array, stop: Callable[[], bool] = never) -> Array:
     """For projections P and weights L (n, K): the k that maximises ``sum_i l_i (p_i - p_k)_+``.
 
-    By a sort and suffix sums a column; many rows go through a histogram first, whose bins add
-    up exactly at their edges, and only the two bins at the best edge are sorted.
+    Zero for the columns that ``stop`` leaves out.
     """
-    n, K = P.shape
-    if n > SAMPLE:
-        low, width = P.min(axis=0), np.ptp(P, axis=0) / BINS
-        cell = ((P - low) / np.where(width > 0, width, 1.0)).astype(np.int32)
-        np.minimum(cell, BINS - 1, out=cell)
-        flat = (cell + BINS * np.arange(K, dtype=np.int32)).ravel()
-        above = np.bincount(flat, L.ravel(), BINS * K).reshape(K, BINS)
-        moment = np.bincount(flat, (L * P).ravel(), BINS * K).reshape(K, BINS)
-        above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (above, moment))
-        edges = low[:, None] + width[:, None] * np.arange(BINS)
-        edge = np.argmax(moment - edges * above, axis=1)
-        best = np.empty(K, dtype=np.intp)
-        for j in range(K):
-            rows = np.flatnonzero((cell[:, j] == edge[j]) | (cell[:, j] == edge[j] - 1))
-            if rows.size == 0:
-                rows = np.array([np.argmin(np.abs(P[:, j] - edges[j, edge[j]]))])
-            beyond = min(edge[j] + 1, BINS - 1)
-            rest = (above[j, beyond], moment[j, beyond]) if edge[j] + 1 < BINS else (0.0, 0.0)
-            best[j] = rows[_best_kink(P[rows, j], L[rows, j], *rest)]
-        return best
-    order = np.argsort(P, axis=0)
-    p = np.take_along_axis(P, order, axis=0)
-    l = np.take_along_axis(L, order, axis=0)
-    above = np.cumsum(l[::-1], axis=0)[::-1]
-    moment = np.cumsum((l * p)[::-1], axis=0)[::-1]
-    best = np.argmax(moment - p * above, axis=0)
-    return np.take_along_axis(order, best[None], axis=0)[0]
+    best = np.zeros(P.shape[1], dtype=np.intp)
+    find = _kinks_of_bins if len(P) > SAMPLE else _kinks_by_sorting
+    for start in range(0, len(best), COLUMNS):  # a few at a time stay in the cache
+        if stop():
+            break
+        part = slice(start, start + COLUMNS)
+        best[part] = find(P[:, part], L[:, part])
+    return best
+
+
+def _kinks_by_sorting(P: Array, L: Array) -> Array:
+    """By a sort and suffix sums a column."""
+    p, l = np.ascontiguousarray(P.T), np.ascontiguousarray(L.T)
+    order = np.argsort(p, axis=1)
+    p, l = (np.take_along_axis(x, order, axis=1) for x in (p, l))
+    above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (l, l * p))
+    at = np.argmax(moment - p * above, axis=1)
+    return np.asarray(order[np.arange(len(at)), at])
+
+
+def _kinks_of_bins(P: Array, L: Array) -> Array:
+    """Through a histogram, whose bins add up exactly at their edges: only the two bins at the best
+    edge are sorted."""
+    K = P.shape[1]
+    low, width = P.min(axis=0), np.ptp(P, axis=0) / BINS
+    cell = ((P - low) / np.where(width > 0, width, 1.0)).astype(np.int32)
+    np.minimum(cell, BINS - 1, out=cell)
+    flat = (cell + BINS * np.arange(K, dtype=np.int32)).ravel()
+    above = np.bincount(flat, L.ravel(), BINS * K).reshape(K, BINS)
+    moment = np.bincount(flat, (L * P).ravel(), BINS * K).reshape(K, BINS)
+    above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (above, moment))
+    edges = low[:, None] + width[:, None] * np.arange(BINS)
+    edge = np.argmax(moment - edges * above, axis=1)
+    best = np.empty(K, dtype=np.intp)
+    for j in range(K):
+        rows = np.flatnonzero((cell[:, j] == edge[j]) | (cell[:, j] == edge[j] - 1))
+        if rows.size == 0:
+            rows = np.array([np.argmin(np.abs(P[:, j] - edges[j, edge[j]]))])
+        beyond = min(edge[j] + 1, BINS - 1)
+        rest = (above[j, beyond], moment[j, beyond]) if edge[j] + 1 < BINS else (0.0, 0.0)
+        best[j] = rows[_best_kink(P[rows, j], L[rows, j], *rest)]
+    return best
 
 
 def _best_kink(p: Array, l: Array, above: float, moment: float) -> int:
-    """One column of :func:`_best_kinks`, given the sums of l and l p over larger p."""
+    """One column of :func:`_kinks_by_sorting`, given the sums of l and l p over larger p."""
     order = np.argsort(p)
     q, w = p[order], l[order]
     above_q = above + np.cumsum(w[::-1])[::-1]

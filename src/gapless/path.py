@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 from ._array import scores
 from ._validate import Array, positive, positive_int, to_2d
-from .gauge import gauge_bound, is_exact
+from .certify import timely_bound
+from .gauge import is_exact
 from .losses import Loss
 from .master import solve_master
 from .network import Network, constant_network
@@ -19,7 +21,8 @@ from .problem import Problem, check_problem
 from .reduction import Reduction
 from .refine import refine
 from .result import Solution, Status
-from .train import MAX_NEW, Progress, distinct, null_model, train, widened
+from .train import MAX_NEW, Progress, distinct, null_model, solve, widened
+from .watch import Watch, never
 
 # As in training: near interpolation the objective is a small remainder of the null model's.
 FLOOR = 0.1
@@ -27,6 +30,8 @@ FLOOR = 0.1
 SMOOTHING = 1e-2
 # Of the master there.
 ACCURACY = 1e-8
+# Of the search for the largest weight decay.
+STARTS = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +41,7 @@ class RegularizationPath:
     Attributes
     ----------
     weight_decays : array of shape (n_values,)
-        Falling; shorter than asked for when the path was stopped.
+        Falling; shorter than asked for when the path was stopped or its time was up.
     solutions : tuple of Solution
         One each, with its certificate.
     loss : Loss
@@ -89,6 +94,7 @@ def path(
     n_values: int = 30,
     ratio: float = 1e-3,
     tol: float = 1e-3,
+    time_limit: float | None = None,
     init: Network | None = None,
     callback: Callable[[int, int, Solution], bool | None] | None = None,
     random_state: int = 0,
@@ -113,18 +119,20 @@ def path(
         The default grid.
     tol : float, default 1e-3
         Relative gap of every solution, proven or estimated.
+    time_limit : float, optional
+        Seconds for all of it.  The last value then has the status that it ended in.
     init : Network, optional
         Start of the first value.
     callback : callable, optional
         Called with (values done, values in all, Solution) after each; a true answer stops.
     random_state : int, default 0
     **options
-        ``max_neurons``, ``max_iter`` or ``time_limit`` of each value, as in :func:`train`.
+        ``max_neurons`` or ``max_iter`` of each value, as in :func:`train`.
 
     Returns
     -------
     RegularizationPath
-        Also when interrupted: the values done.
+        Also when interrupted (Ctrl-C): the values done.
 
     Raises
     ------
@@ -141,25 +149,33 @@ def path(
     (0, True)
     """
     check_problem(problem)
-    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state)
+    watch = Watch.of(time_limit)
+    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state, watch)
     done: list[Solution] = []
-    walking = walk(problem, grid, tol=tol, init=init, random_state=random_state, **options)
-    for solution in walking:
-        done.append(solution)
-        if callback is not None and callback(len(done), len(grid), solution):
-            break
+    walking = walk(problem, grid, watch, tol=tol, init=init, random_state=random_state, **options)
+    with suppress(KeyboardInterrupt):
+        for solution in walking:
+            done.append(solution)
+            if callback is not None and callback(len(done), len(grid), solution):
+                break
+    if not done:
+        raise KeyboardInterrupt
     return RegularizationPath(grid[: len(done)], tuple(done), problem.loss)
 
 
 def walk(
     problem: Problem,
     weight_decays: Array,
+    watch: Watch,
     *,
     tol: float = 1e-3,
     init: Network | None = None,
     **options: Any,
 ) -> Iterator[Solution]:
-    """The solutions of :func:`path` one after the other; ends early when interrupted."""
+    """The solutions of :func:`path` one after the other, the first in any case.
+
+    One that is interrupted or out of time is the last.
+    """
     null = constant_network(problem, null_model(problem))
     if init is None:
         init = null
@@ -169,27 +185,36 @@ def walk(
     smooth = reduction.core.loss.smoothed(SMOOTHING)
     last = np.inf
     for weight_decay in weight_decays:
+        if watch.due() and last < np.inf:
+            return
         # adapted to the new value first, most networks pass their first search
         core = reduction.core.variant(smooth, float(weight_decay) * reduction.decay)
         start = reduction.apply(init)
         # under a cap what enters would only push out what is there
         if enough.found is not None and options.get("max_neurons") is None:
-            start = strong(core, start, enough.found, last)
+            start = strong(core, start, enough.found, last, watch.due)
         last = core.weight_decay
-        start = refine(core, start, lambda: False).merge(core.X)
+        start = refine(core, start, watch.due).merge(core.X)
         part = problem.variant(problem.loss, float(weight_decay))
         enough.met, enough.found = False, None
-        solution = train(part, init=reduction.invert(start), tol=tol, callback=enough, **options)
+        begun = reduction.invert(start)
+        solution = solve(part, watch.part(enough), init=begun, tol=tol, **options)
         if enough.met:
             status = Status.of_gap(solution.certificate.relative_gap, tol) or Status.HEURISTIC
             solution = replace(solution, status=status)
         init = solution.network
         yield solution
-        if solution.status is Status.STOPPED:
+        if solution.status in (Status.STOPPED, Status.TIME_LIMIT):
             return
 
 
-def strong(core: Problem, network: Network, found: Candidates, last: float) -> Network:
+def strong(
+    core: Problem,
+    network: Network,
+    found: Candidates,
+    last: float,
+    stop: Callable[[], bool] = never,
+) -> Network:
     """``network`` and the neurons ``found`` that may enter at ``core.weight_decay``, refitted.
 
     At the dual point of the weight decay ``last`` a search ended at local maxima of the gauge.
@@ -200,7 +225,7 @@ def strong(core: Problem, network: Network, found: Candidates, last: float) -> N
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = widened(network, distinct(found, threshold, MAX_NEW))
     Z = np.maximum(scores(core.X, U, b), 0.0)
-    a, c = solve_master(core, Z, a, network.output_bias, ACCURACY)
+    a, c = solve_master(core, Z, a, network.output_bias, ACCURACY, stop)
     return Network(U, b, a, c).merge(core.X)
 
 
@@ -223,19 +248,24 @@ class _Enough:
         return self.met
 
 
-def weight_decay_max(problem: Problem, n_starts: int = 500, random_state: int = 0) -> float:
+def weight_decay_max(problem: Problem, n_starts: int = STARTS, random_state: int = 0) -> float:
     """The weight decay from which on the best network has no neurons.
 
     It is the gauge of the null model's dual point: exact for data of low rank, else the best
     value of a search, hence a slight underestimate.
     """
+    return largest_weight_decay(problem, n_starts, random_state, Watch())
+
+
+def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, watch: Watch) -> float:
+    """:func:`weight_decay_max`, or the best value found in time."""
     reduction = Reduction(problem)
     core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
-    if is_exact(core):
-        return gauge_bound(core, Lam).lower / reduction.decay
+    if is_exact(core) and (value := timely_bound(core, Lam, watch.left).lower) > 0:
+        return value / reduction.decay
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
-    found = oracle.search(Lam, np.zeros((core.n_features, 0)), n_starts)
+    found = oracle.search(Lam, np.zeros((core.n_features, 0)), n_starts, stop=watch.due)
     return float(found.value.max(initial=0.0)) / reduction.decay
 
 
@@ -245,6 +275,7 @@ def weight_decay_grid(
     n_values: int = 30,
     ratio: float = 1e-3,
     random_state: int = 0,
+    watch: Watch | None = None,
 ) -> Array:
     """The values given, falling; else ``n_values`` from :func:`weight_decay_max` down to
     ``ratio`` times it.
@@ -260,7 +291,7 @@ def weight_decay_grid(
     n_values, ratio = positive_int("n_values", n_values), positive("ratio", ratio)
     if ratio >= 1:
         raise ValueError(f"ratio must lie between 0 and 1, got {ratio}")
-    top = weight_decay_max(problem, random_state=random_state)
+    top = largest_weight_decay(problem, STARTS, random_state, watch or Watch())
     return top * np.geomspace(1.0, ratio, n_values) if top > 0 else np.array([problem.weight_decay])
 
 

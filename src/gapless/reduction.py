@@ -108,7 +108,9 @@ class Reduction:
         if self.problem.bias == "penalized":
             U, b = np.vstack([U, b]), np.zeros_like(b)
             if np.any(c):  # the output bias is the neuron that sees the constant only
-                U = np.hstack([U, np.eye(len(U))[:, -1:]])
+                constant = np.zeros((len(U), 1))
+                constant[-1] = 1.0
+                U = np.hstack([U, constant])
                 b, a, c = np.append(b, 0.0), np.vstack([a, c]), np.zeros_like(c)
         if self.mean is not None:
             b = b + self.mean @ U

@@ -18,20 +18,26 @@ O(n d^2 + d^3).  ANY multipliers prove a bound: what found them is not part of t
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
-from scipy.optimize import brentq, minimize
+from scipy.optimize import brentq
 
 from ._array import is_sparse
 from ._validate import Array
 from .gauge import GaugeBound, GaugeMethod
+from .lbfgs import lbfgs
 from .losses import EPS
 from .problem import Problem
+from .watch import Watch
+
+# Seconds a variable, bounds and all, before SciPy takes the first step.
+READING = 2e-6
+# Numbers that L-BFGS remembers of its last steps, thirty at most.
+MEMORY = 1 << 24
 
 #: a dual point and a proven bound of its gauge
 Dual: TypeAlias = tuple[Array, GaugeBound]
@@ -112,11 +118,16 @@ class Quadratic(GaugeMethod):
         return core.n_outputs == 1 and core.n_features <= self.MAX_FEATURES
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        return self._until(core, Lam, Watch())
+
+    def _until(self, core: Problem, Lam: Array, watch: Watch) -> GaugeBound:
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
             return GaugeBound(0.0, 0.0, None, "quadratic bound", self.name)
-        found = [_minimise(A, side, self.STEPS) for side in (lam, -lam)]
+        # half the time for each side: without either there is no bound
+        watches = watch.part(share=0.5), watch
+        found = [_minimise(A, side, self.STEPS, w) for side, w in zip((lam, -lam), watches)]
         proof = QuadraticProof(found[0][0], found[1][0], (found[0][1], found[1][1]))
         return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", self.name, proof)
 
@@ -128,14 +139,14 @@ class Quadratic(GaugeMethod):
         """
         self.require(core)
         if core.free:  # the climb would leave the points that sum to zero
-            yield Lam, self.bound(core, Lam)
+            yield Lam, self._until(core, Lam, Watch(time_limit))
             return
-        stop = time.perf_counter() + time_limit
+        watch = Watch(time_limit)
         climb = _JointQuadratic(core, Lam)
         for eps, power in ((1e-2, 8.0), (3e-3, 16.0), (1e-3, 32.0), (2e-4, 64.0), (5e-5, 128.0)):
-            climb.run(eps, power, self.STEPS, stop)
+            climb.run(eps, power, self.STEPS, watch)
             yield climb.dual()
-            if time.perf_counter() > stop:
+            if watch.due():
                 return
 
 
@@ -185,7 +196,9 @@ class _Coordinates:
         n = len(lam)
         size = max(float(np.abs(lam).mean()), 1e-300)
         self.R = np.linalg.norm(A, axis=1)
-        spectral, norm = float(np.linalg.norm(A, 2)), float(np.linalg.norm(lam))
+        # a scale, so half the digits do
+        spectral = max(float(np.linalg.eigvalsh(A.T @ A)[-1]), 0.0) ** 0.5
+        norm = float(np.linalg.norm(lam))
         radius = max(float(self.R.mean()), 1e-300)
         self.scale = np.array([norm / spectral, size, size, size / radius])[:, None]
         self.bounds = [(-60.0, 60.0)] * n + [(0.0, None)] * (3 * n)
@@ -207,7 +220,7 @@ class _Coordinates:
         return g.ravel()
 
 
-def _minimise(A: Array, lam: Array, steps: int) -> tuple[Array, float]:
+def _minimise(A: Array, lam: Array, steps: int, watch: Watch) -> tuple[Array, float]:
     """Multipliers and tau that make the bound of ``g_+(lam)`` small."""
     if not np.any(lam > 0):  # nu = -lam leaves nothing
         tiny = 1e-30 * float(np.abs(lam).max())
@@ -224,18 +237,27 @@ def _minimise(A: Array, lam: Array, steps: int) -> tuple[Array, float]:
             value, _, _, gradient = _smooth_bound(A, at.R, lam, m, eps)
             return value / at.unit, at.pull(m, gradient) / at.unit
 
-        x = _lbfgs(objective, x, at.bounds, steps)
+        x = _lbfgs(objective, x, at.bounds, steps, watch)
         m = at.multipliers(x)
         tau = _smooth_bound(A, at.R, lam, m, eps)[1]
         best = min(best, (quadratic_value(A, lam, m, tau), m, tau), key=lambda b: b[0])
     return best[1], best[2]
 
 
-def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, callback: Any = None) -> Array:
-    options = {"maxiter": steps, "maxfun": 2 * steps, "maxcor": 30, "ftol": 1e-9}
-    return minimize(
-        objective, x, jac=True, bounds=bounds, method="L-BFGS-B", options=options, callback=callback
-    ).x
+def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, watch: Watch) -> Array:
+    if watch.left < READING * x.size:
+        return x
+    memory = int(np.clip(MEMORY // x.size, 5, 30))
+    return lbfgs(
+        objective,
+        x,
+        watch.due,
+        bounds=bounds,
+        maxiter=steps,
+        maxfun=2 * steps,
+        maxcor=memory,
+        ftol=1e-9,
+    )
 
 
 class _JointQuadratic:
@@ -288,14 +310,9 @@ class _JointQuadratic:
     def unit(self) -> float:
         return self.core.data_fit(np.zeros_like(self.core.Y))
 
-    def run(self, eps: float, power: float, steps: int, stop: float) -> None:
+    def run(self, eps: float, power: float, steps: int, watch: Watch) -> None:
         self.eps = eps * self.core.weight_decay / self.A.shape[1]
-
-        def late(intermediate_result: Any) -> None:
-            if time.perf_counter() > stop:
-                raise StopIteration
-
-        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, late)
+        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, watch)
 
     def dual(self) -> Dual:
         lam, mp, mn = self.parts(self.x)

@@ -18,12 +18,15 @@ is ``u = A^T lam / ||A^T lam||``, and the algorithm trains a linear model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.optimize import nnls
 
 from ._array import Design, is_sparse
 from ._validate import Array
 from .oracle import Candidates
+from .watch import never
 
 # Rounds of the alternation between a direction of the outputs and the cone program.
 ALTERNATIONS = 20
@@ -55,21 +58,31 @@ class RelaxedOracle:
         self.A: Array = A.toarray() if is_sparse(A) else A
         self.free = free
 
-    def search(self, Lam: Array, neurons: Array, n_starts: int, kinks: bool = True) -> Candidates:
+    def search(
+        self,
+        Lam: Array,
+        neurons: Array,
+        n_starts: int,
+        kinks: bool = True,
+        stop: Callable[[], bool] = never,
+    ) -> Candidates:
         """At most two candidates for each output and each singular vector, whatever the effort."""
         C = Lam.shape[1]
         V = np.eye(C) if C == 1 else np.hstack([np.eye(C), np.linalg.svd(Lam)[2].T])
-        found = [self._climb(Lam, v) for v in np.hstack([V, -V]).T]
-        U = np.column_stack(found)
+        U = np.column_stack([self._climb(Lam, v, stop) for v in np.hstack([V, -V]).T])
         return self._candidates(Lam, U[:, np.linalg.norm(U, axis=0) > 0])
 
-    def improve(self, Lam: Array, U: Array, b: Array) -> Candidates:
+    def improve(
+        self, Lam: Array, U: Array, b: Array, stop: Callable[[], bool] = never
+    ) -> Candidates:
         """The given neurons: the algorithm never moves a neuron it has found."""
         return Candidates(U, b, np.linalg.norm(Lam.T @ np.maximum(self.A @ U + b, 0.0), axis=0))
 
-    def _climb(self, Lam: Array, v: Array) -> Array:
+    def _climb(self, Lam: Array, v: Array, stop: Callable[[], bool]) -> Array:
         best, top = np.zeros(self.A.shape[1]), 0.0
         for _ in range(ALTERNATIONS):
+            if stop():
+                break
             w = self.A.T @ (Lam @ v) if self.free else cone_maximum(self.A, Lam @ v)[0]
             size = float(np.linalg.norm(w))
             if not size > top * (1 + 1e-9):

@@ -43,6 +43,16 @@ class Status(Verdict):
     def proven(self) -> bool:
         return self in (Status.OPTIMAL, Status.NEAR_OPTIMAL)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the solve ended early; the others are as far as proof or search can go."""
+        return self in (
+            Status.ITERATION_LIMIT,
+            Status.TIME_LIMIT,
+            Status.STOPPED,
+            Status.NUMERICAL_ERROR,
+        )
+
     @staticmethod
     def of_gap(relative_gap: float, tol: float) -> Status | None:
         """The status that a proven relative gap earns, if any."""

@@ -16,6 +16,7 @@ from ._array import BLOCK, dense_rows, pull_back, scores
 from ._validate import Array
 from .network import Network, constant_network
 from .problem import Problem
+from .refine import column_units
 
 # Neurons: FACTOR times the root of the samples, times the ratio of the largest useful weight decay
 # to the one given to this power, much as the best networks' numbers go; at most MOST, and as many
@@ -37,7 +38,8 @@ def random_network(
     """
     n, k, X = problem.n_samples, problem.n_features, problem.X
     most = min(most, MOST, n * len(c), BLOCK // n)
-    U = rng.standard_normal((k, max(most, FEW)))
+    # in the units of the descent: else all would see the largest columns only
+    U = column_units(problem)[:, None] * rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
     b = np.zeros(U.shape[1])
     if problem.free:

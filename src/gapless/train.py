@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -12,9 +11,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from ._validate import Array, choose, positive, positive_int
-from .certify import better, certificate, prove, raised
+from .certify import better, certificate, prove, raised, stated, timely_bound
 from .conditions import spectrum
-from .gauge import gauge_bound, is_exact
+from .gauge import GaugeBound, is_exact
 from .master import solve_master
 from .network import Network
 from .newton import sharpen, worthwhile
@@ -25,6 +24,7 @@ from .refine import refine
 from .relaxed import RelaxedOracle
 from .result import Certificate, History, Solution, Status
 from .start import MOST, random_network
+from .watch import Watch, never
 
 # Where X has more numbers than this only the best candidates of a search take exact kink steps:
 # there steps on all the weights bring more for their time.
@@ -58,6 +58,11 @@ MAX_NEW = 300
 # the sample itself is off by.
 MANY_ROWS = 50_000
 COARSE_TOL = 1e-2
+
+# The estimated gap is stated no finer than this many times the share of the objective that was
+# gained since this part of the history, and than a share of the tolerance: on 60 problems that
+# covers the distance to the best network known in 95% of the runs (docs/proofs.md).
+STATED, LATELY, FINEST = 3.0, 0.8, 0.1
 
 ORACLES = ("search", "spike-free")
 
@@ -111,9 +116,10 @@ def train(
     max_iter : int, default 500
         Rounds.
     time_limit : float, optional
-        Seconds.  What the search leaves of them goes into the proof (:func:`gapless.certify`),
-        as long as the proven gap is wider than ``tol``; without a limit only bounds that cost
-        no more than a round are used, so that the network is there at once.
+        Seconds for all of it.  What the search leaves of them goes into the proof
+        (:func:`gapless.certify`), as long as the proven gap is wider than ``tol``; without a
+        limit only bounds that cost no more than a round are used, so that the network is there
+        at once.
     init : Network, optional
         Warm start; the result is never worse than it.
     callback : callable, optional
@@ -132,21 +138,50 @@ def train(
     Solution
         Also when interrupted (Ctrl-C, callback, limits): the best network so far.
     """
+    return solve(
+        problem,
+        Watch.of(time_limit, callback),
+        tol=tol,
+        max_neurons=max_neurons,
+        max_iter=max_iter,
+        init=init,
+        random_state=random_state,
+        oracle=oracle,
+        proving=time_limit is not None,
+    )
+
+
+def solve(
+    problem: Problem,
+    watch: Watch,
+    *,
+    tol: float = 1e-3,
+    max_neurons: int | None = None,
+    max_iter: int = 500,
+    init: Network | None = None,
+    random_state: int | np.random.Generator | None = 0,
+    oracle: str = "search",
+    proving: bool = False,
+) -> Solution:
+    """:func:`train` until ``watch`` ends it; ``proving``, if the rest of its time is for proofs."""
     check_problem(problem)
     tol = positive("tol", tol)
     max_iter = positive_int("max_iter", max_iter)
     if max_neurons is not None:
         max_neurons = positive_int("max_neurons", max_neurons)
-    if time_limit is not None:
-        time_limit = positive("time_limit", time_limit)
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
     n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
-    with blas_threads(n_threads):
-        run = _Run(problem, tol, max_neurons, init, np.random.default_rng(random_state), oracle)
-        status = run.loop(max_iter, time_limit, callback)
-        if time_limit is not None and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
-            status = run.prove(status, time_limit, callback)
+    # what is not finite has its own status, and is no better than the best network
+    with blas_threads(n_threads), np.errstate(all="ignore"):
+        rng = np.random.default_rng(random_state)
+        run = _Run(problem, watch, tol, max_neurons, init, rng, oracle)
+        try:
+            status = run.loop(max_iter)
+            if proving and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
+                status = run.prove(status)
+        except KeyboardInterrupt:
+            status = Status.STOPPED
         return run.solution(status)
 
 
@@ -176,13 +211,14 @@ class _Run:
     def __init__(
         self,
         problem: Problem,
+        watch: Watch,
         tol: float,
         max_neurons: int | None,
         init: Network | None,
         rng: np.random.Generator,
         oracle: str = "search",
     ) -> None:
-        self.started, self.rng = time.perf_counter(), rng
+        self.watch, self.rng = watch, rng
         self.reduction = Reduction(problem)
         self.core = self.reduction.core
         self.tol, self.max_neurons = tol, max_neurons
@@ -221,172 +257,115 @@ class _Run:
             self.best_value = self.best.objective(self.core)
         self._resolve(self.found)
 
-    def loop(
-        self,
-        max_iter: int,
-        time_limit: float | None,
-        callback: Callable[[Progress], bool | None] | None,
-    ) -> Status:
+    def loop(self, max_iter: int) -> Status:
         """Rounds until the gap is met or something ends them."""
+        if self.best.n_neurons == 0 and not self.relaxed:
+            if self.many:
+                self._start_small(max_iter)
+            elif self.random:
+                self._begin()
+        for _ in range(max_iter):
+            if status := self.watch.over:
+                return status
+            if self.search():
+                return self.verdict()
+            if status := self.watch.ended(self.progress):
+                return status
+            self.improve()
+            if self.finished is not None and not self.watch.due():
+                return self.verdict()
+        return self.watch.over or Status.ITERATION_LIMIT
 
-        def late() -> bool:
-            return time_limit is not None and self.seconds > time_limit
-
-        try:
-            if self.best.n_neurons == 0 and not self.relaxed:
-                if self.many:
-                    ended = self._start_small(max_iter, time_limit, callback)
-                    if ended is not None:
-                        return ended
-                elif self.random and self._begin(late, callback):
-                    return Status.STOPPED
-            for _ in range(max_iter):
-                if self.search():
-                    return self.verdict()
-                if self._asked(callback):
-                    return Status.STOPPED
-                if late():
-                    return Status.TIME_LIMIT
-                if self.improve(late, callback):
-                    return Status.STOPPED
-                if self.finished is not None:
-                    return self.verdict()
-                if late():
-                    return Status.TIME_LIMIT
-        except KeyboardInterrupt:
-            return Status.STOPPED
-        return Status.ITERATION_LIMIT
-
-    def _begin(
-        self, late: Callable[[], bool], callback: Callable[[Progress], bool | None] | None
-    ) -> bool:
-        """From random neurons, all weights at once; whether the callback asked to stop.
-
-        A search then has to find only what is missing.
-        """
+    def _begin(self) -> None:
+        """From random neurons, all weights at once.  A search then has to find what is missing."""
         most = MOST if self.max_neurons is None else self.max_neurons
         network = random_network(self.smooth, self.current.output_bias, self.rng, most)
         if network.n_neurons == 0:
-            return False
+            return
         self.past.append(self.best_value)
         self._adopt(network)
-        asked = self._descend(FIRST_WIDTHS, late, callback)
-        if not (asked or late()):
-            self._resolve(self.found)
-        return asked
+        self._descend(FIRST_WIDTHS, self._tell)
+        self._resolve(self.found)
 
-    def _join(
-        self, late: Callable[[], bool], callback: Callable[[Progress], bool | None] | None
-    ) -> bool:
+    def _join(self) -> None:
         """Average with another random network, descended alone; the master then weighs both.
 
         Each descent ends on kinks that only many neurons together could leave.  In what neurons
         sum to training is convex: networks that ended on different kinks are together better than
         either.  On boston at .001 twenty seconds with it end half a per cent below forty without.
-        Whether the callback asked to stop.
         """
-        asked = False
-
-        def seen(_: Network) -> bool:
-            nonlocal asked
-            asked = self._asked(callback)
-            return asked
-
         other = random_network(self.smooth, null_model(self.core), self.rng)
         for width in FIRST_WIDTHS:
-            if not (asked or late()):
-                other = refine(self.smooth, other, late, width, True, seen)
+            other = refine(self.smooth, other, self.watch.due, width, True, lambda _: self._tell())
         if other.n_neurons:
             self.current = averaged(self.current, other)
-        return asked
 
-    def _descend(
-        self,
-        widths: tuple[float, ...],
-        late: Callable[[], bool],
-        callback: Callable[[Progress], bool | None] | None = None,
-    ) -> bool:
+    def _descend(self, widths: tuple[float, ...], tell: Callable[[], bool] = never) -> None:
         """L-BFGS on all the weights, at widths of the kinks from wide to narrow.
 
         Plain where there are none, or where softening lost.  What is better on the way is kept, so
-        that an interrupt finds it.  Whether the callback asked to stop.
+        that an interrupt finds it.
         """
-        before, value, asked = self.current, self.current.objective(self.smooth), False
+        before, value, due = self.current, self.current.objective(self.smooth), self.watch.due
 
         def seen(network: Network) -> bool:
-            nonlocal asked
             self._adopt(network)
-            asked = self._asked(callback)
-            return asked
+            return tell()
 
         for width in widths:
-            if not (asked or late()):
-                found = refine(self.smooth, self.current, late, width, True, seen)
+            if not due():
+                found = refine(self.smooth, self.current, due, width, True, seen)
                 self._adopt(found.merge(self.core.X))
         lost = not self.current.objective(self.smooth) < value
-        if lost and not (asked or late()):
-            self._adopt(refine(self.smooth, before, late).merge(self.core.X))
-        return asked
+        if lost and not due():
+            self._adopt(refine(self.smooth, before, due).merge(self.core.X))
 
-    def _start_small(
-        self,
-        max_iter: int,
-        time_limit: float | None,
-        callback: Callable[[Progress], bool | None] | None,
-    ) -> Status | None:
-        """Go on from the network of a tenth of the rows; the status if that was interrupted."""
-        core, enough = self.core, False
+    def _start_small(self, max_iter: int) -> None:
+        """Go on from the network of a tenth of the rows."""
+        core = self.core
 
-        def watch(info: Progress) -> bool | None:
-            nonlocal enough
-            outer = self.reduction.certificate(info.certificate)
-            asked = callback is not None and callback(replace(info, certificate=outer))
-            enough = not asked and info.certificate.estimated_relative_gap <= COARSE_TOL
-            return asked or enough
+        def enough(info: Progress) -> bool:
+            known = self.reduction.certificate(info.certificate)
+            asked = self.watch.ended(lambda: replace(info, certificate=known)) is Status.STOPPED
+            return asked or info.certificate.estimated_relative_gap <= COARSE_TOL
 
         rows = np.sort(self.rng.choice(core.n_samples, core.n_samples // 10, replace=False))
         few = core.X[rows], core.Y[rows], core.loss, core.weight_decay, core.bias
         part = _Run(
-            Problem(*few, core.sample_weight[rows]), self.tol, self.max_neurons, None, self.rng
+            Problem(*few, core.sample_weight[rows]),
+            self.watch.part(enough),
+            self.tol,
+            self.max_neurons,
+            None,
+            self.rng,
         )
-        part.started = self.started
-        status = part.loop(max_iter, time_limit, watch)
-        self._adopt(part.reduction.invert(part.best))
-        early = status is Status.TIME_LIMIT or (status is Status.STOPPED and not enough)
-        return status if early else None
+        part.watch.started = self.watch.started
+        try:
+            part.loop(max_iter)
+        finally:  # an interrupt has it too
+            self._adopt(part.reduction.invert(part.best))
 
-    def prove(
-        self,
-        status: Status,
-        time_limit: float,
-        callback: Callable[[Progress], bool | None] | None,
-    ) -> Status:
+    def prove(self, status: Status) -> Status:
         """Spend the seconds left on the proven bound; the status that follows."""
-        left = time_limit - self.seconds
-        if left <= 0 or self.certificate.relative_gap <= self.tol:
+        if self.watch.due() or self.certificate.relative_gap <= self.tol:
             return status
         Lam = self.smooth.dual_point(self.current.predict(self.core.X))
-        try:
-            for point, bound in prove(self.core, Lam, time_limit=left):
-                self._certify(raised(self.certificate, self.core, point, bound))
-                if self.certificate.relative_gap <= self.tol or self._asked(callback):
-                    break
-        except KeyboardInterrupt:
-            pass
-        early = status in (Status.TIME_LIMIT, Status.ITERATION_LIMIT, Status.NEURON_LIMIT)
+        for point, bound in prove(self.core, Lam, time_limit=self.watch.left):
+            self._certify(raised(self.certificate, self.core, point, bound))
+            if self.certificate.relative_gap <= self.tol or self._tell():
+                break
+        early = status.unfinished or status is Status.NEURON_LIMIT
         return status if early and self.certificate.relative_gap > self.tol else self.verdict()
 
-    @property
-    def seconds(self) -> float:
-        return time.perf_counter() - self.started
-
-    def _asked(self, callback: Callable[[Progress], bool | None] | None) -> bool:
-        """Tell the callback; whether it asks to stop."""
-        if callback is None:
-            return False
+    def progress(self) -> Progress:
+        """What a callback sees."""
         rounds, size = self.history.n_rounds, (self.best.n_neurons, self.core.n_samples)
         known = self.reduction.certificate(self.certificate)
-        return bool(callback(Progress(rounds, self.seconds, known, *size, self.found)))
+        return Progress(rounds, self.watch.seconds, known, *size, self.found)
+
+    def _tell(self) -> bool:
+        """Tell the callback; whether it is time to end."""
+        return self.watch.ended(self.progress) is not None
 
     @property
     def smooth(self) -> Problem:
@@ -411,15 +390,21 @@ class _Run:
         first = self.warm and self.history.n_rounds == 0
         starts, kinks = max(self.n_starts, crowd), bool(self.quiet) or not (self.large or first)
         # costly bounds wait for a quiet search
-        bound = gauge_bound(self.core, Lam, "norm" if self.costly and not self.quiet else "auto")
+        bound = self._bound(Lam, not self.costly or self.quiet > 0)
         neurons = bound.neurons if self.exact else None
         if self.listed and neurons is not None and not self.quiet:
             found = neurons
         else:
-            found = self.oracle.search(Lam, self.current.hidden_weights, starts, kinks)
+            found = self.oracle.search(
+                Lam, self.current.hidden_weights, starts, kinks, self.watch.due
+            )
             found = found.append(neurons) if neurons is not None else found
         self.found = found
+        self.history.n_rounds += 1
         # 5. certify the best network with this dual point
+        if self.watch.due():  # a search cut short says nothing of what it did not see
+            self._certify(raised(self.certificate, self.core, Lam, bound))
+            return False
         top = found.value.max(initial=0.0)
         new = certificate(self.core, self.best_value, Lam, bound, top)
         self._certify(better(self.certificate, new))
@@ -432,37 +417,39 @@ class _Run:
         self.waited += 1
         return False
 
-    def improve(
-        self, late: Callable[[], bool], callback: Callable[[Progress], bool | None] | None
-    ) -> bool:
-        """A better network from the neurons found; whether the callback asked to stop."""
+    def improve(self) -> None:
+        """A better network from the neurons found."""
+        due = self.watch.due
         # 3. master over old and new neurons
         joins = self.joins and self.history.n_rounds == self.next_join
-        if joins and self._join(late, callback):
-            return True
+        if joins:
+            self._join()
         self._resolve(self.found)
         # 4. all weights at once, then slide the neurons along their kinks
         if not (self.relaxed or (self.many and self.quiet)):
-            self._descend(WIDTHS if self.random and not self.quiet else (), late)
+            self._descend(WIDTHS if self.random and not self.quiet else ())
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.current):
-                self._adopt(sharpen(self.smooth, self.current, late).merge(self.core.X))
-        if not (self.many or late()):  # costly, and each kink matters less
+                self._adopt(sharpen(self.smooth, self.current, due).merge(self.core.X))
+        if not (self.many or due()):  # costly, and each kink matters less
             Lam = self.smooth.dual_point(self.current.predict(self.core.X))
             U, b, _ = unit(self.current)
-            self._resolve(self.oracle.improve(Lam, U, b))
+            self._resolve(self.oracle.improve(Lam, U, b, stop=due))
+        if due():
+            return
         if joins:
             before = self.past[-1]
             if before - self.best_value <= WORTH * (self.past[-JOIN] - before):
                 self.period *= 2
             self.next_join += self.period
         self._schedule()
-        return False
 
     def _certify(self, certificate: Certificate) -> None:
-        """A round ends with ``certificate``."""
         self.certificate = certificate
         self._record(certificate)
-        self.history.n_rounds += 1
+
+    def _bound(self, Lam: Array, sharp: bool) -> GaugeBound:
+        """The norm bound of the gauge or, if ``sharp``, the best; none where time is short."""
+        return timely_bound(self.core, Lam, self.watch.left, "auto" if sharp else "norm")
 
     def _settled(self, new: Certificate) -> bool:
         """Whether the proven gap, or the estimated one search after search, meets ``tol``."""
@@ -508,8 +495,7 @@ class _Run:
         """The status of a loop that ended by itself."""
         if self.costly and self.certificate.relative_gap > self.tol:
             Lam = self.smooth.dual_point(self.current.predict(self.core.X))
-            bound = gauge_bound(self.core, Lam)
-            self.certificate = raised(self.certificate, self.core, Lam, bound)
+            self._certify(raised(self.certificate, self.core, Lam, self._bound(Lam, True)))
         earned = Status.of_gap(self.certificate.relative_gap, self.tol)
         return earned or self.finished or Status.HEURISTIC
 
@@ -518,7 +504,8 @@ class _Run:
         new = distinct(new, self.smooth, MAX_NEW)
         U, b, a = widened(self.current, new)
         Z = np.maximum(self.core.X @ U + b, 0.0)
-        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, self.accuracy)
+        due = self.watch.due if len(a) else never  # there is always time for the null model
+        a, c = solve_master(self.smooth, Z, a, self.current.output_bias, self.accuracy, due)
         network = Network(U, b, a, c).merge(self.core.X)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
@@ -535,7 +522,7 @@ class _Run:
 
     def _record(self, certificate: Certificate) -> None:
         known = self.reduction.certificate(certificate)
-        self.history.record(self.seconds, known, self.best.n_neurons)
+        self.history.record(self.watch.seconds, known, self.best.n_neurons)
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
@@ -556,7 +543,11 @@ class _Run:
         final = replace(self.reduction.certificate(self.certificate), objective=objective)
         if not np.isfinite(objective):
             status = Status.NUMERICAL_ERROR
-        self.history.record(self.seconds, final, network.n_neurons)
+        past = self.history.objective
+        gained = past[int(LATELY * (len(past) - 1))] - objective if past else 0.0
+        gap = STATED * gained / abs(objective) if objective else 0.0
+        final = stated(final, max(gap, FINEST * self.tol))
+        self.history.record(self.watch.seconds, final, network.n_neurons)
         return Solution(network, final, status, self.history)
 
 

@@ -42,6 +42,8 @@ from .training_loss import TrainingLoss, numbers, training_loss
 
 # The model's own outputs and those of the chain read from it may differ by rounding in float32.
 SAME_OUTPUTS = 1e-3
+# Operations of a pruning in a second, and the seconds it is given at least.
+PRUNED, LEAST_PRUNING = 1e9, 0.5
 DECOUPLED = ("AdamW", "Muon", "Adafactor")
 
 
@@ -411,3 +413,9 @@ def select(network: Network, keep: Array) -> Network:
         network.output_weights[keep],
         network.output_bias,
     )
+
+
+def prunes_within(seconds: float, network: Network, n_samples: int) -> bool:
+    """Whether pruning it takes no longer."""
+    m, C = network.n_neurons, network.n_outputs
+    return (n_samples if C == 1 else min(n_samples, m) * C) * m**2 <= PRUNED * seconds
