@@ -93,11 +93,15 @@ def weights(n: int, rng: np.random.Generator) -> np.ndarray | None:
     return None
 
 
-def problem(rng: np.random.Generator, low_rank: bool = False) -> Problem:
+def problem(
+    rng: np.random.Generator, low_rank: bool = False, most: tuple[int, int] | None = None
+) -> Problem:
+    """A random one of at most 40 samples and 6 features, or as many as said."""
+    rows, columns = most or (40, 3 if low_rank else 6)
     while True:
         loss = LOSSES[rng.integers(len(LOSSES))]
-        n, C = int(rng.integers(1, 41)), int(rng.integers(1, 5))
-        d = int(rng.integers(1, 4 if low_rank else 7))
+        n, C = int(rng.integers(1, rows + 1)), int(rng.integers(1, 5))
+        d = int(rng.integers(1, columns + 1))
         bias = BIAS_RULES[rng.integers(3)]
         X, Y = samples(n, d, rng), targets(loss, n, C, rng)
         decay = 10.0 ** rng.uniform(-6, 1)
@@ -210,6 +214,44 @@ def trained(rng: np.random.Generator) -> Iterator[Check]:
         sample_weight=given.sample_weight, time_limit=0.2, n_starts=30,
     )  # fmt: skip
     yield f"certify, {again.proof}", again.lower_bound, best
+
+
+def small(rng: np.random.Generator) -> Iterator[Check]:
+    """One and two dimensions, where bounds are tight: a few rounds of training a case."""
+    given = problem(rng, most=(12, 2))
+    s = gl.train(given, tol=1e-8, max_iter=2)
+    best = long_objective(given, s.network)
+    yield f"small, {s.certificate.proof}", s.certificate.lower_bound, best
+
+
+def low_rank(rng: np.random.Generator) -> Iterator[Check]:
+    """Exact rank one or two but for rows of other size, or a row that is moved a little."""
+    n, d, r = int(rng.integers(2, 13)), int(rng.integers(1, 7)), int(rng.integers(1, 3))
+    X = np.round(3 * rng.standard_normal((n, r))) @ np.round(3 * rng.standard_normal((r, d)))
+    if rng.random() < 0.5:
+        X[rng.integers(n)] += 2.0 ** -rng.integers(10, 61) * rng.standard_normal(d)
+    if rng.random() < 0.7:
+        X = X * 2.0 ** -rng.integers(0, 61, size=(n, 1))
+    if rng.random() < 0.3:
+        X = X @ np.linalg.qr(rng.standard_normal((d, d)))[0]
+    Y = targets(Squared(), n, 1, rng)
+    Y = Y * np.exp2(rng.integers(0, 40, size=(n, 1))) if rng.random() < 0.3 else Y
+    decay = 10.0 ** rng.uniform(-12, 0) * (np.linalg.norm(X, axis=1).max() or 1.0)
+    decay *= np.abs(Y).max() or 1.0
+    given = Problem(X, Y, "squared", decay, BIAS_RULES[rng.integers(3)])
+    s = gl.train(given, tol=1e-8, max_iter=4)
+    yield (
+        f"low rank, {s.certificate.proof}",
+        s.certificate.lower_bound,
+        long_objective(given, s.network),
+    )
+    if given.bias == "none":
+        try:
+            closed = gl.solve_rank_one_relu(X, Y, decay)
+        except ValueError:
+            return
+        best = min(long_objective(given, s.network), _long_deep(given, closed.network))
+        yield "low rank, solve_rank_one_relu", closed.lower_bound, best
 
 
 def interpolated(rng: np.random.Generator) -> Iterator[Check]:
@@ -330,6 +372,8 @@ def _connected(x: np.ndarray, y: np.ndarray) -> Network:
 FAMILIES: dict[str, Callable[[np.random.Generator], Iterator[Check]]] = {
     "gauges": gauges,
     "trained": trained,
+    "small": small,
+    "low rank": low_rank,
     "interpolated": interpolated,
     "closed forms": closed_forms,
     "splines": splines,
@@ -356,6 +400,7 @@ def attack(family: str, seed: int, report: Callable[[str], None] = print) -> tup
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument("--cases", type=int, help="of a family: end there even before the minutes")
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--family", choices=tuple(FAMILIES), action="append")
     args = parser.parse_args()
@@ -368,13 +413,14 @@ def main() -> int:
             # cheap families get as much time as costly ones, so more cases
             share = time.monotonic() + 0.5
             for k in itertools.count():
-                if time.monotonic() > share or k == 200:
+                if time.monotonic() > share or k == 1000 or cases[family] == args.cases:
                     break
                 tried, broken = attack(family, 1000 * seed + k)
                 cases[family] += 1
                 bounds[family] += tried
                 violations[family] += broken
-        if time.monotonic() > end:
+        families = args.family or FAMILIES
+        if time.monotonic() > end or all(cases[family] == args.cases for family in families):
             break
     for family in cases:
         print(f"{family:14s} {cases[family]:8d} cases {bounds[family]:8d} bounds "

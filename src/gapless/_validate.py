@@ -44,6 +44,18 @@ def positive(name: str, given: object) -> float:
     return number
 
 
+def not_negative(name: str, given: object) -> float:
+    """``given`` as a finite float of at least zero, else a ``ValueError``."""
+    if isinstance(given, (int, float, np.number)) and not isinstance(given, bool) and given == 0:
+        return 0.0
+    try:
+        return positive(name, given)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must be a finite number of at least zero, got {shown(given)}"
+        ) from error
+
+
 def positive_int(name: str, given: object) -> int:
     """``given`` as an integer above zero, else a ``ValueError``."""
     number = positive(name, given)
@@ -63,16 +75,21 @@ def optional_import(module: str, extra: str, feature: str) -> ModuleType:
         ) from error
 
 
-def to_2d(name: str, values: Any) -> Array:
-    """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused."""
+def to_floats(name: str, values: Any) -> Array:
+    """``values`` as a float64 array."""
     try:
-        matrix = np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=np.float64)
     except TypeError as error:  # no array at all
         raise TypeError(
             f"{name} must be an array of numbers, got {type(values).__name__}"
         ) from error
     except OverflowError as error:  # whole numbers beyond the floats
         raise ValueError(f"{name} has numbers beyond 1e308; rescale them") from error
+
+
+def to_2d(name: str, values: Any) -> Array:
+    """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused."""
+    matrix = to_floats(name, values)
     if matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2:

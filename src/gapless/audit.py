@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from ._array import scores
-from ._validate import Array
+from ._validate import Array, not_negative
 from .audit_report import AuditReport, LayerReport, NeuronReport
 from .certify import LEAST_SEARCH, ONE_SEARCH, evidence
 from .closed_form import solve_whitened_relu
@@ -102,6 +102,7 @@ def audit(
     >>> report.lower_bound <= report.objective
     True
     """
+    time_limit = not_negative("time_limit", time_limit)
     watch = Watch(time_limit)
     trained = read_trained(
         model, X, y,

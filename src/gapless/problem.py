@@ -41,7 +41,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 
 from ._array import Design, append_ones, is_sparse, row_blocks, row_norms
-from ._validate import Array, choose, positive, to_2d
+from ._validate import Array, choose, positive, to_2d, to_floats
 from .losses import EPS, Loss, check_loss, get_loss, is_known
 
 BIAS_RULES = ("free", "penalized", "none")
@@ -315,7 +315,7 @@ def check_problem(given: object) -> None:
 def _normalised_weights(sample_weight: Any, n_samples: int) -> Array:
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples)
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    weights = to_floats("sample_weight", sample_weight)
     if weights.ndim == 0:
         weights = np.full(n_samples, float(weights))
     if weights.shape != (n_samples,):
