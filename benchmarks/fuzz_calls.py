@@ -27,7 +27,8 @@ X, y, L = RNG.standard_normal((12, 2)), RNG.standard_normal(12), np.tile([0, 1, 
 W, NET = gl.whiten(RNG.standard_normal((4, 6))), None
 BAD: list[Any] = [
     None, True, -1, 0, 0.0, 1e-320, 1e308, -1e308, np.nan, np.inf, -np.inf, 10**400, 10**5000,
-    1 + 2j, "", "nope", "free", b"bytes", [], {}, object(), lambda: 0, np.array([]), np.zeros((0, 2)),
+    1 + 2j, "", "nope", "free", b"bytes", [], {}, object(), lambda: 0, np.array([]),
+    np.zeros((0, 2)),
     np.zeros((12, 0)), np.zeros(12), np.zeros((12, 2)), np.ones((12, 2)), np.full((12, 2), 3.5),
     np.full(12, np.nan), np.full((12, 2), np.inf), np.zeros((2, 2, 2)), np.arange(12), np.eye(12),
     np.eye(3), 1e300 * X, 1e-300 * X, 1e-160 * y, 1e160 * y, X * [1e-8, 1e8], X + 1e9, y + 1e12,

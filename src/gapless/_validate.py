@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.validation import validate_data
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -36,7 +37,7 @@ def choose(name: str, given: object, allowed: Iterable[str]) -> str:
 def positive(name: str, given: object) -> float:
     """``given`` as a finite float above zero, else a ``ValueError``."""
     try:
-        number = float(given)  # type: ignore[arg-type]
+        number = math.nan if np.iscomplexobj(given) else float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > 0) or isinstance(given, bool):
@@ -75,8 +76,18 @@ def optional_import(module: str, extra: str, feature: str) -> ModuleType:
         ) from error
 
 
+def validated(estimator: Any, *data: Any, **how: Any) -> Any:
+    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats."""
+    try:
+        return validate_data(estimator, *data, **how)
+    except OverflowError as error:
+        raise ValueError("X or y has numbers beyond 1e308; rescale them") from error
+
+
 def to_floats(name: str, values: Any) -> Array:
     """``values`` as a float64 array."""
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} has complex numbers; give real ones")
     try:
         return np.asarray(values, dtype=np.float64)
     except TypeError as error:  # no array at all

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ._array import is_sparse
-from ._validate import Array, choose, not_negative
+from ._validate import Array, choose, not_negative, positive_int
 from .conditions import spectrum
 from .doubly_nonnegative import DoublyNonnegative
 from .gauge import METHODS, GaugeBound, GaugeMethod, gauge_bound, is_exact
@@ -244,6 +244,7 @@ def certify(
             "has it as network_"
         )
     time_limit, tol = not_negative("time_limit", time_limit), not_negative("tol", tol)
+    n_starts = positive_int("n_starts", n_starts)
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
     reduction, points = evidence(problem, network, method, time_limit, n_starts, random_state)

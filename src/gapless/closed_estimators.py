@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._validate import Array, choose
+from ._validate import Array, choose, validated
 from .closed_form import solve_whitened_interval, solve_whitened_relu
 from .closed_linear import solve_deep_linear
 from .deep import DeepNetwork, DeepSolution, Optimality, dense_problem
@@ -103,7 +103,7 @@ class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validated(self, X, dtype=np.float64, reset=False)
         return self.network_.predict(X)
 
 
@@ -161,7 +161,7 @@ class WhitenedReLUClassifier(Classification, _WhitenedReLU):
 
     def fit(self, X: Any, y: Any) -> WhitenedReLUClassifier:
         """Train on X (n_samples, n_features) and class labels y."""
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_min_samples=2)
+        X, y = validated(self, X, y, dtype=np.float64, ensure_min_samples=2)
         choose("loss", self.loss, ("squared", "softmax"))
         labels = self._class_numbers(X, y)
         self._train(X, np.eye(len(self.classes_))[labels], self.loss)
@@ -203,7 +203,7 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
 
     def fit(self, X: Any, y: Any) -> WhitenedReLURegressor:
         """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
-        X, y = validate_data(
+        X, y = validated(
             self, X, y, dtype=np.float64, ensure_min_samples=2, multi_output=True, y_numeric=True
         )
         Y = self._targets(y)
@@ -256,7 +256,7 @@ class DeepLinearRegressor(Regression, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> DeepLinearRegressor:
         """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         Y = self._targets(y)
         x_mean = X.mean(axis=0) if self.fit_intercept else np.zeros(X.shape[1])
         y_mean = Y.mean(axis=0) if self.fit_intercept else np.zeros(Y.shape[1])
@@ -270,5 +270,5 @@ class DeepLinearRegressor(Regression, BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """``X coef_^T + intercept_``"""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validated(self, X, dtype=np.float64, reset=False)
         return X @ np.atleast_2d(self.coef_).T + self.intercept_

@@ -66,7 +66,10 @@ def spike_free_test(X: Any) -> SpikeFree:
     >>> spike_free_test(np.eye(3)).holds, spike_free_test([[1.0], [-1.0]]).holds
     (True, False)
     """
-    R, _ = rays(to_2d("X", X))
+    X = to_2d("X", X)
+    if X.size == 0:
+        raise ValueError(f"X must have at least one sample and one feature, got shape {X.shape}")
+    R, _ = rays(X)
     s = np.linalg.svd(R, compute_uv=False) if len(R) else np.ones(1)
     if len(R) > R.shape[1] or s[-1] <= RAY_TOL * s[0]:
         dependent = float(len(R) - np.sum(s > RAY_TOL * s[0]))

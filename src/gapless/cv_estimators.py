@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils.validation import _check_sample_weight
 
-from ._validate import Array
+from ._validate import Array, shown
 from .cross_validation import choose_weight_decay
 from .estimators import ReLUClassification, ReLURegression
 from .path import RegularizationPath, walk
@@ -107,9 +107,16 @@ class _ByCrossValidation:
         labels = np.unique(Y, axis=0, return_inverse=True)[1].ravel() if is_classifier(self) else Y
         row = np.cumsum(kept) - 1
         splitter = check_cv(self.cv, labels, classifier=is_classifier(self))
-        return [
-            tuple(row[part[kept[part]]] for part in split) for split in splitter.split(X, labels)
-        ]
+        try:
+            return [
+                tuple(row[part[kept[part]]] for part in split)
+                for split in splitter.split(X, labels)
+            ]
+        except (IndexError, TypeError) as error:
+            raise ValueError(
+                "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
+                f"got {shown(self.cv)}"
+            ) from error
 
 
 class ReLURegressorCV(_ByCrossValidation, ReLURegression):

@@ -150,8 +150,12 @@ def deep_lower_bound(
     gauge = _Gauge(X, kind, spectral_norm, problem.free)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
     F = zero if outputs is None else to_2d("outputs", outputs) / units.y
+    if F.shape != zero.shape:
+        raise ValueError(f"outputs must have the shape {zero.shape} of the targets, got {F.shape}")
     if problem.free:
         F = F - F.mean(axis=0)
+    if float(np.abs(F).max()) < 1e-100:  # squares vanish, in units in which the targets are one
+        F = zero
     directions = [problem.dual_point(centre + F * share) for share in _shares(problem, F, centre)]
     cost = 0.5 * L * problem.weight_decay
     d, c, single = [], [], 0.0

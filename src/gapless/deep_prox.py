@@ -16,17 +16,23 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from ._validate import Array, positive_int
+from ._validate import Array, positive_int, to_floats
+
+# Weight matrices of the deepest network.
+DEEPEST = 1000
 
 
 def check_depth(depth: object, least: int = 2) -> int:
     """``depth`` (the number of weight matrices) as an integer of at least ``least``."""
     L = positive_int("depth", depth)
-    if least > L:
-        raise ValueError(f"depth counts weight matrices and must be at least {least}, got {L}")
+    if not least <= L <= DEEPEST:
+        raise ValueError(
+            f"depth counts weight matrices and must lie between {least} and {DEEPEST}, got {L:g}"
+        )
     return L
 
 
+@np.errstate(over="ignore", invalid="ignore")  # squares of the largest floats
 def deep_prox(s: Any, beta: Any, depth: int) -> tuple[Array, Array]:
     """Value and minimiser of ``min_{r >= 0} (s - r)^2 / 2 + beta depth / 2 r^(2 / depth)``.
 
@@ -52,9 +58,9 @@ def deep_prox(s: Any, beta: Any, depth: int) -> tuple[Array, Array]:
     1.344898383 1.605377940
     """
     L = check_depth(depth)
-    s, beta = np.broadcast_arrays(np.asarray(s, dtype=float), np.asarray(beta, dtype=float))
-    if np.any(s < 0) or np.any(beta < 0):
-        raise ValueError("deep_prox needs s >= 0 and beta >= 0")
+    s, beta = np.broadcast_arrays(to_floats("s", s), to_floats("beta", beta))
+    if not (np.all(s >= 0) and np.all(beta >= 0) and np.all(np.isfinite(s + beta))):
+        raise ValueError("deep_prox needs s >= 0 and beta >= 0, both finite")
     if L == 2:
         r = np.maximum(s - beta, 0.0)
         return 0.5 * (s - r) ** 2 + beta * r, r
@@ -84,7 +90,7 @@ def critical_weight_decay(s: Any, depth: int) -> Array:
     there it is the threshold of the closed form and not of the problem.
     """
     L = check_depth(depth)
-    s = np.asarray(s, dtype=float)
+    s = to_floats("s", s)
     if L == 2:
         return s
     return s / (L - 1) * (s * (L - 2) / (L - 1)) ** (1 - 2 / L)

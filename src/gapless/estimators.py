@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._validate import Array, choose
+from ._validate import Array, choose, validated
 from .network import Network
 from .outputs import Classification, Regression, encode_labels
 from .problem import Problem
@@ -57,7 +57,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        X = validated(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
         return self.network_.predict(X)
 
     def __sklearn_tags__(self) -> Any:
@@ -76,7 +76,7 @@ class ReLURegression(Regression, ReLUFit):
             if not isinstance(self.loss, str)
             else choose("loss", self.loss, ("squared", "huber"))
         )
-        X, y = validate_data(
+        X, y = validated(
             self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
         )
         self._fit(X, self._targets(y), loss, sample_weight)
@@ -89,7 +89,7 @@ class ReLUClassification(Classification, ReLUFit):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train on X (n_samples, n_features) and labels y (n_samples,)."""
         loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64)
+        X, y = validated(self, X, y, accept_sparse="csr", dtype=np.float64)
         labels = self._class_numbers(X, y, sample_weight)
         Y, loss = encode_labels(labels, len(self.classes_), loss)
         self._fit(X, Y, loss, sample_weight)

@@ -26,10 +26,10 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._array import append_ones
-from ._validate import Array, choose, to_2d
+from ._validate import Array, choose, to_2d, validated
 from .network import Network
 from .outputs import Regression
 from .problem import Problem
@@ -169,7 +169,7 @@ class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any) -> TangentKernelRegressor:
         choose("bias", self.bias, ("penalized", "none"))
-        X, y = validate_data(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
+        X, y = validated(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
         self.X_ = self._lift(X)
         values, vectors = np.linalg.eigh(tangent_kernel(self.X_, self.X_))
         kept = values > SINGULAR * max(float(values[-1]), 1e-300)
@@ -179,7 +179,7 @@ class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = validated(self, X, reset=False, dtype=np.float64)
         return np.asarray(tangent_kernel(self._lift(X), self.X_) @ self.dual_coef_)
 
     def _lift(self, X: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ._validate import Array
+from ._validate import Array, to_floats
 from .losses import EPS, Loss
 from .problem import Problem
 from .ramps import Engine, correlations, omega, slope_changes
@@ -40,7 +40,7 @@ class Line:
             raise ValueError("y has NaN or infinite entries; remove or impute them first")
         w = None
         if sample_weight is not None:
-            given = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), (n,))
+            given = np.broadcast_to(to_floats("sample_weight", sample_weight), (n,))
             w = Problem(np.zeros((n, 1)), np.zeros(n), sample_weight=given).sample_weight
             if len(w) < n:
                 c, y = c[given > 0], y[given > 0]
@@ -186,19 +186,21 @@ def _sorted(x: Array) -> tuple[Array, Array]:
 
 def target_column(y: Any, x: Any) -> Array:
     """Targets as (n,), or (n, C) for several outputs."""
-    y = np.asarray(y, dtype=np.float64)
+    y = to_floats("y", y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
-    if len(y) != np.shape(x)[0]:
-        raise ValueError(f"x has {np.shape(x)[0]} samples but y has {len(y)}")
+    shape = to_floats("x", x).shape
+    if shape[:1] != y.shape[:1]:
+        raise ValueError(f"x must have a sample for each of the {len(y)} in y, got shape {shape}")
     return y
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is found not to lie on a line
 def line_coordinate(x: Any) -> tuple[Array, Array, Array, float]:
     """The coordinate along the data's line, its origin and direction, and what is off it."""
-    x = np.asarray(x, dtype=np.float64)
+    x = to_floats("x", x)
     if x.ndim not in (1, 2):
         raise ValueError(f"x must have 1 or 2 dimensions, got shape {x.shape}")
     # a finite sum proves finite entries; an infinite one may be mere overflow

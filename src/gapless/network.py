@@ -71,9 +71,10 @@ class Network:
         X = X.tocsr() if sp.issparse(X) else to_2d("X", X)
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} features, the network expects {self.n_features}")
-        return forward(
-            X, self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the outputs
+            return forward(
+                X, self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
+            )
 
     def objective(self, problem: Problem) -> float:
         """``P`` of :mod:`gapless.problem`: mean loss plus the weight-decay penalty as it stands.

@@ -16,10 +16,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from ._array import row_blocks
-from ._validate import Array, positive, positive_int
+from ._validate import Array, positive, positive_int, validated
 from .outputs import encode_labels
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
@@ -78,7 +78,7 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Fit on features X (n_samples, n_features) and labels y (n_samples,)."""
         beta = positive("weight_decay", self.weight_decay)
         tol, max_iter = positive("tol", self.tol), positive_int("max_iter", self.max_iter)
-        X, y = validate_data(self, X, y, dtype=(np.float64, np.float32))
+        X, y = validated(self, X, y, dtype=(np.float64, np.float32))
         check_classification_targets(y)
         labels = LabelEncoder().fit(y)
         self.classes_ = labels.classes_
@@ -122,7 +122,7 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """Outputs: (n_samples,) for two classes, else (n_samples, n_classes)."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
         F = X @ self.coef_ + self.intercept_
         return F[:, 0] if F.shape[1] == 1 else F
 

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
-from ._validate import Array
+from ._validate import Array, to_floats
 
 
 def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:
@@ -32,7 +32,7 @@ class Regression(RegressorMixin):  # type: ignore[misc]
     def _targets(self, y: Array) -> Array:
         """``y`` as (n_samples, n_outputs)."""
         self._one_column = y.ndim == 1
-        return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        return to_floats("y", y).reshape(len(y), -1)
 
     def predict(self, X: Any) -> Array:
         """Predictions, of the shape of the y given to fit."""
@@ -56,7 +56,8 @@ class Classification(ClassifierMixin):  # type: ignore[misc]
 
     def _class_numbers(self, X: Array, y: Array, sample_weight: Any = None) -> Array:
         """Sets ``classes_``; the number of each sample's class.  At least two must weigh."""
-        check_classification_targets(y)
+        with np.errstate(invalid="ignore"):  # scikit-learn casts numbers of any size to whole ones
+            check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         present = labels
         if sample_weight is not None:

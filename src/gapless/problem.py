@@ -141,6 +141,7 @@ class Problem:
         object.__setattr__(other, "weight_decay", weight_decay)
         return other
 
+    @np.errstate(over="ignore", invalid="ignore")  # infinite where squares overflow
     def data_fit(self, F: Array) -> float:
         """The weighted mean loss of the outputs ``F`` (n_samples, n_outputs)."""
         return float(self.sample_weight @ self.loss.value(F, self.Y))

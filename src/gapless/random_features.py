@@ -22,9 +22,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.base import ClassNamePrefixFeaturesOutMixin as NamedFeatures
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._validate import Array, choose, positive, positive_int
+from ._validate import Array, choose, positive, positive_int, validated
 from .extreme_points import extreme_points
 from .progress import counter
 
@@ -236,7 +236,7 @@ class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # t
 
     def _images(self, X: Any, reset: bool) -> Array:
         """X as (n, height, width, channels), without a copy."""
-        X = validate_data(self, X, dtype="numeric", allow_nd=True, reset=reset)
+        X = validated(self, X, dtype="numeric", allow_nd=True, reset=reset)
         if X.ndim == 2:
             shape = (1, X.shape[1]) if self.image_shape is None else tuple(self.image_shape)
             if len(shape) not in (2, 3) or int(np.prod(shape)) != X.shape[1]:

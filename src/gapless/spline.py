@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from ._validate import Array, choose, positive
+from ._validate import Array, choose, positive, to_floats
 from .line import Fit, Line, best_constant, line_coordinate, target_column
 from .line_fits import fit_linear, fit_smooth, fit_squared, least_gauge
 from .losses import Loss, get_loss
@@ -83,7 +83,7 @@ class SplineSolution(Solution):
 
     def coordinate(self, x: Any) -> Array:
         """The place along the data's line, in the units of ``knots``."""
-        x = np.asarray(x, dtype=np.float64)
+        x = to_floats("x", x)
         if x.ndim == 2 and x.shape[1] != len(self.direction):
             raise ValueError(
                 f"x has {x.shape[1]} features, the spline was fitted on {len(self.direction)}"
@@ -106,6 +106,7 @@ def evaluate(knots: Array, slopes: Array, values: Array, t: Array) -> Array:
     return values[base] + (t - knots[base])[:, None] * slopes[segment]
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an objective that is not finite is refused
 def solve_spline(
     x: Any,
     y: Any,
@@ -251,7 +252,7 @@ def _general(
     x: Any, y: Array, beta: float, loss: Loss, bias: str, sample_weight: Any, tol: float
 ) -> SplineSolution:
     """Several outputs and other bias rules: the general solver, exact gauge of rank one."""
-    X = np.asarray(x, dtype=np.float64)
+    X = to_floats("x", x)
     X = X[:, None] if X.ndim == 1 else X
     if X.shape[1] > 1:
         line_coordinate(X)  # refuses data that are not on a line

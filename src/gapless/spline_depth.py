@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ._validate import Array, positive
+from ._validate import Array, positive, to_floats
 from .deep_prox import envelope_minimum
 from .losses import EPS
 from .master import solve_master
@@ -54,7 +54,7 @@ class DeepSpline:
         return self.signs.shape[1] + 1
 
     def predict(self, x: Any) -> Array:
-        x = np.asarray(x, dtype=np.float64).reshape(-1)
+        x = to_floats("x", x).reshape(-1)
         return self.offset + _features(x, self.signs, self.places) @ self.weights
 
 
@@ -77,7 +77,7 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
     From depth 4 the first place may also be the mirror image ``2 a - b`` of a data point b in
     a data point a.
     """
-    x = np.unique(np.asarray(x, dtype=np.float64))
+    x = np.unique(to_floats("x", x))
     if depth not in (2, 3, 4):
         raise ValueError(f"depth={depth!r} is unknown; choose 2, 3 or 4")
     first = x
@@ -134,7 +134,7 @@ def solve_deep_lasso(
     >>> [round(float(abs(s.weights).sum()), 3) for s in deep]
     [2.0, 1.0, 1.0]
     """
-    x = np.asarray(x, dtype=np.float64).reshape(-1)
+    x = to_floats("x", x).reshape(-1)
     problem = Problem(x[:, None], y, "squared", weight_decay, "free")
     signs, places = deep_paths(x, depth)
     D = _features(x, signs, places)
@@ -200,7 +200,7 @@ def solve_last_bias(
         When an x is negative: without lower biases a ramp through zero needs two channels.
         Shift the data (``x - min(x)``) if the shift may be part of the model.
     """
-    x = np.asarray(x, dtype=np.float64).reshape(-1)
+    x = to_floats("x", x).reshape(-1)
     beta, L = positive("weight_decay", weight_decay), int(depth)
     if L < 3:
         raise ValueError(f"depth={depth!r} has no lower layers; use solve_spline for depth 2")
@@ -209,7 +209,7 @@ def solve_last_bias(
             f"x has negative entries (least {np.min(x):g}); shift them: x - x.min() is exact "
             "when the shift may be part of the model"
         )
-    y = np.asarray(y, dtype=np.float64).reshape(-1)
+    y = to_floats("y", y).reshape(-1)
     top = weight_decay_max(x, y)
     constant = solve_spline(x, y, weight_decay=max(2 * top, 1e-300))
     best, best_value = constant, constant.certificate.objective

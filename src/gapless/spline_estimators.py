@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ._validate import Array, choose, positive
+from ._validate import Array, choose, positive, to_floats, validated
 from .losses import Loss, Pinball, get_loss
 from .outputs import Classification, Regression, encode_labels
 from .spline import SplineSolution, solve_spline, spline_path, weight_decay_max
@@ -49,9 +49,9 @@ def choose_weight_decay(
     """
     loss = get_loss(loss)
     choose("criterion", criterion, ("kinks", "cv"))
-    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    x, y = to_floats("x", x), to_floats("y", y)
     rng = np.random.default_rng(random_state)
-    w = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    w = None if sample_weight is None else to_floats("sample_weight", sample_weight)
     if len(y) > LARGE and loss.sharp:
         # a linear program a value and fold: a sample of the data decides
         part = rng.choice(len(y), LARGE, replace=False)
@@ -156,7 +156,7 @@ class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """(n, C)"""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validated(self, X, dtype=np.float64, reset=False)
         return self.solution_.predict(X).reshape(len(X), -1)
 
     def __sklearn_tags__(self) -> Any:
@@ -232,7 +232,7 @@ class SplineRegressor(Regression, _SplineEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
         """Fit to ``X`` (n, 1) and ``y`` (n,) or (n, n_outputs)."""
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         if loss.targets != "real":
             raise ValueError(
@@ -288,7 +288,7 @@ class SplineClassifier(Classification, _SplineEstimator):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineClassifier:
         """Fit to ``X`` (n, 1) and labels ``y`` (n,)."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
+        X, y = validated(self, X, y, dtype=np.float64)
         loss = choose("loss", self.loss, ("logistic", "hinge"))
         labels = self._class_numbers(X, y, sample_weight)
         if len(self.classes_) > 2 and loss == "hinge":

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from ._validate import Array, positive, to_2d
+from ._validate import Array, positive, to_2d, validated
 from .deep import Check, require
 from .losses import EPS
 
@@ -94,7 +94,7 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         HypothesisError
             When the samples are linearly dependent (always so for n_samples > n_features).
         """
-        X = validate_data(self, X, dtype=np.float64)
+        X = validated(self, X, dtype=np.float64)
         positive("scale", self.scale)
         _, s, V = thin_svd(X)
         require(
@@ -109,7 +109,7 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, X: Any) -> Array:
         """``scale X V diag(1/s) V^T``."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validated(self, X, dtype=np.float64, reset=False)
         V = self.components_
         return self.scale * ((X @ V) / self.singular_values_) @ V.T
 
