@@ -83,11 +83,12 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
         "whiten": (gl.whiten, {"X": W, "scale": 2.0}),
         "verify": (gl.verify, {"path": "/dev/null", "X": X, "y": y}),
         "spike_free_test": (gl.spike_free_test, {"X": W}),
-        "extreme_points": (gl.extreme_points, {"X": X[:5], "y": y[:5]}),
+        "extreme_points": (gl.extreme_points, {"X": X[:5]}),
     }  # fmt: skip
     for solve in (gl.solve_rank_one_relu, gl.solve_whitened_relu, gl.solve_nearly_whitened_relu,
                   gl.solve_deep_linear, gl.solve_whitened_interval):  # fmt: skip
         out[solve.__name__] = solve, {"X": W, "Y": y[:4], "weight_decay": 0.1, "depth": 2}
+    out["solve_rank_one_relu"][1]["X"] = np.outer(y[:4], [1.0, 2.0])
     common = {"weight_decay": 0.1, "bias": "free", "loss": "squared", "tol": 1e-2,
               "max_neurons": None, "time_limit": 2.0, "random_state": 0}  # fmt: skip
     data = {"X": X, "y": y, "new": X}

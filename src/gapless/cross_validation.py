@@ -131,6 +131,8 @@ def choose_weight_decay(
             ConvergenceWarning,
             stacklevel=2,
         )
+    if not np.all(np.any(np.isfinite(losses), axis=1)):
+        raise ValueError("the losses of a fold overflow; divide y by its standard deviation")
     table = np.apply_along_axis(_extend, 1, losses)[:, :reached]
     return Choice(grid, losses, scores, _best(table, rule))
 

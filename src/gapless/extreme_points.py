@@ -36,6 +36,7 @@ from ._array import is_sparse, row_blocks
 from ._validate import Array, to_2d
 from .network import Network
 from .problem import Problem
+from .reduction import power_of_two
 
 # Distances are known to this share of the data's radius: the accuracy of the normal directions
 # that NNLS returns in double precision.
@@ -146,7 +147,8 @@ def extreme_points(X: Any, samples: Any = None) -> ExtremePoints:
     if np.any((index < 0) | (index >= n)):
         raise ValueError(f"samples must be indices from 0 to {n - 1}, got {index[:5]}...")
     centred = X - X.mean(axis=0)
-    radius = float(np.sqrt(np.mean(np.sum(centred**2, axis=1)))) or 1.0
+    size = power_of_two(float(np.abs(centred).max(initial=0.0)))  # squares alone may overflow
+    radius = size * (float(np.sqrt(np.mean(np.sum((centred / size) ** 2, axis=1)))) or 1.0)
     Z = centred / radius
     U, height, distance = np.zeros((d, len(index))), np.zeros(len(index)), np.zeros(len(index))
     mixtures = []

@@ -18,7 +18,7 @@ Every class has a ``name``, says what it ``needs`` and whether a problem ``appli
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, ClassVar
 
@@ -30,12 +30,14 @@ from .conditions import SPIKE_FREE_TOL, rays, spectral_norm, spectrum, spike_fre
 from .losses import EPS
 from .oracle import Candidates
 from .problem import Problem
-from .reduction import Reduction
+from .reduction import Reduction, power_of_two
 from .relaxed import cone_maximum
 
 # A cone that could hold so little more, as a share of the norms of data and dual point, is closed;
 # by dimension: the last digits of four cost a minute on trained networks.
 CLOSE = {2: 1e-10, 3: 1e-10, 4: 1e-6}
+# Sizes of dual points beyond this, or below its inverse, are taken out.
+LARGE = 1e100
 # Local maxima that an enumeration lists, the best ones.
 PEAKS = 64
 # In one and two dimensions values that cancel to this share of their rounding are summed again in
@@ -88,7 +90,16 @@ class GaugeMethod(ABC):
             )
         if not np.all(np.isfinite(Lam)):
             return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", self.name)
-        return self._bound(core, Lam)
+        size = power_of_two(float(np.abs(Lam).max()))
+        if 1 / LARGE < size < LARGE:
+            return self._bound(core, Lam)
+        # squares would over- or underflow; the gauge is homogeneous, multipliers are not
+        bound = self._bound(core, Lam / size)
+        neurons = bound.neurons and replace(bound.neurons, value=bound.neurons.value * size)
+        upper = float(np.nextafter(bound.upper * size, np.inf))
+        return replace(
+            bound, lower=bound.lower * size, upper=upper, neurons=neurons, multipliers=None
+        )
 
     def require(self, core: Problem) -> None:
         """Raise ValueError where the method does not apply."""

@@ -295,6 +295,7 @@ def weight_decay_grid(
     return top * np.geomspace(1.0, ratio, n_values) if top > 0 else np.array([problem.weight_decay])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # targets whose squares overflow have no score
 def score(loss: Loss, F: Array, Y: Array, sample_weight: Array | None = None) -> float:
     """R2 of real targets (mean over outputs), accuracy of classes; for F, Y (n, C)."""
     w = np.ones(len(Y)) if sample_weight is None else sample_weight
