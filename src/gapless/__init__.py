@@ -60,7 +60,7 @@ from .train import Progress, train
 from .verify import verify
 from .whitening import RowWhitener, whiten, whitened
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AlignmentDisplay",
