@@ -77,7 +77,10 @@ def test_nearly_parallel_rows_do_not_exceed_the_bound(start, rng):
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the training
 def test_overflow_proves_nothing(rng):
     A, Lam = rng.standard_normal((12, 2)), rng.standard_normal((12, 1))
-    assert LowRank().bound(Problem(A, Lam, bias="none"), 1e300 * Lam).upper == np.inf
+    core = Problem(A, Lam, bias="none")
+    scaled = LowRank().bound(core, 2.0**1000 * Lam)  # whose squares overflow
+    assert scaled.upper == pytest.approx(2.0**1000 * LowRank().bound(core, Lam).upper)
+    assert LowRank().bound(core, np.full((12, 1), np.inf)).upper == np.inf
     solution = train(Problem(A, 1e160 * Lam, weight_decay=1e158, bias="none"))
     assert solution.status is Status.NUMERICAL_ERROR
 

@@ -192,8 +192,10 @@ def target_column(y: Any, x: Any) -> Array:
     if y.ndim not in (1, 2):
         raise ValueError(f"y must have 1 or 2 dimensions, got shape {y.shape}")
     shape = to_floats("x", x).shape
-    if shape[:1] != y.shape[:1]:
-        raise ValueError(f"x must have a sample for each of the {len(y)} in y, got shape {shape}")
+    if not shape:
+        raise ValueError("x must have 1 or 2 dimensions, got one number")
+    if shape[0] != len(y):
+        raise ValueError(f"x has {shape[0]} samples but y has {len(y)}")
     return y
 
 

@@ -32,6 +32,8 @@ from .ramps import Engine, omega, peaks, slope_changes
 MAX_ROUNDS = 100
 # Samples a linear program takes as rows at first: about a tenth of a second each time.
 FREE_ROWS = 1500
+# Seconds after which a linear program of HiGHS is tried another way; a tenth of one is usual.
+LP_SECONDS = 10.0
 # Knots of a linear program are this far apart on data that span 2: its slopes stay finite.
 APART = 1e-9
 
@@ -340,12 +342,18 @@ def _rows_lp(
         A_eq=sp.vstack(equal, format="csr"),
         b_eq=np.concatenate([np.zeros(m - 2), place]),
         bounds=bounds,
-        options={"dual_feasibility_tolerance": 1e-10, "primal_feasibility_tolerance": 1e-10},
     )
-    found = solve(method="highs")
-    if found.x is None:
-        found = solve(method="highs-ipm")  # the simplex gives up on some degenerate programs
-    if found.x is None:
+    tight = {
+        "dual_feasibility_tolerance": 1e-10,
+        "primal_feasibility_tolerance": 1e-10,
+        "time_limit": LP_SECONDS,  # of those that cycle
+    }
+    # on some degenerate programs presolve misleads the simplex, and interior points never end
+    for method, presolve in (("highs", True), ("highs-ds", False), ("highs-ipm", False)):
+        found = solve(method=method, options=tight | {"presolve": presolve})
+        if found.x is not None and found.status == 0:
+            break
+    else:
         raise ValueError(
             f"the linear program of the loss {type(loss).__name__} failed; standardise x and y"
         )
