@@ -47,13 +47,13 @@ class FirstClassifier(_First, SplineClassifier):
 
 @pytest.fixture
 def first_column(monkeypatch):
-    whole = module.validate_data
+    whole = module.validated
 
     def cut(estimator, X, *y, **how):
         out = whole(estimator, X, *y, **how)
         return (out[0][:, :1], out[1]) if isinstance(out, tuple) else out[:, :1]
 
-    monkeypatch.setattr(module, "validate_data", cut)
+    monkeypatch.setattr(module, "validated", cut)
 
 
 @pytest.mark.parametrize(
