@@ -139,7 +139,10 @@ def long_loss(loss: Loss, F: np.ndarray, Y: np.ndarray) -> np.ndarray:
 
 
 def long_objective(problem: Problem, network: Network) -> float:
-    """The objective of a network in extended precision, its neurons balanced."""
+    """The objective of a network in extended precision, its neurons balanced.
+
+    Rounded up by what even that precision loses where scores cancel.
+    """
     U, b, a, c = (
         np.asarray(v, LONG)
         for v in (
@@ -152,7 +155,12 @@ def long_objective(problem: Problem, network: Network) -> float:
         F = F + c
     else:  # beside targets far from zero even extended precision is too little
         Y = Y - c
-    fit = np.sum(problem.sample_weight.astype(LONG) * long_loss(problem.loss, F, Y))
+    w = problem.sample_weight.astype(LONG)
+    fit = np.sum(w * long_loss(problem.loss, F, Y))
+    terms = np.abs(problem.X.astype(LONG)) @ np.abs(U) + np.abs(b)
+    off = np.sum(terms @ np.abs(a), axis=1) * np.finfo(LONG).eps * (len(U) + 4)
+    slope = np.sum(np.abs(F - Y), axis=1) + off if problem.loss.degree == 2 else 2.0
+    fit += np.sum(w * slope * off)
     hidden = np.sum(U * U, axis=0)
     penalty = LONG(0)
     if problem.bias == "penalized":

@@ -61,6 +61,10 @@ def pull_back(A: Design, G: Array) -> Array:
 def row_norms(A: Design) -> Array:
     """The norms of the rows, without overflow or underflow of their squares."""
     if not is_sparse(A):
+        with np.errstate(over="ignore", under="ignore"):
+            plain = np.sqrt(np.einsum("ij,ij->i", A, A))
+        if plain.size and plain.min() > 1e-140 and plain.max() < 1e140:
+            return plain
         peak = np.abs(A).max(axis=1, initial=0.0)
         unit = np.where(peak > 0, peak, 1.0)
         return unit * np.linalg.norm(A / unit[:, None], axis=1) * (peak > 0)

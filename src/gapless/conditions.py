@@ -69,6 +69,11 @@ def spike_free_test(X: Any) -> SpikeFree:
     X = to_2d("X", X)
     if X.size == 0:
         raise ValueError(f"X must have at least one sample and one feature, got shape {X.shape}")
+    n, k = X.shape
+    some = X[: 8 * k + 8]
+    coarse = np.round(some / np.maximum(row_norms(some), np.finfo(float).tiny)[:, None], 6)
+    if n > k and (more := len(np.unique(coarse, axis=0)) - k) > 1:  # one may be the zero row
+        return SpikeFree(False, float(more), 0.0, "the rows' directions are dependent", np.inf)
     R, _ = rays(X)
     s = np.linalg.svd(R, compute_uv=False) if len(R) else np.ones(1)
     if len(R) > R.shape[1] or s[-1] <= RAY_TOL * s[0]:
