@@ -221,7 +221,8 @@ class Problem:
         ``gauge`` bounds that of ``Lam`` over all neurons, under a free bias over those that bend at
         a sample.
         """
-        return gauge + self.shortfall(Lam) * float(self.reach.max())
+        lost = self.shortfall(Lam)
+        return gauge + lost * float(self.reach.max()) if lost < np.inf else np.inf
 
     def proven_bound(self, Lam: Array, gauge: float) -> float:
         """A lower bound on the objective of every network, given that ``g(Lam) <= gauge``.
