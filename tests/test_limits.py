@@ -275,3 +275,32 @@ def test_the_commands_end_at_their_limit_with_exit_code_1(command, clock, tmp_pa
     assert clock[0] - begun <= 2.0 + 40 * TICK
     status = json.loads(capsys.readouterr().out)["status"]
     assert np.ravel(status)[-1] == "TIME_LIMIT"
+
+
+def test_a_fit_without_a_limit_takes_what_a_person_waits_for(clock):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((150, 5)) * [1e4, 20, 0.1, 30, 1e-3]  # a table as it comes
+    y = rng.standard_normal(150)
+    with pytest.warns(ConvergenceWarning, match="Time limit"):
+        model = ReLURegressor(weight_decay=1e-5, tol=1e-9).fit(X, y)
+    assert model.status_ is Status.TIME_LIMIT
+    assert 14 < clock[0] < 17
+    assert model.score(X, y) > 0
+    assert train(Problem(X, y, weight_decay=1e-5), tol=1e-9, max_iter=2).history.n_rounds == 2
+
+
+@pytest.mark.parametrize("bias", ["free", "penalized", "none"])
+@pytest.mark.parametrize("k", [3, 5])
+def test_orthogonal_samples_of_as_many_outputs_do_not_hang(k, bias):
+    found = train(Problem(np.eye(k), np.eye(k), "squared", 0.01, bias), max_iter=3)
+    assert found.certificate.lower_bound <= found.certificate.objective
+
+
+@pytest.mark.parametrize("bias", ["free", "penalized", "none"])
+def test_tiny_targets_do_not_hang(bias):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 3))
+    found = train(Problem(X, X[:, 0] * 2.0**-530, "squared", 0.01 * 2.0**-530, bias))
+    one = train(Problem(X, X[:, 0], "squared", 1e-2, bias))
+    assert found.network.n_neurons == one.network.n_neurons
+    np.testing.assert_allclose(found.network.predict(X) * 2.0**530, one.network.predict(X), atol=1e-6)

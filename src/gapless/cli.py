@@ -24,7 +24,7 @@ from ._validate import optional_import, positive, shown
 from .audit_cli import add_audit_arguments, run_audit
 from .certify import ALL_METHODS, certify
 from .cross_validation import choose_weight_decay
-from .cv_estimators import CHOOSING
+from .cv_estimators import CHOICE, CHOOSING
 from .displays import GapDisplay, NeuronDisplay, PathDisplay
 from .files import write
 from .gauge import conditions
@@ -137,7 +137,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a number, or auto: chosen by cross-validation (default)",
     )
     fit.add_argument("--max-neurons", type=int, metavar="M")
-    fit.add_argument("--time-limit", type=float, metavar="S", help="seconds for all of it")
+    fit.add_argument(
+        "--time-limit", type=float, metavar="S",
+        help="seconds for all of it (default: 15, twice that to choose a weight decay, and more "
+        "for many rows; nothing is proven in them)",
+    )  # fmt: skip
     fit.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     fit.add_argument("--plot", metavar="FILE.png", help="draw how the gap closed and the neurons")
 
@@ -236,12 +240,14 @@ def _fit(args: argparse.Namespace) -> int:
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
     job, encoder, target, notes = _prepare(args)
-    task = job.task
-    if weight_decay == "auto":
+    task, choosing = job.task, weight_decay == "auto"
+    if not watch.limited:
+        watch = Watch.patient(None, job.X.size, CHOICE if choosing else 1.0)
+    if choosing:
         with counter("choosing weight_decay") as report:
             choice = choose_weight_decay(
                 job.problem(1.0), callback=report, random_state=args.seed, n_jobs=_cores(),
-                time_limit=CHOOSING * args.time_limit if watch.limited else None,
+                time_limit=CHOOSING * watch.left,
             )  # fmt: skip
         weight_decay = choice.weight_decay
         notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
@@ -253,7 +259,7 @@ def _fit(args: argparse.Namespace) -> int:
             tol=args.tol,
             max_neurons=args.max_neurons,
             random_state=args.seed,
-            proving=watch.limited,
+            proving=args.time_limit is not None,
         )
     network = job.unscale(solution.network)
     result: dict[str, Any] = {

@@ -118,16 +118,16 @@ def choose_weight_decay(
     if reached == 0:
         best = len(grid) // 2
         warnings.warn(
-            f"time_limit was over before every fold had finished one weight decay: {grid[best]:.3g}"
-            ", the middle of the grid, is taken without a comparison; allow more time",
+            f"the time was over before every fold had finished one weight decay: {grid[best]:.3g}"
+            ", the middle of the grid, is taken without a comparison; raise time_limit",
             ConvergenceWarning,
             stacklevel=2,
         )
         return Choice(grid, losses, scores, best)
     if reached < len(grid):
         warnings.warn(
-            f"time_limit was over before every fold had finished: weight decays below "
-            f"{grid[reached - 1]:.3g} were not compared; allow more time",
+            "the time was over before every fold had finished: weight decays below "
+            f"{grid[reached - 1]:.3g} were not compared; raise time_limit",
             ConvergenceWarning,
             stacklevel=2,
         )

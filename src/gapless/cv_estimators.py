@@ -22,6 +22,8 @@ from .watch import Watch
 RANKING = 1e-2
 # Share of the time limit for the choice, and of what it leaves for the path on all data.
 CHOOSING, WALKING = 0.5, 0.3
+# Without a limit, all of it may take as long as so many fits.
+CHOICE = 2.0
 
 
 class _ByCrossValidation:
@@ -59,7 +61,7 @@ class _ByCrossValidation:
         self.verbose = verbose
 
     def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        watch = Watch.of(self.time_limit)
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], CHOICE)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
         seed = self._seed()
@@ -73,7 +75,7 @@ class _ByCrossValidation:
                 rule=self.rule,
                 tol=max(self.tol, RANKING),
                 max_neurons=self.max_neurons,
-                time_limit=CHOOSING * self.time_limit if watch.limited else None,
+                time_limit=CHOOSING * watch.left,
                 n_jobs=self.n_jobs,
                 random_state=seed,
                 callback=report,
@@ -140,7 +142,8 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
         As in :class:`gapless.ReLURegressor`; networks that only rank weight decays have a gap
         of 1% at least.
     time_limit : float, optional
-        Seconds for all of it: half at most for the folds.  A warning says so when it cut them
+        Seconds for all of it, by default twice those of :class:`gapless.ReLURegressor`: half at
+        most for the folds.  A warning says so when it cut them
         short; the choice is then among the weight decays that every fold has finished, and where
         there is none the middle of the grid.
     n_jobs : int, optional

@@ -32,7 +32,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
                 max_neurons=self.max_neurons,
                 init=init,
                 random_state=self._seed(),
-                proving=watch.limited,
+                proving=self.time_limit is not None,
             )
 
     def _seed(self) -> Any:
@@ -123,7 +123,7 @@ class _AtWeightDecay:
         self.verbose = verbose
 
     def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        watch = Watch.of(self.time_limit)
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1])
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
@@ -163,8 +163,10 @@ class ReLURegressor(_AtWeightDecay, ReLURegression):
     max_neurons : int, optional
         The widest network allowed.
     time_limit : float, optional
-        Seconds; what the search leaves of them goes into the proof.  An interrupt (Ctrl-C) also
-        leaves the best network so far in the attributes.
+        Seconds; what the search leaves of them goes into the proof.  Without a limit training
+        ends after 15 and five more for each million numbers in X, what few tables take, and
+        proves only what costs no time.  An interrupt (Ctrl-C) also leaves the best network so far
+        in the attributes.
     random_state : int, RandomState or None, default 0
         Seed of the search; the same seed gives the same network.
     warm_start : bool, default False
