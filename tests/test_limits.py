@@ -303,4 +303,6 @@ def test_tiny_targets_do_not_hang(bias):
     found = train(Problem(X, X[:, 0] * 2.0**-530, "squared", 0.01 * 2.0**-530, bias))
     one = train(Problem(X, X[:, 0], "squared", 1e-2, bias))
     assert found.network.n_neurons == one.network.n_neurons
-    np.testing.assert_allclose(found.network.predict(X) * 2.0**530, one.network.predict(X), atol=1e-6)
+    np.testing.assert_allclose(
+        found.network.predict(X) * 2.0**530, one.network.predict(X), atol=1e-6
+    )

@@ -142,7 +142,7 @@ def audit(
             "and balance are not measured for the same reason."
         )
     else:
-        lower, proof = _deep_bound(trained)
+        lower, proof = _deep_bound(trained, time_limit / 2)
         notes.append(
             f"With {net.depth} layers the proven bound is loose: it sees a network by the product "
             "of its layers' norms only. A wide gap says nothing about the training."
@@ -238,12 +238,17 @@ def _proven_bound(core: Problem, Lam: Array, gauge: float, decay: float) -> floa
     return max(proven(float(found.x)), proven(top))
 
 
-def _deep_bound(trained: Trained) -> tuple[float, str]:
+def _deep_bound(trained: Trained, time_limit: float) -> tuple[float, str]:
     """Any depth: norm bounds, and the closed forms where their hypotheses hold."""
     problem, net = trained.problem(), trained.network
-    method = "scaled" if problem.n_samples <= SCALED else "norm"
+    method = "scaled" if problem.n_samples <= SCALED and time_limit > 0 else "norm"
     bound = deep_lower_bound(
-        problem, net.depth, net.predict(trained.X), method, activation=net.activation
+        problem,
+        net.depth,
+        net.predict(trained.X),
+        method,
+        activation=net.activation,
+        time_limit=time_limit or None,
     )
     lower, proof = bound.lower_bound, bound.proof
     closed = problem.bias == "none" and net.activation == "relu" and problem.X.size <= SMALL

@@ -40,21 +40,24 @@ network: the convex gauge loses part of the penalty.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.linalg
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from ._array import is_sparse
 from ._validate import Array, choose, optional_import, positive, to_2d
 from .deep import Units
 from .deep_prox import check_depth, deep_prox, envelope_minimum
+from .lbfgs import lbfgs
 from .losses import EPS
 from .problem import SUM, Problem
 from .reduction import down
 from .train import null_model
+from .watch import Watch
 
 METHODS = ("norm", "scaled", "sdp")
 # Relative inflation of every gauge bound: it covers the rounding of norms and eigenvalues,
@@ -97,6 +100,7 @@ def deep_lower_bound(
     method: str = "norm",
     activation: str = "relu",
     spectral_norm: float | None = None,
+    time_limit: float | None = None,
 ) -> DeepBound:
     """Lower bound on the objective of every network of ``depth`` layers.
 
@@ -112,6 +116,8 @@ def deep_lower_bound(
     activation : {"relu", "linear"}
     spectral_norm : float, optional
         An upper bound of ``||X||_2`` when it is known.
+    time_limit : float, optional
+        Seconds for ``method="scaled"``: what is not scaled by then has the norm bound.
 
     Raises
     ------
@@ -128,6 +134,7 @@ def deep_lower_bound(
     >>> 0 < bound.lower_bound < bound.zero_objective
     True
     """
+    watch = Watch.of(time_limit)
     L = check_depth(depth)
     choose("method", method, METHODS)
     choose("activation", activation, ("relu", "linear"))
@@ -147,7 +154,7 @@ def deep_lower_bound(
     if problem.free:
         X, centre, spectral_norm = X - X.mean(axis=0), null_model(problem), None
     kind = method if activation == "relu" else "linear"
-    gauge = _Gauge(X, kind, spectral_norm, problem.free)
+    gauge = _Gauge(X, kind, spectral_norm, problem.free, watch)
     zero = np.zeros((problem.n_samples, problem.n_outputs))
     F = zero if outputs is None else to_2d("outputs", outputs) / units.y
     if F.shape != zero.shape:
@@ -224,10 +231,17 @@ class _Gauge:
     """Upper bounds of ``c_L`` for one data set."""
 
     def __init__(
-        self, X: Array, kind: str, spectral_norm: float | None, free: bool = False
+        self,
+        X: Array,
+        kind: str,
+        spectral_norm: float | None,
+        free: bool = False,
+        watch: Watch | None = None,
     ) -> None:
-        # only inner products of the samples matter
+        if X.shape[1] > len(X):  # only inner products of the samples matter
+            X = np.asarray(np.linalg.qr(X.T, mode="r")).T
         self.X, self.kind, self.free = X, kind, free
+        self.watch = watch or Watch.of(None)
         self.norm = _top(X) if spectral_norm is None else spectral_norm * INFLATE
         if kind == "sdp" and len(X) > SDP_SAMPLES:
             raise ValueError(
@@ -243,8 +257,8 @@ class _Gauge:
         values = []
         for part in parts:
             value = self.norm * _top(part)
-            if self.kind != "norm" and value > 0:
-                value = min(value, _scaled(self.X, part))
+            if self.kind != "norm" and value > 0 and not self.watch.due():
+                value = min(value, _scaled(self.X, part, self.watch.due))
             values.append(value)
         best = max(values)
         if self.kind == "sdp":
@@ -261,7 +275,7 @@ def _top(A: Array) -> float:
     return float(np.sqrt(max(top, 0.0) + rounding)) * INFLATE
 
 
-def _scaled(X: Array, Lam: Array) -> float:
+def _scaled(X: Array, Lam: Array, stop: Callable[[], bool]) -> float:
     """``min_q ||diag(q)^(1/2) X|| ||diag(q)^(-1/2) Lam||``, by L-BFGS on log q.
 
     The logarithm of the squared product is convex in log q; kinks may stop the search early,
@@ -284,10 +298,8 @@ def _scaled(X: Array, Lam: Array) -> float:
 
     start = np.log(rows) - np.log(np.linalg.norm(X, axis=1))
     near = [(t - FAR, t + FAR) for t in start]  # beyond, nothing but overflow
-    found = minimize(
-        value, start, jac=True, bounds=near, method="L-BFGS-B", options={"maxiter": 60}
-    )
-    q = np.exp(0.5 * np.clip(found.x, -60, 60))[:, None]
+    log_q = lbfgs(value, start, stop, bounds=near, maxiter=60)
+    q = np.exp(0.5 * np.clip(log_q, -60, 60))[:, None]
     return _top(q * X) * _top(Lam / q) + rest
 
 
