@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("repeat", derandomize=True, deadline=None)
 settings.register_profile("explore", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
+
+# A shell starts what runs in its background with Ctrl-C ignored, which children would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 #: what hangs on the last digits, if anything does: continuous integration runs these files again
