@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import gapless as gl
-from gapless.certify import ALL_METHODS
-from gapless.losses import Hinge, Huber, Logistic, Loss, Pinball, Softmax, Squared
-from gapless.network import Network
-from gapless.oracle import Oracle
-from gapless.problem import BIAS_RULES, Problem
-from gapless.reduction import Reduction
+from gapless.certificates.certify import ALL_METHODS
+from gapless.core.losses import Hinge, Huber, Logistic, Loss, Pinball, Softmax, Squared
+from gapless.core.network import Network
+from gapless.core.problem import BIAS_RULES, Problem
+from gapless.core.reduction import Reduction
+from gapless.gauge.search import Oracle
 
 LONG = np.longdouble
 # A bound may exceed what it bounds by this share: the rounding of the recomputation.

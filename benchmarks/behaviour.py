@@ -26,7 +26,7 @@ import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
 import gapless as gl
-from gapless.losses import Hinge, Huber, Pinball
+from gapless.core.losses import Hinge, Huber, Pinball
 
 RULES = ("free", "penalized", "none")
 CASES: dict[str, Callable[[], Any]] = {}

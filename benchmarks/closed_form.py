@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from gapless.closed_form import solve_whitened_relu
-from gapless.closed_linear import solve_deep_linear
-from gapless.closed_rank_one import solve_rank_one_relu
-from gapless.deep_prox import critical_weight_decay
-from gapless.whitening import whiten
+from gapless.closed.linear import solve_deep_linear
+from gapless.closed.rank_one import solve_rank_one_relu
+from gapless.closed.scalar import critical_weight_decay
+from gapless.closed.whitened import solve_whitened_relu
+from gapless.closed.whitening import whiten
 from training import train_runs
 
 

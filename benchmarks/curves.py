@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from gapless.spline import solve_spline, weight_decay_max
+from gapless.curves.spline import solve_spline, weight_decay_max
 
 
 def curves(folder: Path):

@@ -64,7 +64,7 @@ CELLS = [
 
 def serve(pipe: Any) -> None:
     """Run the commands that come through ``pipe`` in this process: its start takes longest."""
-    from gapless.cli import main
+    from gapless.cli.main import main
 
     while True:
         command = pipe.recv()
@@ -162,7 +162,7 @@ def honest(folder: Path, run: Runner) -> None:
         import torch
 
         from gapless import to_onnx
-        from gapless.torch_bridge import from_torch
+        from gapless.bridges.torch import from_torch
 
         model = torch.nn.Sequential(torch.nn.Linear(2, 5), torch.nn.ReLU(), torch.nn.Linear(5, 1))
         torch.save(model.state_dict(), folder / "w.pt")

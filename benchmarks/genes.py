@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gapless.closed_estimators import WhitenedReLUClassifier
+from gapless.estimators.closed import WhitenedReLUClassifier
 
 METHODS = {
     "closed form L=2": lambda: WhitenedReLUClassifier(0.05),

@@ -24,8 +24,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from gapless import Problem, train, weight_decay_max  # noqa: E402
-from gapless.certify import prove  # noqa: E402
-from gapless.reduction import Reduction  # noqa: E402
+from gapless.certificates.certify import prove  # noqa: E402
+from gapless.core.reduction import Reduction  # noqa: E402
 
 from .problems import load  # noqa: E402
 

@@ -155,7 +155,7 @@ def cost_runs(store, args):
 def path_cost(name, seed):
     """CPU seconds of one training, a path of 30 values and five-fold cross-validation."""
     from gapless import Problem, path, train
-    from gapless.cross_validation import choose_weight_decay
+    from gapless.training.cross_validation import choose_weight_decay
 
     X, Y, *_ = load(name)
     problem = Problem(X[:, :-1], Y, weight_decay=0.1)

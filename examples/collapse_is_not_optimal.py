@@ -21,11 +21,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from gapless.closed_form import solve_whitened_relu
-from gapless.collapse import neural_collapse
-from gapless.deep import DeepNetwork
-from gapless.problem import Problem
-from gapless.whitening import whiten
+from gapless.closed.whitened import solve_whitened_relu
+from gapless.closed.whitening import whiten
+from gapless.core.deep_network import DeepNetwork
+from gapless.core.problem import Problem
+from gapless.structure.collapse import neural_collapse
 from linear_ranks_and_norms import digits
 from training import train_runs
 

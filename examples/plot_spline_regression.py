@@ -10,8 +10,8 @@ other network could be below its objective.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gapless.spline_display import SplineDisplay
-from gapless.spline_estimators import SplineRegressor
+from gapless.estimators.curves import SplineRegressor
+from gapless.plotting.curves import SplineDisplay
 
 rng = np.random.default_rng(0)
 x = 10 * rng.random(400)

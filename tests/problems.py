@@ -7,8 +7,8 @@ import warnings
 
 import numpy as np
 
-from gapless.losses import Hinge, Huber, Logistic, Pinball, Softmax, Squared
-from gapless.problem import BIAS_RULES, Problem
+from gapless.core.losses import Hinge, Huber, Logistic, Pinball, Softmax, Squared
+from gapless.core.problem import BIAS_RULES, Problem
 
 #: every loss, the hinge also smoothed
 ALL_LOSSES = [

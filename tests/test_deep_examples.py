@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gapless.closed_form import solve_whitened_relu
-from gapless.deep import Optimality
-from gapless.problem import Problem
-from gapless.whitening import whiten
+from gapless.closed.whitened import solve_whitened_relu
+from gapless.closed.whitening import whiten
+from gapless.core.deep_network import Optimality
+from gapless.core.problem import Problem
 
 FOLDER = Path(__file__).parents[1] / "examples"
 

@@ -23,8 +23,8 @@ from gapless import (
     path,
     train,
 )
-from gapless.cli import main
-from gapless.cross_validation import choose_weight_decay
+from gapless.cli.main import main
+from gapless.training.cross_validation import choose_weight_decay
 
 TICK = 0.01
 
@@ -70,7 +70,7 @@ def test_training_obeys_the_clock(terms, seconds, request):
 
 
 def test_many_rows_obey_the_clock(clock, monkeypatch):
-    monkeypatch.setattr(sys.modules["gapless.train"], "MANY_ROWS", 100)
+    monkeypatch.setattr(sys.modules["gapless.training.train"], "MANY_ROWS", 100)
     begun = clock[0]
     solution = train(problem(), tol=1e-9, time_limit=2.0)
     assert clock[0] - begun <= 2.0 + 40 * TICK
@@ -171,7 +171,7 @@ def test_limits_are_positive_seconds(bad):
 
 def interrupt_after(monkeypatch, calls):
     """Ctrl-C at the call of this number of the search for neurons."""
-    from gapless.oracle import Oracle
+    from gapless.gauge.search import Oracle
 
     search, seen = Oracle.search, []
 
@@ -227,7 +227,7 @@ def test_an_interrupt_of_the_proof_is_an_interrupt(monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         yield from ()
 
-    monkeypatch.setattr(sys.modules["gapless.train"], "prove", interrupted)
+    monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", interrupted)
     given = problem(weight_decay=0.3)
     assert train(given, time_limit=60).status is Status.STOPPED
     assert train(given).status is not Status.STOPPED
@@ -257,7 +257,7 @@ def test_raw_tables_are_fitted_as_well_as_their_columns_allow(monkeypatch):
     X = Z * [1e4, 10.0, 30.0, 1.0] + [1e5, 0.0, 60.0, 10.0]
     raw = Problem(X, y, weight_decay=1e-2)
     found = train(raw, max_iter=4).certificate.objective
-    monkeypatch.setattr("gapless.refine.FAR_APART", np.inf)
+    monkeypatch.setattr("gapless.training.descent.FAR_APART", np.inf)
     assert found < 0.9 * train(raw, max_iter=4).certificate.objective
 
 

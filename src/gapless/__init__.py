@@ -1,64 +1,64 @@
 """gapless: neural networks trained by convex duality, each with a proof of how good it is."""
 
 from . import _interrupt as _interrupt
-from .audit import audit
-from .audit_report import AuditReport
-from .batch_norm import BatchNormHead, solve_batch_norm_head
-from .certify import certify
-from .closed_estimators import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
-from .closed_form import (
+from .auditing.audit import audit
+from .auditing.improve import Improvement, improve, prune
+from .auditing.report import AuditReport
+from .bridges.onnx import to_onnx
+from .bridges.torch import from_sklearn, from_torch, to_torch
+from .certificates.certify import certify
+from .certificates.proof_files import write_proof
+from .certificates.verify import verify
+from .closed.batch_norm import BatchNormHead, solve_batch_norm_head
+from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
+from .closed.norm_bounds import deep_lower_bound
+from .closed.rank_one import solve_rank_one_relu
+from .closed.scalar import critical_weight_decay, deep_prox
+from .closed.spike_free import solve_spike_free
+from .closed.whitened import (
     solve_nearly_whitened_relu,
     solve_parallel_whitened_relu,
     solve_whitened_interval,
     solve_whitened_relu,
 )
-from .closed_linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
-from .closed_rank_one import solve_rank_one_relu
-from .collapse import layer_alignment, neural_collapse, predicted_collapse
-from .collapse_display import AlignmentDisplay, CollapseDisplay
-from .comparison_display import ComparisonDisplay
-from .conditions import is_spike_free, is_whitened, rank, spike_free_test
-from .cv_estimators import ReLUClassifierCV, ReLURegressorCV
-from .deep import DeepNetwork, DeepSolution, HypothesisError, Optimality
-from .deep_bound import deep_lower_bound
-from .deep_prox import critical_weight_decay, deep_prox
-from .displays import GapDisplay, NeuronDisplay, PathDisplay
-from .estimators import ReLUClassifier, ReLURegressor
-from .extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
-from .gauge import conditions
-from .improve import Improvement, improve, prune
-from .interpolate import (
-    Equivalence,
-    Interpolation,
-    interpolate,
-    l0_l1_equivalence,
-    two_neuron_interpolation,
-)
-from .kernels import (
+from .closed.whitening import RowWhitener, whiten, whitened
+from .core.deep_network import DeepNetwork, DeepSolution, HypothesisError, Optimality
+from .core.network import Network
+from .core.problem import Problem
+from .core.result import Certificate, History, Solution, Status
+from .curves.depth import solve_deep_lasso, solve_last_bias
+from .curves.members import optimal_member, sliding_intervals
+from .curves.spline import SplineSolution, solve_spline, spline_path
+from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .estimators.curves import SplineClassifier, SplineRegressor
+from .estimators.features import ConvexRandomFeatures
+from .estimators.output_layer import ConvexOutputLayer
+from .estimators.relu import ReLUClassifier, ReLURegressor
+from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
+from .gauge.conditions import is_spike_free, is_whitened, rank, spike_free_test
+from .gauge.methods import conditions
+from .plotting.collapse import AlignmentDisplay, CollapseDisplay
+from .plotting.comparison import ComparisonDisplay
+from .plotting.curves import SplineDisplay
+from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
+from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
+from .structure.tangent_kernel import (
     TangentKernelRegressor,
     decision_regions,
     ramp_kernel,
     solve_ramp_svm,
     tangent_kernel,
 )
-from .network import Network
-from .onnx_bridge import to_onnx
-from .output_layer import ConvexOutputLayer
-from .path import RegularizationPath, path, weight_decay_max
-from .problem import Problem
-from .proofs import write_proof
-from .random_features import ConvexRandomFeatures
-from .result import Certificate, History, Solution, Status
-from .spike_free import solve_spike_free
-from .spline import SplineSolution, solve_spline, spline_path
-from .spline_depth import solve_deep_lasso, solve_last_bias
-from .spline_display import SplineDisplay
-from .spline_estimators import SplineClassifier, SplineRegressor
-from .spline_members import optimal_member, sliding_intervals
-from .torch_bridge import from_sklearn, from_torch, to_torch
-from .train import Progress, train
-from .verify import verify
-from .whitening import RowWhitener, whiten, whitened
+from .training.interpolate import (
+    Equivalence,
+    Interpolation,
+    interpolate,
+    l0_l1_equivalence,
+    two_neuron_interpolation,
+)
+from .training.path import RegularizationPath, path, weight_decay_max
+from .training.train import Progress, train
 
 __version__ = "0.2.0.dev0"
 

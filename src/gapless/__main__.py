@@ -6,7 +6,7 @@ import sys
 
 def run() -> int:
     """The command from import to exit, in which Ctrl-C is answered with one line; the exit code."""
-    from .cli import main  # seconds, in which _interrupt answers
+    from .cli.main import main  # seconds, in which _interrupt answers
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # a process that just died would leave its parallel folds running

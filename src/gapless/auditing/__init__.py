@@ -1,0 +1,1 @@
+"""How far from optimal a network trained elsewhere is, and what to do about it."""

@@ -1,0 +1,169 @@
+"""A better or smaller network with the same interface, from one that somebody trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..bridges.torch import read_torch, to_torch
+from ..core.arrays import scores
+from ..core.checks import optional_import
+from ..core.deep_network import DeepNetwork
+from ..core.network import Network
+from ..core.watch import Watch
+from ..training.train import solve
+from .trained_model import LEAST_PRUNING, Trained, prunes_within, read_trained, select, settled
+
+# Pruning keeps the objective up to the rounding of float32 weights.
+ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Improvement:
+    """What :func:`improve` or :func:`prune` returns.
+
+    Attributes
+    ----------
+    model : torch.nn.Sequential
+        In ``eval`` mode, on the device and of the dtype of the model given.
+    objective_before, objective_after : float
+        In the units of the training loss, of the weights as they stand in both modules.
+    n_neurons_before, n_neurons_after : int
+    """
+
+    model: Any
+    objective_before: float
+    objective_after: float
+    n_neurons_before: int
+    n_neurons_after: int
+
+
+def improve(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    loss: Any = None,
+    weight_decay: float | None = None,
+    optimizer: Any = None,
+    decay_biases: bool = True,
+    tol: float = 1e-3,
+    time_limit: float | None = 60.0,
+    random_state: int | None = 0,
+) -> Improvement:
+    """Continue from a two-layer network with the convex solver.
+
+    Never returns a higher objective or a wider network, and for one output at most
+    ``n_samples`` neurons.  The parameters are those of :func:`gapless.audit` and, for
+    ``tol``, ``time_limit`` and ``random_state``, of :func:`gapless.train`.  An interrupt (Ctrl-C)
+    ends it with the best so far.
+
+    Raises
+    ------
+    ValueError
+        For a network that has not two ReLU layers, or has batch normalisation.
+    """
+    optional_import("torch", "torch", "improve")  # the result is a module: say so before the work
+    watch = Watch.of(time_limit)
+    trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
+    lossless = _prune(trained, start, watch)
+    solution = solve(
+        trained.problem(),
+        watch.part(),
+        tol=tol,
+        max_neurons=max(start.n_neurons, 1),
+        init=lossless,
+        random_state=random_state,
+        proving=watch.limited,
+    )
+    better = settled(trained, solution.network)
+    candidates = [_prune(trained, better, watch), better, lossless]
+    return _best(trained, start, candidates)
+
+
+def prune(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    loss: Any = None,
+    weight_decay: float | None = None,
+    optimizer: Any = None,
+    decay_biases: bool = True,
+) -> Improvement:
+    """The same function on X with fewer neurons, and no larger penalty.
+
+    Dead neurons go, neurons of equal pattern are merged, and while the neurons' contributions on
+    X are linearly dependent one more goes (optimal pruning, see :meth:`gapless.Network.prune`).
+    Away from X the function may change.  The parameters are those of :func:`gapless.audit`.
+    """
+    trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
+    return _best(trained, start, [_prune(trained, start, Watch())], ROUNDING)
+
+
+def _start(
+    model: Any, X: Any, y: Any, loss: Any, weight_decay: float | None, optimizer: Any, biases: bool
+) -> tuple[Trained, Network]:
+    trained = read_trained(
+        model, X, y,
+        loss=loss, weight_decay=weight_decay, optimizer=optimizer, decay_biases=biases,
+    )  # fmt: skip
+    start = trained.shallow()
+    if start is None or trained.chain.batch_norm:
+        raise ValueError(
+            "only networks Linear, ReLU, Linear without batch normalisation can be improved; "
+            f"this one has {trained.network.depth} Linear layers"
+        )
+    return trained, start
+
+
+def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
+    """Same outputs on the data, no larger penalty: dead neurons, merging and, if there is time,
+    dependence."""
+    alive = np.any(scores(trained.X, network.hidden_weights, network.hidden_bias) > 0, axis=0)
+    merged = select(network, alive).merge(trained.X, trained.bias)
+    if prunes_within(max(watch.left, LEAST_PRUNING), merged, len(trained.X)):
+        return merged.prune(trained.X, trained.bias)
+    return merged
+
+
+def _best(
+    trained: Trained, start: Network, candidates: list[Network], rounding: float = 0.0
+) -> Improvement:
+    """The candidate of lowest objective as a module; the model's own weights when none is lower."""
+    before = trained.data_fit(trained.network.predict(trained.X)) + trained.raw_penalty
+    # the same weights, through the same conversion as the candidates
+    best, after = _module(trained, trained.network), before
+    width = start.n_neurons
+    for candidate in candidates:
+        if candidate.n_neurons > start.n_neurons:
+            continue
+        module, network = _rounded(trained, candidate)
+        value = trained.objective(network)
+        # of equal objectives the smaller network: rounding to float32 moves the last digits
+        fewer = candidate.n_neurons < width
+        if value < after or (fewer and value <= before * (1 + rounding)):
+            best, after, width = module, value, candidate.n_neurons
+    return Improvement(best, before, after, start.n_neurons, width)
+
+
+def _module(trained: Trained, network: DeepNetwork) -> Any:
+    """``nn.Sequential`` with the flattening, final softmax, dtype and device of the model."""
+    torch = optional_import("torch", "torch", "improve")
+    chain = trained.chain
+    weight = chain.modules[0].weight if chain.modules else torch.zeros(0)
+    core = to_torch(network, bias=any(chain.biased), dtype=weight.dtype)
+    final = {"softmax": torch.nn.Softmax, "log_softmax": torch.nn.LogSoftmax}
+    parts = [torch.nn.Flatten()] if chain.flatten else []
+    parts += list(core)
+    if chain.final:
+        parts.append(final[chain.final](dim=1))
+    return torch.nn.Sequential(*parts).to(weight.device).eval()
+
+
+def _rounded(trained: Trained, candidate: Network) -> tuple[Any, DeepNetwork]:
+    """The candidate as a module, and the network that its rounded weights make."""
+    module = _module(trained, trained.deep(candidate))
+    return module, read_torch(module).network

@@ -1,0 +1,141 @@
+"""Networks to and from ONNX files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..cli.tables import InputError
+from ..core.checks import optional_import
+from ..core.deep_network import DeepNetwork
+from ..core.files import write
+from ..core.network import Network
+from .torch import Chain, Operation, assemble, layers
+
+# Opset 13 is read by every runtime of the last years; nothing newer is needed for Gemm and Relu.
+OPSET = 13
+SIMPLE = {
+    "Relu": "relu", "Flatten": "flatten", "Dropout": "dropout", "Identity": "identity",
+    "Softmax": "softmax", "LogSoftmax": "log_softmax",
+}  # fmt: skip
+
+
+def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
+    """Write ``Gemm, Relu, Gemm, ...`` in float32 with input "X" and output "Y"."""
+    onnx = optional_import("onnx", "onnx", "to_onnx")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    nodes, constants, name = [], [], "X"
+    pairs = layers(network)
+    relu = isinstance(network, Network) or network.activation == "relu"
+    for l, (W, b) in enumerate(pairs, start=1):
+        last = l == len(pairs)
+        for key, values in ((f"W{l}", W), (f"b{l}", b)):
+            array = np.ascontiguousarray(values, dtype=np.float32)
+            constants.append(onnx.numpy_helper.from_array(array, key))
+        out = "Y" if last else f"S{l}"
+        nodes.append(helper.make_node("Gemm", [name, f"W{l}", f"b{l}"], [out]))
+        name = out
+        if relu and not last:
+            nodes.append(helper.make_node("Relu", [name], [f"A{l}"]))
+            name = f"A{l}"
+    graph = helper.make_graph(
+        nodes,
+        "gapless",
+        [helper.make_tensor_value_info("X", kind, ["n_samples", network.n_features])],
+        [helper.make_tensor_value_info("Y", kind, ["n_samples", network.n_outputs])],
+        constants,
+    )
+    model = helper.make_model(
+        graph, producer_name="gapless", opset_imports=[helper.make_opsetid("", OPSET)]
+    )
+    model.ir_version = 8  # the newest that runtimes of opset 13's age accept
+    onnx.checker.check_model(model)
+    write(path, model.SerializeToString())
+
+
+def read_onnx(path: str | Path) -> Chain:
+    """The chain in an ONNX file: Gemm, MatMul, Add, Relu, BatchNormalization, Flatten, Softmax.
+
+    Raises
+    ------
+    InputError
+        For a damaged file, weights stored outside it, or a node that is not supported.
+    """
+    onnx = optional_import("onnx", "onnx", "reading an ONNX model")
+    try:
+        # weights in other files are refused: a model names no path that we then open
+        model = onnx.load(str(path), load_external_data=False)
+        onnx.checker.check_model(model)
+    except Exception as error:
+        raise InputError(f"{path}: not an ONNX model, or a damaged one ({error})") from error
+    try:
+        return assemble(_operations(onnx, model.graph))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # nodes of a valid file may still lack what they need
+        raise InputError(
+            f"{path}: a node is not as it must be ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _operations(onnx: Any, graph: Any) -> Iterator[Operation]:
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in graph.initializer):
+        raise ValueError("the weights lie in another file; save the model as one file")
+    constants = {
+        t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in graph.initializer
+    }
+    inputs = [i.name for i in graph.input if i.name not in constants]
+    if len(inputs) != 1:
+        raise ValueError("the model takes several inputs; a chain takes one")
+    name, waiting = inputs[0], None
+    shapes: set[str] = set()  # what is computed from the number of samples, for a Reshape
+    for node in graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+            continue
+        if node.op_type == "Identity" and node.input[0] in constants:  # one constant, used twice
+            constants[node.output[0]] = constants[node.input[0]]
+            continue
+        if node.op_type == "Shape" or shapes.intersection(node.input) == set(node.input) - set(
+            constants
+        ):
+            shapes.update(node.output)
+            continue
+        if node.op_type == "Reshape" and node.input[0] == inputs[0]:
+            name = node.output[0]  # samples to rows: the first layer says how long they are
+            yield "flatten", ()
+            continue
+        fixed = [constants[i] for i in node.input if i in constants]
+        if [i for i in node.input if i and i not in constants] != [name]:
+            raise ValueError(f"not a chain: the node {node.op_type} joins or skips layers")
+        name = node.output[0]
+        options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+        if waiting is not None:
+            if node.op_type == "Add":
+                yield "linear", (waiting, fixed[0].ravel())
+                waiting = None
+                continue
+            yield "linear", (waiting, None)
+            waiting = None
+        if node.op_type == "MatMul" and node.input[1] in constants:
+            waiting = fixed[0]
+        elif node.op_type == "Gemm" and not options.get("transA"):
+            W = fixed[0].T if options.get("transB") else fixed[0]
+            bias = fixed[1].ravel() * options.get("beta", 1.0) if len(fixed) > 1 else None
+            yield "linear", (W * options.get("alpha", 1.0), bias)
+        elif node.op_type == "BatchNormalization":
+            gamma, beta, mean, variance = fixed
+            scale = gamma / np.sqrt(variance + options.get("epsilon", 1e-5))
+            yield "batch_norm", (scale, beta - mean * scale)
+        elif node.op_type in SIMPLE:
+            yield SIMPLE[node.op_type], ()
+        else:
+            raise ValueError(
+                f"the node {node.op_type} is not supported; supported are Gemm, MatMul, Add, "
+                f"BatchNormalization, {', '.join(SIMPLE)}"
+            )
+    if waiting is not None:
+        yield "linear", (waiting, None)

@@ -1,0 +1,1 @@
+"""Certificates of any network, proof files, and the checker of these."""

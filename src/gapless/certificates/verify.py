@@ -1,0 +1,262 @@
+"""Re-check a proof file with NumPy alone: ``verify(path, X, y) -> (valid, lower_bound, words)``.
+
+On these data no two-layer ReLU network of any width has an objective (:mod:`gapless.core.problem`)
+below the bound.  By weak duality it follows from ONE statement on the dual point Lam and design
+A, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless it is free), proven
+by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias counting): cones of
+(u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
+gauge; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
+``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
+
+The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
+Rounding: a sum of n products is off by at most n EPS times the sum of their sizes, EPS = 2^-52,
+charged at least eightfold; a form ``T^T M T``, T of n rows, is positive semidefinite when Cholesky
+succeeds on it less ``32 (n + 8) EPS I`` times trace plus norm of ``|T|^T |M| |T|``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zipfile
+from typing import Any
+
+import numpy as np
+
+EPS = np.finfo(float).eps
+MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
+MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
+
+TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
+ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N"}
+NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
+
+
+class Invalid(Exception):
+    """Why the fields prove nothing."""
+
+
+def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
+    """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            A, Y = np.asarray(X, float), np.asarray(y, float).reshape(len(y), -1)
+            same = member(archive, "digest", "U", 512) == data_digest(A, Y)
+            _need(same, "the proof is for other data")
+            proof = _fields(archive, len(A), A.shape[1], Y.shape[1])
+        value, claim = proven(proof, X, y), float(proof["lower_bound"])
+        _need(value >= claim, f"it proves {value:.9g}, not {claim:.9g}")
+    except Exception as error:  # whatever a malformed file breaks, it proves nothing
+        ours = isinstance(error, (Invalid, np.linalg.LinAlgError))
+        reason = error if ours else f"not a readable proof ({type(error).__name__})"
+        return False, float("nan"), f"INVALID: {reason}"
+    terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
+    low, high = (float(pick(proof["weights"])) for pick in (np.min, np.max))
+    weights = "equal sample weights" if low == high else f"sample weights {low:.3g} to {high:.3g}"
+    return True, claim, f"VALID: no network has an objective below {claim:.9g} ({terms}, {weights})"
+
+
+def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
+    """The array ``name`` of such kinds, and of ``most`` bytes: read after its size is known."""
+    info = archive.getinfo(f"{name}.npy")
+    _need(info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), "foreign compression")
+    with archive.open(info) as stream:
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        size = math.prod(shape) * dtype.itemsize
+        fits = dtype.kind in kinds and size <= most and size == info.file_size - stream.tell()
+    _need(fits, f"the field {name!r} has {size} bytes of {dtype}, too many or of another kind")
+    with archive.open(info) as stream:
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        stream.read()  # to the end, where the check sum is compared
+    return array
+
+
+def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
+    """What the file says of ``n`` samples, ``d`` columns and ``C`` outputs, and no more."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    known = len(set(names)) == len(names) and set(names) <= TEXTS | ARRAYS | NUMBERS
+    _need(known, "the file has a field twice, or one of another name")
+    most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
+    most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
+    small = [k for k in names if k not in ("D", "N")]
+    fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
+    if "signs" in fields:  # multipliers for no more cells than cover all signs
+        k = len(fields["first"])
+        cells = 8 * len(_cells(fields["signs"], k))
+        fields["D"] = member(archive, "D", "f", 4 * cells)
+        fields["N"] = member(archive, "N", "f", 2 * k * (2 + C + min(d, k) + 2 * k) * cells)
+    return fields
+
+
+def _need(condition: Any, reason: str) -> None:
+    if not bool(condition):
+        raise Invalid(reason)
+
+
+def data_digest(X: Any, Y: Any) -> str:
+    """SHA-256 of samples and targets as float64 matrices with their shapes."""
+    parts = [repr(M.shape).encode() + np.ascontiguousarray(M, "<f8").tobytes() for M in (X, Y)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+@np.errstate(all="ignore")  # what is not a number fails the comparisons
+def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
+    """The lower bound that the fields prove for ``X`` (n, d), ``Y`` (n, C); or Invalid."""
+    X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
+    _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
+    numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS}
+    _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
+    _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")
+    proof, free = fields | numbers, int(fields["bias"] == "free")
+    beta, w, Lam = (proof[key] for key in ("weight_decay", "weights", "Lam"))
+    _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
+    _need(beta > 0 and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights or weight decay")
+    ends = [w.min(), beta, *(np.abs(M).max(initial=0.0) for M in (X, Y, Lam))]
+    _need(all(1e-60 < size < 1e60 or size == 0 for size in ends), "numbers beyond 1e-60 and 1e60")
+    w, one = (w / w.sum())[:, None], str(fields["loss"]) in ("logistic", "hinge", "softmax")
+    V, _ = _dual(proof, Lam / w, Y)
+    lost = free * sum(abs(math.fsum(column)) for column in (w * V).T)  # a free c wants zero sums
+    A, merged, rounding = design(proof, X, w * V, free)
+    far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
+    rounding += 4 * (lost + 16 * EPS * one) * far
+    bound = {"norm": _norm, "directions": _directions, "conic": _conic}[str(proof["kind"])]
+    gauge = bound(proof, A, merged, free) + rounding
+    V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
+    size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
+    # zero sums by scaling the heavier sign down; the logarithm of T is below 1000
+    size = 16 * EPS * float((w * size).sum()) + 1000 * lost * (
+        1 + np.abs(Y).max() + np.abs(V).max()
+    )
+    return math.fsum((w * terms).ravel()) - size
+
+
+def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any, float]:
+    """Design A and dual point of the samples ``first``, and what rounding adds to the gauge.
+
+    Sample i is ``ratio[i]`` times ``first[group[i]]``, and so is its ReLU.  Rows of A have norm 1
+    at most, and a last column 1 for a free b: ``|b| <= 1``, some best neuron bends at a sample.
+    """
+    first, group = proof["first"].astype(int), proof["group"].astype(int)
+    ratio, one = np.abs(proof["ratio"]) ** (1 - free), np.ones((len(X), 1))
+    designs = {"none": X, "penalized": np.hstack([X, one]), "free": X - proof["weights"] @ X}
+    A = designs[str(proof["bias"])]
+    far = np.linalg.norm(A, axis=1).max() or 1.0
+    _need(np.all(ratio <= 1), "a sample is larger than the one it is merged with")
+    rounding = 64 * (sum(X.shape) + 8) * EPS * far * np.linalg.norm(Lam, axis=1).sum()
+    rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
+    Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
+    A = A[first] / far
+    if A.shape[1] > len(A):  # u in coordinates of the row space
+        U, s, _ = np.linalg.svd(A, full_matrices=False)
+        A = (U * s) @ U.T
+    return np.hstack([A, one[first, :free]]), Lam, float(rounding)
+
+
+def _dual(proof: Any, V: Any, Y: Any) -> Any:
+    """V moved into the domain, intervals with 0 or the simplex; ``-loss*(-V)`` there."""
+    loss, top = str(proof["loss"]), proof["parameter"]
+    signed, simplex = loss in ("logistic", "hinge"), loss == "softmax"
+    T = Y - V if simplex else V / Y if signed else V
+    boxes = {"squared": (-np.inf, np.inf), "huber": (-top, top), "pinball": (top - 1, top)}
+    low, high = (boxes | dict.fromkeys(("logistic", "hinge", "softmax"), (0.0, 1.0)))[loss]
+    _need(low <= 0 <= high, "the loss has no such parameter")
+    T = np.clip(T, low, high)
+    T = T / T.sum(1, keepdims=True) if simplex else T
+    V = Y - T if simplex else T * Y if signed else T
+    entropy, other = (-Z * np.log(np.where(Z > 0, Z, 1.0)) for Z in (T, 1 - T))
+    smoothing = np.maximum(proof["smoothing"], loss in ("squared", "huber"))
+    linear = T * (1 if loss == "hinge" else Y) - smoothing * T * T / 2
+    return V, entropy if simplex else entropy + other if loss == "logistic" else linear
+
+
+def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """``||A|| max(||lam_+||, ||lam_-||)``, several outputs ``||A|| ||Lam||``; b free: centred."""
+    A = A[:, :-1] - A[:, :-1].mean(0) if free else A
+    square: float = np.linalg.norm(A, 2) ** 2 + free * len(A) * np.max(np.sum(A * A, axis=1))
+    sides = [np.maximum(Lam, 0), np.maximum(-Lam, 0)] if Lam.shape[1] == 1 else [Lam]
+    return square**0.5 * float(np.max([np.linalg.norm(side, 2) for side in sides]))
+
+
+def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """The gauge claimed, unless some cone of directions (u, b) tops ``gauge ||u||``."""
+    r, gauge, size = int(proof["rank"]), float(proof["gauge"]), np.linalg.norm(Lam, axis=1)
+    _need(1 <= r <= 4 - free, "directions are for rank 4 at most, a free bias counting as one")
+    A, one = np.split(A, [A.shape[1] - free], axis=1)
+    Vt = np.linalg.svd(A, full_matrices=False)[2][:r]
+    P = np.hstack([A @ Vt.T, one])
+    cones = (1 - 2 * np.indices([2] * r).reshape(r, -1).T[:, :, None]) * np.eye(r)  # orthants
+    if free:  # prisms, in cones
+        low, high = (np.insert(cones, r, b, axis=2) for b in (-1.0, 1.0))
+        cones = np.concatenate([np.hstack([low[:, i:], high[:, : i + 1]]) for i in range(r)])
+    i, j = np.triu_indices(cones.shape[1])
+    work, batch = 0, 1 + 2**22 // P.size
+    while len(cones):
+        V, cones = cones[:batch], cones[batch:]
+        S, U = V @ P.T, V[..., :r]
+        # on the cone a ReLU is at most its interpolation, at least 0 and A u + b
+        top, bottom = np.maximum(S, 0), S * (S.sum(1, keepdims=True) > 0)
+        above = np.linalg.norm((top + bottom) @ Lam, axis=2) / 2 + (top - bottom) @ size / 2
+        mean, norms = U.mean(1, keepdims=True), np.linalg.norm(U, axis=2)
+        least = (U * mean).sum(2) / np.linalg.norm(mean, axis=2)  # of ||u||, as linear as above
+        _need(np.all(np.linalg.norm(top @ Lam, axis=2) <= gauge * norms), "a neuron tops the gauge")
+        _need((work := work + S.size) < MAX_WORK, "the directions are too many to check")
+        keep = ~np.all(above <= gauge * least, axis=1)
+        # cut in two where ReLUs that bend, and directions, differ most
+        bends = np.any(top > bottom, axis=1, keepdims=True) * size
+        V, U, S, c = V[keep], U[keep], (S * bends)[keep], np.arange(keep.sum())
+        apart = gauge * np.sum((U[:, i] - U[:, j]) ** 2, axis=2)
+        edge = np.argmax(np.abs(S[:, i] - S[:, j]).sum(2) + apart, axis=1)
+        halves = np.stack([V, V])
+        halves[0, c, i[edge]] = halves[1, c, j[edge]] = (V[c, i[edge]] + V[c, j[edge]]) / 2
+        cones = np.concatenate([*halves, cones])
+    return float(gauge + np.linalg.norm(A - A @ Vt.T @ Vt) * np.linalg.norm(Lam))
+
+
+def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """The largest ``sum(D)`` of cells that are disjoint and have all signs of (v, samples).
+
+    Products in N: of p and q, with p_i q_i = 0; of either and ``b s - w.ball``, ``b >= ||w||``.
+    """
+    cells, D, N = _cells(proof["signs"], len(A)), proof["D"], proof["N"]
+    sizes = [1, Lam.shape[1], A.shape[1] - free, free]
+    s, *balls, E = np.split(N, np.cumsum(sizes), axis=2)
+    spare = s[:, :, 0] - sum(np.linalg.norm(ball, axis=2) for ball in balls)
+    any_sign = np.eye(2 * len(A), k=len(A), dtype=bool)  # p_i q_i = 0
+    inside = np.all((E >= 0) | any_sign) and np.all(spare >= 0) and np.all(D[:, 3] >= 0)
+    _need(inside, "a multiplier is outside its cone")
+    for cell in zip(cells, D, N, strict=True):
+        form, rounding = slack(A, Lam, sizes, *cell)
+        factor = np.linalg.cholesky(form - rounding * np.eye(len(form)))
+        _need(np.all(np.isfinite(factor)), "a form is not finite")  # of which it is silent
+    return float(np.max(D.sum(1) + 8 * EPS * np.abs(D).sum(1)))
+
+
+def _cells(signs: Any, n: int) -> Any:
+    """Signs of (v, n samples), 0 for both; every combination is in exactly one cell."""
+    cells = np.sign(signs)
+    clash = (cells > 0) @ (cells < 0).T
+    apart = np.all(clash | clash.T | np.eye(len(cells), dtype=bool))
+    count = sum(2 ** int(k) for k in np.sum(cells == 0, axis=1))
+    _need(apart and count == 2 ** (1 + n), "the cells leave some neurons out")
+    return cells
+
+
+def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any, float]:
+    """What the multipliers D, N leave of ``- v.Lam^T p``, a form in x; and its rounding.
+
+    ``A u = p - q``; ``y = (s, v, u, t, p, q) = T x``; D weighs ``s^2 = ||v||^2 = ||u||^2 >= t^2``,
+    N the products of (p, q) and y; x is y without q, fixed p, and v where it is s or -s.
+    """
+    (n, C), v, fixed = Lam.shape, signs[0], signs[1:]
+    heads = np.cumsum([1, 0 if v else C, A.shape[1]])
+    s, V, u, p = np.split(np.eye(heads[-1] + int(np.sum(fixed == 0))), heads)
+    score = A @ u
+    P = (fixed > 0)[:, None] * score
+    P[fixed == 0] = p
+    T = np.vstack([s, v * s if v else V, u, P, P - score])
+    M = np.diag(np.repeat(np.append(D, 0.0), [*sizes, 2 * n]))
+    M[1 : 1 + C, -2 * n : -n] -= Lam.T
+    M[-2 * n :] -= N
+    form, added = (Z(T).T @ Z(M + M.T) @ Z(T) / 2 for Z in (np.asarray, np.abs))
+    return form, 32 * (len(T) + 8) * EPS * float(np.trace(added) + np.linalg.norm(added))

@@ -1,0 +1,119 @@
+"""``gapless audit MODEL DATA --target COL``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import numpy as np
+
+from ..auditing.audit import audit
+from ..auditing.training_loss import NAMES
+from ..bridges.weight_files import read_model
+from ..core.checks import Array, optional_import, positive
+from .tables import DATASETS, InputError, check_complete, check_numbers, read_data
+from .terminal import plain_console
+
+
+def add_audit_arguments(command: Any) -> None:
+    """The arguments of the sub-command, but for ``--json``."""
+    command.add_argument("model", help="weights: a state dict (.pt), .safetensors or .onnx file")
+    command.add_argument(
+        "--architecture", metavar="FILE.json",
+        help='the layers, if not Linear with ReLU between: [{"Linear": "fc1"}, "ReLU", ...]',
+    )  # fmt: skip
+    command.add_argument(
+        "--time-limit", default="10", metavar="S", help="seconds for the proofs (default 10)"
+    )
+    command.add_argument("data", nargs="?", help="training data: .csv, .tsv or .parquet")
+    command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
+    command.add_argument("--target", metavar="COL", help="the column that was predicted")
+    command.add_argument(
+        "--drop", action="append", default=[], metavar="COL", help="leave a column out"
+    )
+    command.add_argument("--loss", required=True, choices=NAMES, help="PyTorch's, mean reduction")
+    command.add_argument(
+        "--weight-decay", required=True, metavar="W", help="as PyTorch's optimizers mean it"
+    )
+    command.add_argument(
+        "--free-biases", action="store_true", help="biases did not decay (parameter groups)"
+    )
+    command.add_argument(
+        "--classes", metavar="A,B,...", help="classes in the order of the outputs (default sorted)"
+    )
+    command.add_argument(
+        "--standardise",
+        action="store_true",
+        help="the model was trained on standardised features (and target, for mse and huber)",
+    )
+    command.add_argument("--html", metavar="FILE.html", help="write the report with pictures")
+
+
+def run_audit(args: argparse.Namespace) -> int:
+    """Audit, print, and the exit code."""
+    weight_decay = positive("--weight-decay", args.weight_decay)
+    table, target = read_data(args.data, args.dataset)
+    chain = read_model(args.model, args.architecture)
+    target = args.target or target
+    if target is None:
+        raise InputError(
+            f"say which column was predicted with --target; columns: {', '.join(table)}"
+        )
+    for name in (target, *args.drop):
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+    y = table.pop(target)
+    check_complete(target, y)
+    X = _matrix({k: v for k, v in table.items() if k not in args.drop})
+    y = _targets(y, args)
+    if args.standardise:
+        X = _standardise(X)
+        y = _standardise(y[:, None])[:, 0] if args.loss in ("mse", "huber") else y
+    report = audit(
+        chain, X, y[:, None] if args.loss != "cross_entropy" else y,
+        loss=args.loss, weight_decay=weight_decay, decay_biases=not args.free_biases,
+        time_limit=positive("--time-limit", args.time_limit),
+    )  # fmt: skip
+    if args.html:
+        optional_import("matplotlib", "plot", "--html").use("Agg")
+        report.to_html(args.html)
+    if args.json:
+        print(json.dumps(report.as_dict(), allow_nan=False))
+    else:
+        plain_console().print(str(report), soft_wrap=True)
+    return 0
+
+
+def _matrix(table: dict[str, Array]) -> Array:
+    """All columns, constant ones too: the model has an input for each."""
+    for name, column in table.items():
+        check_complete(name, column)
+        check_numbers(name, column, "give the numbers the model was trained on, or --drop it")
+    if not table:
+        raise InputError("the data have no column besides the target")
+    return np.column_stack(list(table.values()))
+
+
+def _standardise(A: Array) -> Array:
+    spread = A.std(axis=0)
+    return (A - A.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+
+
+def _targets(y: Array, args: argparse.Namespace) -> Array:
+    """Numbers, or the class numbers 0, 1, ..."""
+    if args.loss in ("mse", "huber"):
+        check_numbers(args.target or "target", y, f"--loss {args.loss} needs them")
+        return y
+    classes = np.unique(y)
+    if args.classes:
+        try:
+            classes = np.array(args.classes.split(","), y.dtype)
+        except ValueError as error:
+            raise InputError(f"--classes must be numbers, as the target is: {error}") from error
+        if missing := sorted(set(y.tolist()) - set(classes.tolist())):
+            raise InputError(f"--classes leaves out {missing[0]!r}, which the target has")
+    elif y.dtype.kind == "f" and np.all((y >= 0) & (y == np.floor(y))):
+        return y  # class numbers already
+    order = np.argsort(classes, kind="stable")
+    return order[np.searchsorted(classes, y, sorter=order)].astype(float)

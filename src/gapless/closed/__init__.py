@@ -1,0 +1,1 @@
+"""Problems with closed forms: whitened, rank-one, linear, batch-normalised, spike-free data."""

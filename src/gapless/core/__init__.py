@@ -1,0 +1,1 @@
+"""Values that everything else is about: losses, problems, networks, certificates."""

@@ -1,0 +1,243 @@
+"""A two-layer ReLU network as a value: predict, balance, merge, prune."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+
+from .arrays import forward, row_norms, scores
+from .checks import Array, to_2d
+from .problem import Problem
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """``f(x) = sum_j (x.u_j + b_j)_+ a_j + c``.
+
+    Parameters
+    ----------
+    hidden_weights : array of shape (n_features, n_neurons)
+        Columns u_j.
+    hidden_bias : array of shape (n_neurons,)
+    output_weights : array of shape (n_neurons, n_outputs)
+        Rows a_j.
+    output_bias : array of shape (n_outputs,)
+    """
+
+    hidden_weights: Array
+    hidden_bias: Array
+    output_weights: Array
+    output_bias: Array
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_weights", "hidden_bias", "output_weights", "output_bias"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            if not np.all(np.isfinite(values)):
+                raise ValueError(f"the network's {name} has NaN or infinite entries")
+            object.__setattr__(self, name, values)
+        U, b, a, c = self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
+        m = U.shape[1] if U.ndim == 2 else -1
+        if (
+            U.ndim != 2
+            or a.ndim != 2
+            or b.shape != (m,)
+            or a.shape[0] != m
+            or c.shape != a.shape[1:]
+        ):
+            raise ValueError(
+                "the network's shapes do not fit: hidden_weights (d, m), hidden_bias (m,), "
+                f"output_weights (m, C), output_bias (C,), got {U.shape}, {b.shape}, "
+                f"{a.shape}, {c.shape}"
+            )
+
+    @property
+    def n_features(self) -> int:
+        return int(self.hidden_weights.shape[0])
+
+    @property
+    def n_neurons(self) -> int:
+        return int(self.hidden_weights.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self.output_weights.shape[1])
+
+    def predict(self, X: Any) -> Array:
+        """Outputs of shape (n_samples, n_outputs) for X of shape (n_samples, n_features)."""
+        X = X.tocsr() if sp.issparse(X) else to_2d("X", X)
+        if X.shape[1] != self.n_features:
+            raise ValueError(f"X has {X.shape[1]} features, the network expects {self.n_features}")
+        with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the outputs
+            return forward(
+                X, self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
+            )
+
+    def objective(self, problem: Problem) -> float:
+        """``P`` of :mod:`gapless.core.problem`: mean loss plus the penalty as it stands.
+
+        Raises
+        ------
+        ValueError
+            When the network has biases and ``problem.bias`` is ``"none"``, or the number
+            of features or outputs differs.
+        """
+        if self.n_outputs != problem.n_outputs:
+            raise ValueError(
+                f"the network has {self.n_outputs} outputs, the targets have {problem.n_outputs}"
+            )
+        return problem.data_fit(self.predict(problem.X)) + problem.weight_decay * self.penalty(
+            problem.bias
+        )
+
+    def penalty(self, bias: str) -> float:
+        """Half the sum of squared weights; biases count under the penalised rule only."""
+        squares = np.sum(self.hidden_weights**2) + np.sum(self.output_weights**2)
+        if bias == "penalized":
+            # the output bias c is the neuron u = 0, b = t, a = c / t, at best ||c||
+            squares += np.sum(self.hidden_bias**2) + 2 * np.linalg.norm(self.output_bias)
+        elif bias == "none" and (np.any(self.hidden_bias) or np.any(self.output_bias)):
+            raise ValueError("the network has biases but the problem's bias rule is 'none'")
+        return 0.5 * float(squares)
+
+    def scaled_directions(self, bias: str) -> tuple[Array, Array]:
+        """Norms of the penalised hidden weights, and of the output weights, a neuron each."""
+        U = self.hidden_weights
+        if bias == "penalized":
+            U = np.vstack([U, self.hidden_bias])
+        return row_norms(U.T), row_norms(self.output_weights)
+
+    def balance(self, bias: str = "free") -> Network:
+        """The same function with ``||u_j|| = ||a_j||`` and without dead neurons.
+
+        Never raises the objective; a neuron whose penalised norm is zero on either side
+        is dropped, and under the free rule a constant one joins the output bias.
+        """
+        hidden, output = self.scaled_directions(bias)
+        c = self.output_bias
+        if bias == "free":
+            constant = hidden == 0
+            c = c + np.maximum(self.hidden_bias[constant], 0) @ self.output_weights[constant]
+        alive = (hidden > 0) & (output > 0)
+        # square roots one by one: their quotient may overflow where it does not
+        t = np.sqrt(output[alive]) / np.sqrt(hidden[alive])
+        return Network(
+            self.hidden_weights[:, alive] * t,
+            self.hidden_bias[alive] * t,
+            self.output_weights[alive] / t[:, None],
+            c,
+        )
+
+    def merge(self, X: Any, bias: str = "free", tol: float = 1e-9) -> Network:
+        """Join neurons of equal pattern on ``X`` and parallel output weights; drop idle ones.
+
+        A score below ``tol`` times the neuron's largest counts as zero: neurons that lie on
+        a data hyperplane up to rounding have the pattern of those below it.
+
+        On those samples both are linear, so their sum is one neuron; by the triangle
+        inequality the objective does not increase.  A neuron without a positive score only costs
+        penalty.  The function may change away from X.
+        """
+        net = self.balance(bias)
+        if net.n_neurons == 0:
+            return net
+        unit = net.output_weights / np.linalg.norm(net.output_weights, axis=1, keepdims=True)
+        keys: dict[tuple[bytes, bytes], list[int]] = {}
+        S = scores(X, net.hidden_weights, net.hidden_bias)
+        on = tol * np.max(np.abs(S), axis=0) < S
+        packed = np.packbits(on, axis=0)
+        for j in np.flatnonzero(on.any(axis=0)).tolist():
+            key = (packed[:, j].tobytes(), np.round(unit[j], 9).tobytes())
+            keys.setdefault(key, []).append(j)
+        groups = list(keys.values())
+        if len(groups) == net.n_neurons:
+            return net
+        if not groups:
+            U, b, a = net.hidden_weights[:, :0], net.hidden_bias[:0], net.output_weights[:0]
+            return Network(U, b, a, net.output_bias)
+        size = np.linalg.norm(net.output_weights, axis=1)
+        U = np.stack([net.hidden_weights[:, g] @ size[g] for g in groups], axis=1)
+        b = np.array([net.hidden_bias[g] @ size[g] for g in groups])
+        return Network(U, b, unit[[g[0] for g in groups]], net.output_bias).balance(bias)
+
+    def prune(self, X: Any, bias: str = "free") -> Network:
+        """The same outputs on ``X`` with at most ``rank`` neurons a sample and output.
+
+        While the contributions ``z_j a_j`` of the neurons (n_samples * n_outputs numbers
+        each) are linearly dependent, one neuron is removed without raising the penalty
+        (Mishkin & Pilanci, "Optimal Sets and Solution Paths of ReLU Networks", 2023):
+        along the dependence the fit is constant and the penalty linear.  For one output
+        at most n_samples neurons are left.
+        """
+        net = self.balance(bias)
+        while True:
+            Z = np.maximum(scores(X, net.hidden_weights, net.hidden_bias), 0.0)
+            if net.n_outputs == 1:
+                contributions = Z * net.output_weights[:, 0]
+            else:
+                # a QR of Z first: dependence of the contributions only needs its row space
+                if Z.shape[0] > Z.shape[1]:
+                    Z = scipy.linalg.qr(Z, mode="r")[0][: Z.shape[1]]
+                contributions = (Z[:, None, :] * net.output_weights.T[None]).reshape(
+                    -1, net.n_neurons
+                )
+            kept = _eliminate(contributions, net.scaled_directions(bias)[1] ** 2)
+            if kept is None:
+                return net
+            t = np.sqrt(kept[kept > 0])
+            net = Network(
+                net.hidden_weights[:, kept > 0] * t,
+                net.hidden_bias[kept > 0] * t,
+                net.output_weights[kept > 0] * t[:, None],
+                net.output_bias,
+            )
+
+
+def _eliminate(contributions: Array, cost: Array) -> Array | None:
+    """Factors in [0, inf) with the same weighted sum, no larger cost, and some zeros.
+
+    ``None`` when the columns are linearly independent.
+    """
+    m = contributions.shape[1]
+    if m == 0:
+        return None
+    scale = np.linalg.norm(contributions, axis=0)
+    if np.any(scale == 0):
+        return (scale > 0).astype(float)
+    _, R, order = scipy.linalg.qr(contributions / scale, mode="economic", pivoting=True)
+    diagonal = np.abs(np.diag(R))
+    rank = int(np.sum(diagonal > 1e-11 * diagonal[0]))
+    if rank == m:
+        return None
+    null = np.zeros((m, m - rank))
+    null[order[:rank]] = -scipy.linalg.solve_triangular(R[:rank, :rank], R[:rank, rank:])
+    null[order[rank:]] = np.eye(m - rank)
+    null /= scale[:, None]
+    factors = np.ones(m)
+    # Each step removes one neuron; the remaining null vectors are kept zero on it.
+    while null.shape[1]:
+        v = null[:, -1]
+        if cost @ v > 0:
+            v = -v
+        if not np.any(v < 0):
+            v = -v
+        falling = v < 0
+        steps = np.full(m, np.inf)
+        steps[falling] = factors[falling] / -v[falling]
+        out = int(np.argmin(steps))
+        factors = np.maximum(factors + steps[out] * v, 0.0)
+        factors[out] = 0.0
+        pivot = null[out, :-1] / null[out, -1]
+        null = null[:, :-1] - np.outer(null[:, -1], pivot)
+        null[factors == 0] = 0.0
+        null = null[:, np.linalg.norm(null, axis=0) > 1e-12]
+    return factors
+
+
+def constant_network(problem: Problem, c: Array) -> Network:
+    """The network without neurons that outputs ``c``."""
+    d, C = problem.n_features, problem.n_outputs
+    return Network(np.zeros((d, 0)), np.zeros(0), np.zeros((0, C)), c)

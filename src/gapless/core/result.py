@@ -1,0 +1,154 @@
+"""What a solve returns: status, certificate, history, solution."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from .network import Network
+
+
+class Verdict(Enum):
+    """An enum of sentences."""
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.value,)  # skops makes a member as this says, or not at all
+
+
+class Status(Verdict):
+    """How a solve ended; the value is the sentence the user reads."""
+
+    OPTIMAL = "Optimal: the proven gap is within the tolerance."
+    NEAR_OPTIMAL = "Near optimal: the proven gap is within 100 times the tolerance, and 10%."
+    HEURISTIC = (
+        "Heuristic: the search found no neuron that improves the network, but the proven gap "
+        "is wider than the tolerance; certify with more time to narrow it."
+    )
+    ITERATION_LIMIT = "Iteration limit: stopped before the search was exhausted; raise max_iter."
+    TIME_LIMIT = "Time limit: stopped at time_limit with the best network so far; allow more time."
+    NEURON_LIMIT = (
+        "Neuron limit: max_neurons keeps better networks out; raise max_neurons or weight_decay."
+    )
+    STALLED = (
+        "Stalled: the search still finds neurons that improve the network, but by less than the "
+        "tolerance; the proven gap is wider. Certify with more time to narrow it."
+    )
+    NUMERICAL_ERROR = (
+        "Numerical error: the objective is not finite; rescale the data (standardise X and y)."
+    )
+    STOPPED = "Stopped on request with the best network so far."
+
+    @property
+    def proven(self) -> bool:
+        return self in (Status.OPTIMAL, Status.NEAR_OPTIMAL)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the solve ended early; the others are as far as proof or search can go."""
+        return self in (
+            Status.ITERATION_LIMIT,
+            Status.TIME_LIMIT,
+            Status.STOPPED,
+            Status.NUMERICAL_ERROR,
+        )
+
+    @staticmethod
+    def of_gap(relative_gap: float, tol: float) -> Status | None:
+        """The status that a proven relative gap earns, if any."""
+        if relative_gap <= tol:
+            return Status.OPTIMAL
+        return Status.NEAR_OPTIMAL if relative_gap <= min(100 * tol, 0.1) else None
+
+
+class Bounded:
+    """What has an ``objective`` and a proven ``lower_bound`` of it has a gap."""
+
+    objective: float
+    lower_bound: float
+
+    @property
+    def gap(self) -> float:
+        """Proven: objective - lower_bound."""
+        return max(self.objective - self.lower_bound, 0.0)
+
+    @property
+    def relative_gap(self) -> float:
+        """Proven: gap / objective."""
+        return _ratio(self.gap, self.objective)
+
+
+@dataclass(frozen=True)
+class Certificate(Bounded):
+    """How far a network can be from the best network of any width.
+
+    Attributes
+    ----------
+    objective : float
+        The network's objective (:mod:`gapless.core.problem`).
+    lower_bound : float
+        PROVEN lower bound on the objective of every network, from a feasible dual point.
+    estimated_lower_bound : float
+        The same with the gauge replaced by the best value a search found.  It is an
+        estimate, at or above ``lower_bound``, and can exceed the true optimum.
+    proof : str
+        Which bound of the gauge was used, in words.
+    """
+
+    objective: float
+    lower_bound: float
+    estimated_lower_bound: float
+    proof: str
+
+    @property
+    def estimated_relative_gap(self) -> float:
+        """Not proven: (objective - estimated_lower_bound) / objective."""
+        return _ratio(max(self.objective - self.estimated_lower_bound, 0.0), self.objective)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {
+            "gap": self.gap,
+            "relative_gap": self.relative_gap,
+            "estimated_relative_gap": self.estimated_relative_gap,
+        }
+
+
+def about(share: float) -> str:
+    """An estimated share in words, with the one digit that it is good for: "about 0.05%"."""
+    return f"about {float(f'{100 * share:.0e}'):.6g}%" if share < 1 else "unknown"
+
+
+def _ratio(gap: float, objective: float) -> float:
+    return gap / objective if objective > 0 else (0.0 if gap <= 0 else float("inf"))
+
+
+@dataclass
+class History:
+    """Seconds, objective, both lower bounds and neurons, each time one of them was looked at."""
+
+    seconds: list[float] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    lower_bound: list[float] = field(default_factory=list)
+    estimated_lower_bound: list[float] = field(default_factory=list)
+    n_neurons: list[int] = field(default_factory=list)
+    n_rounds: int = 0
+
+    def record(self, seconds: float, certificate: Certificate, n_neurons: int) -> None:
+        self.seconds.append(seconds)
+        self.objective.append(certificate.objective)
+        self.lower_bound.append(certificate.lower_bound)
+        self.estimated_lower_bound.append(certificate.estimated_lower_bound)
+        self.n_neurons.append(n_neurons)
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A network with its certificate, how it was found, and how the search ended."""
+
+    network: Network
+    certificate: Certificate
+    status: Status
+    history: History

@@ -1,0 +1,1 @@
+"""One-dimensional data: exact networks, which are linear splines."""

@@ -1,0 +1,255 @@
+"""scikit-learn estimators over :func:`gapless.train`."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..core.checks import Array, choose, validated
+from ..core.network import Network
+from ..core.problem import Problem
+from ..core.result import Solution, Status
+from ..core.watch import Watch
+from ..training.progress import progress
+from ..training.train import solve
+from .targets import Classification, Regression, encode_labels
+
+
+class ReLUFit(BaseEstimator):  # type: ignore[misc]
+    """What the ReLU estimators share: a Problem trained once, its attributes, outputs."""
+
+    def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
+        with progress("training", bool(self.verbose), self.tol) as report:
+            return solve(
+                problem,
+                watch.part(report),
+                tol=self.tol,
+                max_neurons=self.max_neurons,
+                init=init,
+                random_state=self._seed(),
+                proving=self.time_limit is not None,
+            )
+
+    def _seed(self) -> Any:
+        seed = self.random_state
+        return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
+
+    def _keep(self, solution: Solution) -> None:
+        """The attributes of a fitted estimator.
+
+        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
+        """
+        self.solution_ = solution
+        self.network_ = solution.network
+        self.certificate_ = solution.certificate
+        self.status_ = solution.status
+        self.n_neurons_ = solution.network.n_neurons
+        self.n_iter_ = solution.history.n_rounds
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        X = validated(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return self.network_.predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class ReLURegression(Regression, ReLUFit):
+    """``fit`` for real targets over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
+        loss = (
+            self.loss
+            if not isinstance(self.loss, str)
+            else choose("loss", self.loss, ("squared", "huber"))
+        )
+        X, y = validated(
+            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        self._fit(X, self._targets(y), loss, sample_weight)
+        return self
+
+
+class ReLUClassification(Classification, ReLUFit):
+    """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train on X (n_samples, n_features) and labels y (n_samples,)."""
+        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        X, y = validated(self, X, y, accept_sparse="csr", dtype=np.float64)
+        labels = self._class_numbers(X, y, sample_weight)
+        Y, loss = encode_labels(labels, len(self.classes_), loss)
+        self._fit(X, Y, loss, sample_weight)
+        return self
+
+
+class _AtWeightDecay:
+    """``_fit`` at the given weight decay."""
+
+    def __init__(
+        self,
+        weight_decay: float = 0.01,
+        *,
+        bias: str = "free",
+        loss: Any = "squared",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1])
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
+        init = getattr(self, "network_", None) if self.warm_start else None
+        if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):
+            raise ValueError(
+                f"warm_start: the fitted network has {init.n_features} features and "
+                f"{init.n_outputs} outputs, the new data {X.shape[1]} and {Y.shape[1]}; "
+                "fit a new estimator"
+            )
+        self._keep(self._train(problem, init, watch))
+
+
+class ReLURegressor(_AtWeightDecay, ReLURegression):
+    """Two-layer ReLU network for regression, trained to a certified gap.
+
+    Minimises, over networks ``f(x) = sum_j (x.u_j + b_j)_+ a_j + c`` of any width,
+
+        sum_i w_i loss(f(x_i), y_i) / sum_i w_i + weight_decay/2 sum_j (||u_j||^2 + ||a_j||^2)
+
+    with ``loss = 1/2 ||f - y||^2`` by default (Ergen & Pilanci, JMLR 2021, eq. 2).
+
+    X and y are taken as given, and the penalty depends on their units: a column in thousands
+    needs small weights and is hardly penalised, one of much smaller numbers than the rest is all
+    but left out.  Standardise the features, ``make_pipeline(StandardScaler(), ReLURegressor())``,
+    and the target, ``TransformedTargetRegressor(pipeline, transformer=StandardScaler())``.
+
+    Parameters
+    ----------
+    weight_decay : float, default 0.01
+        Larger gives fewer neurons.  PyTorch's ``weight_decay`` when the loss is a mean.
+    bias : {"free", "penalized", "none"}, default "free"
+        Whether biases are unpenalised, penalised like weights, or absent.
+    loss : {"squared", "huber"} or Loss, default "squared"
+    tol : float, default 1e-3
+        Relative gap to reach, proven where a proof is cheap, else estimated.
+    max_neurons : int, optional
+        The widest network allowed.
+    time_limit : float, optional
+        Seconds; what the search leaves of them goes into the proof.  Without a limit training
+        ends after 15 and five more for each million numbers in X, what few tables take, and
+        proves only what costs no time.  An interrupt (Ctrl-C) also leaves the best network so far
+        in the attributes.
+    random_state : int, RandomState or None, default 0
+        Seed of the search; the same seed gives the same network.
+    warm_start : bool, default False
+        Start from the network of the last fit.
+    verbose : int, default 0
+        1 shows a progress line.
+
+    Attributes
+    ----------
+    network_ : Network
+    certificate_ : Certificate
+        Objective, proven and estimated lower bounds and gaps.
+    solution_ : Solution
+    status_ : Status
+    n_neurons_ : int
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : array of str, when X has column names
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from gapless import ReLURegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = ReLURegressor(weight_decay=0.1).fit(scale(X), scale(y))
+    >>> bool(model.certificate_.estimated_relative_gap < 1e-3)
+    True
+    """
+
+
+class ReLUClassifier(_AtWeightDecay, ReLUClassification):
+    """Two-layer ReLU network for classification, trained to a certified gap.
+
+    The objective is that of :class:`ReLURegressor` with a classification loss; two classes
+    share one output, more have one output each and neurons in common.  It depends on the units
+    of the features as there: ``make_pipeline(StandardScaler(), ReLUClassifier())``.
+
+    Parameters
+    ----------
+    weight_decay, bias, tol, max_neurons, time_limit, random_state, warm_start, verbose
+        As in :class:`ReLURegressor`.
+    loss : {"logistic", "hinge", "squared"}, default "logistic"
+        "logistic" is the cross-entropy of the softmax for more than two classes; "hinge" and
+        "squared" compare with -1/+1, one class against the rest.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        As in :class:`ReLURegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gapless import ReLUClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ReLUClassifier(weight_decay=0.01).fit(X, y)
+    >>> bool(model.score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        weight_decay: float = 0.01,
+        *,
+        bias: str = "free",
+        loss: Any = "logistic",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            weight_decay,
+            bias=bias,
+            loss=loss,
+            tol=tol,
+            max_neurons=max_neurons,
+            time_limit=time_limit,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+        )

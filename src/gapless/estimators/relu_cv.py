@@ -1,0 +1,235 @@
+"""scikit-learn estimators that choose their weight decay by cross-validation along the path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.utils.validation import _check_sample_weight
+
+from ..core.checks import Array, shown
+from ..core.problem import Problem
+from ..core.result import Status
+from ..core.watch import Watch
+from ..training.cross_validation import choose_weight_decay
+from ..training.path import RegularizationPath, walk
+from ..training.progress import counter
+from .relu import ReLUClassification, ReLURegression
+
+# Gap of the networks that only rank weight decays.
+RANKING = 1e-2
+# Share of the time limit for the choice, and of what it leaves for the path on all data.
+CHOOSING, WALKING = 0.5, 0.3
+# Without a limit, all of it may take as long as so many fits.
+CHOICE = 2.0
+
+
+class _ByCrossValidation:
+    """``_fit`` at the weight decay that held-out folds prefer."""
+
+    def __init__(
+        self,
+        weight_decays: Any = None,
+        *,
+        n_values: int = 30,
+        ratio: float = 1e-3,
+        cv: Any = 5,
+        rule: str = "best",
+        bias: str = "free",
+        loss: Any = "squared",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.weight_decays = weight_decays
+        self.n_values = n_values
+        self.ratio = ratio
+        self.cv = cv
+        self.rule = rule
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], CHOICE)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        problem = Problem(X, Y, loss, 1.0, self.bias, weights)
+        seed = self._seed()
+        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
+            choice = choose_weight_decay(
+                problem,
+                self.weight_decays,
+                folds=self._splits(X, Y, weights > 0),
+                n_values=self.n_values,
+                ratio=self.ratio,
+                rule=self.rule,
+                tol=max(self.tol, RANKING),
+                max_neurons=self.max_neurons,
+                time_limit=CHOOSING * watch.left,
+                n_jobs=self.n_jobs,
+                random_state=seed,
+                callback=report,
+            )
+        self.weight_decay_ = choice.weight_decay
+        self.weight_decays_ = choice.weight_decays
+        self.losses_, self.scores_ = choice.losses, choice.scores
+        grid, done = choice.weight_decays[: choice.best], []
+        walking = walk(
+            problem,
+            grid,
+            watch.part(share=WALKING),
+            tol=max(self.tol, RANKING),
+            max_neurons=self.max_neurons,
+            random_state=seed,
+        )
+        for solution in walking:
+            if solution.status is Status.STOPPED:
+                raise KeyboardInterrupt
+            done.append(solution)
+        # From scratch: the network is then that of the plain estimator at this weight decay.
+        final = self._train(problem.variant(problem.loss, self.weight_decay_), None, watch)
+        values = np.append(grid[: len(done)], self.weight_decay_)
+        self.path_ = RegularizationPath(values, (*done, final), problem.loss)
+        self._keep(final)
+
+    def _splits(self: Any, X: Any, Y: Array, kept: Array) -> Any:
+        """Folds as rows of the problem, which leaves samples of weight zero out."""
+        if isinstance(self.cv, int):
+            return self.cv
+        labels = np.unique(Y, axis=0, return_inverse=True)[1].ravel() if is_classifier(self) else Y
+        row = np.cumsum(kept) - 1
+        splitter = check_cv(self.cv, labels, classifier=is_classifier(self))
+        try:
+            return [
+                tuple(row[part[kept[part]]] for part in split)
+                for split in splitter.split(X, labels)
+            ]
+        except (IndexError, TypeError) as error:
+            raise ValueError(
+                "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
+                f"got {shown(self.cv)}"
+            ) from error
+
+
+class ReLURegressorCV(_ByCrossValidation, ReLURegression):
+    """:class:`gapless.ReLURegressor` with its weight decay chosen by cross-validation.
+
+    Each fold trains along one falling grid of weight decays, every network started from the
+    one before, and leaves it once its validation loss has risen for good.  The network is that
+    of :class:`gapless.ReLURegressor` at the value chosen; standardise the data as there.
+
+    Parameters
+    ----------
+    weight_decays : array, optional
+        The grid; by default ``n_values`` values from the largest useful one down to ``ratio``
+        times it.
+    n_values, ratio : int and float, default 30 and 1e-3
+    cv : int, splitter or iterable of (training rows, validation rows), default 5
+        An int means shuffled folds, stratified for classes.
+    rule : {"best", "one-standard-error"}, default "best"
+        Least mean validation loss, or the largest weight decay within one standard error of it.
+    bias, loss, tol, max_neurons, random_state, verbose
+        As in :class:`gapless.ReLURegressor`; networks that only rank weight decays have a gap
+        of 1% at least.
+    time_limit : float, optional
+        Seconds for all of it, by default twice those of :class:`gapless.ReLURegressor`: half at
+        most for the folds.  A warning says so when it cut them
+        short; the choice is then among the weight decays that every fold has finished, and where
+        there is none the middle of the grid.
+    n_jobs : int, optional
+        Folds at once, as in joblib.
+
+    Attributes
+    ----------
+    weight_decay_ : float
+    weight_decays_ : array of shape (n_values,)
+        Falling.
+    losses_, scores_ : arrays of shape (n_folds, n_values)
+        Validation loss, and R2 or accuracy; NaN for values that a fold did not reach.
+    path_ : RegularizationPath
+        On all data, down to ``weight_decay_``, where it ends with ``solution_``; values may be
+        missing before that when time was short.
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        As in :class:`gapless.ReLURegressor`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import ReLURegressorCV
+    >>> X = np.linspace(-1, 1, 60)[:, None]
+    >>> model = ReLURegressorCV(n_values=8).fit(X, np.abs(X[:, 0]))
+    >>> bool(model.score(X, np.abs(X[:, 0])) > 0.99)
+    True
+    """
+
+
+class ReLUClassifierCV(_ByCrossValidation, ReLUClassification):
+    """:class:`gapless.ReLUClassifier` with its weight decay chosen by cross-validation.
+
+    Parameters
+    ----------
+    weight_decays, n_values, ratio, cv, rule, tol, max_neurons, time_limit, n_jobs
+        As in :class:`ReLURegressorCV`; weight decays are ranked by validation loss.
+    bias, loss, random_state, verbose
+        As in :class:`gapless.ReLUClassifier`.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    weight_decay_, weight_decays_, losses_, scores_, path_
+        As in :class:`ReLURegressorCV`.
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        As in :class:`gapless.ReLURegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gapless import ReLUClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = ReLUClassifierCV(n_values=6, ratio=0.01).fit(X, y)
+    >>> bool(model.score(X, y) > 0.95)
+    True
+    """
+
+    def __init__(
+        self,
+        weight_decays: Any = None,
+        *,
+        n_values: int = 30,
+        ratio: float = 1e-3,
+        cv: Any = 5,
+        rule: str = "best",
+        bias: str = "free",
+        loss: Any = "logistic",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            weight_decays,
+            n_values=n_values,
+            ratio=ratio,
+            cv=cv,
+            rule=rule,
+            bias=bias,
+            loss=loss,
+            tol=tol,
+            max_neurons=max_neurons,
+            time_limit=time_limit,
+            n_jobs=n_jobs,
+            random_state=random_state,
+            verbose=verbose,
+        )

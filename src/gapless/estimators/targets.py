@@ -1,0 +1,91 @@
+"""From the outputs of a network to predictions: what every estimator here shares.
+
+A class that mixes one of these in has ``_outputs(X)``, the network's outputs (n_samples,
+n_outputs).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+from ..core.checks import Array, to_floats
+
+
+def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:
+    """Targets for class numbers 0..n_classes-1, and the loss that goes with them."""
+    if n_classes == 2:
+        return np.where(labels == 1, 1.0, -1.0)[:, None], loss
+    one_hot = np.eye(n_classes)[labels]
+    return (one_hot, "softmax") if loss == "logistic" else (2.0 * one_hot - 1.0, loss)
+
+
+class Regression(RegressorMixin):  # type: ignore[misc]
+    """Targets as a matrix, predictions of the shape the targets had."""
+
+    def _targets(self, y: Array) -> Array:
+        """``y`` as (n_samples, n_outputs)."""
+        self._one_column = y.ndim == 1
+        return to_floats("y", y).reshape(len(y), -1)
+
+    def predict(self, X: Any) -> Array:
+        """Predictions, of the shape of the y given to fit."""
+        F = self._outputs(X)
+        return F[:, 0] if self._one_column else F
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _gives_probabilities(model: Any) -> bool:
+    if model.loss not in ("logistic", "softmax"):
+        raise AttributeError(f"loss={model.loss!r} gives no probabilities; use a logistic loss")
+    return True
+
+
+class Classification(ClassifierMixin):  # type: ignore[misc]
+    """Labels as class numbers; classes and probabilities from the outputs."""
+
+    def _class_numbers(self, X: Array, y: Array, sample_weight: Any = None) -> Array:
+        """Sets ``classes_``; the number of each sample's class.  At least two must weigh."""
+        with np.errstate(invalid="ignore"):  # scikit-learn casts numbers of any size to whole ones
+            check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        present = labels
+        if sample_weight is not None:
+            present = labels[_check_sample_weight(sample_weight, X, dtype=np.float64) > 0]
+        if len(np.unique(present)) < 2:
+            raise ValueError(
+                f"a classifier needs samples of at least 2 classes, y has only one class: "
+                f"'{self.classes_[present[0]]}'"
+            )
+        return labels
+
+    def decision_function(self, X: Any) -> Array:
+        """Scores: (n_samples,) for two classes, positive for ``classes_[1]``; else a column a
+        class."""
+        F = self._outputs(X)
+        if F.shape[1] == 1:
+            return F[:, 0]
+        return F[:, 1] - F[:, 0] if len(self.classes_) == 2 else F
+
+    def predict(self, X: Any) -> Array:
+        """The most likely class of each sample."""
+        F = self.decision_function(X)
+        return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
+
+    @available_if(_gives_probabilities)
+    def predict_proba(self, X: Any) -> Array:
+        """Class probabilities (n_samples, n_classes); only for the logistic loss."""
+        F = self.decision_function(X)
+        if F.ndim == 1:
+            return np.column_stack([expit(-F), expit(F)])
+        return softmax(F, axis=1)

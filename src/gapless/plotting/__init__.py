@@ -1,0 +1,1 @@
+"""Pictures: scikit-learn's Display objects."""

@@ -1,0 +1,1 @@
+"""What trained networks look like: neural collapse, extreme points, tangent kernels."""

@@ -1,0 +1,1 @@
+"""Column generation on the dual: networks, paths of them, interpolation."""

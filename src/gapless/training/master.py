@@ -1,0 +1,301 @@
+"""The master: the convex problem restricted to fixed neurons.
+
+With the hidden layer fixed, Z = (A U + b)_+ (n, m) with unit neurons, training is a group
+lasso with an optional free intercept,
+
+    min_{a, c}  sum_i w_i loss(Z_i a + c, y_i) + beta sum_j ||a_j||_2,
+
+solved by an active-set Newton method.  On the active neurons the objective is smooth; its
+Hessian, with one curvature number a sample (exact for one output), is
+
+    H = (G + D) (x) I_C - V E V^T,   G = Z^T diag(w h) Z,   D = E = diag(beta / ||a_j||),
+
+where column j of V holds a_j / ||a_j|| in block j.  By Woodbury one Newton step costs two
+m x m factorisations whatever the number of outputs C.  For one output D - E cancels and this
+is the sign-by-sign lasso step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+
+from ..core.checks import Array
+from ..core.problem import Problem
+from ..core.watch import never
+
+# Each step drops, adds or moves.  A master left unfinished is only a worse start for the next
+# round: with 300 steps a softmax with 100 neurons takes three times as long in all.
+MAX_STEPS = 60
+# Curvature given to flat samples (confident logistic, clipped Huber), relative to the largest
+# the loss can have.
+FLAT = 1e-4
+# A decrement this small against the objective is rounding.
+ROUNDING = 1e-15
+# New neurons enter once the decrement has fallen by this factor.
+FORCING = 1e-2
+# Steps of conjugate gradients where the curvature of a sample is not one number.
+CG_STEPS = 12
+# Squared loss on more rows than this, and than four a neuron, is solved on its normal equations.
+TALL = 8192
+
+
+@np.errstate(
+    over="ignore", invalid="ignore"
+)  # steps on targets whose squares overflow gain nothing
+def solve_master(
+    problem: Problem,
+    Z: Array,
+    a: Array,
+    c: Array,
+    accuracy: float = 1e-12,
+    stop: Callable[[], bool] = never,
+) -> tuple[Array, Array]:
+    """Output weights ``a`` (m, C) and bias ``c`` (C,), from the given ones.
+
+    ``Z`` (n, m) holds the activations of neurons of unit penalised norm.  Stops when the Newton
+    decrement on the active neurons is below ``accuracy`` times the objective and every inactive
+    one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective never increases.
+    ``c`` moves only when ``problem.free``.  ``stop`` is asked before each step.
+    """
+    n, m = Z.shape
+    if problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
+        return _solve_tall(problem, Z, a, c, accuracy, stop)
+    master = _Master(problem, Z, a, c)
+    tol = accuracy**0.5
+    goal = 0.0  # decrement at which new neurons are worth more than another Newton step
+    for _ in range(MAX_STEPS):
+        if stop():
+            break
+        decrement = master.newton_step()
+        if decrement > max(goal, accuracy * abs(master.value)):
+            goal = max(goal, FORCING * decrement)
+        elif master.activate(tol):
+            goal = 0.0
+        elif goal == 0.0 or decrement <= accuracy * abs(master.value):
+            break
+        else:
+            goal = 0.0
+    return master.a, master.c
+
+
+def _solve_tall(
+    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float, stop: Callable[[], bool]
+) -> tuple[Array, Array]:
+    """Squared loss through the moments of Z and Y: no step touches all the rows again."""
+    w, Y = problem.sample_weight, problem.Y - c
+    mean, centre = (w @ Z, w @ Y) if problem.free else (np.zeros(len(a)), np.zeros(len(c)))
+    root = np.sqrt(w)[:, None]
+    Zw = root * Z
+    gram = Zw.T @ Zw - np.outer(mean, mean)  # of the form A^T A, for which BLAS does half the work
+    cross = Zw.T @ (root * Y) - np.outer(mean, centre)
+    power = float(w @ np.sum((Y - centre) ** 2, axis=1))
+    small, R = normal_problem(gram, cross, power, problem.weight_decay)
+    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy, stop)
+    return a, c + centre - mean @ a
+
+
+def normal_problem(
+    gram: Array, cross: Array, power: float, weight_decay: float
+) -> tuple[Problem, Array]:
+    """A squared-loss problem and activations R, at most m + 1 rows, with the given moments.
+
+    ``R^T W R = gram`` (m, m), ``R^T W Y = cross`` (m, C) and ``sum_i w_i ||y_i||^2 = power``, so
+    that it and any data of these moments have the same master.
+    """
+    s, V = np.linalg.eigh(gram)
+    keep = s > 1e-14 * max(float(s[-1]), 0.0)
+    s, V = s[keep], V[:, keep]
+    Y = V.T @ cross / np.sqrt(s)[:, None]
+    # what no neuron can explain sits in a row of zeros
+    rest = np.zeros((1, cross.shape[1]))
+    rest[0, 0] = np.sqrt(max(power - float(np.sum(Y * Y)), 0.0))
+    R = np.vstack([np.sqrt(s)[:, None] * V.T, np.zeros((1, len(gram)))])
+    scale = np.sqrt(len(R))  # each row weighs one over their number
+    Y = scale * np.vstack([Y, rest])
+    return Problem(R, Y, "squared", weight_decay, "none"), scale * R
+
+
+def curvature(problem: Problem, F: Array) -> Array:
+    """Of the data fit at the outputs ``F``, one number a sample (n,), kept off zero."""
+    loss = problem.loss
+    h = np.maximum(loss.curvature(F, problem.Y), FLAT * loss.smoothness)
+    return problem.sample_weight * h
+
+
+class _Master:
+    def __init__(self, problem: Problem, Z: Array, a: Array, c: Array) -> None:
+        self.problem, self.beta = problem, problem.weight_decay
+        self.Z = np.asfortranarray(Z)  # columns are what is taken from it
+        self.a, self.c = a.copy(), c.copy()
+        self.active = np.flatnonzero(np.linalg.norm(a, axis=1))
+        self.F = Z @ a + c
+        self.value = self._objective(self.F, self.a)
+        self.gram: Array | None = None
+        if problem.loss.constant_curvature:  # constant curvature: one Gram matrix for all steps
+            self.gram = self._bordered_gram(Z, problem.sample_weight)
+
+    def _objective(self, F: Array, a: Array) -> float:
+        return self.problem.data_fit(F) + self.beta * float(np.sum(np.linalg.norm(a, axis=1)))
+
+    def _bordered_gram(self, Z: Array, h: Array) -> Array:
+        """``[Z, 1]^T diag(h) [Z, 1]``; the column of ones is dropped unless the bias is free."""
+        Zh = Z * np.sqrt(h)[:, None]
+        if self.problem.free:
+            Zh = np.hstack([Zh, np.sqrt(h)[:, None]])
+        return Zh.T @ Zh
+
+    def activate(self, tol: float) -> bool:
+        """Give the most violating inactive neurons a first weight; False if there are none."""
+        scores = self.Z.T @ self.problem.residual(self.F)
+        size = np.linalg.norm(scores, axis=1)
+        size[self.active] = 0.0
+        violating = np.flatnonzero(size > self.beta * (1 + tol))
+        if violating.size == 0:
+            return False
+        # A share at a time: the neighbours of one maximum are nearly collinear.
+        count = min(violating.size, 4 + len(self.active) // 4)
+        enter = violating[np.argsort(-size[violating])[:count]]
+        # A proximal step for each, divided by their number, cannot raise the objective.
+        Z = self.Z[:, enter]
+        lipschitz = (Z * Z).T @ self.problem.sample_weight * (self.problem.loss.smoothness * count)
+        first = scores[enter] * ((1 - self.beta / size[enter]) / lipschitz)[:, None]
+        S = np.concatenate([self.active, enter])
+        return self._move(S, self.Z[:, S], np.vstack([self.a[self.active], first]), self.c)
+
+    def newton_step(self) -> float:
+        """One step on the active neurons; the Newton decrement, 0 when no step gains."""
+        S, beta, Z = self.active, self.beta, self.Z[:, self.active]
+        R = self.problem.residual(self.F)
+        size = np.linalg.norm(self.a[S], axis=1)
+        unit = self.a[S] / size[:, None]
+        gradient = beta * unit - Z.T @ R
+        if self.problem.free:
+            gradient = np.vstack([gradient, -R.sum(axis=0)])
+        if gradient.size == 0:
+            return 0.0
+        if self.gram is not None:
+            index = np.append(S, len(self.a)) if self.problem.free else S
+            G = self.gram[np.ix_(index, index)]
+        else:
+            G = self._bordered_gram(Z, curvature(self.problem, self.F))
+        hessian = _Hessian(G, beta / size, unit)
+        step = -hessian.solve(gradient)
+        if unit.shape[1] > 1 and self.gram is None:
+            step = self._conjugate_gradients(hessian, Z, gradient, step)
+        decrement = -float(np.sum(gradient * step))
+        if not decrement > ROUNDING * abs(self.value):
+            return 0.0
+        step_a, step_c = step[: len(S)], (step[-1] if self.problem.free else 0.0)
+        # A group that turns round passes zero and leaves.  Try the whole step with all of them
+        # gone, then half of them, a quarter, ... and the way to the first zero, on which a
+        # quadratic always falls.
+        along = np.einsum("jc,jc->j", step_a, unit)
+        zeros = np.sort(-size[along < -size] / along[along < -size])
+        halves = [zeros[len(zeros) >> i] for i in range(1, len(zeros).bit_length() + 1)]
+        first = zeros[0] if len(zeros) else 1.0
+        for t in (1.0, *halves, *(first * 0.4**i for i in range(1, 20))):
+            moved = self.a[S] + t * step_a
+            moved[size + t * along <= 1e-14 * size] = 0.0
+            if self._move(S, Z, moved, self.c + t * step_c):
+                return decrement
+        return 0.0
+
+    def _conjugate_gradients(
+        self, scalar: _Hessian, Z: Array, gradient: Array, first: Array
+    ) -> Array:
+        """The Newton step of the exact Hessian, preconditioned by the scalar-curvature one."""
+        problem, m, D, unit = self.problem, len(self.active), scalar.D, scalar.unit
+
+        def hessian(step: Array) -> Array:
+            V = Z @ step[:m] + (step[-1] if problem.free else 0.0)
+            V = problem.loss.hessian_product(self.F, problem.Y, V)
+            V = V * problem.sample_weight[:, None]
+            along = np.einsum("jc,jc->j", step[:m], unit)
+            out = Z.T @ V + D[:, None] * (step[:m] - unit * along[:, None])
+            return np.vstack([out, V.sum(axis=0)]) if problem.free else out
+
+        x = np.zeros_like(gradient)
+        r, p = -gradient, first
+        z = first
+        rz = float(np.sum(r * z))
+        target = 0.1 * rz
+        for _ in range(CG_STEPS):
+            Hp = hessian(p)
+            curvature = float(np.sum(p * Hp))
+            if not curvature > FLAT**2 * rz:  # flat where samples are confident: t overflows
+                break
+            t = rz / curvature
+            x = x + t * p
+            r = r - t * Hp
+            z = scalar.solve(r)
+            rz_new = float(np.sum(r * z))
+            if not rz_new > target:
+                break
+            p = z + (rz_new / rz) * p
+            rz = rz_new
+        return x if np.any(x) else first
+
+    def _move(self, S: Array, Z: Array, a: Array, c: Array) -> bool:
+        """Weights ``a`` for the neurons S, whose activations Z are, if the objective falls."""
+        F = Z @ a + c
+        value = self._objective(F, a)
+        if not value < self.value:
+            return False
+        self.a[S], self.c, self.F, self.value = a, c, F, value
+        self.active = S[np.linalg.norm(a, axis=1) > 0]
+        return True
+
+
+class _Hessian:
+    """Factors ``H = (G + D) (x) I - V D V^T`` (module docstring); rows of blocks in and out.
+
+    ``G`` may have one more row and column than ``D``: the unpenalised bias.
+    """
+
+    def __init__(self, G: Array, D: Array, unit: Array) -> None:
+        m, C = unit.shape
+        self.D, self.unit = D, unit
+        # relative to each neuron's own: far from zero activations differ by many orders
+        self.diagonal = np.diag(G) + np.finfo(float).tiny
+        self.factor = self.inner = None
+        ridge = 1e-13
+        K = G.copy()
+        if C > 1:
+            K[np.arange(m), np.arange(m)] += D
+        while self.factor is None and ridge < 1:
+            K[np.diag_indices_from(K)] += ridge * self.diagonal
+            ridge *= 100
+            self.factor = _cholesky(K)
+        if C > 1 and m > 0 and self.factor is not None:
+            self.inverse = _inverse(*self.factor)[:, :m]
+            # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
+            self.root = np.sqrt(D)
+            inner = self.root[:, None] * self.inverse[:m] * (unit @ unit.T) * self.root
+            self.inner = _cholesky(np.eye(m) * (1 + 1e-9) - inner)
+
+    def solve(self, right: Array) -> Array:
+        if self.factor is None:
+            return right / self.diagonal[:, None]
+        x = scipy.linalg.cho_solve(self.factor, right, check_finite=False)
+        if self.inner is None:
+            return np.asarray(x)
+        along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
+        y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
+        return np.asarray(x + self.inverse @ (self.unit * y[:, None]))
+
+
+def _inverse(factor: Array, lower: bool) -> Array:
+    """Of the matrix factored; a third of the work of solving for the identity."""
+    half = scipy.linalg.lapack.dpotri(factor, lower=lower)[0]
+    half = np.tril(half) if lower else np.triu(half)
+    return np.asarray(half + half.T - np.diag(np.diag(half)))
+
+
+def _cholesky(K: Array) -> tuple[Array, bool] | None:
+    try:
+        return scipy.linalg.cho_factor(K, check_finite=False)
+    except np.linalg.LinAlgError:
+        return None

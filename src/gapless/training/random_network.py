@@ -1,0 +1,72 @@
+"""Where training starts: random neurons fitted by ridge regression.
+
+Column generation from the empty network adds a few neurons a round.  A network of random neurons
+whose output weights are one regularised step from the null model, with the loss's largest
+curvature (for the squared loss the ridge regression on random features), is, after some steps of
+L-BFGS on all its weights, within a few per cent of the optimum: its neurons then lie near those of
+the best network, and the rounds have to add only what is missing.  It proves nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from ..core.arrays import BLOCK, dense_rows, pull_back, scores
+from ..core.checks import Array
+from ..core.network import Network, constant_network
+from ..core.problem import Problem
+from .descent import column_units
+
+# Neurons: FACTOR times the root of the samples, times the ratio of the largest useful weight decay
+# to the one given to this power, much as the best networks' numbers go; at most MOST, and as many
+# as there are targets.
+FACTOR, POWER, MOST = 0.15, 0.8, 1024
+# How many of them tell that ratio.
+FEW = 32
+# Ridge, relative to the mean square of a neuron's activations.
+RIDGE = 0.3
+
+
+def random_network(
+    problem: Problem, c: Array, rng: np.random.Generator, most: int = MOST
+) -> Network:
+    """A balanced network of at most ``most`` random neurons; none where weight decay is too large.
+
+    ``problem`` is a core problem with a smooth loss, ``c`` (C,) the outputs of its null model.
+    Free biases put each kink at a random sample.
+    """
+    n, k, X = problem.n_samples, problem.n_features, problem.X
+    most = min(most, MOST, n * len(c), BLOCK // n)
+    # in the units of the descent: else all would see the largest columns only
+    U = column_units(problem)[:, None] * rng.standard_normal((k, max(most, FEW)))
+    U /= np.linalg.norm(U, axis=0)
+    b = np.zeros(U.shape[1])
+    if problem.free:
+        b = -np.einsum("jk,kj->j", dense_rows(X, rng.integers(n, size=len(b))), U)
+    F = np.tile(c, (n, 1))
+    Lam = problem.dual_point(F)
+    ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
+    wanted = FACTOR * np.sqrt(n) * ratio**POWER if ratio > 1 else 0.0
+    count = int(min(wanted, most))
+    if count == 0:
+        return constant_network(problem, c)
+    U, b = U[:, :count], b[:count]
+    Z = np.maximum(scores(X, U, b), 0.0)
+    w = problem.sample_weight
+    mean = w @ Z if problem.free else np.zeros(count)
+    Z -= mean
+    gram = (Z * (problem.loss.smoothness * w)[:, None]).T @ Z
+    gram[np.diag_indices(count)] += RIDGE * np.trace(gram) / count + np.finfo(float).tiny
+    a = scipy.linalg.solve(gram, Z.T @ Lam, assume_a="pos")
+    return Network(U, b, a, c - mean @ a).balance(problem.bias)
+
+
+def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:
+    """About that of the largest useful weight decay to the one given.
+
+    The linear piece of the gauge that a neuron is on is this steep.
+    """
+    gate = scores(problem.X, U, b) > 0
+    slopes = [np.linalg.norm(pull_back(problem.X, gate * lam[:, None]), axis=0) for lam in Lam.T]
+    return float(np.linalg.norm(slopes, axis=0).max()) / problem.weight_decay
