@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+from gapless import whiten
 from gapless.closed.linear import solve_deep_linear
 from gapless.closed.rank_one import solve_rank_one_relu
 from gapless.closed.scalar import critical_weight_decay
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from training import train_runs
 
 

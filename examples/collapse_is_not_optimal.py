@@ -21,8 +21,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from gapless import whiten
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import DeepNetwork
 from gapless.core.problem import Problem
 from gapless.structure.collapse import neural_collapse

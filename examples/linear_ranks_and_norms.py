@@ -18,8 +18,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
+from gapless import whiten
 from gapless.closed.linear import solve_deep_linear, solve_two_layer_linear
-from gapless.closed.whitening import whiten
 from gapless.structure.collapse import layer_alignment
 from training import train_runs
 

@@ -21,9 +21,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
+from gapless import whiten
 from gapless.closed.rank_one import solve_rank_one_relu
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from training import train_runs
 
 

@@ -9,7 +9,7 @@ import gapless
 
 ESTIMATORS = [
     kind
-    for kind in map(gapless.__dict__.get, gapless.__all__)
+    for kind in (getattr(gapless, name) for name in gapless.__all__)
     if inspect.isclass(kind) and issubclass(kind, BaseEstimator)
 ]
 RNG = np.random.default_rng(0)

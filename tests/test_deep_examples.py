@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gapless import whiten
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import Optimality
 from gapless.core.problem import Problem
 

@@ -16,7 +16,7 @@ from gapless.bridges.onnx import read_onnx
 from gapless.bridges.torch import read_torch
 from gapless.bridges.weight_files import read_model
 from gapless.cli.main import main
-from gapless.cli.tables import InputError
+from gapless.core.checks import InputError
 
 torch = pytest.importorskip("torch")
 save_torch = pytest.importorskip("safetensors.torch").save_file

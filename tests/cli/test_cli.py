@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from gapless.cli.model_files import load, save, split_rows
-from gapless.cli.tables import Encoder, InputError, check_slips
+from gapless.cli.tables import Encoder, check_slips
+from gapless.core.checks import InputError
 
 
 def gapless(*args, code=0, cwd=None):

@@ -21,7 +21,7 @@ import gapless as package
 from gapless import Network, Problem, certify, train
 from gapless.certificates.verify import verify
 from gapless.cli.model_files import FORMAT, Header, load, save
-from gapless.cli.tables import InputError
+from gapless.core.checks import InputError
 from gapless.core.files import write
 
 

@@ -15,7 +15,8 @@ from test_cli import gapless, several
 
 from gapless import Network
 from gapless.cli.model_files import Header, load, predict, save
-from gapless.cli.tables import InputError, read_table, texts
+from gapless.cli.tables import read_table, texts
+from gapless.core.checks import InputError
 
 
 def table(folder, content, name="t.csv"):

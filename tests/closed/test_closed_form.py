@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from gapless import whiten
 from gapless.closed.batch_norm import solve_batch_norm_head
 from gapless.closed.rank_one import solve_rank_one_relu
 from gapless.closed.scalar import critical_weight_decay, deep_prox
@@ -16,7 +17,6 @@ from gapless.closed.whitened import (
     solve_whitened_interval,
     solve_whitened_relu,
 )
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import DeepNetwork, HypothesisError, Optimality
 from gapless.core.problem import Problem
 

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapless import whiten
 from gapless.closed.linear import (
     solve_deep_linear,
     solve_parallel_linear,
     solve_two_layer_linear,
 )
 from gapless.closed.scalar import critical_weight_decay
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import Optimality
 from gapless.core.problem import Problem
 from gapless.structure.collapse import layer_alignment

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapless import whiten
 from gapless.closed.linear import solve_deep_linear, solve_two_layer_linear
 from gapless.closed.norm_bounds import METHODS, _Gauge, deep_lower_bound
 from gapless.closed.rank_one import solve_rank_one_relu
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import DeepNetwork
 from gapless.core.problem import Problem
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapless import whiten
 from gapless.closed.spike_free import solve_spike_free, spike_free_test
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from gapless.core.deep_network import HypothesisError, Optimality
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gapless import RowWhitener, whiten, whitened
 from gapless.closed.scalar import critical_weight_decay, deep_prox, envelope_minimum, ray_minimum
-from gapless.closed.whitening import RowWhitener, whiten, whitened
 from gapless.core.deep_network import DeepNetwork, HypothesisError, ParallelNetwork
 from gapless.core.problem import Problem
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from gapless import whiten
 from gapless.closed.batch_norm import solve_batch_norm_head
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.closed.whitening import whiten
 from gapless.structure.collapse import (
     frame_distance,
     layer_alignment,

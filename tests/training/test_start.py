@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from gapless import Problem, Status, train
+from gapless.core.constant import null_model
 from gapless.core.reduction import Reduction
 from gapless.training.random_network import MOST, RIDGE, random_network
-from gapless.training.train import JOIN, _Run, averaged, null_model
+from gapless.training.train import JOIN, _Run, averaged
 
 
 def problem(loss="squared", weight_decay=1e-3, bias="none", n=80, outputs=1):

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.tables import InputError
-from ..core.checks import optional_import
+from ..core.checks import InputError, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.files import write
 from ..core.network import Network

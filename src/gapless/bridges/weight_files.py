@@ -21,9 +21,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..cli.model_files import FORMAT
-from ..cli.tables import InputError, existing_file
-from ..core.checks import Array, optional_import, positive
+from ..core.checks import Array, InputError, optional_import, positive
+from ..core.files import existing_file
 from .onnx import read_onnx
 from .torch import Chain, Operation, assemble
 
@@ -73,7 +72,7 @@ def read_model(path: str | Path, architecture: str | Path | None = None) -> Chai
 def _read_safetensors(file: Path) -> dict[str, Array]:
     try:
         with safe_open(file, framework="numpy") as opened:
-            if (opened.metadata() or {}).get("format") == FORMAT:
+            if (opened.metadata() or {}).get("format", "").startswith("gapless"):
                 raise InputError(f"{file} is a model of gapless: use gapless certify {file} DATA")
             names = sorted(opened.keys(), key=_natural)  # the file's own order is alphabetical
             return {name: opened.get_tensor(name) for name in names}

@@ -11,8 +11,8 @@ import numpy as np
 from ..auditing.audit import audit
 from ..auditing.training_loss import NAMES
 from ..bridges.weight_files import read_model
-from ..core.checks import Array, optional_import, positive
-from .tables import DATASETS, InputError, check_complete, check_numbers, read_data
+from ..core.checks import Array, InputError, optional_import, positive
+from .tables import DATASETS, check_complete, check_numbers, read_data
 from .terminal import plain_console
 
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from ..core.checks import Array
+from ..core.checks import Array, InputError
 from ..core.network import Network
 from ..core.problem import Problem
 from ..estimators.targets import encode_labels
 from .model_files import split_rows
-from .tables import InputError, are_codes, check_numbers, check_slips, is_number
+from .tables import are_codes, check_numbers, check_slips, is_number
 
 
 def guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:

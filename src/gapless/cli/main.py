@@ -22,8 +22,8 @@ from rich.table import Table as RichTable
 from .. import __version__
 from ..certificates.certify import ALL_METHODS, certify
 from ..certificates.verify import data_digest, verify
-from ..core.checks import optional_import, positive, shown
-from ..core.files import write
+from ..core.checks import InputError, optional_import, positive, shown
+from ..core.files import existing_file, named_file, write
 from ..core.problem import Problem
 from ..core.result import Certificate, Status, about
 from ..core.watch import Watch
@@ -43,12 +43,9 @@ from .model_files import Header, load, predict, prepare, read_preparation, save
 from .tables import (
     DATASETS,
     Encoder,
-    InputError,
     check_complete,
     check_numbers,
     check_slips,
-    existing_file,
-    named_file,
     read_data,
     read_table,
     texts,

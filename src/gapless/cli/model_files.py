@@ -15,21 +15,11 @@ from safetensors import SafetensorError, safe_open
 from sklearn.model_selection import train_test_split
 
 from ..certificates.verify import member
-from ..core.checks import Array
-from ..core.files import write
+from ..core.checks import Array, InputError
+from ..core.files import existing_file, write
 from ..core.network import Network
 from ..estimators.targets import encode_labels
-from .tables import (
-    LARGE,
-    Encoder,
-    InputError,
-    Table,
-    check_complete,
-    check_numbers,
-    existing_file,
-    is_number,
-    texts,
-)
+from .tables import LARGE, Encoder, Table, check_complete, check_numbers, is_number, texts
 
 FORMAT = "gapless-network-1"
 _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")

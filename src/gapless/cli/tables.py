@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from sklearn import datasets
 
-from ..core.checks import Array, choose, optional_import
+from ..core.checks import Array, InputError, choose, optional_import
+from ..core.files import existing_file
 
 
 class Table(dict[str, Array]):
@@ -50,10 +51,6 @@ LARGE = 1e150
 SNIFFED = 50
 
 
-class InputError(ValueError):
-    """A mistake in what the user gave; the message is one sentence for them."""
-
-
 def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]:
     """The table in the file ``data``, or the bundled one and the name of its target."""
     if data is None and dataset is None:
@@ -61,24 +58,6 @@ def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]
     if data is not None and dataset is not None:
         raise InputError("give a data file or --dataset, not both")
     return (read_table(data), None) if data is not None else load_dataset(str(dataset))
-
-
-def named_file(path: str | Path, what: str = "a file") -> Path:
-    """``path``, or an InputError when it is empty or a folder; ``what`` it should be."""
-    if str(path) == "":
-        raise InputError(f"the name of {what} is empty; give a file")
-    if (file := Path(path)).is_dir():
-        raise InputError(f"{path} is a folder; give {what}")
-    return file
-
-
-def existing_file(path: str | Path) -> Path:
-    """``path``, or an InputError when there is no file."""
-    file = named_file(path)
-    if not file.is_file():
-        hint = f"; say --dataset {path} for the bundled data" if str(path) in DATASETS else ""
-        raise InputError(f"no such file: {path}{hint}")
-    return file
 
 
 def read_table(path: str) -> Table:
@@ -91,6 +70,8 @@ def read_table(path: str) -> Table:
     InputError
         For a missing, empty, ragged or unreadable file.
     """
+    if str(path) in DATASETS and not Path(path).exists():
+        raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
     file = existing_file(path)
     if file.suffix.lower() in (".parquet", ".pq"):
         return _read_parquet(file)

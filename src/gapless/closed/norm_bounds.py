@@ -50,13 +50,13 @@ from scipy.optimize import minimize_scalar
 
 from ..core.arrays import is_sparse
 from ..core.checks import Array, choose, optional_import, positive, to_2d
+from ..core.constant import null_model
 from ..core.deep_network import Units
 from ..core.lbfgs import lbfgs
 from ..core.losses import EPS
 from ..core.problem import SUM, Problem
 from ..core.reduction import down
 from ..core.watch import Watch
-from ..training.train import null_model
 from .scalar import check_depth, deep_prox, envelope_minimum
 
 METHODS = ("norm", "scaled", "sdp")

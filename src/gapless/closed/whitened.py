@@ -291,7 +291,7 @@ def solve_whitened_relu(
     Examples
     --------
     >>> import numpy as np
-    >>> from gapless.closed.whitening import whiten
+    >>> from gapless import whiten
     >>> X = whiten(np.random.default_rng(0).normal(size=(6, 9)))
     >>> solution = solve_whitened_relu(X, np.eye(3)[[0, 0, 1, 1, 2, 2]], weight_decay=0.05)
     >>> solution.network.widths, bool(abs(solution.objective - solution.dual) < 1e-12)

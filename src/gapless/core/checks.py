@@ -11,9 +11,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.utils.validation import validate_data
 
 Array: TypeAlias = npt.NDArray[Any]
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave; the message is one sentence for them."""
 
 
 def shown(given: object) -> str:
@@ -74,14 +77,6 @@ def optional_import(module: str, extra: str, feature: str) -> ModuleType:
             f"{feature} needs {module.split('.')[0]}, which is not installed; "
             f"install it with: pip install 'gapless[{extra}]'"
         ) from error
-
-
-def validated(estimator: Any, *data: Any, **how: Any) -> Any:
-    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats."""
-    try:
-        return validate_data(estimator, *data, **how)
-    except OverflowError as error:
-        raise ValueError("X or y has numbers beyond 1e308; rescale them") from error
 
 
 def to_floats(name: str, values: Any) -> Array:

@@ -1,4 +1,4 @@
-"""Everything gapless writes goes through :func:`write`: a file is there whole, or not at all."""
+"""Files by name, and :func:`write`: what gapless writes is there whole, or not at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import secrets
 import shutil
 import stat
 from pathlib import Path
+
+from .checks import InputError
 
 
 def write(path: str | os.PathLike[str], content: bytes) -> None:
@@ -49,3 +51,20 @@ def _replace(target: Path, content: bytes) -> None:
         partial.replace(target)
     finally:  # Ctrl-C and SIGTERM come here as well
         partial.unlink(missing_ok=True)
+
+
+def named_file(path: str | Path, what: str = "a file") -> Path:
+    """``path``, or an InputError when it is empty or a folder; ``what`` it should be."""
+    if str(path) == "":
+        raise InputError(f"the name of {what} is empty; give a file")
+    if (file := Path(path)).is_dir():
+        raise InputError(f"{path} is a folder; give {what}")
+    return file
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path``, or an InputError when there is no file."""
+    file = named_file(path)
+    if not file.is_file():
+        raise InputError(f"no such file: {path}")
+    return file

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 
 from ..core.checks import Array
+from ..core.constant import best_constant
 from ..core.losses import EPS, Loss
 from .engine import Engine, omega, peaks, slope_changes
 from .line import (
@@ -22,7 +23,6 @@ from .line import (
     Fit,
     Line,
     Prover,
-    best_constant,
     constant_of,
     proven_gauge,
     single_place,
@@ -125,7 +125,7 @@ def fit_smooth(line: Line, loss: Loss, beta: float, tol: float, start: Array | N
     problem, x, Y = prover.problem, line.x, line.y[:, None]
     n = len(x)
     index = np.array([0, n - 1]) if n > 1 else np.zeros(1, int)
-    values = np.full(len(index), best_constant(line, loss))
+    values = np.full(len(index), best_constant(loss, line.y[:, None], line.weights)[0])
     if single_place(line):
         F = np.full_like(Y, values[0])
         P = problem.data_fit(F)

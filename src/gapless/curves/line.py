@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, to_floats
+from ..core.constant import best_constant
 from ..core.losses import EPS, Loss
 from ..core.problem import Problem
 from ..core.reduction import power_of_two
@@ -16,8 +17,6 @@ from .engine import Engine, correlations, omega, slope_changes
 
 # Rank one: what is off the line is at most this share of the data.
 RANK_TOL = 1e-10
-# Constants that separate labels: exp(-FARTHEST) is below the rounding of 1.
-FARTHEST = 37.0
 # Samples of a certificate handled at once: sums of this many terms bound its rounding.
 CHUNK = 1 << 15
 
@@ -315,24 +314,11 @@ class Prover:
         return Fit(index, values, value * objective, value * self.lower, rounds)
 
 
-def best_constant(line: Line, loss: Loss) -> float:
-    """The constant of least loss, by bisection on the derivative."""
-    lo, hi = float(line.y.min()), float(line.y.max())
-    if loss.targets == "sign":
-        lo, hi = -FARTHEST, FARTHEST
-    Y = line.y[:, None]
-    for _ in range(200):
-        mid = 0.5 * (lo + hi)
-        slope = float(line.weights @ loss.gradient(np.full_like(Y, mid), Y)[:, 0])
-        lo, hi = (mid, hi) if slope < 0 else (lo, mid)
-    return 0.5 * (lo + hi)
-
-
 def constant_of(line: Line, loss: Loss) -> float:
     """The best constant of a piecewise-linear loss is a target."""
     candidates = np.unique(line.y)
     if len(candidates) > 2:
-        c = best_constant(line, loss)
+        c = best_constant(loss, line.y[:, None], line.weights)[0]
         near = np.searchsorted(candidates, c)
         candidates = candidates[max(near - 2, 0) : near + 2]
     Y = line.y[:, None]

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, choose, positive, to_floats
+from ..core.constant import best_constant
 from ..core.losses import Loss, get_loss
 from ..core.network import Network
 from ..core.problem import BIAS_RULES, Problem
@@ -34,7 +35,7 @@ from ..core.result import Certificate, History, Solution, Status
 from ..training.train import train
 from .engine import correlations, slope_changes
 from .fits import fit_linear, fit_smooth, fit_squared, least_gauge
-from .line import Fit, Line, best_constant, line_coordinate, target_column
+from .line import Fit, Line, line_coordinate, target_column
 
 PROOF = "one dimension, free bias: exact by prefix sums"
 
@@ -200,7 +201,9 @@ def weight_decay_max(
     if line.loss.constant_curvature:
         r = line.weights * (line.y - line.weights @ line.y)
     elif np.isfinite(line.loss.smoothness):
-        constant = np.full((len(line.xs), 1), best_constant(line, line.loss))
+        constant = np.full(
+            (len(line.xs), 1), best_constant(line.loss, line.y[:, None], line.weights)[0]
+        )
         r = line.sums(line.problem(line.loss, 1.0).dual_point(constant)[:, 0])
     else:
         return least_gauge(line, line.loss) * line.width * line.slope

@@ -30,10 +30,10 @@ from ..closed.norm_bounds import deep_lower_bound
 from ..closed.scalar import check_depth
 from ..closed.whitened import solve_whitened_interval, solve_whitened_relu
 from ..closed.whitening import thin_svd
-from ..core.checks import Array, choose, validated
+from ..core.checks import Array, choose
 from ..core.deep_network import DeepNetwork, DeepSolution, Optimality, dense_problem
 from ..core.problem import Problem
-from .targets import Classification, Regression
+from .targets import Classification, Regression, validated
 
 
 def _train(

@@ -11,10 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..core.checks import Array, choose, positive, to_floats, validated
+from ..core.checks import Array, choose, positive, to_floats
 from ..core.losses import Loss, Pinball, get_loss
 from ..curves.spline import SplineSolution, solve_spline, spline_path, weight_decay_max
-from .targets import Classification, Regression, encode_labels
+from .targets import Classification, Regression, encode_labels, validated
 
 # A linear program a candidate: above this many samples a random part of them decides.
 LARGE = 5000

@@ -24,9 +24,10 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin as NamedFeatures
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.checks import Array, choose, positive, positive_int, validated
+from ..core.checks import Array, choose, positive, positive_int
 from ..structure.extreme_points import extreme_points
 from ..training.progress import counter
+from .targets import validated
 
 # Activations of one batch of images: 64 MiB in single precision.
 BATCH = 1 << 24

@@ -19,8 +19,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.arrays import row_blocks
-from ..core.checks import Array, positive, positive_int, validated
-from .targets import encode_labels
+from ..core.checks import Array, positive, positive_int
+from .targets import encode_labels, validated
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
 # with nearly collinear features a cold start takes many times the passes.

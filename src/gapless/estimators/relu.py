@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..core.checks import Array, choose, validated
+from ..core.checks import Array, choose
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
 from ..training.progress import progress
 from ..training.train import solve
-from .targets import Classification, Regression, encode_labels
+from .targets import Classification, Regression, encode_labels, validated
 
 
 class ReLUFit(BaseEstimator):  # type: ignore[misc]

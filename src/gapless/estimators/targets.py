@@ -13,9 +13,17 @@ from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..core.checks import Array, to_floats
+
+
+def validated(estimator: Any, *data: Any, **how: Any) -> Any:
+    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats."""
+    try:
+        return validate_data(estimator, *data, **how)
+    except OverflowError as error:
+        raise ValueError("X or y has numbers beyond 1e308; rescale them") from error
 
 
 def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:

@@ -25,17 +25,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
 
-from ..core.arrays import append_ones
-from ..core.checks import Array, choose, to_2d, validated
+from ..core.checks import Array, to_2d
 from ..core.network import Network
 from ..core.problem import Problem
-from ..estimators.targets import Regression
-
-# Eigenvalues of the tangent kernel below this share are rounding; their inverse is not used.
-SINGULAR = 1e-12
 
 
 def ramp_kernel(x: Any, knots: Any) -> Array:
@@ -143,44 +136,3 @@ def tangent_kernel(A: Any, B: Any) -> Array:
     t = np.clip(np.divide(A @ B.T, size, out=np.zeros_like(size), where=size > 0), -1.0, 1.0)
     angle = np.pi - np.arccos(t)
     return size * (2 * t * angle + np.sqrt(1 - t * t)) / np.pi
-
-
-class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
-    """Ridgeless regression with the neural tangent kernel: the minimum-norm interpolant.
-
-    Parameters
-    ----------
-    bias : {"penalized", "none"}, default "penalized"
-        Whether a constant feature is appended.
-
-    References
-    ----------
-    Ergen & Pilanci, JMLR 22 (2021), section 5; Bietti & Mairal, NeurIPS 2019.
-
-    Examples
-    --------
-    >>> X = [[-1.0], [0.0], [1.0]]
-    >>> TangentKernelRegressor().fit(X, [1.0, 0.0, 1.0]).predict(X).round(6)
-    array([1., 0., 1.])
-    """
-
-    def __init__(self, bias: str = "penalized") -> None:
-        self.bias = bias
-
-    def fit(self, X: Any, y: Any) -> TangentKernelRegressor:
-        choose("bias", self.bias, ("penalized", "none"))
-        X, y = validated(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
-        self.X_ = self._lift(X)
-        values, vectors = np.linalg.eigh(tangent_kernel(self.X_, self.X_))
-        kept = values > SINGULAR * max(float(values[-1]), 1e-300)
-        basis = vectors[:, kept]
-        self.dual_coef_ = (basis / values[kept]) @ (basis.T @ self._targets(y))
-        return self
-
-    def _outputs(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validated(self, X, reset=False, dtype=np.float64)
-        return np.asarray(tangent_kernel(self._lift(X), self.X_) @ self.dual_coef_)
-
-    def _lift(self, X: Array) -> Array:
-        return append_ones(X) if self.bias == "penalized" else X

@@ -15,9 +15,9 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.result import Status
+from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .path import score, walk, weight_decay_grid
-from .train import blas_threads
 
 # A fold is left once its validation loss has been above its best for this many values.
 PATIENCE = 2

@@ -38,13 +38,14 @@ from ..core.network import Network, constant_network
 from ..core.problem import SUM, Problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
+from ..core.threads import blas_threads
 from ..gauge.doubly_nonnegative import DoublyNonnegative
 from ..gauge.methods import GaugeBound, gauge_bound
 from ..gauge.quadratic import Quadratic
 from ..gauge.search import FIRST_STARTS, Candidates, Oracle
 from ..gauge.spike_free_search import RelaxedOracle
 from .master import solve_master
-from .train import ORACLES, blas_threads, distinct, unit, widened
+from .train import ORACLES, distinct, unit, widened
 
 QUIET_SEARCHES = 3
 # Kink steps a round; neurons as in train.

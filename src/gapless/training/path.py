@@ -12,6 +12,7 @@ import numpy as np
 from ..certificates.certify import timely_bound
 from ..core.arrays import scores
 from ..core.checks import Array, positive, positive_int, to_2d
+from ..core.constant import null_model
 from ..core.losses import Loss
 from ..core.network import Network, constant_network
 from ..core.problem import Problem, check_problem
@@ -22,7 +23,7 @@ from ..gauge.methods import is_exact
 from ..gauge.search import Candidates, Oracle
 from .descent import refine
 from .master import solve_master
-from .train import MAX_NEW, Progress, distinct, null_model, solve, widened
+from .train import MAX_NEW, Progress, distinct, solve, widened
 
 # As in training: near interpolation the objective is a small remainder of the null model's.
 FLOOR = 0.1

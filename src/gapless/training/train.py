@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from ..certificates.certify import better, certificate, prove, raised, stated, timely_bound
 from ..core.checks import Array, choose, positive, positive_int
+from ..core.constant import null_model
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
+from ..core.threads import blas_threads
 from ..core.watch import Watch, never
 from ..gauge.conditions import spectrum
 from ..gauge.methods import GaugeBound, is_exact
@@ -183,26 +182,6 @@ def solve(
         except KeyboardInterrupt:
             status = Status.STOPPED
         return run.solution(status)
-
-
-def blas_threads(count: int | None) -> AbstractContextManager[object]:
-    """At most ``count`` BLAS threads within it; as many as there are for ``None``."""
-    return _blas().limit(limits=count, user_api="blas")
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries loaded; found once, as finding them takes longer than a small network."""
-    return ThreadpoolController()
-
-
-def null_model(problem: Problem) -> Array:
-    """The outputs ``c`` (C,) of the best network without neurons: zero unless the bias is free."""
-    empty = np.zeros((problem.n_samples, 0))
-    smooth = problem.variant(problem.loss.smoothed(1e-3), problem.weight_decay)
-    return solve_master(
-        smooth, empty, np.zeros((0, problem.n_outputs)), np.zeros(problem.n_outputs)
-    )[1]
 
 
 class _Run:

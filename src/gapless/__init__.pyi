@@ -1,0 +1,151 @@
+# The public names and where they live: gapless imports a module when a name of it is used.
+
+from .auditing.audit import audit
+from .auditing.improve import Improvement, improve, prune
+from .auditing.report import AuditReport
+from .bridges.onnx import to_onnx
+from .bridges.torch import from_sklearn, from_torch, to_torch
+from .certificates.certify import certify
+from .certificates.proof_files import write_proof
+from .certificates.verify import verify
+from .closed.batch_norm import BatchNormHead, solve_batch_norm_head
+from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
+from .closed.norm_bounds import deep_lower_bound
+from .closed.rank_one import solve_rank_one_relu
+from .closed.scalar import critical_weight_decay, deep_prox
+from .closed.spike_free import solve_spike_free
+from .closed.whitened import (
+    solve_nearly_whitened_relu,
+    solve_parallel_whitened_relu,
+    solve_whitened_interval,
+    solve_whitened_relu,
+)
+from .core.deep_network import DeepNetwork, DeepSolution, HypothesisError, Optimality
+from .core.network import Network
+from .core.problem import Problem
+from .core.result import Certificate, History, Solution, Status
+from .curves.depth import solve_deep_lasso, solve_last_bias
+from .curves.members import optimal_member, sliding_intervals
+from .curves.spline import SplineSolution, solve_spline, spline_path
+from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .estimators.curves import SplineClassifier, SplineRegressor
+from .estimators.features import ConvexRandomFeatures
+from .estimators.kernels import TangentKernelRegressor
+from .estimators.output_layer import ConvexOutputLayer
+from .estimators.relu import ReLUClassifier, ReLURegressor
+from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
+from .estimators.whitening import RowWhitener, whiten, whitened
+from .gauge.conditions import is_spike_free, is_whitened, rank, spike_free_test
+from .gauge.methods import conditions
+from .plotting.collapse import AlignmentDisplay, CollapseDisplay
+from .plotting.comparison import ComparisonDisplay
+from .plotting.curves import SplineDisplay
+from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
+from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
+from .structure.tangent_kernel import decision_regions, ramp_kernel, solve_ramp_svm, tangent_kernel
+from .training.interpolate import (
+    Equivalence,
+    Interpolation,
+    interpolate,
+    l0_l1_equivalence,
+    two_neuron_interpolation,
+)
+from .training.path import RegularizationPath, path, weight_decay_max
+from .training.train import Progress, train
+
+__version__: str
+
+__all__ = [
+    "AlignmentDisplay",
+    "AuditReport",
+    "BatchNormHead",
+    "Certificate",
+    "CollapseDisplay",
+    "Comparison",
+    "ComparisonDisplay",
+    "ConvexOutputLayer",
+    "ConvexRandomFeatures",
+    "DeepLinearRegressor",
+    "DeepNetwork",
+    "DeepSolution",
+    "Equivalence",
+    "ExtremePoints",
+    "GapDisplay",
+    "History",
+    "HypothesisError",
+    "Improvement",
+    "Interpolation",
+    "Network",
+    "NeuronDisplay",
+    "Optimality",
+    "PathDisplay",
+    "Problem",
+    "Progress",
+    "ReLUClassifier",
+    "ReLUClassifierCV",
+    "ReLURegressor",
+    "ReLURegressorCV",
+    "RegularizationPath",
+    "RowWhitener",
+    "Solution",
+    "SplineClassifier",
+    "SplineDisplay",
+    "SplineRegressor",
+    "SplineSolution",
+    "Status",
+    "TangentKernelRegressor",
+    "WhitenedReLUClassifier",
+    "WhitenedReLURegressor",
+    "audit",
+    "certify",
+    "compare_samples",
+    "conditions",
+    "critical_weight_decay",
+    "decision_regions",
+    "deep_lower_bound",
+    "deep_prox",
+    "extreme_points",
+    "from_sklearn",
+    "from_torch",
+    "improve",
+    "interpolate",
+    "is_spike_free",
+    "is_whitened",
+    "l0_l1_equivalence",
+    "layer_alignment",
+    "neural_collapse",
+    "optimal_member",
+    "path",
+    "predicted_collapse",
+    "prune",
+    "ramp_kernel",
+    "rank",
+    "sliding_intervals",
+    "solve_batch_norm_head",
+    "solve_deep_lasso",
+    "solve_deep_linear",
+    "solve_last_bias",
+    "solve_nearly_whitened_relu",
+    "solve_parallel_linear",
+    "solve_parallel_whitened_relu",
+    "solve_ramp_svm",
+    "solve_rank_one_relu",
+    "solve_spike_free",
+    "solve_spline",
+    "solve_two_layer_linear",
+    "solve_whitened_interval",
+    "solve_whitened_relu",
+    "spike_free_test",
+    "spline_path",
+    "tangent_kernel",
+    "to_onnx",
+    "to_torch",
+    "train",
+    "two_neuron_interpolation",
+    "verify",
+    "weight_decay_max",
+    "whiten",
+    "whitened",
+    "write_proof",
+]

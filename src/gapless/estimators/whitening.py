@@ -1,0 +1,86 @@
+"""The map that makes samples orthogonal, as a transformer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from ..closed.whitening import thin_svd
+from ..core.checks import Array, positive, to_2d
+from ..core.deep_network import require
+from .targets import validated
+
+
+class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """The linear map that makes the training samples orthogonal.
+
+    With ``X = U diag(s) V^T`` samples are mapped by ``x -> scale x V diag(1/s) V^T``, the
+    symmetric (ZCA) choice, so that the training data become ``scale U V^T``.
+
+    Parameters
+    ----------
+    scale : float, default 1.0
+        The norm of every training sample after the map.
+
+    Attributes
+    ----------
+    components_ : array of shape (n_features, n_samples)
+        V.
+    singular_values_ : array of shape (n_samples,)
+    n_features_in_ : int
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def fit(self, X: Any, y: Any = None) -> RowWhitener:
+        """Learn the map.
+
+        Raises
+        ------
+        HypothesisError
+            When the samples are linearly dependent (always so for n_samples > n_features).
+        """
+        X = validated(self, X, dtype=np.float64)
+        positive("scale", self.scale)
+        _, s, V = thin_svd(X)
+        require(
+            f"linear independence of the {X.shape[0]} samples",
+            X.shape[0] - len(s),
+            0.0,
+            f"the rank of X is {len(s)}, drop dependent samples, add features or use train()",
+        )
+        self.components_, self.singular_values_ = V, s
+        return self
+
+    def transform(self, X: Any) -> Array:
+        """``scale X V diag(1/s) V^T``."""
+        check_is_fitted(self)
+        X = validated(self, X, dtype=np.float64, reset=False)
+        V = self.components_
+        return self.scale * ((X @ V) / self.singular_values_) @ V.T
+
+
+def whiten(X: Any, scale: float = 1.0) -> Array:
+    """The matrix with orthogonal rows nearest to X: ``scale U V^T`` for ``X = U diag(s) V^T``.
+
+    Use :class:`RowWhitener` to apply the same map to new samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import whiten
+    >>> X = whiten(np.random.default_rng(0).normal(size=(5, 8)))
+    >>> bool(np.allclose(X @ X.T, np.eye(5)))
+    True
+    """
+    return RowWhitener(scale).fit_transform(to_2d("X", X))
+
+
+def whitened(estimator: Any, scale: float = 1.0) -> Pipeline:
+    """``estimator`` behind a :class:`RowWhitener`; its weight decay acts on whitened features."""
+    return make_pipeline(RowWhitener(scale), estimator)
