@@ -70,7 +70,7 @@ def test_training_obeys_the_clock(terms, seconds, request):
 
 
 def test_many_rows_obey_the_clock(clock, monkeypatch):
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "MANY_ROWS", 100)
+    monkeypatch.setattr(sys.modules["gapless.training.plan"], "MANY_ROWS", 100)
     begun = clock[0]
     solution = train(problem(), tol=1e-9, time_limit=2.0)
     assert clock[0] - begun <= 2.0 + 40 * TICK

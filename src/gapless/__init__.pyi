@@ -44,15 +44,11 @@ from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .structure.tangent_kernel import decision_regions, ramp_kernel, solve_ramp_svm, tangent_kernel
-from .training.interpolate import (
-    Equivalence,
-    Interpolation,
-    interpolate,
-    l0_l1_equivalence,
-    two_neuron_interpolation,
-)
+from .training.interpolate import Interpolation, interpolate
 from .training.path import RegularizationPath, path, weight_decay_max
-from .training.train import Progress, train
+from .training.state import Progress
+from .training.train import train
+from .training.two_neurons import Equivalence, l0_l1_equivalence, two_neuron_interpolation
 
 __version__: str
 

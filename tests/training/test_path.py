@@ -285,7 +285,7 @@ def test_path_keeps_to_the_widest_network_allowed():
 
 
 def test_path_ignores_searches_on_a_part_of_the_rows(monkeypatch):
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "MANY_ROWS", 100)
+    monkeypatch.setattr(sys.modules["gapless.training.plan"], "MANY_ROWS", 100)
     rng = np.random.default_rng(0)
     X = rng.standard_normal((120, 30))
     y = np.maximum(X @ rng.standard_normal(30), 0) + X[:, 1] * X[:, 2]

@@ -79,7 +79,7 @@ def many_rows():
 def test_many_rows_start_from_a_tenth_of_them(monkeypatch):
     problem = many_rows()
     at_once = train(problem)
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "MANY_ROWS", 1000)
+    monkeypatch.setattr(sys.modules["gapless.training.plan"], "MANY_ROWS", 1000)
     seen = []
     trained = train(problem, callback=seen.append)
     rows = [info.n_samples for info in seen]
@@ -95,7 +95,7 @@ def test_many_rows_start_from_a_tenth_of_them(monkeypatch):
 
 
 def test_a_start_on_a_part_of_the_rows_can_be_interrupted(monkeypatch):
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "MANY_ROWS", 1000)
+    monkeypatch.setattr(sys.modules["gapless.training.plan"], "MANY_ROWS", 1000)
     problem = many_rows()
     null = 0.5 * float(np.var(problem.Y))
     seen = []

@@ -10,8 +10,10 @@ import pytest
 from gapless import Problem, Status, train
 from gapless.core.constant import null_model
 from gapless.core.reduction import Reduction
+from gapless.training.effort import JOIN
+from gapless.training.neurons import averaged
 from gapless.training.random_network import MOST, RIDGE, random_network
-from gapless.training.train import JOIN, _Run, averaged
+from gapless.training.state import State
 
 
 def problem(loss="squared", weight_decay=1e-3, bias="none", n=80, outputs=1):
@@ -111,13 +113,13 @@ def test_idle_neurons_of_a_softened_descent_do_not_reach_the_master(loss, seed):
 
 def joins_of(monkeypatch, given, **options):
     """The rounds in which another network joined."""
-    rounds, join = [], _Run._join
+    rounds, join = [], State.join
 
     def watched(run, *args):
         rounds.append(run.history.n_rounds)
         return join(run, *args)
 
-    monkeypatch.setattr(_Run, "_join", watched)
+    monkeypatch.setattr(State, "join", watched)
     return rounds, train(given, **options)
 
 
@@ -127,7 +129,7 @@ def test_networks_join_every_few_rounds_more_rarely_where_that_brings_little(mon
     assert len(gaps) >= 2  # how long it trains hangs on the last digits
     assert gaps[0] == JOIN
     assert all(b in (a, 2 * a) for a, b in pairwise(gaps))
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "WORTH", np.inf)
+    monkeypatch.setattr(sys.modules["gapless.training.effort"], "WORTH", np.inf)
     rounds, _ = joins_of(monkeypatch, problem(n=200), tol=1e-7, max_iter=40)
     assert len(rounds) >= 2
     assert rounds == [JOIN, 3 * JOIN, 7 * JOIN][: len(rounds)]
@@ -162,7 +164,7 @@ def test_an_interrupted_join_leaves_the_best_network(monkeypatch):
             raise KeyboardInterrupt
         return random_network(*args)
 
-    monkeypatch.setattr(sys.modules["gapless.training.train"], "random_network", interrupted)
+    monkeypatch.setattr(sys.modules["gapless.training.state"], "random_network", interrupted)
 
     def watch(info):
         if info.iteration:

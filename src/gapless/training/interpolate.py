@@ -18,42 +18,46 @@ The linear program over the neurons at hand has the same value, but its multipli
 vertex to vertex while neurons are few.  Interpolation needs distinct samples, and without
 biases samples of distinct directions.
 
-The sparsest network is another question.  With linearly independent rows two neurons always
-interpolate one output (Lemma 9), and no single one does when signs are mixed; Lemma 10 says
-when they are also of minimum norm, which :func:`l0_l1_equivalence` decides by duality.
+The sparsest network is another question: :mod:`gapless.training.two_neurons`.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 
-from ..core.checks import Array, choose, positive, positive_int, to_2d
+from ..core.arrays import scores
+from ..core.checks import Array, choose, positive, positive_int
 from ..core.losses import EPS
 from ..core.network import Network, constant_network
 from ..core.problem import SUM, Problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.threads import blas_threads
+from ..core.watch import Watch
 from ..gauge.doubly_nonnegative import DoublyNonnegative
-from ..gauge.methods import GaugeBound, gauge_bound
+from ..gauge.methods import GaugeBound
 from ..gauge.quadratic import Quadratic
-from ..gauge.search import FIRST_STARTS, Candidates, Oracle
-from ..gauge.spike_free_search import RelaxedOracle
+from ..gauge.search import FIRST_STARTS, Candidates
+from .loop import rounds
 from .master import solve_master
-from .train import ORACLES, distinct, unit, widened
+from .neurons import unit, violating, widened
+from .plan import ORACLES, Plan
 
+# Searches in a row that must find nothing.
 QUIET_SEARCHES = 3
-# Kink steps a round; neurons as in train.
-LOCAL_ROUNDS, MAX_NEW = 6, 300
+# Slides a round at most, and the gain, relative to the norm, below which neurons lie still.
+SLIDES, STILL = 6, 1e-6
 # Weight decay of the first group lasso, as a share of the least that leaves no neuron, and the
 # factor by which it may fall a round.  Small ones make the dual point jump while neurons are
 # missing (200 rounds instead of 16 on 30 x 40), close samples need them in the end.
 STRONG, FADE = 0.1, 0.9
+# The misfit falls too slowly when a round leaves this share of it; the weight decay falls by as
+# much.  A gauge of the misfit, at norm 1, below NOTHING: no neuron reaches it.
+SLOW, NOTHING = 0.3, 1e-6
 # Steps and goal of the refit; scores below a share KINK of the largest
 # are kinks.
 REFITS, REFITTED, KINK = 5, 1e-13, 1e-6
@@ -145,38 +149,95 @@ def interpolate(
     choose("norm", norm, NORMS)
     choose("oracle", oracle, ORACLES)
     tol, max_iter = positive("tol", tol), positive_int("max_iter", max_iter)
+    watch = Watch.of(time_limit)
     problem = Problem(X, Y, "squared", 1.0, bias)
+    # each round a bound and a search, then neurons slide until they lie still
+    plan = Plan(
+        oracle="spike-free" if oracle == "spike-free" else "search",
+        bounds="sharp",
+        neurons="none" if oracle == "spike-free" else "added",
+        start="empty",
+        kinks="always",
+        widths=(),
+        descends="never",
+        joins=False,
+        slides=SLIDES,
+        climbers=0,
+    )
     columns = np.arange(problem.n_outputs)
     pieces = []
     with blas_threads(1 if problem.n_samples < 1000 else None):
         for chosen in [columns] if norm == "l2" else columns[:, None]:
             part = Problem(problem.X, problem.Y[:, chosen], "squared", 1.0, bias)
-            run = _Run(part, oracle, tol, np.random.default_rng(random_state))
-            status = run.loop(max_iter, time_limit)
-            pieces.append(run.solution(status, relaxations))
+            state = Interpolating(part, plan, watch, np.random.default_rng(random_state), tol)
+            effort = Insistence(1 if oracle == "spike-free" else QUIET_SEARCHES)
+            status = rounds(state, plan, effort, max_iter)
+            pieces.append(state.solution(status, relaxations))
     return pieces[0] if norm == "l2" else _stack(problem, pieces)
 
 
-class _Run:
-    """State of one interpolation: the network on the core data with targets of unit size."""
+@dataclass
+class Insistence:
+    """How often a search must find nothing, ``enough`` times in a row, and from how many starts."""
 
-    def __init__(self, problem: Problem, oracle: str, tol: float, rng: np.random.Generator) -> None:
-        self.started = time.perf_counter()
-        self.problem, self.reduction, self.tol = problem, Reduction(problem), tol
+    enough: int
+    n_starts: int = FIRST_STARTS
+    quiet: int = 0
+
+    def settled(self, state: Interpolating) -> Status | None:
+        """Whether the network fits and the proven gap, or the estimated one, meets the tolerance.
+
+        The network is then refitted to rounding.
+        """
+        if state.gap is None:
+            return None
+        limit = state.tol * state.norm
+        self.quiet = self.quiet + 1 if state.fits and state.gap <= limit else 0
+        proven = state.fits and state.norm - state.certificate.lower_bound <= limit
+        if (proven or self.quiet >= self.enough) and state.refit(state.norm + limit):
+            return Status.HEURISTIC  # or better, as the final certificate says
+        self.n_starts = FIRST_STARTS << min(self.quiet, 4)
+        return None
+
+    def spent(self, state: Interpolating) -> None:
+        """Never: a round that gains little weakens the weight decay of the next."""
+
+
+class Interpolating:
+    """Where an interpolation stands: the network on the core data with targets of unit size.
+
+    Attributes
+    ----------
+    core : Problem
+    network : Network
+    Lam : array of shape (n_samples, n_outputs)
+        The dual point of the augmented Lagrangian.
+    target, misfit : arrays of that shape
+        What the master fits, and what the network leaves of the targets.
+    dual : array of that shape
+        The dual feasible point of the best lower bound.
+    gap : float or None
+        As in :class:`gapless.training.state.State`.
+    """
+
+    def __init__(
+        self, problem: Problem, plan: Plan, watch: Watch, rng: np.random.Generator, tol: float
+    ) -> None:
+        self.problem, self.reduction = problem, Reduction(problem)
+        self.watch, self.tol = watch, tol
         core = self.reduction.core
         self.centre = core.Y.mean(axis=0) if core.free else np.zeros(core.n_outputs)
         Y = core.Y - self.centre
         self.size = float(np.abs(Y).max()) or 1.0
         self.core = Problem(core.X, Y / self.size, "squared", 1.0, core.bias)
-        A, free = core.X, core.free
-        self.relaxed = oracle == "spike-free"
-        self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
+        self.oracle = plan.searcher(self.core, rng)
         self.network = constant_network(core, np.zeros(core.n_outputs))
         self.Lam = self.dual = self.target = self.misfit = self.core.Y
         self.weight_decay = 0.0
-        self.n_starts, self.quiet = FIRST_STARTS, 0
+        self.gap: float | None = None
         self.history = History()
         self.certificate = Certificate(0.0, 0.0, 0.0, "norms are not negative")
+        self.found = Candidates(np.zeros((core.n_features, 0)), np.zeros(0), np.zeros(0))
 
     @property
     def norm(self) -> float:
@@ -188,63 +249,22 @@ class _Run:
         cost = float(np.sum(np.abs(self.Lam * self.misfit)))
         return cost <= self.tol * self.norm and float(np.abs(self.misfit).max()) <= self.tol
 
-    def loop(self, max_iter: int, time_limit: float | None) -> Status:
-        for _ in range(max_iter):
-            if self.round():
-                return Status.HEURISTIC  # or better, as the final certificate says
-            if time_limit is not None and time.perf_counter() - self.started > time_limit:
-                return Status.TIME_LIMIT
-        return Status.ITERATION_LIMIT
+    def dual_point(self) -> Array:
+        return self.Lam
 
-    def round(self) -> bool:
-        """Search, certify, master and kink steps; True when it is over."""
-        found = self.oracle.search(self.Lam, self.network.hidden_weights, self.n_starts)
-        bound = gauge_bound(self.core, self.Lam)
-        if bound.neurons is not None and not self.relaxed:
-            found = found.append(bound.neurons)
-        top = float(found.value.max(initial=0.0))
-        self._certify(self.Lam, bound, top)
-        limit = self.tol * self.norm
-        proven = self.fits and self.norm - self.certificate.lower_bound <= limit
-        settled = self.fits and self.norm - self._value / max(top, 1.0) <= limit
-        self.quiet = self.quiet + 1 if settled else 0
-        done = proven or self.quiet >= (1 if self.relaxed else QUIET_SEARCHES)
-        if done and self._refit(self.norm + limit):
-            return True
-        self.n_starts = FIRST_STARTS << min(self.quiet, 4)
-        self._weaken(top)
-        self._resolve(found)
-        for _ in range(LOCAL_ROUNDS):
-            norm = self.norm
-            U, b, _ = unit(self.network)
-            self._resolve(self.oracle.improve(self.Lam, U, b))
-            if abs(self.norm - norm) <= 1e-6 * norm:
-                break
-        return False
-
-    @property
-    def _value(self) -> float:
-        return float(np.sum(self.Lam * self.core.Y))
-
-    def _weaken(self, top: float) -> None:
-        """A smaller weight decay when the misfit falls too slowly; none for unreachable targets."""
-        if self.weight_decay == 0:
-            if top <= 0:
-                raise ValueError(UNREACHABLE)
-            self.weight_decay = self.first = STRONG * top / self.core.n_samples
-            self.last = float(np.linalg.norm(self.misfit))
+    def certify(self, Lam: Array, bound: GaugeBound, found: Candidates) -> None:
+        """What a dual point, a proven bound of its gauge and a search say of the norm."""
+        self.found, self.gap = found, None
+        self.history.n_rounds += 1
+        if self.watch.due():
+            self.prove(Lam, bound, None)
             return
-        size = float(np.linalg.norm(self.misfit))
-        if size > 0.3 * self.last and not self.fits:
-            ray = self.core.centre(self.misfit) if self.core.free else self.misfit
-            hits = self.oracle.search(ray / size, self.network.hidden_weights, FIRST_STARTS)
-            if float(hits.value.max(initial=0.0)) <= 1e-6:
-                raise ValueError(UNREACHABLE)
-            least = FADE ** len(self.history) * self.first
-            self.weight_decay = max(0.3 * self.weight_decay, least)
-        self.last = size
+        top = float(found.value.max(initial=0.0))
+        self.prove(Lam, bound, top)
+        self.gap = self.norm - float(np.sum(Lam * self.core.Y)) / max(top, 1.0)
 
-    def _certify(self, Lam: Array, bound: GaugeBound, top: float | None) -> None:
+    def prove(self, Lam: Array, bound: GaugeBound, top: float | None) -> None:
+        """Raise the lower bound; the estimated one too, where a search met ``top``."""
         value = float(np.sum(Lam * self.core.Y))
         old = self.certificate
         lower, proof = old.lower_bound, old.proof
@@ -259,14 +279,44 @@ class _Run:
         else:
             estimated = max(value / max(top, bound.lower, 1e-300), lower)
         self.certificate = Certificate(self.norm, lower, estimated, proof)
-        seconds = time.perf_counter() - self.started
-        self.history.record(seconds, self.certificate, self.network.n_neurons)
+        self.history.record(self.watch.seconds, self.certificate, self.network.n_neurons)
 
-    def _resolve(self, found: Candidates) -> None:
+    def tell(self) -> Status | None:
+        return self.watch.over
+
+    def improve(self, plan: Plan, effort: Insistence) -> None:
+        """The group lasso over old and new neurons; then they slide until they lie still."""
+        self._weaken(float(self.found.value.max(initial=0.0)))
+        self._solve_master(self.found)
+        for _ in range(plan.slides):
+            norm = self.norm
+            U, b, _ = unit(self.network)
+            self._solve_master(self.oracle.improve(self.Lam, U, b))
+            if abs(self.norm - norm) <= STILL * norm:
+                break
+
+    def _weaken(self, top: float) -> None:
+        """A smaller weight decay when the misfit falls too slowly; none for unreachable targets."""
+        if self.weight_decay == 0:
+            if top <= 0:
+                raise ValueError(UNREACHABLE)
+            self.weight_decay = self.first = STRONG * top / self.core.n_samples
+            self.last = float(np.linalg.norm(self.misfit))
+            return
+        size = float(np.linalg.norm(self.misfit))
+        if size > SLOW * self.last and not self.fits:
+            ray = self.core.centre(self.misfit) if self.core.free else self.misfit
+            hits = self.oracle.search(ray / size, self.network.hidden_weights, FIRST_STARTS)
+            if float(hits.value.max(initial=0.0)) <= NOTHING:
+                raise ValueError(UNREACHABLE)
+            least = FADE ** len(self.history) * self.first
+            self.weight_decay = max(SLOW * self.weight_decay, least)
+        self.last = size
+
+    def _solve_master(self, found: Candidates) -> None:
         """The group lasso over old and new neurons, then the misfit joins its targets."""
-        new = distinct(found, self.core, MAX_NEW)
-        U, b, a = widened(self.network, new)
-        Z = np.maximum(self.core.X @ U + b, 0.0)
+        U, b, a = widened(self.network, violating(found, self.core))
+        Z = np.maximum(scores(self.core.X, U, b), 0.0)
         lasso = Problem(self.core.X, self.target, "squared", self.weight_decay, self.core.bias)
         a, c = solve_master(lasso, Z, a, self.network.output_bias)
         self.network = Network(U, b, a, c).merge(self.core.X)
@@ -276,7 +326,7 @@ class _Run:
         self.misfit = self.core.Y - F
         self.target = self.target + self.misfit
 
-    def _refit(self, limit: float = np.inf) -> bool:
+    def refit(self, limit: float = np.inf) -> bool:
         """Gauss-Newton steps to rounding, each the shortest change; whether it kept the limits."""
         core, net = self.core, self.network
         n, C = core.n_samples, core.n_outputs
@@ -322,7 +372,7 @@ class _Run:
         core = self.core
         if self.network.n_neurons > core.n_samples and core.n_outputs == 1:
             self.network = self.network.prune(core.X)
-        if not self._refit():
+        if not self.refit():
             raise ValueError(
                 f"no interpolating network was found within the limits ({status.value}); raise "
                 "max_iter or time_limit, or merge samples that nearly coincide"
@@ -333,7 +383,7 @@ class _Run:
                 exact = self.norm - self.certificate.lower_bound <= self.tol * self.norm
                 small_enough = core.n_samples + core.n_features <= RELAXED_ORDER
                 if not exact and small_enough and method.applies(core):
-                    self._certify(self.Lam, method.bound(small, self.Lam), None)
+                    self.prove(self.Lam, method.bound(small, self.Lam), None)
         scale = self.size * self.reduction.unit / self.reduction.scale
         net = self.network
         network = self.reduction.invert(
@@ -380,74 +430,3 @@ def _stack(problem: Problem, parts: list[Interpolation]) -> Interpolation:
     return Interpolation(
         network, certificate, worst, history, residual, np.hstack([p.dual for p in parts])
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Equivalence:
-    """Whether the sparsest interpolating network is also of minimum norm.
-
-    Attributes
-    ----------
-    holds : bool or None
-        True by a dual point, False by an interpolating network of smaller norm, None when
-        neither was found.
-    sparsest : Network
-        The two-neuron network of Lemma 9.
-    norm : float
-        Its norm ``||X^+ y_+|| + ||X^+ (-y)_+||``.
-    shortest : Interpolation
-    """
-
-    holds: bool | None
-    sparsest: Network
-    norm: float
-    shortest: Interpolation
-
-
-def two_neuron_interpolation(X: Any, y: Any) -> Network:
-    """The sparsest interpolating network of linearly independent samples (JMLR 2021, Lemma 9).
-
-    ``u_1 ~ X^+ y_+`` and ``u_2 ~ X^+ (-y)_+``, weights the lengths of the two: no biases.  One
-    neuron when all targets have one sign.
-
-    Raises
-    ------
-    ValueError
-        For more than one output, or rows of X that are linearly dependent.
-    """
-    X, Y = to_2d("X", X), to_2d("y", y)
-    if Y.shape != (len(X), 1):
-        raise ValueError(f"y must have one target a sample, shape ({len(X)},), got {Y.shape}")
-    rank = int(np.linalg.matrix_rank(X))
-    if rank < len(X):
-        raise ValueError(
-            f"X has {len(X)} samples but rank {rank}; two neurons interpolate only linearly "
-            "independent samples, use interpolate()"
-        )
-    sides = np.hstack([np.maximum(Y, 0.0), np.maximum(-Y, 0.0)])
-    U = np.linalg.lstsq(X, sides, rcond=None)[0]
-    return Network(U, np.zeros(2), np.array([[1.0], [-1.0]]), np.zeros(1)).balance("none")
-
-
-def l0_l1_equivalence(X: Any, y: Any, tol: float = 1e-4) -> Equivalence:
-    """Decide Lemma 10: is the network of fewest neurons one of least norm?
-
-    The condition of the lemma, a v of gauge at most 1 with ``v.(X u_1)_+ = 1`` and
-    ``v.(X u_2)_+ = -1``, says that ``v.y`` equals the norm of the two-neuron network: that v
-    is dual optimal.  So minimum-norm interpolation decides it both ways, up to ``tol``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> l0_l1_equivalence(np.eye(3), [1.0, 2.0, -1.0]).holds
-    True
-    """
-    sparsest = two_neuron_interpolation(X, y)
-    norm = sparsest.penalty("none")
-    shortest = interpolate(X, y, bias="none", tol=0.1 * tol)
-    holds = None
-    if shortest.certificate.lower_bound >= norm * (1 - tol):
-        holds = True
-    elif shortest.certificate.objective < norm * (1 - tol):
-        holds = False
-    return Equivalence(holds, sparsest, norm, shortest)

@@ -23,7 +23,9 @@ from ..gauge.methods import is_exact
 from ..gauge.search import Candidates, Oracle
 from .descent import refine
 from .master import solve_master
-from .train import MAX_NEW, Progress, distinct, solve, widened
+from .neurons import violating, widened
+from .state import Progress
+from .train import solve
 
 # As in training: near interpolation the objective is a small remainder of the null model's.
 FLOOR = 0.1
@@ -224,7 +226,7 @@ def strong(
     2012), here a guess at where to start, as the next search looks everywhere again.
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
-    U, b, a = widened(network, distinct(found, threshold, MAX_NEW))
+    U, b, a = widened(network, violating(found, threshold))
     Z = np.maximum(scores(core.X, U, b), 0.0)
     a, c = solve_master(core, Z, a, network.output_bias, ACCURACY, stop)
     return Network(U, b, a, c).merge(core.X)

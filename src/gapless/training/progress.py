@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from ..core.result import about
-from .train import Progress
+from .state import Progress
 
 
 @contextmanager

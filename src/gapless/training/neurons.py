@@ -1,0 +1,48 @@
+"""Neurons as the master sees them: unit directions, those found new, networks joined."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..core.arrays import scores
+from ..core.checks import Array
+from ..core.network import Network
+from ..core.problem import Problem
+from ..gauge.search import Candidates, best_of_patterns
+
+# Neurons a round: more than a few hundred new columns only slow the master down.
+MAX_NEW = 300
+# A candidate violates the dual constraint by more than this share, the rounding of its value.
+VIOLATES = 1e-9
+
+
+def unit(network: Network) -> tuple[Array, Array, Array]:
+    """Unit directions, their biases, and the norms taken out."""
+    size = np.linalg.norm(network.hidden_weights, axis=0)
+    return network.hidden_weights / size, network.hidden_bias / size, size
+
+
+def widened(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
+    """Unit directions, biases and output weights of its neurons and of new ones, still at zero."""
+    U, b, size = unit(network)
+    a = network.output_weights * size[:, None]
+    zeros = np.zeros((len(new), network.n_outputs))
+    return np.hstack([U, new.U]), np.concatenate([b, new.b]), np.vstack([a, zeros])
+
+
+def averaged(first: Network, second: Network) -> Network:
+    """The network of both their neurons, at half the output weights."""
+    U = np.hstack([first.hidden_weights, second.hidden_weights])
+    b = np.concatenate([first.hidden_bias, second.hidden_bias])
+    a = np.vstack([first.output_weights, second.output_weights])
+    return Network(U, b, a / 2, (first.output_bias + second.output_bias) / 2)
+
+
+def violating(found: Candidates, core: Problem) -> Candidates:
+    """The candidates that violate the dual constraint: the best :data:`MAX_NEW` of each pattern."""
+    found = found.take(found.value > core.weight_decay * (1 + VIOLATES))
+    if len(found) == 0:
+        return found
+    S = scores(core.X, found.U, found.b)
+    on = VIOLATES * np.max(np.abs(S), axis=0) < S
+    return found.take(best_of_patterns(on, found.value)[:MAX_NEW])

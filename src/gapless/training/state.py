@@ -1,0 +1,272 @@
+"""Where a training stands: the network, the best so far, what is proven of it, the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..certificates.certify import better, certificate, raised, stated
+from ..core.arrays import scores
+from ..core.checks import Array
+from ..core.constant import null_model
+from ..core.network import Network, constant_network
+from ..core.problem import Problem
+from ..core.reduction import Reduction
+from ..core.result import Certificate, History, Solution, Status
+from ..core.watch import Watch, never
+from ..gauge.methods import GaugeBound
+from ..gauge.search import Candidates
+from .descent import refine
+from .master import solve_master
+from .neurons import averaged, unit, violating, widened
+from .newton import sharpen, worthwhile
+from .plan import FIRST_WIDTHS, Plan
+from .random_network import random_network
+
+if TYPE_CHECKING:
+    from .effort import Effort
+
+# Smoothing of hinge and pinball at first; smooth losses ignore it.
+SMOOTHING = 0.3
+# Accuracy of the master, relative to the tolerance of the gap.
+MASTER = 1e-6
+# And to the square of the gap while that is wide, at most WIDE.
+EARLY_MASTER, WIDE = 1e-6, 0.1
+# Every how many rounds the network goes through Newton's method.
+SHARPEN = 5
+# Gains are measured against this share at least of what the objective was at first.
+SHARE = 0.1
+
+# The estimated gap is stated no finer than this many times the share of the objective that was
+# gained since this part of the history, and than a share of the tolerance: on 60 problems that
+# covers the distance to the best network known in 95% of the runs (docs/proofs.md).
+STATED, LATELY, FINEST = 3.0, 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a callback sees after each round.
+
+    ``iteration`` is zero during the start, whose bounds are still trivial.
+    ``n_samples`` rows are what the certificate is about: a part of a large table at first.
+    ``found`` are the directions that the last search ended at, on the core problem of
+    :class:`gapless.core.reduction.Reduction`.
+    """
+
+    iteration: int
+    seconds: float
+    certificate: Certificate
+    n_neurons: int
+    n_samples: int
+    found: Candidates
+
+
+class State:
+    """One training on the core problem; every step of the loop is a method that changes it.
+
+    Attributes
+    ----------
+    core : Problem
+    network, best : Network
+        The one in training, and the best by the true objective, which is ``value``.
+    certificate : Certificate
+        Of ``best``.
+    found : Candidates
+        What the last search ended at.
+    gap : float or None
+        What the last search left between objective and estimated bound; None where it was cut
+        short, as it then says nothing of what it did not see.
+    past : list of float
+        ``value`` before the start and at each search.
+    smoothing : float
+        Of hinge and pinball in the master.
+    """
+
+    def __init__(
+        self,
+        reduction: Reduction,
+        plan: Plan,
+        watch: Watch,
+        rng: np.random.Generator,
+        tol: float,
+        max_neurons: int | None = None,
+        init: Network | None = None,
+    ) -> None:
+        self.reduction, self.watch, self.rng = reduction, watch, rng
+        self.tol, self.max_neurons = tol, max_neurons
+        self.core = core = reduction.core
+        self.oracle = plan.searcher(core, rng)
+        self.history = History()
+        self.past: list[float] = []
+        self.smoothing = SMOOTHING
+        self.gap: float | None = None
+        empty = constant_network(core, np.zeros(core.n_outputs))
+        self.network = self.best = empty if init is None else reduction.apply(init)
+        self.value = self.best.objective(core)
+        least = core.loss.infimum
+        self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
+        self.found = Candidates(np.zeros((core.n_features, 0)), np.zeros(0), np.zeros(0))
+        if max_neurons is not None and self.network.n_neurons > max_neurons:
+            self.best = self.network = self._strongest(self.network, max_neurons)
+            self.value = self.best.objective(core)
+        self.solve_master(self.found)
+
+    @property
+    def smooth(self) -> Problem:
+        """The problem the master solves: hinge and pinball smoothed."""
+        return self.core.variant(self.core.loss.smoothed(self.smoothing), self.core.weight_decay)
+
+    @property
+    def size(self) -> float:
+        """What gains are measured against: the objective, or a tenth of what it was at first.
+
+        Near interpolation the objective is a small remainder of the null model's, and a share
+        of it is a demand that no fit can notice.
+        """
+        return max(self.value, SHARE * self.past[0])
+
+    @property
+    def least_smoothing(self) -> float:
+        """Smoothing by mu costs at most mu / 2 of the objective an output."""
+        return self.tol * self.size / self.core.n_outputs
+
+    @property
+    def accuracy(self) -> float:
+        """Of the master; a sharp loss's dual point is its residual divided by the smoothing."""
+        gap = min(self.certificate.estimated_relative_gap, WIDE)
+        accuracy = max(MASTER * self.tol, EARLY_MASTER * gap**2)
+        return accuracy * (self.smoothing if self.core.loss.sharp else 1.0)
+
+    def dual_point(self) -> Array:
+        """The residual of the network, (n_samples, n_outputs)."""
+        return self.smooth.dual_point(self.network.predict(self.core.X))
+
+    def certify(self, Lam: Array, bound: GaugeBound, found: Candidates) -> None:
+        """What a dual point, a proven bound of its gauge and a search say of the best network."""
+        self.past.append(self.value)
+        self.history.n_rounds += 1
+        self.found, self.gap = found, None
+        if self.watch.due():
+            self.prove(Lam, bound)
+            return
+        top = found.value.max(initial=0.0)
+        new = certificate(self.core, self.value, Lam, bound, top)
+        self.gap = new.objective - new.estimated_lower_bound
+        self._record(better(self.certificate, new))
+
+    def prove(self, Lam: Array, bound: GaugeBound) -> None:
+        """What a bound proves without a search."""
+        self._record(raised(self.certificate, self.core, Lam, bound))
+
+    def solve_master(self, found: Candidates) -> None:
+        """The master over the network's neurons and those of ``found`` that violate, merged."""
+        U, b, a = widened(self.network, violating(found, self.smooth))
+        Z = np.maximum(scores(self.core.X, U, b), 0.0)
+        due = self.watch.due if len(a) else never  # there is always time for the null model
+        a, c = solve_master(self.smooth, Z, a, self.network.output_bias, self.accuracy, due)
+        network = Network(U, b, a, c).merge(self.core.X)
+        if self.max_neurons is not None and network.n_neurons > self.max_neurons:
+            network = self._strongest(network, self.max_neurons)
+        self.adopt(network)
+
+    def improve(self, plan: Plan, effort: Effort) -> None:
+        """A better network from the neurons found."""
+        if effort.joins(self):
+            self.join()
+        self.solve_master(self.found)  # 4. the master over old and new neurons
+        widths = plan.descent(effort)
+        if widths is not None:  # 5. all weights at once
+            self.descend(widths)
+            if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.network):
+                network = sharpen(self.smooth, self.network, self.watch.due)
+                self.adopt(network.merge(self.core.X))
+        if plan.slides and not self.watch.due():  # 6. each neuron along its kinks
+            U, b, _ = unit(self.network)
+            slid = self.oracle.improve(self.dual_point(), U, b, stop=self.watch.due)
+            self.solve_master(slid)
+
+    def join(self) -> None:
+        """Average with another random network, descended alone, for the master to weigh both.
+
+        Each descent ends on kinks that only many neurons together could leave.  In what neurons
+        sum to training is convex: networks that ended on different kinks are together better than
+        either.  On boston at .001 twenty seconds with it end half a per cent below forty without.
+        """
+        other = random_network(self.smooth, null_model(self.core), self.rng)
+        for width in FIRST_WIDTHS:
+            other = refine(
+                self.smooth, other, self.watch.due, width, True, lambda _: self.tell() is not None
+            )
+        if other.n_neurons:
+            self.network = averaged(self.network, other)
+
+    def descend(self, widths: tuple[float, ...], telling: bool = False) -> None:
+        """L-BFGS on all the weights, at widths of the kinks from wide to narrow.
+
+        Plain where there are none, or where softening lost.  What is better on the way is kept, so
+        that an interrupt finds it, and told to the callback if ``telling``.
+        """
+        before, value, due = self.network, self.network.objective(self.smooth), self.watch.due
+
+        def seen(network: Network) -> bool:
+            self.adopt(network)
+            return telling and self.tell() is not None
+
+        for width in widths:
+            if not due():
+                found = refine(self.smooth, self.network, due, width, True, seen)
+                self.adopt(found.merge(self.core.X))
+        lost = not self.network.objective(self.smooth) < value
+        if lost and not due():
+            self.adopt(refine(self.smooth, before, due).merge(self.core.X))
+
+    def adopt(self, network: Network) -> None:
+        """Go on from ``network``, and remember the best by the true objective."""
+        self.network = network
+        value = network.objective(self.core)
+        if value < self.value:
+            self.best, self.value = network, value
+            self._record(replace(self.certificate, objective=value))
+
+    def progress(self) -> Progress:
+        """What a callback sees."""
+        rounds, size = self.history.n_rounds, (self.best.n_neurons, self.core.n_samples)
+        known = self.reduction.certificate(self.certificate)
+        return Progress(rounds, self.watch.seconds, known, *size, self.found)
+
+    def tell(self) -> Status | None:
+        """Tell the callback; the status of a training that has to end now."""
+        return self.watch.ended(self.progress)
+
+    def solution(self, status: Status) -> Solution:
+        """Prune, map back, and state the certificate for the very network returned."""
+        network = self.best
+        if network.n_neurons > self.core.n_samples and self.core.n_outputs == 1:
+            network = network.prune(self.core.X)
+        network = self.reduction.invert(network)
+        objective = network.objective(self.reduction.problem)
+        final = replace(self.reduction.certificate(self.certificate), objective=objective)
+        if not np.isfinite(objective):
+            status = Status.NUMERICAL_ERROR
+        past = self.history.objective
+        gained = past[int(LATELY * (len(past) - 1))] - objective if past else 0.0
+        gap = STATED * gained / abs(objective) if objective else 0.0
+        final = stated(final, max(gap, FINEST * self.tol))
+        self.history.record(self.watch.seconds, final, network.n_neurons)
+        return Solution(network, final, status, self.history)
+
+    def _record(self, certificate: Certificate) -> None:
+        self.certificate = certificate
+        known = self.reduction.certificate(certificate)
+        self.history.record(self.watch.seconds, known, self.best.n_neurons)
+
+    def _strongest(self, network: Network, count: int) -> Network:
+        """The ``count`` neurons of largest weight, refitted."""
+        U, b, size = unit(network)
+        keep = np.argsort(-size, kind="stable")[:count]
+        Z = np.maximum(scores(self.core.X, U[:, keep], b[keep]), 0.0)
+        a = network.output_weights[keep] * size[keep, None]
+        a, c = solve_master(self.smooth, Z, a, network.output_bias, self.accuracy)
+        return Network(U[:, keep], b[keep], a, c).balance()
