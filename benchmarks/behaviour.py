@@ -526,7 +526,7 @@ def differences(old: Any, new: Any, where: str) -> list[str]:
     if isinstance(old, str):  # a column of a table is as wide as its seconds
         old, new = (re.sub(" +", " ", text) for text in (old, new))
     same = old == new or (old != old and new != new)
-    return [] if same else [f"{where}: {old!r:.300} / {new!r:.300}"]
+    return [] if same else [f"{where}: {old!r:.1500} / {new!r:.1500}"]
 
 
 def record(only: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def exact_optimum(problem):
     import cvxpy as cp
 
     assert not problem.free
-    A, Y = problem.design, problem.Y
+    A, Y = problem.design.array(), problem.Y
     k = A.shape[1]
     f, penalty, constraints = 0, 0, []
     for D in patterns(A):

@@ -48,7 +48,6 @@ import numpy as np
 import scipy.linalg
 from scipy.optimize import minimize_scalar
 
-from ..core.arrays import is_sparse
 from ..core.checks import Array, choose, optional_import, positive, to_2d
 from ..core.constant import null_model
 from ..core.deep_network import Units
@@ -140,7 +139,7 @@ def deep_lower_bound(
     choose("activation", activation, ("relu", "linear"))
     if problem.free and method == "sdp":
         raise ValueError("method='sdp' needs bias='none' or 'penalized'; use method='scaled'")
-    A = problem.design.toarray() if is_sparse(problem.design) else problem.design
+    A = problem.design.array()
     if spectral_norm is not None:
         spectral_norm = positive("spectral_norm", spectral_norm)
     # in units in which nothing over- or underflows

@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 
 from .checks import Array
 from .lbfgs import lbfgs
-from .losses import Loss
+from .losses import EPS, Loss
 from .problem import Problem
 from .watch import never
 
@@ -48,7 +48,11 @@ def best_constant(loss: Loss, Y: Array, weights: Array) -> Array:
             return low
         if slope(high)[0] <= 0:
             return high
-        root = brentq(lambda c: slope(np.array([c]))[0], low[0], high[0], xtol=1e-300, rtol=1e-15)
+        # rounding may leave the slope of balanced targets zero nowhere: near enough will do
+        near = 1e-3 * EPS * (high[0] - low[0])
+        root = brentq(
+            lambda c: slope(np.array([c]))[0], low[0], high[0], xtol=near, maxiter=1000, disp=False
+        )
         return np.array([root])
 
     def fit(c: Array) -> tuple[float, Array]:

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
 
-from .arrays import forward, row_norms, scores
+from .arrays import row_norms
 from .checks import Array, to_2d
+from .design import Design, design_of
 from .problem import Problem
 
 
@@ -68,12 +69,13 @@ class Network:
 
     def predict(self, X: Any) -> Array:
         """Outputs of shape (n_samples, n_outputs) for X of shape (n_samples, n_features)."""
-        X = X.tocsr() if sp.issparse(X) else to_2d("X", X)
+        if not isinstance(X, Design):
+            X = design_of(X.tocsr() if sp.issparse(X) else to_2d("X", X))
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} features, the network expects {self.n_features}")
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the outputs
-            return forward(
-                X, self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
+            return X.outputs(
+                self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
             )
 
     def objective(self, problem: Problem) -> float:
@@ -146,7 +148,7 @@ class Network:
             return net
         unit = net.output_weights / np.linalg.norm(net.output_weights, axis=1, keepdims=True)
         keys: dict[tuple[bytes, bytes], list[int]] = {}
-        S = scores(X, net.hidden_weights, net.hidden_bias)
+        S = design_of(X).scores(net.hidden_weights, net.hidden_bias)
         on = tol * np.max(np.abs(S), axis=0) < S
         packed = np.packbits(on, axis=0)
         for j in np.flatnonzero(on.any(axis=0)).tolist():
@@ -174,7 +176,7 @@ class Network:
         """
         net = self.balance(bias)
         while True:
-            Z = np.maximum(scores(X, net.hidden_weights, net.hidden_bias), 0.0)
+            Z = np.maximum(design_of(X).scores(net.hidden_weights, net.hidden_bias), 0.0)
             if net.n_outputs == 1:
                 contributions = Z * net.output_weights[:, 0]
             else:

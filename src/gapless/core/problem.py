@@ -40,8 +40,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 
-from .arrays import Design, append_ones, is_sparse, row_blocks, row_norms
 from .checks import Array, choose, positive, to_2d, to_floats
+from .design import Design, design_of
 from .losses import EPS, Loss, check_loss, get_loss, is_known
 
 BIAS_RULES = ("free", "penalized", "none")
@@ -84,7 +84,7 @@ class Problem:
 
     def __post_init__(self) -> None:
         if sp.issparse(self.X):
-            X: Design = sp.csr_matrix(self.X, dtype=np.float64)
+            X: Any = sp.csr_matrix(self.X, dtype=np.float64)
             if not np.all(np.isfinite(X.data)):
                 raise ValueError("X has NaN or infinite entries; remove or impute them first")
         else:
@@ -132,7 +132,8 @@ class Problem:
     @cached_property
     def design(self) -> Design:
         """What the hidden directions multiply: X, or [X, 1] under the penalised bias."""
-        return append_ones(self.X) if self.bias == "penalized" else self.X
+        A = design_of(self.X)
+        return A.with_ones() if self.bias == "penalized" else A
 
     def variant(self, loss: Loss, weight_decay: float) -> Problem:
         """The same data under another loss for the same targets, or weight decay; no copies."""
@@ -191,15 +192,9 @@ class Problem:
 
         A neuron of norm 1 at its best bias has no larger activations.
         """
-        A = self.design
         if not self.free:
-            return row_norms(A) * (1 + 8 * EPS)
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        if is_sparse(A):
-            far = float(row_norms(A).max()) + float(np.linalg.norm(mean))
-        else:
-            far = max(float(row_norms(A[rows] - mean).max()) for rows in row_blocks(*A.shape))
-        return np.full(self.n_samples, 2 * far * (1 + 1e-9))
+            return self.design.row_norms() * (1 + 8 * EPS)
+        return np.full(self.n_samples, 2 * self.design.spread() * (1 + 1e-9))
 
     def shortfall(self, Lam: Array) -> float:
         """At least the size of what must move in ``Lam`` for its columns to sum to zero.

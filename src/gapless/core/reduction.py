@@ -16,11 +16,14 @@ then ``value = s^degree`` times the core's, exactly.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.linalg
 
-from .arrays import Design, is_sparse, row_norms
+from .arrays import row_norms
 from .checks import Array
+from .design import design_of
 from .losses import Loss
 from .network import Network
 from .problem import Problem, check_problem
@@ -40,34 +43,35 @@ class Reduction:
     def __init__(self, problem: Problem) -> None:
         check_problem(problem)
         self.problem = problem
-        A, Y, weights = problem.design, problem.Y, problem.sample_weight
-        if is_sparse(A) and (A.shape[1] > A.shape[0] or A.shape[0] * A.shape[1] <= DENSE):
-            A = A.toarray()
+        design, Y, weights = problem.design, problem.Y, problem.sample_weight
+        if not design.dense and (design.shape[1] > len(design) or design.size <= DENSE):
+            design = design_of(design.array())
+        A, dense = design.A, design.dense
         #: sample i of the problem is row ``group[i]`` of the core, whose own is ``first[group[i]]``
         self.first = self.group = np.arange(len(weights))
-        if not is_sparse(A) and A.size <= CANONICAL:
+        if dense and A.size <= CANONICAL:
             self.first, self.group = _canonical(np.hstack([Y, A]))
             A, Y = A[self.first], Y[self.first]
             weights = np.bincount(self.group, weights)
-        if A is problem.design:
+        if A is problem.design.A:
             A = A.copy()  # the one copy: all that follows is done in place
-        A, Y, loss = self._samples(A, weights), *self._targets(np.array(Y), weights)
+        A, Y, loss = self._samples(A, dense, weights), *self._targets(np.array(Y), weights)
         #: a weight decay of the problem times this is that of the core
         self.decay = 1 / self.scale / self.step
         bias = "free" if problem.free else "none"
         self.core = Problem(A, Y, loss, problem.weight_decay * self.decay, bias, weights)
 
-    def _samples(self, A: Design, weights: Array) -> Design:
+    def _samples(self, A: Any, dense: bool, weights: Array) -> Any:
         """Scaled, centred or turned, in coordinates of the row space; in place where it can be."""
         n, k = A.shape
         self.mean: Array | None = None
         self.turn: Array | None = None
         self.basis: Array | None = None  # (k, n) orthonormal columns spanning the rows
-        values = A.data if is_sparse(A) else A
+        values = A if dense else A.data
         # a power of two first: exact, and then nothing overflows
         peak = power_of_two(float(max(values.max(initial=0.0), -values.min(initial=0.0))))
         values /= peak
-        if not is_sparse(A):
+        if dense:
             if self.problem.free:
                 self.mean = weights @ A
                 A -= self.mean
@@ -79,7 +83,9 @@ class Reduction:
             self.basis, R = scipy.linalg.qr(A.T, overwrite_a=True, mode="economic")
             A = np.ascontiguousarray(R.T)
         # unit root-mean-square rows, so that absolute thresholds have a meaning
-        values, rms = A.data if is_sparse(A) else A, float(np.sqrt(weights @ _row_squares(A)))
+        values = A if dense else A.data
+        squares = np.einsum("ij,ij->i", A, A) if dense else A.multiply(A).sum(axis=1).A1
+        rms = float(np.sqrt(weights @ squares))
         values /= rms or 1.0
         self.scale = peak * (rms or 1.0)
         return A
@@ -186,12 +192,6 @@ def _far_from_zero(A: Array) -> Array | None:
 def _turned(rows: Array, v: Array) -> Array:
     """Rows reflected at the plane normal to ``v``; its own inverse."""
     return rows - np.outer(rows @ v, 2 * v)
-
-
-def _row_squares(A: Design) -> Array:
-    if is_sparse(A):
-        return np.asarray(A.multiply(A).sum(axis=1)).ravel()
-    return np.einsum("ij,ij->i", A, A)
 
 
 def _canonical(rows: Array) -> tuple[Array, Array]:

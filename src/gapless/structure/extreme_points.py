@@ -32,7 +32,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import lsq_linear, nnls
 
-from ..core.arrays import is_sparse, row_blocks
+from ..core.arrays import row_blocks
 from ..core.checks import Array, to_2d
 from ..core.network import Network
 from ..core.problem import Problem
@@ -250,7 +250,7 @@ def compare_samples(problem: Problem, network: Network, neuron: int) -> Comparis
     """
     u, b = network.hidden_weights[:, neuron], network.hidden_bias[neuron]
     a = network.output_weights[neuron]
-    A = problem.design.toarray() if is_sparse(problem.design) else problem.design
+    A = problem.design.array()
     if problem.bias == "penalized":
         u, b = np.append(u, b), 0.0
     size, strength = float(np.linalg.norm(u)), float(np.linalg.norm(a))

@@ -113,28 +113,31 @@ def choose_weight_decay(
         results.append(result)
         if callback is not None:
             callback(done, len(parts))
+    return _chosen(grid, results, rule)
+
+
+def _chosen(grid: Array, results: list[tuple[Array, Array, int]], rule: str) -> Choice:
+    """The choice among the weight decays that every fold has finished."""
     losses, scores = (np.array(table) for table in list(zip(*results))[:2])
     reached = min(known for _, _, known in results)
     if reached == 0:
         best = len(grid) // 2
-        warnings.warn(
-            f"the time was over before every fold had finished one weight decay: {grid[best]:.3g}"
-            ", the middle of the grid, is taken without a comparison; raise time_limit",
-            ConvergenceWarning,
-            stacklevel=2,
+        _warn(
+            f"one weight decay: {grid[best]:.3g}, the middle of the grid, is taken without a "
+            "comparison"
         )
         return Choice(grid, losses, scores, best)
     if reached < len(grid):
-        warnings.warn(
-            "the time was over before every fold had finished: weight decays below "
-            f"{grid[reached - 1]:.3g} were not compared; raise time_limit",
-            ConvergenceWarning,
-            stacklevel=2,
-        )
+        _warn(f": weight decays below {grid[reached - 1]:.3g} were not compared")
     if not np.all(np.any(np.isfinite(losses), axis=1)):
         raise ValueError("the losses of a fold overflow; divide y by its standard deviation")
     table = np.apply_along_axis(_extend, 1, losses)[:, :reached]
     return Choice(grid, losses, scores, _best(table, rule))
+
+
+def _warn(what: str) -> None:
+    told = f"the time was over before every fold had finished {what}; raise time_limit"
+    warnings.warn(told.replace(" :", ":"), ConvergenceWarning, stacklevel=4)
 
 
 def _best(losses: Array, rule: str) -> int:

@@ -28,7 +28,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.arrays import is_sparse, pull_back, row_blocks, scores
+from ..core.arrays import row_blocks
 from ..core.checks import Array
 from ..core.lbfgs import Stopped, lbfgs
 from ..core.network import Network
@@ -61,7 +61,7 @@ def column_units(problem: Problem) -> Array:
 
     Ones where they are anyway, and for data whose columns are no features: sparse or wide.
     """
-    if is_sparse(problem.X) or problem.n_samples <= problem.n_features:
+    if not problem.design.dense or problem.n_samples <= problem.n_features:
         return np.ones(problem.n_features)
     squares = np.einsum("i,ij,ij->j", problem.sample_weight, problem.X, problem.X)
     largest = float(squares.max())
@@ -110,7 +110,8 @@ class _Descent:
 
     def __init__(self, problem: Problem, dtype: type, stop: Callable[[], bool] = never) -> None:
         self.problem, self.dtype, self.stop = problem, dtype, stop
-        self.X, self.Y, self.w = self._cast(problem.X, problem.Y, problem.sample_weight)
+        self.A = problem.design.astype(dtype)
+        self.Y, self.w = self._cast(problem.Y, problem.sample_weight)
 
     def _cast(self, *arrays: Array) -> list[Array]:
         return [x.astype(self.dtype, copy=False) for x in arrays]
@@ -172,7 +173,7 @@ class _Descent:
         """The root mean square of each neuron's scores."""
         squares = np.zeros(len(b))
         for rows in row_blocks(len(self.w), len(b)):
-            S = scores(self.X[rows], *self._cast(U, b))
+            S = self.A.rows(rows).scores(*self._cast(U, b))
             squares += self.w[rows] @ (S * S)
         return np.sqrt(squares)
 
@@ -185,8 +186,8 @@ class _Descent:
         for rows in row_blocks(len(self.w), U.shape[1]):
             if self.stop():
                 raise Stopped
-            X, Y, w = self.X[rows], self.Y[rows], self.w[rows]
-            Z = scores(X, U, b)
+            A, Y, w = self.A.rows(rows), self.Y[rows], self.w[rows]
+            Z = A.scores(U, b)
             if soft:  # phi = (s + r) / 2 with r = sqrt(s^2 + e^2), and phi' = phi / r
                 root = Z * Z
                 root += e * e + np.finfo(self.dtype).tiny
@@ -202,7 +203,7 @@ class _Descent:
             fit += float(w @ self.problem.loss.value(F, Y))
             gated = G @ a.T
             gated *= gate
-            dU += pull_back(X, gated)
+            dU += A.pull_back(gated)
             da += Z.T @ G
             db += gated.sum(axis=0)
             dc += G.sum(axis=0)

@@ -29,7 +29,6 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from ..core.arrays import scores
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.losses import EPS
 from ..core.network import Network, constant_network
@@ -316,11 +315,11 @@ class Interpolating:
     def _solve_master(self, found: Candidates) -> None:
         """The group lasso over old and new neurons, then the misfit joins its targets."""
         U, b, a = widened(self.network, violating(found, self.core))
-        Z = np.maximum(scores(self.core.X, U, b), 0.0)
+        Z = np.maximum(self.core.design.scores(U, b), 0.0)
         lasso = Problem(self.core.X, self.target, "squared", self.weight_decay, self.core.bias)
         a, c = solve_master(lasso, Z, a, self.network.output_bias)
-        self.network = Network(U, b, a, c).merge(self.core.X)
-        F = self.network.predict(self.core.X)
+        self.network = Network(U, b, a, c).merge(self.core.design)
+        F = self.network.predict(self.core.design)
         Lam = (self.target - F) / (self.core.n_samples * self.weight_decay)
         self.Lam = self.core.centre(Lam) if self.core.free else Lam
         self.misfit = self.core.Y - F
@@ -331,11 +330,11 @@ class Interpolating:
         core, net = self.core, self.network
         n, C = core.n_samples, core.n_outputs
         for _ in range(REFITS):
-            misfit = core.Y - net.predict(core.X)
+            misfit = core.Y - net.predict(core.design)
             if np.abs(misfit).max() <= REFITTED:
                 break
             U, b, a = net.hidden_weights, net.hidden_bias, net.output_weights
-            S = core.X @ U + b
+            S = core.design.scores(U, b)
             gate = (KINK * np.abs(S).max(axis=0) < S).astype(float)
             A = np.hstack([core.X, np.ones((n, 1))]) if core.free else core.X
             kink = np.argwhere(np.abs(S) <= KINK * np.abs(S).max(axis=0))
@@ -359,7 +358,7 @@ class Interpolating:
                 a + da.reshape(len(b), C),
                 net.output_bias + dc if core.free else net.output_bias,
             )
-        if float(np.abs(core.Y - net.predict(core.X)).max()) > INTERPOLATES:
+        if float(np.abs(core.Y - net.predict(core.design)).max()) > INTERPOLATES:
             return False
         net = net.balance(core.bias)
         if net.n_neurons and net.penalty(core.bias) > limit:
@@ -371,7 +370,7 @@ class Interpolating:
         """Refit, prove, and map back to the data as given."""
         core = self.core
         if self.network.n_neurons > core.n_samples and core.n_outputs == 1:
-            self.network = self.network.prune(core.X)
+            self.network = self.network.prune(core.design)
         if not self.refit():
             raise ValueError(
                 f"no interpolating network was found within the limits ({status.value}); raise "

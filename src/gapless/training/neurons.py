@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.arrays import scores
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
@@ -43,6 +42,6 @@ def violating(found: Candidates, core: Problem) -> Candidates:
     found = found.take(found.value > core.weight_decay * (1 + VIOLATES))
     if len(found) == 0:
         return found
-    S = scores(core.X, found.U, found.b)
+    S = core.design.scores(found.U, found.b)
     on = VIOLATES * np.max(np.abs(S), axis=0) < S
     return found.take(best_of_patterns(on, found.value)[:MAX_NEW])

@@ -31,7 +31,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from ..core.arrays import append_ones, is_sparse
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
@@ -60,7 +59,7 @@ def worthwhile(problem: Problem, network: Network) -> bool:
     rows = problem.n_samples * problem.n_outputs
     columns = network.n_neurons * (problem.n_features + problem.n_outputs)
     work = rows**2 * (rows + columns)
-    return network.n_neurons > 0 and work <= MOST_WORK and not is_sparse(problem.X)
+    return network.n_neurons > 0 and work <= MOST_WORK and problem.design.dense
 
 
 def sharpen(problem: Problem, network: Network, stop: Callable[[], bool]) -> Network:
@@ -112,11 +111,11 @@ class _Point:
     def of(cls, problem: Problem, network: Network) -> _Point:
         network = network.balance(problem.bias)
         size = np.linalg.norm(network.output_weights, axis=1)
-        W, A = network.hidden_weights * size, problem.X
+        W, A = network.hidden_weights * size, problem.design
         if problem.free:
-            W, A = np.vstack([W, network.hidden_bias * size]), append_ones(A)
+            W, A = np.vstack([W, network.hidden_bias * size]), A.with_ones()
         V, c = network.output_weights / size[:, None], network.output_bias
-        return cls(problem, A, W, V, c, np.zeros(len(size)))
+        return cls(problem, A.array(), W, V, c, np.zeros(len(size)))
 
     def network(self) -> Network:
         k = self.problem.n_features

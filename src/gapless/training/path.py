@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..certificates.certify import timely_bound
-from ..core.arrays import scores
 from ..core.checks import Array, positive, positive_int, to_2d
 from ..core.constant import null_model
 from ..core.losses import Loss
@@ -197,7 +196,7 @@ def walk(
         if enough.found is not None and options.get("max_neurons") is None:
             start = strong(core, start, enough.found, last, watch.due)
         last = core.weight_decay
-        start = refine(core, start, watch.due).merge(core.X)
+        start = refine(core, start, watch.due).merge(core.design)
         part = problem.variant(problem.loss, float(weight_decay))
         enough.met, enough.found = False, None
         begun = reduction.invert(start)
@@ -227,9 +226,9 @@ def strong(
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = widened(network, violating(found, threshold))
-    Z = np.maximum(scores(core.X, U, b), 0.0)
+    Z = np.maximum(core.design.scores(U, b), 0.0)
     a, c = solve_master(core, Z, a, network.output_bias, ACCURACY, stop)
-    return Network(U, b, a, c).merge(core.X)
+    return Network(U, b, a, c).merge(core.design)
 
 
 @dataclass

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-from ..core.arrays import BLOCK, dense_rows, pull_back, scores
+from ..core.arrays import BLOCK
 from ..core.checks import Array
 from ..core.network import Network, constant_network
 from ..core.problem import Problem
@@ -36,14 +36,14 @@ def random_network(
     ``problem`` is a core problem with a smooth loss, ``c`` (C,) the outputs of its null model.
     Free biases put each kink at a random sample.
     """
-    n, k, X = problem.n_samples, problem.n_features, problem.X
+    (n, k), A = problem.X.shape, problem.design
     most = min(most, MOST, n * len(c), BLOCK // n)
     # in the units of the descent: else all would see the largest columns only
     U = column_units(problem)[:, None] * rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
     b = np.zeros(U.shape[1])
     if problem.free:
-        b = -np.einsum("jk,kj->j", dense_rows(X, rng.integers(n, size=len(b))), U)
+        b = -np.einsum("jk,kj->j", A.dense_rows(rng.integers(n, size=len(b))), U)
     F = np.tile(c, (n, 1))
     Lam = problem.dual_point(F)
     ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
@@ -52,7 +52,7 @@ def random_network(
     if count == 0:
         return constant_network(problem, c)
     U, b = U[:, :count], b[:count]
-    Z = np.maximum(scores(X, U, b), 0.0)
+    Z = np.maximum(A.scores(U, b), 0.0)
     w = problem.sample_weight
     mean = w @ Z if problem.free else np.zeros(count)
     Z -= mean
@@ -67,6 +67,7 @@ def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:
 
     The linear piece of the gauge that a neuron is on is this steep.
     """
-    gate = scores(problem.X, U, b) > 0
-    slopes = [np.linalg.norm(pull_back(problem.X, gate * lam[:, None]), axis=0) for lam in Lam.T]
+    A = problem.design
+    gate = A.scores(U, b) > 0
+    slopes = [np.linalg.norm(A.pull_back(gate * lam[:, None]), axis=0) for lam in Lam.T]
     return float(np.linalg.norm(slopes, axis=0).max()) / problem.weight_decay

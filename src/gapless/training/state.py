@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..certificates.certify import better, certificate, raised, stated
-from ..core.arrays import scores
 from ..core.checks import Array
 from ..core.constant import null_model
 from ..core.network import Network, constant_network
@@ -141,7 +140,7 @@ class State:
 
     def dual_point(self) -> Array:
         """The residual of the network, (n_samples, n_outputs)."""
-        return self.smooth.dual_point(self.network.predict(self.core.X))
+        return self.smooth.dual_point(self.network.predict(self.core.design))
 
     def certify(self, Lam: Array, bound: GaugeBound, found: Candidates) -> None:
         """What a dual point, a proven bound of its gauge and a search say of the best network."""
@@ -163,10 +162,10 @@ class State:
     def solve_master(self, found: Candidates) -> None:
         """The master over the network's neurons and those of ``found`` that violate, merged."""
         U, b, a = widened(self.network, violating(found, self.smooth))
-        Z = np.maximum(scores(self.core.X, U, b), 0.0)
+        Z = np.maximum(self.core.design.scores(U, b), 0.0)
         due = self.watch.due if len(a) else never  # there is always time for the null model
         a, c = solve_master(self.smooth, Z, a, self.network.output_bias, self.accuracy, due)
-        network = Network(U, b, a, c).merge(self.core.X)
+        network = Network(U, b, a, c).merge(self.core.design)
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
         self.adopt(network)
@@ -181,7 +180,7 @@ class State:
             self.descend(widths)
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.network):
                 network = sharpen(self.smooth, self.network, self.watch.due)
-                self.adopt(network.merge(self.core.X))
+                self.adopt(network.merge(self.core.design))
         if plan.slides and not self.watch.due():  # 6. each neuron along its kinks
             U, b, _ = unit(self.network)
             slid = self.oracle.improve(self.dual_point(), U, b, stop=self.watch.due)
@@ -217,10 +216,10 @@ class State:
         for width in widths:
             if not due():
                 found = refine(self.smooth, self.network, due, width, True, seen)
-                self.adopt(found.merge(self.core.X))
+                self.adopt(found.merge(self.core.design))
         lost = not self.network.objective(self.smooth) < value
         if lost and not due():
-            self.adopt(refine(self.smooth, before, due).merge(self.core.X))
+            self.adopt(refine(self.smooth, before, due).merge(self.core.design))
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""
@@ -244,7 +243,7 @@ class State:
         """Prune, map back, and state the certificate for the very network returned."""
         network = self.best
         if network.n_neurons > self.core.n_samples and self.core.n_outputs == 1:
-            network = network.prune(self.core.X)
+            network = network.prune(self.core.design)
         network = self.reduction.invert(network)
         objective = network.objective(self.reduction.problem)
         final = replace(self.reduction.certificate(self.certificate), objective=objective)
@@ -266,7 +265,7 @@ class State:
         """The ``count`` neurons of largest weight, refitted."""
         U, b, size = unit(network)
         keep = np.argsort(-size, kind="stable")[:count]
-        Z = np.maximum(scores(self.core.X, U[:, keep], b[keep]), 0.0)
+        Z = np.maximum(self.core.design.scores(U[:, keep], b[keep]), 0.0)
         a = network.output_weights[keep] * size[keep, None]
         a, c = solve_master(self.smooth, Z, a, network.output_bias, self.accuracy)
         return Network(U[:, keep], b[keep], a, c).balance()
