@@ -39,14 +39,16 @@ def heading(runs):
     model = model[1].strip() if model else platform.machine()
     versions = ", ".join(map(_version, ("numpy", "scipy", "scikit-learn", "torch")))
     counts = ", ".join(f"{n} at {b:g}" for n, b in zip(runs, WEIGHT_DECAYS))
-    repeated = f"medians of runs from different seeds ({counts}); else one run."
+    repeated = (
+        f"Times in the table are medians of runs from different seeds ({counts}); else one run."
+    )
     return f"""# Results
 
 Written by `python -m benchmarks.report` on {datetime.date.today()}: {model}, {os.cpu_count()}
 cores, {platform.system()}, Python {platform.python_version()}, {versions}.
 
 Time is **CPU seconds of one process with one thread**, after a run of a tenth of a second on 20
-samples, without the time spent measuring objectives.  Times in the table are {repeated}  All methods minimise the
+samples, without the time spent measuring objectives.  {repeated}  All methods minimise the
 same objective: `1/(2n) ||(X U)_+ a - Y||^2 + weight_decay/2 (||U||^2 + ||a||^2)`, features and
 regression targets standardised, a constant column appended, labels -1/+1 or one-hot.  `best` is
 the least objective any run here found, or one known from earlier long runs; "above best" is of
