@@ -3,7 +3,7 @@
     python -m benchmarks.behaviour record FILE      # before a change that should change nothing
     python -m benchmarks.behaviour compare FILE     # after it; exit code 1 where anything differs
 
-Some ninety problems: every loss, bias rule, shape, solver, estimator and command.  Seconds are left
+Seventy problems: every loss, bias rule, shape, solver, estimator and command.  Seconds are left
 out, and no solve has a time limit, so that two runs on one machine agree.
 """
 
