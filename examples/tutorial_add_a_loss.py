@@ -74,7 +74,7 @@ class Expectile(Loss):
         """The largest curvature anywhere; infinite for a loss with corners."""
         return 2 * max(self.tau, 1 - self.tau)
 
-    # How it is bounded.  V: a dual point, (n_samples, n_outputs); r = v / w(v) attains the supremum.
+    # How it is bounded.  V: a dual point, (n_samples, n_outputs); f - y = v / w(v) attains the sup.
 
     def conjugate(self, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """``v^2 / (2 w(v)) + v y``, infinite outside the domain: here there is no outside."""
