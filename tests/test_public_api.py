@@ -4,6 +4,7 @@
 change does to users, and belongs into CHANGELOG.md.
 """
 
+import ast
 import contextlib
 import difflib
 import enum
@@ -103,6 +104,15 @@ def test_public_api_is_as_listed():
             + "\n".join(changes),
             pytrace=False,
         )
+
+
+def test_types_and_names_come_with_the_package():
+    package = Path(gapless.__file__).parent  # of a wheel, all files of the package
+    assert (package / "py.typed").is_file()
+    # type checkers read the list, the lazy loader the imports above it
+    tree = ast.parse((package / "__init__.pyi").read_text())
+    listed = [node.value for node in tree.body if isinstance(node, ast.Assign)]
+    assert ast.literal_eval(listed[0]) == gapless.__all__
 
 
 if __name__ == "__main__":
