@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 import gapless as gl
+from gapless import Network, Problem
 from gapless.certificates.certify import ALL_METHODS
 from gapless.core.losses import Hinge, Huber, Logistic, Loss, Pinball, Softmax, Squared
-from gapless.core.network import Network
-from gapless.core.problem import BIAS_RULES, Problem
+from gapless.core.problem import BIAS_RULES
 from gapless.core.reduction import Reduction
 from gapless.gauge.search import Oracle
 

@@ -1,6 +1,6 @@
 """Closed forms against PyTorch: the best of many long runs must not be below the formula.
 
-    python benchmarks/closed_form.py [--restarts 8] [--steps 4000] [--json out.json]
+    python -m benchmarks.closed_form [--restarts 8] [--steps 4000] [--json out.json]
 
 For each case: the formula, the built network's objective, the dual value where there is one,
 and the best of the runs; the last column is (best run - formula) / formula.
@@ -17,11 +17,13 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
-from gapless import whiten
-from gapless.closed.linear import solve_deep_linear
-from gapless.closed.rank_one import solve_rank_one_relu
-from gapless.closed.scalar import critical_weight_decay
-from gapless.closed.whitened import solve_whitened_relu
+from gapless import (
+    critical_weight_decay,
+    solve_deep_linear,
+    solve_rank_one_relu,
+    solve_whitened_relu,
+    whiten,
+)
 from training import train_runs
 
 

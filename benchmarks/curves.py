@@ -1,6 +1,6 @@
 """Proven gaps and times of the spline solver on real curves.
 
-    python benchmarks/curves.py DATA_FOLDER [--peers]
+    python -m benchmarks.curves DATA_FOLDER [--peers]
 
 One line a curve and weight decay (a share of the largest useful one): proven relative gap,
 kinks, seconds, and the time of ``np.sort`` on the same x in the same run.  ``--peers`` adds
@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from gapless.curves.spline import solve_spline, weight_decay_max
+from gapless import solve_spline
+from gapless.curves.spline import weight_decay_max
 
 
 def curves(folder: Path):

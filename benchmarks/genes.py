@@ -1,6 +1,6 @@
 """Closed-form classifiers on wide data against ridge, a linear SVM and an MLP.
 
-    python benchmarks/genes.py FOLDER [--repeats 5] [--pattern 'gene_*.npz']
+    python -m benchmarks.genes FOLDER [--repeats 5] [--pattern 'gene_*.npz']
 
 FOLDER holds .npz files with ``X`` and ``y``.  Every method sees the same standardised folds
 (stratified, 5 parts, repeated); ridge and SVM choose their strength by cross-validation inside
@@ -24,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from gapless.estimators.closed import WhitenedReLUClassifier
+from gapless import WhitenedReLUClassifier
 
 METHODS = {
     "closed form L=2": lambda: WhitenedReLUClassifier(0.05),

@@ -19,9 +19,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from gapless.closed.batch_norm import solve_batch_norm_head
-from gapless.plotting.collapse import CollapseDisplay
-from gapless.structure.collapse import neural_collapse, predicted_collapse
+from gapless import CollapseDisplay, neural_collapse, predicted_collapse, solve_batch_norm_head
 from linear_ranks_and_norms import digits
 
 

@@ -21,11 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from gapless import whiten
-from gapless.closed.whitened import solve_whitened_relu
-from gapless.core.deep_network import DeepNetwork
-from gapless.core.problem import Problem
-from gapless.structure.collapse import neural_collapse
+from gapless import DeepNetwork, Problem, neural_collapse, solve_whitened_relu, whiten
 from linear_ranks_and_norms import digits
 from training import train_runs
 

@@ -18,9 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
-from gapless import whiten
-from gapless.closed.linear import solve_deep_linear, solve_two_layer_linear
-from gapless.structure.collapse import layer_alignment
+from gapless import layer_alignment, solve_deep_linear, solve_two_layer_linear, whiten
 from training import train_runs
 
 

@@ -9,8 +9,7 @@ its zero crossings end the decision regions.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_iris
 
-from gapless.estimators.curves import SplineClassifier
-from gapless.plotting.curves import SplineDisplay
+from gapless import SplineClassifier, SplineDisplay
 
 X, y = load_iris(return_X_y=True)
 X, y = X[:, 2:3], y == 1

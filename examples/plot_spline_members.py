@@ -9,8 +9,7 @@ data points both carry a kink, the turn may be sharp or smooth at the same objec
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gapless.curves.members import optimal_member, sliding_intervals
-from gapless.curves.spline import solve_spline
+from gapless import optimal_member, sliding_intervals, solve_spline
 
 rng = np.random.default_rng(1)
 x = np.sort(rng.random(25))

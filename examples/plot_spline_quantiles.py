@@ -9,7 +9,7 @@ the targets lies; each curve is proven optimal for its own problem.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gapless.estimators.curves import SplineRegressor
+from gapless import SplineRegressor
 
 rng = np.random.default_rng(0)
 x = np.sort(10 * rng.random(600))

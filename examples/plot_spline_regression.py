@@ -10,8 +10,7 @@ other network could be below its objective.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from gapless.estimators.curves import SplineRegressor
-from gapless.plotting.curves import SplineDisplay
+from gapless import SplineDisplay, SplineRegressor
 
 rng = np.random.default_rng(0)
 x = 10 * rng.random(400)

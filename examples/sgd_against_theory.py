@@ -21,9 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
 
-from gapless import whiten
-from gapless.closed.rank_one import solve_rank_one_relu
-from gapless.closed.whitened import solve_whitened_relu
+from gapless import solve_rank_one_relu, solve_whitened_relu, whiten
 from training import train_runs
 
 
