@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from gapless import Network, audit, improve, prune, solve_whitened_relu
-from gapless.auditing.trained_model import read_trained
+from gapless.auditing.reading import read_trained
 from gapless.auditing.training_loss import training_loss
 
 torch = pytest.importorskip("torch")
