@@ -121,9 +121,10 @@ def measure(
     plain = trained.shallow()
     # before the optimum, which takes all the time there is
     neurons = None if plain is None else neuron_report(trained, plain, watch)
-    optimum = find_optimum(trained, objective, watch, time_limit, random_state)
+    best = find_optimum(trained, objective, watch, time_limit, random_state)
     gradient, stationarity = (None, None) if trained.chain.batch_norm else trained.gradient()
     return Findings(
+        **vars(best),
         loss=trained.loss.text,
         weight_decay=trained.weight_decay,
         bias=trained.bias,
@@ -132,18 +133,11 @@ def measure(
         data_fit=fit,
         penalty=trained.raw_penalty,
         zero_objective=trained.data_fit(np.zeros_like(trained.loss.Y)),
-        lower_bound=optimum.lower_bound,
-        proof=optimum.proof,
-        found_objective=optimum.found_objective,
-        found_neurons=optimum.found_neurons,
-        estimated_lower_bound=optimum.estimated_lower_bound,
         stationarity=stationarity,
         gradient_norm=gradient,
         imbalance=imbalance(trained),
         layers=layer_reports(trained),
         neurons=neurons,
-        weight_decay_max=optimum.weight_decay_max,
         collapse=collapse_of(trained),
         kinks=kinks(trained),
-        notes=(*trained.notes, optimum.note) if optimum.note else trained.notes,
     )

@@ -50,8 +50,8 @@ class Optimum:
         Of a better network, where one was found.
     weight_decay_max : float or None
         From which on the best network is constant (estimated).
-    note : str
-        What the reader must know to trust this, or nothing.
+    notes : tuple of str
+        What the reader must know to trust the numbers.
     """
 
     lower_bound: float
@@ -60,7 +60,7 @@ class Optimum:
     found_objective: float | None = None
     found_neurons: int | None = None
     weight_decay_max: float | None = None
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def find_optimum(
@@ -98,7 +98,7 @@ def find_optimum(
         "than the one that eval mode computes, and no bound for the latter is known. Gradient "
         "and balance are not measured for the same reason."
     )
-    return Optimum(0.0, UNKNOWN, note=note)
+    return Optimum(0.0, UNKNOWN, notes=(*trained.notes, note))
 
 
 def _two_layers(
@@ -128,7 +128,7 @@ def _two_layers(
         part = Watch(max(LARGEST * watch.left, LEAST_SEARCH))
         top = largest_weight_decay(trained.problem(), STARTS, 0, part) * trained.factor
     lower, estimated, proof = _two_layer_bound(trained, source, best, watch.left, random_state)
-    return Optimum(lower, proof, estimated, found_objective, found_neurons, top)
+    return Optimum(lower, proof, estimated, found_objective, found_neurons, top, trained.notes)
 
 
 def _two_layer_bound(
@@ -205,4 +205,4 @@ def _deep(trained: Trained, time_limit: float) -> Optimum:
         f"With {net.depth} layers the proven bound is loose: it sees a network by the product "
         "of its layers' norms only. A wide gap says nothing about the training."
     )
-    return Optimum(max(trained.factor * lower, 0.0), proof, note=note)
+    return Optimum(max(trained.factor * lower, 0.0), proof, notes=(*trained.notes, note))
