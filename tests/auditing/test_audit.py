@@ -334,6 +334,23 @@ def test_scikit_learn_models(seed):
     assert report.collapse is not None
 
 
+def test_labels_that_a_scikit_learn_model_does_not_know_are_refused():
+    X, y, _ = table("digits")
+    model = MLPClassifier(hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        model.fit(X.numpy(), y.numpy())
+    with pytest.raises(ValueError, match="classes that the model does not know"):
+        audit(model, X, y + 1, time_limit=0)
+
+
+def test_a_zero_objective_has_a_report():
+    zero = Network(np.zeros((2, 1)), [0.0], [[0.0]], [0.0])
+    X = np.random.default_rng(0).standard_normal((10, 2))
+    report = audit(zero, X, np.zeros((10, 1)), loss="mse", weight_decay=0.1, time_limit=0)
+    assert report.objective == 0
+    assert "rescaling alone saves 0.00%" in str(report)
+
+
 def test_kinks_and_html(tmp_path):
     X = torch.linspace(-2, 2, 60)[:, None]
     model = nn.Sequential(nn.Linear(1, 3), nn.ReLU(), nn.Linear(3, 1))

@@ -46,7 +46,7 @@ def verdict(found: Findings) -> str:
             "Probably well trained: a search suggests that "
             f"{about(estimated)} can be gained at most, which it cannot prove."
         )
-    if found.proof == UNKNOWN:
+    if found.proof == UNKNOWN and found.neurons is None:
         return "Undecided: no bound is known for networks with batch normalisation."
     return (
         f"Undecided: a better network may exist, at most {found.relative_gap:.1%} lower (proven)."

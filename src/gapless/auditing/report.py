@@ -151,7 +151,8 @@ class AuditReport(Findings):
                 "(0% at a stationary point)",
             )
         if self.imbalance is not None:
-            yield "balance", f"rescaling alone saves {self.imbalance / self.objective:.2%}"
+            share = self.imbalance / self.objective if self.objective else 0.0
+            yield "balance", f"rescaling alone saves {share:.2%}"
         if self.neurons is not None:
             n = self.neurons
             left = "" if n.sufficient is None else f", {n.sufficient} suffice for these outputs"

@@ -101,7 +101,7 @@ def sklearn_loss(model: Any, y: Array, n_outputs: int) -> TrainingLoss:
         Y = y.astype(float).reshape(len(y), C)
         return TrainingLoss(Squared(), 1 / C, Y, None, "squared loss, mean, factor 1/2")
     labels = np.searchsorted(model.classes_, y)
-    if np.ndim(y) > 1 or np.any(model.classes_[np.minimum(labels, C)] != y):
+    if np.ndim(y) > 1 or np.any(model.classes_[np.minimum(labels, len(model.classes_) - 1)] != y):
         raise ValueError("y has classes that the model does not know, or several columns")
     if C == 1:
         signs = np.where(labels[:, None] > 0, 1.0, -1.0)
