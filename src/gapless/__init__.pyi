@@ -4,7 +4,8 @@ from .auditing.audit import audit
 from .auditing.improve import Improvement, improve, prune
 from .auditing.report import AuditReport
 from .bridges.onnx import to_onnx
-from .bridges.torch import from_sklearn, from_torch, to_torch
+from .bridges.sklearn import from_sklearn
+from .bridges.torch import from_torch, to_torch
 from .certificates.certify import certify
 from .certificates.proof_files import write_proof
 from .certificates.verify import verify

@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from gapless import Network, audit, improve, prune, solve_whitened_relu
-from gapless.auditing.trained_model import read_trained
+from gapless.auditing.reading import read_trained
 from gapless.auditing.training_loss import training_loss
 
 torch = pytest.importorskip("torch")
@@ -332,6 +332,23 @@ def test_scikit_learn_models(seed):
     report = audit(digits, Xd, yd, time_limit=0)
     assert report.lower_bound < report.objective
     assert report.collapse is not None
+
+
+def test_labels_that_a_scikit_learn_model_does_not_know_are_refused():
+    X, y, _ = table("digits")
+    model = MLPClassifier(hidden_layer_sizes=(4,), max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match="Maximum iterations"):
+        model.fit(X.numpy(), y.numpy())
+    with pytest.raises(ValueError, match="classes that the model does not know"):
+        audit(model, X, y + 1, time_limit=0)
+
+
+def test_a_zero_objective_has_a_report():
+    zero = Network(np.zeros((2, 1)), [0.0], [[0.0]], [0.0])
+    X = np.random.default_rng(0).standard_normal((10, 2))
+    report = audit(zero, X, np.zeros((10, 1)), loss="mse", weight_decay=0.1, time_limit=0)
+    assert report.objective == 0
+    assert "rescaling alone saves 0.00%" in str(report)
 
 
 def test_kinks_and_html(tmp_path):

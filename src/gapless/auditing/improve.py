@@ -14,7 +14,8 @@ from ..core.deep_network import DeepNetwork
 from ..core.network import Network
 from ..core.watch import Watch
 from ..training.train import solve
-from .trained_model import LEAST_PRUNING, Trained, prunes_within, read_trained, select, settled
+from .reading import read_trained
+from .trained_model import Trained, prunes_within, select, settled
 
 # Pruning keeps the objective up to the rounding of float32 weights.
 ROUNDING = 1e-6
@@ -56,28 +57,39 @@ def improve(
     """Continue from a two-layer network with the convex solver.
 
     Never returns a higher objective or a wider network, and for one output at most
-    ``n_samples`` neurons.  The parameters are those of :func:`gapless.audit` and, for
-    ``tol``, ``time_limit`` and ``random_state``, of :func:`gapless.train`.  An interrupt (Ctrl-C)
-    ends it with the best so far.
+    ``n_samples`` neurons.  An interrupt (Ctrl-C) ends it with the best so far.
+
+    Parameters
+    ----------
+    model, X, y, loss, weight_decay, optimizer, decay_biases
+        As in :func:`gapless.audit`.
+    tol : float, default 1e-3
+        Relative gap at which the solver stops.
+    time_limit : float or None, default 60
+        Seconds; None for no limit.
+    random_state : int or None, default 0
+
+    Returns
+    -------
+    Improvement
 
     Raises
     ------
     ValueError
-        For a network that has not two ReLU layers, or has batch normalisation.
+        For a network that has not two ReLU layers, or has batch normalisation, and as
+        :func:`gapless.audit`.
+    ImportError
+        Where PyTorch is not installed, as the result is a module.
     """
     optional_import("torch", "torch", "improve")  # the result is a module: say so before the work
     watch = Watch.of(time_limit)
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     lossless = _prune(trained, start, watch)
     solution = solve(
-        trained.problem(),
-        watch.part(),
-        tol=tol,
-        max_neurons=max(start.n_neurons, 1),
-        init=lossless,
-        random_state=random_state,
-        proving=watch.limited,
-    )
+        trained.problem(), watch.part(),
+        tol=tol, max_neurons=max(start.n_neurons, 1), init=lossless,
+        random_state=random_state, proving=watch.limited,
+    )  # fmt: skip
     better = settled(trained, solution.network)
     candidates = [_prune(trained, better, watch), better, lossless]
     return _best(trained, start, candidates)
@@ -97,7 +109,23 @@ def prune(
 
     Dead neurons go, neurons of equal pattern are merged, and while the neurons' contributions on
     X are linearly dependent one more goes (optimal pruning, see :meth:`gapless.Network.prune`).
-    Away from X the function may change.  The parameters are those of :func:`gapless.audit`.
+    Away from X the function may change.
+
+    Parameters
+    ----------
+    model, X, y, loss, weight_decay, optimizer, decay_biases
+        As in :func:`gapless.audit`.
+
+    Returns
+    -------
+    Improvement
+
+    Raises
+    ------
+    ValueError
+        As :func:`improve`.
+    ImportError
+        Where PyTorch is not installed.
     """
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     return _best(trained, start, [_prune(trained, start, Watch())], ROUNDING)
@@ -111,7 +139,7 @@ def _start(
         loss=loss, weight_decay=weight_decay, optimizer=optimizer, decay_biases=biases,
     )  # fmt: skip
     start = trained.shallow()
-    if start is None or trained.chain.batch_norm:
+    if start is None:
         raise ValueError(
             "only networks Linear, ReLU, Linear without batch normalisation can be improved; "
             f"this one has {trained.network.depth} Linear layers"
@@ -124,7 +152,7 @@ def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
     dependence."""
     alive = np.any(scores(trained.X, network.hidden_weights, network.hidden_bias) > 0, axis=0)
     merged = select(network, alive).merge(trained.X, trained.bias)
-    if prunes_within(max(watch.left, LEAST_PRUNING), merged, len(trained.X)):
+    if prunes_within(watch.left, merged, len(trained.X)):
         return merged.prune(trained.X, trained.bias)
     return merged
 

@@ -27,29 +27,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-from ..bridges.torch import Chain, read_sklearn, read_torch
-from ..core.checks import Array, positive
+from ..bridges.chain import Chain
+from ..core.checks import Array
 from ..core.deep_network import DeepNetwork
-from ..core.losses import Logistic, Softmax, Squared
 from ..core.network import Network
 from ..core.problem import Problem
-from .training_loss import TrainingLoss, numbers, training_loss
+from .training_loss import TrainingLoss
 
-# The model's own outputs and those of the chain read from it may differ by rounding in float32.
-SAME_OUTPUTS = 1e-3
 # Operations of a pruning in a second, and the seconds it is given at least.
 PRUNED, LEAST_PRUNING = 1e9, 0.5
-DECOUPLED = ("AdamW", "Muon", "Adafactor")
+# A neuron whose weights are this share of its bias sees the constant only.
+CONSTANT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """See the module.
+    """A model with its data and its training objective; see the module for the maths.
 
     Attributes
     ----------
@@ -57,12 +54,13 @@ class Trained:
     X : array of shape (n_samples, n_features)
     loss : TrainingLoss
     decays : tuple of float
-        A weight matrix each.
+        Of each weight matrix.
     bias_decays : tuple of float
-        A layer each; of those without a bias it means nothing.
+        Of each layer's bias; without one, what a bias that improvement adds would have.
     raw_penalty : float
         Of the parameters as they stand in the model, batch normalisation included.
     notes : tuple of str
+        What the reader of an audit must know of how the model was read.
     """
 
     chain: Chain
@@ -75,10 +73,12 @@ class Trained:
 
     @property
     def factor(self) -> float:
+        """The s of the module."""
         return self.loss.factor
 
     @property
     def network(self) -> DeepNetwork:
+        """As it was read, biases that the model does not have as zeros."""
         return self.chain.network
 
     @property
@@ -142,19 +142,20 @@ class Trained:
 
     def penalty(self, network: DeepNetwork) -> float:
         """The penalty of a network of this depth under this model's decays."""
-        total = sum(d * np.sum(W * W) for d, W in zip(self.decays, network.weights))
-        if network.biases is not None:
-            total += sum(d * np.sum(b * b) for d, b in zip(self.bias_decays, network.biases))
-        return 0.5 * float(total)
+        return penalty(network, self.decays, self.bias_decays)
 
     def objective(self, network: DeepNetwork) -> float:
         """T of a network of this depth."""
         return self.data_fit(network.predict(self.X)) + self.penalty(network)
 
     def shallow(self) -> Network | None:
-        """The two-layer network, rescaled so that both layers have the mean decay."""
+        """The two-layer network, rescaled so that both layers have the mean decay.
+
+        None for other depths, and with batch normalisation: training through it minimised another
+        function than that of the network it folds to.
+        """
         net = self.chain.shallow
-        if net is None:
+        if net is None or self.chain.batch_norm:
             return None
         t = (self.decays[0] / self.decays[1]) ** 0.25
         return Network(
@@ -170,7 +171,10 @@ class Trained:
         )
 
     def gradient(self) -> tuple[float, float]:
-        """Norm of the gradient of T, and its share of the norms of its two parts."""
+        """Norm of the gradient of T, and its share of the norms of its two parts.
+
+        By hand, as a network that came from a file has no PyTorch module.
+        """
         net, w = self.network, self.loss.sample_weight
         biases = net.biases or tuple(np.zeros(W.shape[1]) for W in net.weights)
         inputs, scores = [self.X], []
@@ -178,6 +182,7 @@ class Trained:
             scores.append(inputs[-1] @ W + b)
             inputs.append(np.maximum(scores[-1], 0) if net.activation == "relu" else scores[-1])
         weights = np.full(len(self.X), 1 / len(self.X)) if w is None else w / w.sum()
+        # backwards: G is the gradient with respect to what the layer puts out
         G = self.factor * weights[:, None] * self.loss.loss.gradient(scores[-1], self.loss.Y)
         fits, pulls = [], []
         for l in reversed(range(net.depth)):
@@ -199,187 +204,12 @@ def _norm(arrays: Sequence[Array]) -> float:
     return float(np.sqrt(sum(np.sum(a * a) for a in arrays)))
 
 
-def read_trained(
-    model: Any,
-    X: Any,
-    y: Any,
-    *,
-    loss: Any = None,
-    weight_decay: float | None = None,
-    optimizer: Any = None,
-    decay_biases: bool = True,
-) -> Trained:
-    """Read a model, its data and how it was trained; see :func:`gapless.audit`."""
-    rows = numbers(X).astype(np.float64)
-    rows = rows.reshape(len(rows), -1)
-    if isinstance(model, (Network, DeepNetwork)):
-        model = _chain_of(model)
-    if isinstance(model, Chain):
-        chain = model
-    elif hasattr(model, "coefs_"):
-        return _trained_sklearn(model, rows, numbers(y), loss, weight_decay)
-    else:
-        chain = read_torch(model)
-    if rows.shape[1] != chain.network.n_features:
-        raise ValueError(
-            f"X has {rows.shape[1]} features, the model expects {chain.network.n_features}"
-        )
-    if len(rows) != len(y):
-        raise ValueError(f"X has {len(rows)} samples but y has {len(y)}")
-    if chain.modules:
-        _check_outputs(model, X, rows, chain)
-    if loss is None:
-        raise ValueError("say which loss the model was trained with: loss=nn.MSELoss(), ...")
-    translated = training_loss(loss, y, chain.network.n_outputs, chain.final)
-    notes = []
-    if np.ndim(y) == 1 and translated.Y.shape[1] == 1 and translated.loss.targets != "onehot":
-        notes.append(
-            "y has shape (n,) and the outputs (n, 1): a PyTorch loss broadcasts them to (n, n) "
-            "and trains on the wrong thing unless y was reshaped to (n, 1) in training."
-        )
-    if chain.dropout:
-        notes.append("Dropout is left out, as in eval mode: training minimised a noisier loss.")
-    if optimizer is not None:
-        groups, decoupled = _groups(optimizer)
-        if weight_decay is not None and all(d != weight_decay for d in groups.values()):
-            raise ValueError("weight_decay differs from the optimizer's; leave one of them out")
-        if decoupled:
-            notes.append(
-                f"{type(optimizer).__name__} decays weights beside the gradient step: it does not "
-                "minimise loss + weight_decay / 2 * squares, which is what is audited here; its "
-                "networks need not be stationary for it, and Adam or SGD with weight_decay are."
-            )
-    elif weight_decay is None:
-        raise ValueError("say what the weight decay was: weight_decay=... or optimizer=...")
-    else:
-        groups, decoupled = {}, False
-        positive("weight_decay", weight_decay)
-
-    def decay(parameter: Any, is_bias: bool) -> float:
-        if parameter is None or not chain.modules:
-            return float(weight_decay or 0.0) if decay_biases or not is_bias else 0.0
-        if not parameter.requires_grad:
-            return 0.0
-        if optimizer is not None:
-            return groups.get(id(parameter), 0.0)
-        return float(weight_decay or 0.0) if decay_biases or parameter.ndim > 1 else 0.0
-
-    modules = chain.modules or (None,) * chain.network.depth
-    decays = tuple(decay(None if m is None else m.weight, False) for m in modules)
-    # a bias that improvement may add decays like the weights
-    bias_decays = tuple(
-        decay(None if m is None else m.bias, True) if has else d
-        for m, has, d in zip(modules, chain.biased, decays)
-    )
-    if not all(d > 0 for d in decays):
-        raise ValueError(
-            f"the layers' weights have weight decay {', '.join(f'{d:g}' for d in decays)}: without "
-            "a penalty on all there is no best network to compare with; pass the weight_decay "
-            "you want to compare at"
-        )
-    base = Trained(chain, rows, translated, decays, bias_decays, 0.0, tuple(notes))
-    penalty = base.penalty(chain.network)
-    if chain.modules:
-        penalty = sum(
-            0.5 * decay(p, False) * float((p.detach().double() ** 2).sum())
-            for p in model.parameters()
-        )
-    return Trained(chain, rows, translated, decays, bias_decays, penalty, tuple(notes))
-
-
-def _chain_of(network: Network | DeepNetwork) -> Chain:
-    if isinstance(network, Network):
-        network = DeepNetwork(
-            (network.hidden_weights, network.output_weights),
-            (network.hidden_bias, network.output_bias),
-        )
-    has = [False] * network.depth if network.biases is None else [True] * network.depth
-    return Chain(network, tuple(has))
-
-
-def _groups(optimizer: Any) -> tuple[dict[int, float], bool]:
-    """Weight decay of each parameter by id, and whether it is decoupled from the gradient."""
-    decays = {
-        id(p): float(group.get("weight_decay", 0.0))
-        for group in optimizer.param_groups
-        for p in group["params"]
-    }
-    decoupled = type(optimizer).__name__ in DECOUPLED or any(
-        group.get("decoupled_weight_decay", False) for group in optimizer.param_groups
-    )
-    return decays, decoupled
-
-
-def _check_outputs(model: Any, X: Any, rows: Array, chain: Chain) -> None:
-    """The chain must compute what the model does: hooks and parametrisations could differ."""
-    import torch
-
-    first = next(iter(model.parameters()))
-    inputs = numbers(X)[:64]
-    modes = [(m, m.training) for m in model.modules()]
-    model.eval()
-    try:
-        with torch.no_grad():
-            theirs = numbers(model(torch.as_tensor(inputs, dtype=first.dtype, device=first.device)))
-    finally:
-        # layer by layer: model.train() would also switch on those that were frozen in eval mode
-        for module, mode in modes:
-            module.training = mode
-    ours = chain.network.predict(rows[:64])
-    if chain.final:
-        ours = ours - np.log(np.sum(np.exp(ours - ours.max(1, keepdims=True)), 1, keepdims=True))
-        ours = ours - ours.max(1, keepdims=True)
-        theirs = np.log(np.maximum(theirs, 1e-30)) if chain.final == "softmax" else theirs
-        theirs = theirs - theirs.max(1, keepdims=True)
-    if theirs.shape != ours.shape or not np.allclose(
-        theirs, ours, rtol=SAME_OUTPUTS, atol=SAME_OUTPUTS * max(1.0, float(np.abs(ours).max()))
-    ):
-        raise ValueError(
-            "the model computes something else than its chain of layers (a hook, or a reshape "
-            "that mixes samples?); audit a plain chain"
-        )
-
-
-def _trained_sklearn(
-    model: Any, X: Array, y: Array, loss: Any, weight_decay: float | None
-) -> Trained:
-    """scikit-learn: mean loss (squared with 1/2) plus ``alpha / 2 / batch * ||W||^2``."""
-    chain = read_sklearn(model)
-    if X.shape[1] != chain.network.n_features or len(X) != len(y):
-        raise ValueError(
-            f"X has shape {X.shape} and y {y.shape}; the model expects "
-            f"{chain.network.n_features} features"
-        )
-    if loss is not None:
-        raise ValueError("scikit-learn's models know their loss; leave loss out")
-    if getattr(model, "loss", "squared_error") not in ("squared_error", "log_loss"):
-        raise ValueError(f"loss={model.loss!r} of {type(model).__name__} is not supported")
-    C, n = chain.network.n_outputs, len(X)
-    batch = n if model.solver == "lbfgs" else model.batch_size
-    batch = min(200, n) if batch == "auto" else min(batch, n)
-    if hasattr(model, "classes_"):
-        labels = np.searchsorted(model.classes_, y)
-        if np.ndim(y) > 1 or np.any(model.classes_[np.minimum(labels, C)] != y):
-            raise ValueError("y has classes that the model does not know, or several columns")
-        if C == 1:
-            signs = np.where(labels[:, None] > 0, 1.0, -1.0)
-            translated = TrainingLoss(Logistic(), 1.0, signs, None, "logistic loss, mean")
-        else:
-            translated = TrainingLoss(
-                Softmax(), 1.0, np.eye(C)[labels], None, "cross-entropy, mean"
-            )
-    else:
-        Y = y.astype(float).reshape(n, C)
-        text = "squared loss, mean, factor 1/2"
-        translated = TrainingLoss(Squared(), 1 / C, Y, None, text)
-    decay = positive("alpha", model.alpha / batch if weight_decay is None else weight_decay)
-    decays, none = (decay,) * chain.network.depth, (0.0,) * chain.network.depth
-    notes = (
-        f"scikit-learn divides alpha by the batch ({batch} samples): alpha={model.alpha:g} is a "
-        f"weight decay of {model.alpha / batch:.3g}; biases are not penalised.",
-    )
-    base = Trained(chain, X, translated, decays, none, 0.0, notes)
-    return Trained(chain, X, translated, decays, none, base.penalty(chain.network), notes)
+def penalty(network: DeepNetwork, decays: Sequence[float], bias_decays: Sequence[float]) -> float:
+    """Half of each layer's decay times its squares, weights and biases."""
+    total = sum(d * np.sum(W * W) for d, W in zip(decays, network.weights))
+    if network.biases is not None:
+        total += sum(d * np.sum(b * b) for d, b in zip(bias_decays, network.biases))
+    return 0.5 * float(total)
 
 
 def settled(trained: Trained, network: Network) -> Network:
@@ -391,7 +221,7 @@ def settled(trained: Trained, network: Network) -> Network:
         return network
     problem = trained.problem()
     size = np.linalg.norm(network.hidden_weights, axis=0)
-    constant = size <= 1e-12 * np.abs(network.hidden_bias)
+    constant = size <= CONSTANT * np.abs(network.hidden_bias)
     v = np.maximum(network.hidden_bias[constant], 0) @ network.output_weights[constant]
     rest = select(network, ~constant)
     F = rest.predict(trained.X) - rest.output_bias
@@ -416,6 +246,7 @@ def select(network: Network, keep: Array) -> Network:
 
 
 def prunes_within(seconds: float, network: Network, n_samples: int) -> bool:
-    """Whether pruning it takes no longer."""
+    """Whether pruning it takes no longer, or less than :data:`LEAST_PRUNING`."""
     m, C = network.n_neurons, network.n_outputs
-    return (n_samples if C == 1 else min(n_samples, m) * C) * m**2 <= PRUNED * seconds
+    operations = (n_samples if C == 1 else min(n_samples, m) * C) * m**2
+    return operations <= PRUNED * max(seconds, LEAST_PRUNING)

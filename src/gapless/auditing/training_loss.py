@@ -34,7 +34,20 @@ NAMES = ("mse", "cross_entropy", "bce_with_logits", "huber", "hinge")
 
 @dataclass(frozen=True, eq=False)
 class TrainingLoss:
-    """``factor`` times the weighted mean of ``loss`` against ``Y``; ``text`` says it in words."""
+    """``factor`` times the weighted mean over samples of ``loss`` against ``Y``.
+
+    Attributes
+    ----------
+    loss : Loss
+        As gapless scales it.
+    factor : float
+        The s of the table above.
+    Y : array of shape (n_samples, n_outputs)
+        Numbers, one-hot rows or signs, as ``loss`` takes them.
+    sample_weight : array of shape (n_samples,) or None
+    text : str
+        The same in words.
+    """
 
     loss: Loss
     factor: float
@@ -44,14 +57,60 @@ class TrainingLoss:
 
 
 def numbers(values: Any) -> Array:
-    """An array of a tensor or whatever NumPy reads."""
+    """``values`` as an array.
+
+    Parameters
+    ----------
+    values : array-like or torch tensor
+        On any device, with a gradient or without.
+
+    Returns
+    -------
+    array
+        Of the numbers' own type.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu().numpy()
     return np.asarray(values)
 
 
+def sklearn_loss(model: Any, y: Array, n_outputs: int) -> TrainingLoss:
+    """The loss of a fitted ``MLPRegressor`` or ``MLPClassifier``.
+
+    Parameters
+    ----------
+    model : MLPRegressor or MLPClassifier
+    y : array of shape (n_samples,) or (n_samples, n_outputs)
+        Labels, or numbers.
+    n_outputs : int
+
+    Returns
+    -------
+    TrainingLoss
+
+    Raises
+    ------
+    ValueError
+        For a loss without counterpart, labels that the model does not know, or several columns of
+        them.
+    """
+    if getattr(model, "loss", "squared_error") not in ("squared_error", "log_loss"):
+        raise ValueError(f"loss={model.loss!r} of {type(model).__name__} is not supported")
+    C = n_outputs
+    if not hasattr(model, "classes_"):
+        Y = y.astype(float).reshape(len(y), C)
+        return TrainingLoss(Squared(), 1 / C, Y, None, "squared loss, mean, factor 1/2")
+    labels = np.searchsorted(model.classes_, y)
+    if np.ndim(y) > 1 or np.any(model.classes_[np.minimum(labels, len(model.classes_) - 1)] != y):
+        raise ValueError("y has classes that the model does not know, or several columns")
+    if C == 1:
+        signs = np.where(labels[:, None] > 0, 1.0, -1.0)
+        return TrainingLoss(Logistic(), 1.0, signs, None, "logistic loss, mean")
+    return TrainingLoss(Softmax(), 1.0, np.eye(C)[labels], None, "cross-entropy, mean")
+
+
 def training_loss(loss: Any, y: Any, n_outputs: int, final: str = "") -> TrainingLoss:
-    """Translate ``loss``.
+    """A PyTorch loss in terms of gapless.
 
     Parameters
     ----------
@@ -63,6 +122,10 @@ def training_loss(loss: Any, y: Any, n_outputs: int, final: str = "") -> Trainin
     n_outputs : int
     final : {"", "softmax", "log_softmax"}
         The model's last layer.
+
+    Returns
+    -------
+    TrainingLoss
 
     Raises
     ------

@@ -12,10 +12,15 @@ from ..core.checks import InputError, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.files import write
 from ..core.network import Network
-from .torch import Chain, Operation, assemble, layers
+from .chain import Chain, Operation, assemble, layers
 
 # Opset 13 is read by every runtime of the last years; nothing newer is needed for Gemm and Relu.
 OPSET = 13
+# The newest that runtimes of that age accept.
+IR_VERSION = 8
+# ONNX's default, where a node does not say it.
+BATCH_NORM_EPS = 1e-5
+# Nodes without weights.
 SIMPLE = {
     "Relu": "relu", "Flatten": "flatten", "Dropout": "dropout", "Identity": "identity",
     "Softmax": "softmax", "LogSoftmax": "log_softmax",
@@ -23,7 +28,18 @@ SIMPLE = {
 
 
 def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
-    """Write ``Gemm, Relu, Gemm, ...`` in float32 with input "X" and output "Y"."""
+    """Write a network as ``Gemm, Relu, Gemm, ...`` in float32 with input "X" and output "Y".
+
+    Parameters
+    ----------
+    network : Network or DeepNetwork
+    path : path
+
+    Raises
+    ------
+    ImportError
+        Where onnx is not installed.
+    """
     onnx = optional_import("onnx", "onnx", "to_onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     nodes, constants, name = [], [], "X"
@@ -50,7 +66,7 @@ def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
     model = helper.make_model(
         graph, producer_name="gapless", opset_imports=[helper.make_opsetid("", OPSET)]
     )
-    model.ir_version = 8  # the newest that runtimes of opset 13's age accept
+    model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     write(path, model.SerializeToString())
 
@@ -58,8 +74,18 @@ def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
 def read_onnx(path: str | Path) -> Chain:
     """The chain in an ONNX file: Gemm, MatMul, Add, Relu, BatchNormalization, Flatten, Softmax.
 
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Chain
+
     Raises
     ------
+    ImportError
+        Where onnx is not installed.
     InputError
         For a damaged file, weights stored outside it, or a node that is not supported.
     """
@@ -127,7 +153,7 @@ def _operations(onnx: Any, graph: Any) -> Iterator[Operation]:
             yield "linear", (W * options.get("alpha", 1.0), bias)
         elif node.op_type == "BatchNormalization":
             gamma, beta, mean, variance = fixed
-            scale = gamma / np.sqrt(variance + options.get("epsilon", 1e-5))
+            scale = gamma / np.sqrt(variance + options.get("epsilon", BATCH_NORM_EPS))
             yield "batch_norm", (scale, beta - mean * scale)
         elif node.op_type in SIMPLE:
             yield SIMPLE[node.op_type], ()

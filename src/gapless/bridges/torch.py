@@ -1,126 +1,32 @@
-"""Networks to and from PyTorch and scikit-learn.
-
-A model is read as a :class:`Chain`: Linear layers with ReLU between them, batch normalisation
-folded into its neighbours (with its running statistics, as in ``eval`` mode), dropout left out.
-Reading changes nothing in the model.
-"""
+"""Networks to and from PyTorch.  Reading changes nothing in the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.network import Network
+from .chain import Chain, Operation, assemble, layers
 
 SUPPORTED = "Linear, ReLU, BatchNorm1d, Flatten, Dropout, and a final Softmax or LogSoftmax"
-FINAL = ("softmax", "log_softmax")
-
-#: what a layer does, by name, with its arrays: linear (W, b or None, and perhaps the module),
-#: batch_norm (scale, shift), relu, flatten, dropout, softmax, log_softmax ()
-Operation: TypeAlias = tuple[str, tuple[Any, ...]]
-
-
-@dataclass(frozen=True, eq=False)
-class Chain:
-    """A fully connected network as it was read.
-
-    Attributes
-    ----------
-    network : DeepNetwork
-        Before the final softmax, if any; with zeros for biases that the model does not have.
-    biased : tuple of bool
-        Which layers have a bias of their own.
-    final : str
-        "", "softmax" or "log_softmax".
-    batch_norm, dropout, flatten : bool
-        Whether the model has such layers.
-    modules : tuple
-        The Linear layers of the PyTorch model, in order; empty for other sources.
-    """
-
-    network: DeepNetwork
-    biased: tuple[bool, ...]
-    final: str = ""
-    batch_norm: bool = False
-    dropout: bool = False
-    flatten: bool = False
-    modules: tuple[Any, ...] = ()
-
-    @property
-    def shallow(self) -> Network | None:
-        """The two-layer ReLU network, or None for any other."""
-        net = self.network
-        if net.depth != 2 or net.activation != "relu":
-            return None
-        biases = net.biases or tuple(np.zeros(W.shape[1]) for W in net.weights)
-        return Network(net.weights[0], biases[0], net.weights[1], biases[1])
-
-
-def assemble(operations: Iterable[Operation]) -> Chain:
-    """The chain that a sequence of layers makes.
-
-    Raises
-    ------
-    ValueError
-        For layers in an order that is not ``Linear (ReLU Linear)*``, naming the place.
-    """
-    weights: list[Array] = []
-    biases: list[Array] = []
-    biased: list[bool] = []
-    modules: list[Any] = []
-    seen: set[str] = set()
-    pending: tuple[Array, Array] | None = None
-    final, activated, gaps = "", True, 0
-    for kind, arrays in operations:
-        if final:
-            raise ValueError(f"a {kind} layer follows the {final}; a softmax must come last")
-        if kind == "linear":
-            W, b, *module = arrays
-            modules += module
-            gaps += not activated
-            biased.append(b is not None)
-            bias = np.zeros(W.shape[1]) if b is None else b
-            if pending is not None:
-                W, bias, pending = pending[0][:, None] * W, bias + pending[1] @ W, None
-            weights.append(W)
-            biases.append(bias)
-            activated = False
-        elif kind == "batch_norm":
-            scale, shift = arrays
-            if not activated:
-                weights[-1], biases[-1] = weights[-1] * scale, biases[-1] * scale + shift
-            elif pending is None:
-                pending = scale, shift
-            else:
-                pending = pending[0] * scale, pending[1] * scale + shift
-        elif kind == "relu":
-            if not weights or pending is not None:
-                raise ValueError("a ReLU must follow a Linear layer")
-            activated = True
-        elif kind in FINAL:
-            final = kind
-        seen.add(kind)
-    if not weights or activated or pending is not None:
-        raise ValueError("the model must end in a Linear layer, optionally with a softmax")
-    if gaps and (gaps < len(weights) - 1 or "relu" in seen):
-        raise ValueError(
-            "two Linear layers follow each other without a ReLU; multiply them into one, "
-            "or leave out every ReLU for a linear network"
-        )
-    network = DeepNetwork(tuple(weights), tuple(biases), "linear" if gaps else "relu")
-    return Chain(
-        network, tuple(biased), final,
-        "batch_norm" in seen, "dropout" in seen, "flatten" in seen, tuple(modules),
-    )  # fmt: skip
 
 
 def read_torch(model: Any) -> Chain:
     """The chain of a ``torch.nn.Module``, traced with ``torch.fx``.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        On any device; it is not modified.
+
+    Returns
+    -------
+    Chain
+        With the model's Linear layers as ``modules``.
 
     Raises
     ------
@@ -155,7 +61,7 @@ def _operations(torch: Any, model: Any) -> Iterator[Operation]:
         ) from error
     modules = dict(traced.named_modules())
     last: Any = None
-    sizes: set[Any] = set()
+    sizes: set[Any] = set()  # what is computed from the shape alone, for a view
     for node in traced.graph.nodes:
         if node.op == "placeholder":
             if last is not None:
@@ -225,6 +131,15 @@ def from_torch(model: Any) -> Network | DeepNetwork:
 
     A final softmax is left out: the network's outputs are what it reads.
 
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Linear layers with ReLU between, BatchNorm1d, Flatten and Dropout; it is not modified.
+
+    Returns
+    -------
+    Network or DeepNetwork
+
     Raises
     ------
     ValueError
@@ -241,36 +156,31 @@ def from_torch(model: Any) -> Network | DeepNetwork:
     >>> to_torch(network)[0].weight.shape
     torch.Size([8, 3])
     """
-    return _plain(read_torch(model))
-
-
-def _plain(chain: Chain) -> Network | DeepNetwork:
-    if chain.shallow is not None:
-        return chain.shallow
-    net = chain.network
-    return net if any(chain.biased) else DeepNetwork(net.weights, None, net.activation)
-
-
-def layers(network: Network | DeepNetwork) -> list[tuple[Array, Array]]:
-    """``(W, b)`` a layer, W of shape (inputs, outputs)."""
-    if isinstance(network, Network):
-        return [
-            (network.hidden_weights, network.hidden_bias),
-            (network.output_weights, network.output_bias),
-        ]
-    biases = network.biases or tuple(np.zeros(W.shape[1]) for W in network.weights)
-    return list(zip(network.weights, biases))
+    return read_torch(model).plain
 
 
 def to_torch(network: Network | DeepNetwork, *, bias: bool = True, dtype: Any = None) -> Any:
-    """``nn.Sequential(Linear, ReLU, Linear, ...)`` in ``eval`` mode, float32 by default.
+    """A network as a PyTorch module.
 
-    ``bias=False`` makes layers without biases.
+    Parameters
+    ----------
+    network : Network or DeepNetwork
+    bias : bool, default True
+        Whether the layers have biases.
+    dtype : torch.dtype, optional
+        float32 by default.
+
+    Returns
+    -------
+    torch.nn.Sequential
+        ``Linear, ReLU, Linear, ...`` in ``eval`` mode, on the CPU.
 
     Raises
     ------
     ValueError
         ``bias=False`` for a network with biases that are not zero.
+    ImportError
+        Where PyTorch is not installed.
     """
     torch = optional_import("torch", "torch", "to_torch")
     parts: list[Any] = []
@@ -291,26 +201,3 @@ def to_torch(network: Network | DeepNetwork, *, bias: bool = True, dtype: Any = 
     else:
         parts.pop()
     return torch.nn.Sequential(*parts).eval()
-
-
-def read_sklearn(model: Any) -> Chain:
-    """The chain of a fitted ``MLPRegressor`` or ``MLPClassifier`` with ReLU layers."""
-    if not hasattr(model, "coefs_"):
-        raise ValueError(
-            f"{type(model).__name__} is not a fitted MLPRegressor or MLPClassifier; fit it first"
-        )
-    if model.activation != "relu":
-        raise ValueError(f"activation={model.activation!r} is not supported; use 'relu'")
-    weights = [np.asarray(W, dtype=float) for W in model.coefs_]
-    biases = [np.asarray(b, dtype=float) for b in model.intercepts_]
-    final = "softmax" if model.out_activation_ == "softmax" else ""
-    network = DeepNetwork(tuple(weights), tuple(biases))
-    return Chain(network, (True,) * len(weights), final)
-
-
-def from_sklearn(model: Any) -> Network | DeepNetwork:
-    """A fitted ``MLPRegressor`` or ``MLPClassifier`` (activation "relu") as a network.
-
-    A classifier's outputs are the logits.
-    """
-    return _plain(read_sklearn(model))

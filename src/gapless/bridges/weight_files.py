@@ -23,8 +23,8 @@ from safetensors import SafetensorError, safe_open
 
 from ..core.checks import Array, InputError, optional_import, positive
 from ..core.files import existing_file
+from .chain import Chain, Operation, assemble
 from .onnx import read_onnx
-from .torch import Chain, Operation, assemble
 
 # PyTorch's default; a state dict does not hold it.
 BATCH_NORM_EPS = 1e-5
@@ -44,6 +44,10 @@ def read_model(path: str | Path, architecture: str | Path | None = None) -> Chai
     architecture : path of a JSON file, optional
         See the module.  Without: Linear and BatchNorm1d layers in the order of the weights' names
         with ReLU between.
+
+    Returns
+    -------
+    Chain
 
     Raises
     ------
@@ -156,6 +160,16 @@ def from_state_dict(tensors: Mapping[str, Any], architecture: Any = None) -> Cha
 
     Without an architecture ``NAME.weight`` of two dimensions is a Linear layer; of one
     dimension, with ``NAME.running_mean``, a BatchNorm1d, taken to stand before the ReLU.
+
+    Parameters
+    ----------
+    tensors : mapping of names to arrays
+    architecture : list, optional
+        See the module.
+
+    Returns
+    -------
+    Chain
 
     Raises
     ------

@@ -7,20 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, optional_import, to_2d
-from ..structure.collapse import LayerAlignment, _unit, layer_alignment, simplex_frame
-
-
-def _axes(ax: Any, count: int) -> Any:
-    plt = optional_import("matplotlib.pyplot", "plot", "a Display")
-    if ax is not None:
-        axes = np.atleast_1d(ax)
-        if len(axes) != count:
-            raise ValueError(f"ax must be {count} axes, got {len(axes)}")
-        return axes
-    return np.atleast_1d(
-        plt.subplots(1, count, figsize=(4.2 * count, 3.6), layout="constrained")[1]
-    )
+from ..core.checks import Array, to_2d
+from ..structure.collapse import LayerAlignment, layer_alignment, simplex_frame, unit_norm
+from .axes import axes_in_row
 
 
 class CollapseDisplay:
@@ -43,16 +32,38 @@ class CollapseDisplay:
 
     @classmethod
     def from_features(cls, features: Any, labels: Any, ax: Any = None) -> CollapseDisplay:
-        """From last hidden features (n_samples, p) and class labels."""
+        """Draw the class means of a layer.
+
+        Parameters
+        ----------
+        features : array of shape (n_samples, n_hidden)
+            Last hidden layer, after the activation.
+        labels : array of shape (n_samples,)
+        ax : sequence of three matplotlib axes, optional
+
+        Returns
+        -------
+        CollapseDisplay
+        """
         H = to_2d("features", features)
         classes, index = np.unique(np.asarray(labels), return_inverse=True)
         mu = np.stack([H[index == k].mean(axis=0) for k in range(len(classes))])
         M = mu - mu.mean(axis=0)
-        return cls(_unit(mu @ mu.T), _unit(M @ M.T)).plot(ax)
+        return cls(unit_norm(mu @ mu.T), unit_norm(M @ M.T)).plot(ax)
 
     def plot(self, ax: Any = None) -> CollapseDisplay:
-        """Draw on three axes."""
-        axes = _axes(ax, 3)
+        """Draw on three axes, those of a new figure by default; returns the display.
+
+        Parameters
+        ----------
+        ax : sequence of three matplotlib axes, optional
+
+        Raises
+        ------
+        ValueError
+            For another number of axes.
+        """
+        axes = axes_in_row(ax, 3)
         frame = simplex_frame(len(self.centred_gram))
         distance = float(np.linalg.norm(self.centred_gram - frame))
         pictures = (
@@ -60,6 +71,7 @@ class CollapseDisplay:
             (self.centred_gram, f"centred, distance to frame {distance:.2g}"),
             (frame, "simplex frame"),
         )
+        # one scale of colours for the three, or they could not be compared
         top = max(float(np.abs(gram).max()) for gram, _ in pictures)
         for axis, (gram, title) in zip(axes, pictures):
             image = axis.imshow(gram, cmap="RdBu_r", vmin=-top, vmax=top)
@@ -87,23 +99,46 @@ class AlignmentDisplay:
 
     @classmethod
     def from_weights(cls, weights: Sequence[Any], ax: Any = None) -> AlignmentDisplay:
-        """From layers W_l (width_{l-1}, width_l), as in ``DeepNetwork.weights``."""
+        """Draw a network's layers.
+
+        Parameters
+        ----------
+        weights : sequence of arrays of shape (width_{l-1}, width_l)
+            As in ``DeepNetwork.weights``.
+        ax : sequence of two matplotlib axes, optional
+
+        Returns
+        -------
+        AlignmentDisplay
+        """
         return cls(layer_alignment(weights)).plot(ax)
 
     def plot(self, ax: Any = None) -> AlignmentDisplay:
-        """Draw on two axes."""
-        axes = _axes(ax, 2)
+        """Draw on two axes, those of a new figure by default; returns the display.
+
+        Parameters
+        ----------
+        ax : sequence of two matplotlib axes, optional
+
+        Raises
+        ------
+        ValueError
+            For another number of axes.
+        """
+        axes = axes_in_row(ax, 2)
+        spectra, norms = axes
         report = self.report
         layers = np.arange(1, len(report.ranks) + 1)
         for l, s, rank in zip(layers, report.singular_values, report.ranks):
-            axes[0].plot(np.arange(1, len(s) + 1), s, "o-", ms=3, label=f"layer {l}, rank {rank}")
-        axes[0].set(xlabel="index", ylabel="singular value", title="spectra")
-        axes[0].legend()
-        axes[1].plot(layers, report.frobenius_norms, "s-", label="Frobenius norm")
-        axes[1].plot(layers, report.operator_norms, "o-", label="operator norm")
-        axes[1].plot(layers[:-1] + 0.5, report.alignment, "^:", label="alignment with the next")
-        axes[1].set(xlabel="layer", xticks=layers, title="norms and alignment")
-        axes[1].set_ylim(bottom=0)
-        axes[1].legend()
-        self.ax_, self.figure_ = axes, axes[0].figure
+            spectra.plot(np.arange(1, len(s) + 1), s, "o-", ms=3, label=f"layer {l}, rank {rank}")
+        spectra.set(xlabel="index", ylabel="singular value", title="spectra")
+        spectra.legend()
+        norms.plot(layers, report.frobenius_norms, "s-", label="Frobenius norm")
+        norms.plot(layers, report.operator_norms, "o-", label="operator norm")
+        # between the two layers that it compares
+        norms.plot(layers[:-1] + 0.5, report.alignment, "^:", label="alignment with the next")
+        norms.set(xlabel="layer", xticks=layers, title="norms and alignment")
+        norms.set_ylim(bottom=0)
+        norms.legend()
+        self.ax_, self.figure_ = axes, spectra.figure
         return self

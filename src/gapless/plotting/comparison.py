@@ -1,4 +1,4 @@
-"""Pictures of what neurons compare; matplotlib is imported when one is drawn."""
+"""Pictures of what neurons compare."""
 
 from __future__ import annotations
 
@@ -7,10 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, optional_import, to_2d
+from ..core.checks import Array, to_2d
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.rounding import TINY
 from ..structure.extreme_points import ExtremePoints, compare_samples
+from .axes import axes_for
+
+# Neurons drawn unless they are named, and bars of the largest weights of one.
+SHOWN, BARS = 4, 20
+# Share of a neuron that its samples do not explain from which the title says so.
+UNEXPLAINED = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +49,11 @@ class ComparisonDisplay:
     rows : list
         ``weights``, ``title``, and pairs (sample, share) ``up`` and ``down``.
     figure_, axes_ : the figure and its array of axes
+
+    Raises
+    ------
+    ValueError
+        For an ``image_shape`` of another number of features.
     """
 
     #: samples shown on each side of a comparison
@@ -66,8 +78,23 @@ class ComparisonDisplay:
     def from_extreme_points(
         cls, points: ExtremePoints, X: Any, neurons: Any = None, **names: Any
     ) -> ComparisonDisplay:
-        """Draw the neurons that fire on one sample each: the first four, or those named."""
-        shown = range(min(4, len(points))) if neurons is None else neurons
+        """Draw neurons that fire on one sample each.
+
+        Parameters
+        ----------
+        points : ExtremePoints
+        X : array of shape (n_samples, n_features)
+            The data they are from.
+        neurons : sequence of int, optional
+            Which; the first four by default.
+        **names
+            ``image_shape``, ``feature_names`` and ``sample_names`` of the display.
+
+        Returns
+        -------
+        ComparisonDisplay
+        """
+        shown = range(min(SHOWN, len(points))) if neurons is None else neurons
         rows = []
         for j in shown:
             mixture = points.mixture[[j]].tocoo()
@@ -82,10 +109,30 @@ class ComparisonDisplay:
     def from_network(
         cls, network: Network, problem: Problem, neurons: Any = None, **names: Any
     ) -> ComparisonDisplay:
-        """Draw trained neurons: the four strongest, or those named."""
+        """Draw trained neurons.
+
+        Parameters
+        ----------
+        network : Network
+        problem : Problem
+            What it was trained on.
+        neurons : sequence of int, optional
+            Which; the four strongest by default.
+        **names
+            ``image_shape``, ``feature_names`` and ``sample_names`` of the display.
+
+        Returns
+        -------
+        ComparisonDisplay
+
+        Raises
+        ------
+        ValueError
+            For a neuron of zero weights, see :func:`gapless.compare_samples`.
+        """
         U, a = network.hidden_weights, network.output_weights
         strength = np.linalg.norm(U, axis=0) * np.linalg.norm(a, axis=1)
-        shown = np.argsort(-strength)[:4] if neurons is None else neurons
+        shown = np.argsort(-strength)[:SHOWN] if neurons is None else neurons
         rows = []
         for j in shown:
             found = compare_samples(problem, network, int(j))
@@ -96,27 +143,24 @@ class ComparisonDisplay:
                 index = np.flatnonzero(part)
                 sides.append(_largest(index, part[index] / part.sum(), cls.MAX_SAMPLES))
             title = f"neuron {j}: {strength[j] / strength.sum():.0%} of all weight"
-            if found.residual > 0.05:
+            if found.residual > UNEXPLAINED:
                 title += f", {found.residual:.0%} unexplained"
             rows.append(_Row(U[:, j], title, sides[0], sides[1]))
         return cls(problem.X, rows, **names).plot()
 
     def plot(self) -> ComparisonDisplay:
-        plt = optional_import("matplotlib.pyplot", "plot", "drawing")
+        """Draw a new figure, a row a neuron; returns the display."""
         if self.image_shape is None:
-            self._plot_table(plt)
+            self._plot_table()
         else:
-            self._plot_images(plt)
+            self._plot_images()
         return self
 
-    def _plot_images(self, plt: Any) -> None:
+    def _plot_images(self) -> None:
         up = max((len(row.up) for row in self.rows), default=1)
         down = max((len(row.down) for row in self.rows), default=1)
         columns = 1 + up + down
-        self.figure_, self.axes_ = plt.subplots(
-            len(self.rows), columns, squeeze=False, layout="constrained",
-            figsize=(1.35 * columns, 1.75 * len(self.rows)),
-        )  # fmt: skip
+        self._new_figure(columns, figsize=(1.35 * columns, 1.75 * len(self.rows)))
         for row, axes in zip(self.rows, self.axes_, strict=True):
             for ax in axes:
                 ax.set(xticks=[], yticks=[], frame_on=False)
@@ -127,25 +171,27 @@ class ComparisonDisplay:
                     self._image(ax, self.X[i], signed=False)
                     ax.set_xlabel(f"{word} {self.sample_names[i]}\n{share:.0%}", fontsize=7)
 
+    def _new_figure(self, columns: int, **figure: Any) -> None:
+        rows = len(self.rows)
+        self.axes_ = axes_for(None, nrows=rows, ncols=columns, squeeze=False, **figure)
+        self.figure_ = self.axes_[0, 0].figure
+
     def _image(self, ax: Any, values: Array, signed: bool) -> None:
         top = float(np.abs(values).max()) or 1.0
         picture = values.reshape(self.image_shape)
         if picture.ndim == 3:  # colours: zero weight is grey
             low, high = (-top, top) if signed else (values.min(), values.max())
-            ax.imshow((picture - low) / max(high - low, 1e-300))
+            ax.imshow((picture - low) / max(high - low, TINY))
         elif signed:
             ax.imshow(picture, cmap="RdBu_r", vmin=-top, vmax=top)
         else:
             ax.imshow(picture, cmap="gray_r")
 
-    def _plot_table(self, plt: Any) -> None:
-        d = self.X.shape[1]
-        self.figure_, self.axes_ = plt.subplots(
-            len(self.rows), 2, squeeze=False, layout="constrained", width_ratios=[3, 2],
-            figsize=(9, max(1.6, 0.5 + 0.19 * min(d, 20)) * len(self.rows)),
-        )  # fmt: skip
+    def _plot_table(self) -> None:
+        height = max(1.6, 0.5 + 0.19 * min(self.X.shape[1], BARS)) * len(self.rows)
+        self._new_figure(2, width_ratios=[3, 2], figsize=(9, height))
         for row, (bars, text) in zip(self.rows, self.axes_, strict=True):
-            order = np.argsort(-np.abs(row.weights))[:20]
+            order = np.argsort(-np.abs(row.weights))[:BARS]
             colours = ["C3" if w > 0 else "C0" for w in row.weights[order]]
             bars.barh(range(len(order)), row.weights[order], color=colours)
             bars.set_yticks(range(len(order)), [self.feature_names[k] for k in order], fontsize=8)
@@ -161,5 +207,6 @@ class ComparisonDisplay:
 
 
 def _largest(index: Array, share: Array, count: int) -> list[tuple[int, float]]:
+    """Samples and their shares, the ``count`` largest."""
     order = np.argsort(-share)[:count]
     return [(int(index[k]), float(share[k])) for k in order]

@@ -1,4 +1,4 @@
-"""Pictures: matplotlib Display objects, drawn by ``from_estimator`` or ``from_solution``."""
+"""Pictures of training: how the gap closed, the neurons found, a regularisation path."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.arrays import scores
-from ..core.checks import Array, optional_import
+from ..core.checks import Array
 from ..core.network import Network
 from ..core.result import History, Solution
+from ..core.rounding import TINY
 from ..training.path import RegularizationPath
+from .axes import axes_for
 
-
-def _axes(ax: Any, **figure: Any) -> Any:
-    plt = optional_import("matplotlib.pyplot", "plot", "drawing")
-    return plt.subplots(**figure)[1] if ax is None else ax
+# Relative gaps below this are drawn there: a logarithmic axis has no zero.
+LEAST_GAP = 1e-6
+# Rows of weights with room for a name.
+NAMED = 40
 
 
 class GapDisplay:
@@ -36,6 +38,22 @@ class GapDisplay:
 
     @classmethod
     def from_solution(cls, solution: Solution, *, ax: Any = None) -> GapDisplay:
+        """Draw the training behind a solution.
+
+        Parameters
+        ----------
+        solution : Solution
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        GapDisplay
+
+        Raises
+        ------
+        TypeError
+            For the solution of a closed form, which was not searched for.
+        """
         if not hasattr(solution, "history"):
             raise TypeError(
                 f"a {type(solution).__name__} was not searched for: there is no history to draw; "
@@ -45,23 +63,37 @@ class GapDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> GapDisplay:
-        """Draw the training of a fitted estimator with a ``solution_``."""
+        """Draw the training of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : estimator with a ``solution_``
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        GapDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError
+            As :meth:`from_solution`.
+        """
         check_is_fitted(estimator, "solution_")
         return cls.from_solution(estimator.solution_, ax=ax)
 
     def plot(self, *, ax: Any = None) -> GapDisplay:
-        ax = _axes(ax, figsize=(7, 4), layout="constrained")
+        """Draw on ``ax``, by default that of a new figure; returns the display."""
+        ax = axes_for(ax, figsize=(7, 4))
         h = self.history
         t = np.array(h.seconds)
         ax.step(t, h.objective, where="post", color="C0", lw=2, label="objective")
         ax.step(
-            t,
-            h.estimated_lower_bound,
-            where="post",
-            color="C1",
-            ls="--",
+            t, h.estimated_lower_bound, where="post", color="C1", ls="--",
             label="lower bound, estimated by search",
-        )
+        )  # fmt: skip
         ax.step(t, h.lower_bound, where="post", color="C2", label="lower bound, proven")
         ax.fill_between(t, h.lower_bound, h.objective, step="post", color="C2", alpha=0.08)
         ax.set(xlabel="seconds", ylabel="training objective")
@@ -87,6 +119,12 @@ class NeuronDisplay:
     active : array of shape (n_shown,) or None
         Share of the samples on which the neuron is active.
     feature_names : list of str
+    n_neurons : int
+        Of the network, shown or not.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib axes and figure
     """
 
     def __init__(
@@ -111,6 +149,22 @@ class NeuronDisplay:
         n_shown: int = 12,
         ax: Any = None,
     ) -> NeuronDisplay:
+        """Draw a network's neurons of largest ``||u_j|| ||a_j||``.
+
+        Parameters
+        ----------
+        network : Network
+        X : array of shape (n_samples, n_features), optional
+            Data to count on how many of them each neuron is active.
+        feature_names : sequence of n_features names, optional
+        n_shown : int, default 12
+            Neurons at most.
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        NeuronDisplay
+        """
         U, a = network.hidden_weights, network.output_weights
         size = np.linalg.norm(U, axis=0) * np.linalg.norm(a, axis=1)
         order = np.argsort(-size, kind="stable")[:n_shown]
@@ -120,11 +174,11 @@ class NeuronDisplay:
             S = scores(np.asarray(X, float), U[:, order], network.hidden_bias[order])
             active = np.mean(S > 0, axis=0)
         names = [f"x{j}" for j in range(len(U))] if feature_names is None else list(feature_names)
-        top = np.max(np.abs(U[:, order]), axis=0, initial=1e-300)
+        top = np.max(np.abs(U[:, order]), axis=0, initial=TINY)
         display = cls(
             U[:, order] / top,
             np.sign(strongest),
-            size[order] / max(size.sum(), 1e-300),
+            size[order] / max(size.sum(), TINY),
             active,
             [str(n) for n in names],
             network.n_neurons,
@@ -135,15 +189,33 @@ class NeuronDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any = None, *, n_shown: int = 12, ax: Any = None
     ) -> NeuronDisplay:
-        """Draw the neurons of a fitted estimator with a ``network_``."""
+        """Draw the neurons of a fitted estimator; as :meth:`from_network`.
+
+        Parameters
+        ----------
+        estimator : estimator with a ``network_``
+        X : array of shape (n_samples, n_features), optional
+        n_shown : int, default 12
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        NeuronDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
         check_is_fitted(estimator, "network_")
         names = getattr(estimator, "feature_names_in_", None)
         return cls.from_network(estimator.network_, X, feature_names=names, n_shown=n_shown, ax=ax)
 
     def plot(self, *, ax: Any = None) -> NeuronDisplay:
+        """Draw on ``ax``, by default that of a new figure; returns the display."""
         d, m = self.weights.shape
-        size = (2.6 + 0.62 * max(m, 4), 1.8 + 0.27 * min(max(d, 4), 40))
-        ax = _axes(ax, figsize=size, layout="constrained")
+        size = (2.6 + 0.62 * max(m, 4), 1.8 + 0.27 * min(max(d, 4), NAMED))
+        ax = axes_for(ax, figsize=size)
         self.ax_, self.figure_ = ax, ax.figure
         if m == 0:
             ax.set(xticks=[], yticks=[], title="no neurons: the output is constant")
@@ -156,7 +228,7 @@ class NeuronDisplay:
                 lines.append(f"on {self.active[j]:.0%}")
             labels.append("\n".join(lines))
         ax.set_xticks(range(m), labels, fontsize=8)
-        step = max(1, d // 40)
+        step = max(1, d // NAMED)
         ax.set_yticks(range(0, d, step), self.feature_names[::step], fontsize=8)
         ax.set_xlabel(
             "each column a neuron: raises or lowers the output, share of all weight"
@@ -200,13 +272,40 @@ class PathDisplay:
     def from_path(
         cls, path: RegularizationPath, X: Any = None, Y: Any = None, *, ax: Any = None
     ) -> PathDisplay:
-        """Draw a path; with its score on other data when ``X`` and ``Y`` are given."""
+        """Draw a path, with its score on other data where they are given.
+
+        Parameters
+        ----------
+        path : RegularizationPath
+        X, Y : arrays of n_samples rows, optional
+            Validation data.
+        ax : array of four matplotlib axes, optional
+
+        Returns
+        -------
+        PathDisplay
+        """
         scores = None if X is None else path.scores(X, Y)[None]
         return cls(path, scores=scores).plot(ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> PathDisplay:
-        """Draw the path of a fitted estimator with a ``path_``, and its folds."""
+        """Draw the path of a fitted estimator and the scores of its folds.
+
+        Parameters
+        ----------
+        estimator : ReLURegressorCV or ReLUClassifierCV
+        ax : array of four matplotlib axes, optional
+
+        Returns
+        -------
+        PathDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``, and for an estimator without a path.
+        """
         advice = "%(name)s has no path to draw; give a fitted ReLURegressorCV or ReLUClassifierCV"
         check_is_fitted(estimator, "path_", msg=advice)
         return cls(
@@ -217,36 +316,21 @@ class PathDisplay:
         ).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> PathDisplay:
-        """``ax``: four axes, for objective, gap, neurons and score."""
-        if ax is None:
-            ax = _axes(None, nrows=2, ncols=2, figsize=(11, 7), sharex=True, layout="constrained")
+        """Draw objective, gap, neurons and score on four axes; returns the display.
+
+        Parameters
+        ----------
+        ax : array of four matplotlib axes, optional
+            Those of a new figure by default.
+        """
+        ax = axes_for(ax, nrows=2, ncols=2, figsize=(11, 7), sharex=True)
         self.axes_ = axes = np.ravel(ax)
         self.figure_ = axes[0].figure
-        path, x = self.path, self.path.weight_decays
-        objective, proven, found = path.objectives, path.lower_bounds, path.estimated_lower_bounds
-        axes[0].plot(x, objective, "o-", ms=3, color="C0", label="objective")
-        axes[0].plot(x, found, "--", color="C1", label="lower bound, estimated by search")
-        axes[0].plot(x, proven, color="C2", label="lower bound, proven")
-        axes[0].fill_between(x, proven, objective, color="C2", alpha=0.08)
-        axes[0].set(ylabel="training objective")
-        axes[0].legend(frameon=False, fontsize=8)
-        for bound, name, colour in ((found, "estimated by search", "C1"), (proven, "proven", "C2")):
-            gap = np.maximum(objective - bound, 0) / np.maximum(objective, 1e-300)
-            axes[1].plot(x, np.maximum(gap, 1e-6), "o-", ms=3, color=colour, label=name)
-        axes[1].set(yscale="log", ylabel="relative gap (below 1e-6: drawn there)")
-        axes[1].legend(frameon=False, fontsize=8)
-        axes[2].step(x, path.n_neurons, where="mid", color="C0")
+        self._draw_bounds(axes[0])
+        self._draw_gaps(axes[1])
+        axes[2].step(self.path.weight_decays, self.path.n_neurons, where="mid", color="C0")
         axes[2].set(xlabel="weight_decay", ylabel="neurons", ylim=(0, None))
-        if self.scores is None:
-            axes[3].text(0.5, 0.5, "no validation data", ha="center", transform=axes[3].transAxes)
-        else:
-            for fold in self.scores:
-                axes[3].plot(self.weight_decays, fold, color="0.75", lw=1)
-            # a mean over other folds is another curve: only where all of them have a value
-            mean = np.mean(self.scores, axis=0)
-            axes[3].plot(self.weight_decays, mean, "o-", ms=3, color="C3", label="mean of folds")
-        name = "R2" if path.loss.targets == "real" else "accuracy"
-        axes[3].set(xlabel="weight_decay", ylabel=f"validation {name}")
+        self._draw_scores(axes[3])
         for a in axes:
             a.set_xscale("log")
             if self.chosen is not None:
@@ -255,3 +339,39 @@ class PathDisplay:
             axes[3].set_title(f"chosen: {self.chosen:.3g}", fontsize=10)
         axes[0].invert_xaxis()  # training goes from large to small
         return self
+
+    def _draw_bounds(self, ax: Any) -> None:
+        path, x = self.path, self.path.weight_decays
+        ax.plot(x, path.objectives, "o-", ms=3, color="C0", label="objective")
+        ax.plot(
+            x, path.estimated_lower_bounds, "--", color="C1",
+            label="lower bound, estimated by search",
+        )  # fmt: skip
+        ax.plot(x, path.lower_bounds, color="C2", label="lower bound, proven")
+        ax.fill_between(x, path.lower_bounds, path.objectives, color="C2", alpha=0.08)
+        ax.set(ylabel="training objective")
+        ax.legend(frameon=False, fontsize=8)
+
+    def _draw_gaps(self, ax: Any) -> None:
+        path = self.path
+        for bound, name, colour in (
+            (path.estimated_lower_bounds, "estimated by search", "C1"),
+            (path.lower_bounds, "proven", "C2"),
+        ):
+            gap = np.maximum(path.objectives - bound, 0) / np.maximum(path.objectives, TINY)
+            drawn = np.maximum(gap, LEAST_GAP)
+            ax.plot(path.weight_decays, drawn, "o-", ms=3, color=colour, label=name)
+        ax.set(yscale="log", ylabel="relative gap (below 1e-6: drawn there)")
+        ax.legend(frameon=False, fontsize=8)
+
+    def _draw_scores(self, ax: Any) -> None:
+        if self.scores is None:
+            ax.text(0.5, 0.5, "no validation data", ha="center", transform=ax.transAxes)
+        else:
+            for fold in self.scores:
+                ax.plot(self.weight_decays, fold, color="0.75", lw=1)
+            # a mean over other folds is another curve: only where all of them have a value
+            mean = np.mean(self.scores, axis=0)
+            ax.plot(self.weight_decays, mean, "o-", ms=3, color="C3", label="mean of folds")
+        name = "R2" if self.path.loss.targets == "real" else "accuracy"
+        ax.set(xlabel="weight_decay", ylabel=f"validation {name}")

@@ -33,9 +33,14 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, positive, to_2d
+from ..core.rounding import TINY
 
 # Singular values below this share of the largest do not count towards the numerical rank.
 RANK_TOL = 1e-6
+# Class means closer to each other than this share of their size coincide: rounding of a mean.
+COINCIDE = 1e-12
+# Directions of the class means below this share of the largest are rounding, and divided by.
+SPANNED = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,23 @@ class NeuralCollapse:
 
 
 def simplex_frame(n_classes: int) -> Array:
-    """Gram matrix of the simplex equiangular tight frame, of Frobenius norm one."""
+    """Gram matrix ``(I - 1 1^T / K) / sqrt(K - 1)`` of the simplex equiangular tight frame.
+
+    Parameters
+    ----------
+    n_classes : int
+        K, at least 2.
+
+    Returns
+    -------
+    array of shape (n_classes, n_classes)
+        Of Frobenius norm one.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two classes.
+    """
     if n_classes < 2:
         raise ValueError(f"a simplex frame needs at least 2 classes, got {n_classes}")
     K = n_classes
@@ -89,9 +110,24 @@ def simplex_frame(n_classes: int) -> Array:
 
 
 def frame_distance(vectors: Any) -> float:
-    """Distance of the Gram matrix of the rows, scaled to norm one, from :func:`simplex_frame`."""
+    """Distance of the Gram matrix of vectors, scaled to norm one, from :func:`simplex_frame`.
+
+    Parameters
+    ----------
+    vectors : array of shape (n_classes, n_hidden)
+
+    Returns
+    -------
+    float
+        Frobenius norm of the difference.
+
+    Raises
+    ------
+    ValueError
+        For fewer than two vectors.
+    """
     V = to_2d("vectors", vectors)
-    return float(np.linalg.norm(_unit(V @ V.T) - simplex_frame(len(V))))
+    return float(np.linalg.norm(unit_norm(V @ V.T) - simplex_frame(len(V))))
 
 
 def neural_collapse(
@@ -116,6 +152,10 @@ def neural_collapse(
         Subtract the mean row of ``head_weights`` before NC2 and NC3 (it changes no
         classification).
 
+    Returns
+    -------
+    NeuralCollapse
+
     Raises
     ------
     ValueError
@@ -131,6 +171,45 @@ def neural_collapse(
     >>> round(report.nc2_frame, 12), round(report.nc3, 6)
     (0.0, 0.367007)
     """
+    H, W, index, b = _checked(features, labels, head_weights, head_bias)
+    K = len(W)
+    members = np.eye(K)[index]
+    mu = (members.T @ H) / members.sum(axis=0)[:, None]
+    M = mu - mu.mean(axis=0)
+    if np.linalg.norm(M) <= COINCIDE * np.linalg.norm(mu):
+        raise ValueError(
+            "the class means coincide (a collapsed or zero network): nothing to measure"
+        )
+    if not np.any(W):
+        raise ValueError("head_weights is zero: nothing to measure")
+    head = W - W.mean(axis=0) if centre_head else W
+    deviations = H - mu[index]
+    # tr(S_W S_B^+) through the right singular vectors of M: no n_hidden by n_hidden matrix
+    _, s, Vt = np.linalg.svd(M, full_matrices=False)
+    kept = s > SPANNED * s[0]
+    whitened = deviations @ Vt[kept].T / (s[kept] / np.sqrt(K))
+    norms, head_norms = np.linalg.norm(M, axis=1), np.linalg.norm(head, axis=1)
+    off = ~np.eye(K, dtype=bool)
+    nearest = np.argmin(np.sum(mu * mu, axis=1) - 2 * H @ mu.T, axis=1)
+    return NeuralCollapse(
+        nc1=float(np.sum(whitened**2)) / len(H) / K,
+        nc1_trace=float(np.sum(deviations**2)) / len(H) / (float(np.sum(M * M)) / K),
+        nc2_means_equinorm=float(norms.std() / norms.mean()),
+        nc2_head_equinorm=float(head_norms.std() / head_norms.mean()),
+        nc2_equiangle=float(np.mean(np.abs(_cosines(M)[off] + 1.0 / (K - 1)))),
+        nc2_frame=frame_distance(M),
+        nc3=float(np.linalg.norm(unit_norm(head) - unit_norm(M)) ** 2),
+        nc3_structure=float(np.linalg.norm(unit_norm(head @ M.T) - simplex_frame(K))),
+        nc4=float(np.mean(np.argmax(H @ W.T + b, axis=1) != nearest)),
+        means_orthogonality=float(np.max(np.abs(_cosines(mu)[off]))),
+        means_norms=np.linalg.norm(mu, axis=1),
+    )
+
+
+def _checked(
+    features: Any, labels: Any, head_weights: Any, head_bias: Any
+) -> tuple[Array, Array, Array, Array]:
+    """Features, head weights, class number of each sample, head bias."""
     H, W = to_2d("features", features), to_2d("head_weights", head_weights)
     classes, index = np.unique(np.asarray(labels), return_inverse=True)
     K = len(classes)
@@ -146,43 +225,20 @@ def neural_collapse(
     b = np.zeros(K) if head_bias is None else np.asarray(head_bias, dtype=float)
     if b.shape != (K,):
         raise ValueError(f"head_bias must have shape ({K},), got {b.shape}")
-    members = np.eye(K)[index]
-    mu = (members.T @ H) / members.sum(axis=0)[:, None]
-    M = mu - mu.mean(axis=0)
-    if np.linalg.norm(M) <= 1e-12 * np.linalg.norm(mu):
-        raise ValueError(
-            "the class means coincide (a collapsed or zero network): nothing to measure"
-        )
-    if not np.any(W):
-        raise ValueError("head_weights is zero: nothing to measure")
-    frame_head = W - W.mean(axis=0) if centre_head else W
-    deviations = H - mu[index]
-    # tr(S_W S_B^+) through the right singular vectors of M: no p by p matrix
-    _, s, Vt = np.linalg.svd(M, full_matrices=False)
-    kept = s > 1e-10 * s[0]
-    projected = deviations @ Vt[kept].T / (s[kept] / np.sqrt(K))
-    norms, head_norms = np.linalg.norm(M, axis=1), np.linalg.norm(frame_head, axis=1)
-    mean_norms = np.linalg.norm(mu, axis=1)
-    off = ~np.eye(K, dtype=bool)
-    nearest = np.argmin(np.sum(mu * mu, axis=1) - 2 * H @ mu.T, axis=1)
-    return NeuralCollapse(
-        nc1=float(np.sum(projected**2)) / len(H) / K,
-        nc1_trace=float(np.sum(deviations**2)) / len(H) / (float(np.sum(M * M)) / K),
-        nc2_means_equinorm=float(norms.std() / norms.mean()),
-        nc2_head_equinorm=float(head_norms.std() / head_norms.mean()),
-        nc2_equiangle=float(np.mean(np.abs(_cosines(M)[off] + 1.0 / (K - 1)))),
-        nc2_frame=frame_distance(M),
-        nc3=float(np.linalg.norm(_unit(frame_head) - _unit(M)) ** 2),
-        nc3_structure=float(np.linalg.norm(_unit(frame_head @ M.T) - simplex_frame(K))),
-        nc4=float(np.mean(np.argmax(H @ W.T + b, axis=1) != nearest)),
-        means_orthogonality=float(np.max(np.abs(_cosines(mu)[off]))),
-        means_norms=mean_norms,
-    )
+    return H, W, index, b
 
 
 @dataclass(frozen=True)
 class CollapsePrediction:
-    """What the closed form predicts; None where there is none."""
+    """What the closed form predicts; None where there is none.
+
+    Attributes
+    ----------
+    nc1, nc2_frame, nc3, nc3_structure, means_norms
+        As in :class:`NeuralCollapse`.
+    note : str
+        Which case it is.
+    """
 
     nc1: float
     nc2_frame: float | None
@@ -207,6 +263,16 @@ def predicted_collapse(
         A free output bias.
     scale : float
         The s of ``X X^T = s^2 I``; ``sqrt(n)`` for a torch batch-norm head, 1 for unit norm.
+
+    Returns
+    -------
+    CollapsePrediction
+
+    Raises
+    ------
+    ValueError
+        For fewer than two classes, a class without samples, or a weight decay or scale that is
+        not positive.
     """
     n_k = np.asarray(counts, dtype=float)
     K, n = len(n_k), float(np.sum(n_k))
@@ -230,11 +296,11 @@ def predicted_collapse(
     W = np.diag(np.sqrt(size / scale))
     if output_bias:
         W = (W[0, 0] * (np.eye(K) - 1.0 / K)) / share
-    structure = _unit(W.T @ M.T) if np.any(M) else np.zeros((K, K))
+    structure = unit_norm(W.T @ M.T) if np.any(M) else np.zeros((K, K))
     return CollapsePrediction(
         0.0,
         frame_distance(M),
-        float(np.linalg.norm(_unit(W.T) - _unit(M)) ** 2),
+        float(np.linalg.norm(unit_norm(W.T) - unit_norm(M)) ** 2),
         float(np.linalg.norm(structure - simplex_frame(K))),
         tuple(float(m) for m in means),
         "balanced: centred means are a simplex frame"
@@ -273,8 +339,24 @@ class LayerAlignment:
 def layer_alignment(weights: Sequence[Any], tol: float = RANK_TOL) -> LayerAlignment:
     """Alignment, numerical rank and norms of layers ``W_l`` (width_{l-1}, width_l).
 
-    Layers of ``torch.nn.Linear`` are the transposes.  In the closed forms of linear networks
-    consecutive layers are aligned and share their singular values.
+    In the closed forms of linear networks consecutive layers are aligned and share their singular
+    values.
+
+    Parameters
+    ----------
+    weights : sequence of arrays of shape (width_{l-1}, width_l)
+        As in ``DeepNetwork.weights``; those of ``torch.nn.Linear`` are the transposes.
+    tol : float, default 1e-6
+        Share of a layer's largest singular value from which one counts towards the rank.
+
+    Returns
+    -------
+    LayerAlignment
+
+    Raises
+    ------
+    ValueError
+        Where one layer's outputs are not as many as the inputs of the next.
     """
     layers = [to_2d("weights", W) for W in weights]
     for l, (left, right) in enumerate(itertools.pairwise(layers), start=1):
@@ -306,10 +388,11 @@ def layer_alignment(weights: Sequence[Any], tol: float = RANK_TOL) -> LayerAlign
     )
 
 
-def _unit(A: Array) -> Array:
-    return A / max(float(np.linalg.norm(A)), 1e-300)
+def unit_norm(A: Array) -> Array:
+    """``A`` scaled to Frobenius norm one; zero stays zero."""
+    return A / max(float(np.linalg.norm(A)), TINY)
 
 
 def _cosines(V: Array) -> Array:
-    unit = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), 1e-300)
+    unit = V / np.maximum(np.linalg.norm(V, axis=1, keepdims=True), TINY)
     return unit @ unit.T

@@ -37,6 +37,7 @@ from ..core.checks import Array, to_2d
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.reduction import power_of_two
+from ..core.rounding import TINY
 
 # Distances are known to this share of the data's radius: the accuracy of the normal directions
 # that NNLS returns in double precision.
@@ -89,6 +90,11 @@ class ExtremePoints:
         ----------
         Y : array of shape (m,) or (m, n_outputs)
             The targets of ``samples``, in their order.
+
+        Returns
+        -------
+        Network
+            With m neurons and without output bias.
 
         Raises
         ------
@@ -173,35 +179,27 @@ def _separate(Z: Array, index: Array) -> tuple[Any, Array, Array, Array]:
     """Mixtures (B, n) sparse, directions (d, B), heights and distances of the samples ``index``."""
     n, d = Z.shape
     B = len(index)
-    squares = np.einsum("ij,ij->i", Z, Z)
-    near = squares - 2 * Z[index] @ Z.T
-    near[np.arange(B), index] = np.inf
-    count = min(NEAREST, n - 1)
-    working = list(np.argpartition(near, count - 1, axis=1)[:, :count])
+    working = _nearest(Z, index)
     weights: list[Array] = [np.zeros(0)] * B
     U, height, distance = np.zeros((d, B)), np.full(B, -np.inf), np.zeros(B)
     todo = np.arange(B)
     while todo.size:
+        # 1. the best mixture of the working set, and the direction away from it
         for j in todo:
-            x, W = Z[index[j]], working[j]
-            M = np.vstack([(Z[W] - x).T, np.ones(len(W))])
-            nu = nnls(M, np.eye(1, d + 1, d)[0], maxiter=30 * len(W) + 100)[0]
-            mixture = nu / nu.sum()
-            used = mixture > 0
-            working[j], weights[j] = W[used], mixture[used]
-            residual = x - weights[j] @ Z[working[j]]
+            working[j], weights[j] = _mixture(Z, Z[index[j]], working[j])
+            residual = Z[index[j]] - weights[j] @ Z[working[j]]
             distance[j] = np.linalg.norm(residual)
-            U[:, j] = residual / max(distance[j], 1e-300)
+            U[:, j] = residual / max(distance[j], TINY)
+        # 2. how far each sample is above all others in its direction
         S = Z @ U[:, todo]
         own = S[index[todo], np.arange(todo.size)].copy()
         S[index[todo], np.arange(todo.size)] = -np.inf
         height[todo] = own - S.max(axis=0)
-        open_ = (distance[todo] > TOL) & (distance[todo] - height[todo] > TOL)
-        columns = np.flatnonzero(open_)
+        # 3. where height and distance differ, the samples beyond the plane through the mixture
+        # join, farthest first
         following = []
-        for k in columns:
+        for k in np.flatnonzero((distance[todo] > TOL) & (distance[todo] - height[todo] > TOL)):
             j = todo[k]
-            # the samples beyond the plane through the mixture, farthest first
             beyond = np.argpartition(-S[:, k], min(JOIN, n - 1))[:JOIN]
             beyond = np.setdiff1d(beyond[S[beyond, k] > own[k] - distance[j]], working[j])
             if beyond.size:  # none: as exact as rounding allows
@@ -211,6 +209,25 @@ def _separate(Z: Array, index: Array) -> tuple[Any, Array, Array, Array]:
     owner = np.repeat(np.arange(B), [len(w) for w in weights])
     rows = sp.csr_matrix((np.concatenate(weights), (owner, np.concatenate(working))), shape=(B, n))
     return rows, U, height, distance
+
+
+def _nearest(Z: Array, index: Array) -> list[Array]:
+    """For each sample of ``index`` those that its mixture starts from."""
+    squares = np.einsum("ij,ij->i", Z, Z)
+    near = squares - 2 * Z[index] @ Z.T
+    near[np.arange(len(index)), index] = np.inf
+    count = min(NEAREST, len(Z) - 1)
+    return list(np.argpartition(near, count - 1, axis=1)[:, :count])
+
+
+def _mixture(Z: Array, x: Array, candidates: Array) -> tuple[Array, Array]:
+    """The samples among ``candidates`` whose mixture is nearest to ``x``, and their weights."""
+    M = np.vstack([(Z[candidates] - x).T, np.ones(len(candidates))])
+    e = np.eye(1, len(M), len(M) - 1)[0]
+    nu = nnls(M, e, maxiter=30 * len(candidates) + 100)[0]
+    mixture = nu / nu.sum()
+    used = mixture > 0
+    return candidates[used], mixture[used]
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,12 +258,27 @@ def compare_samples(problem: Problem, network: Network, neuron: int) -> Comparis
     the kink, where bounded least squares makes ``sum_i alpha_i x_i`` nearest to ``u`` and, under
     the free bias, ``sum_i alpha_i`` nearest to 0.
 
+    Parameters
+    ----------
+    problem : Problem
+        What the network was trained on.
+    network : Network
+    neuron : int
+
+    Returns
+    -------
+    Comparison
+
     Raises
     ------
     IndexError
         When the network has no such neuron.
     ValueError
         For a neuron without penalised weights or output: it compares nothing.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Lemma 8 and Corollary 1.
     """
     u, b = network.hidden_weights[:, neuron], network.hidden_bias[neuron]
     a = network.output_weights[neuron]
@@ -259,7 +291,7 @@ def compare_samples(problem: Problem, network: Network, neuron: int) -> Comparis
     u, b = u / size, b / size
     l = problem.dual_point(network.predict(problem.X)) @ (a / strength)
     S = A @ u + b
-    on_kink = np.abs(S) <= KINK * max(float(np.abs(S).max()), 1e-300)
+    on_kink = np.abs(S) <= KINK * max(float(np.abs(S).max()), TINY)
     alpha = np.where((S > 0) & ~on_kink, l, 0.0) / problem.weight_decay
     rows, target = A.T, u
     if problem.free:

@@ -32,7 +32,19 @@ from ..core.problem import Problem
 
 
 def ramp_kernel(x: Any, knots: Any) -> Array:
-    """``[(x_i - t_j)_+, (t_j - x_i)_+]``, shape (n_samples, 2 n_knots)."""
+    """The ramps that rise from each knot to the right, and those to the left.
+
+    Parameters
+    ----------
+    x : array of shape (n_samples,) or (n_samples, 1)
+    knots : array of shape (n_knots,)
+        The kinks t_j.
+
+    Returns
+    -------
+    array of shape (n_samples, 2 n_knots)
+        ``[(x_i - t_j)_+, (t_j - x_i)_+]``.
+    """
     gap = np.ravel(x)[:, None] - np.ravel(knots)
     return np.hstack([np.maximum(gap, 0.0), np.maximum(-gap, 0.0)])
 
@@ -53,6 +65,11 @@ def solve_ramp_svm(x: Any, y: Any, weight_decay: float, sample_weight: Any = Non
     Network
         A best network of any width for ``Problem(x, y, "hinge", weight_decay)``.  Best
         networks need not be unique, nor their decision regions.
+
+    Raises
+    ------
+    ValueError
+        For several features, targets other than -1 and +1, or where the linear program fails.
 
     References
     ----------
@@ -95,12 +112,21 @@ def solve_ramp_svm(x: Any, y: Any, weight_decay: float, sample_weight: Any = Non
 def decision_regions(network: Network) -> tuple[Array, Array]:
     """Where a network of one feature and one output changes sign, exactly.
 
+    Parameters
+    ----------
+    network : Network
+
     Returns
     -------
     boundaries : array of shape (k,)
         Rising; between them the output has one sign.
     signs : array of shape (k + 1,)
         -1 or 1 from left to right; a stretch where the output is zero counts as 1.
+
+    Raises
+    ------
+    ValueError
+        For several features or outputs.
     """
     if network.n_features != 1 or network.n_outputs != 1:
         raise ValueError(
@@ -129,10 +155,26 @@ def decision_regions(network: Network) -> tuple[Array, Array]:
 
 
 def tangent_kernel(A: Any, B: Any) -> Array:
-    """The neural tangent kernel of a two-layer ReLU network, shape (len(A), len(B))."""
+    """The neural tangent kernel of a two-layer ReLU network, both layers trained.
+
+    Parameters
+    ----------
+    A : array of shape (n, n_features)
+    B : array of shape (m, n_features)
+
+    Returns
+    -------
+    array of shape (n, m)
+        ``||a|| ||b|| kappa(cos(a, b))`` of the module; zero where a or b is.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), section 5.
+    """
     A, B = to_2d("A", A), to_2d("B", B)
     a, b = np.linalg.norm(A, axis=1), np.linalg.norm(B, axis=1)
     size = np.outer(a, b)
     t = np.clip(np.divide(A @ B.T, size, out=np.zeros_like(size), where=size > 0), -1.0, 1.0)
     angle = np.pi - np.arccos(t)
+    # pi kappa(t): t kappa_0 and the first part of kappa_1 are the same
     return size * (2 * t * angle + np.sqrt(1 - t * t)) / np.pi

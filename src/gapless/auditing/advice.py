@@ -1,0 +1,150 @@
+"""What an audit concludes from what it measured: one sentence, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..core.result import about
+from .findings import Findings
+from .optimum import UNKNOWN
+
+# Gap, proven or estimated, from which the network is worth improving.
+WIDE = 0.01
+# Stationarity below which training has ended; gradients of the two parts then cancel to 1%.
+STATIONARY = 0.01
+# Share of the objective that rescaling must save to be worth a sentence.
+UNBALANCED = 1e-3
+# Share of dead neurons from which a layer is too wide, or was killed in training.
+MANY_DEAD = 0.5
+
+
+def verdict(found: Findings) -> str:
+    """How well the network is trained.
+
+    Parameters
+    ----------
+    found : Findings
+
+    Returns
+    -------
+    str
+        One sentence, which says what is proven, what was found and what is a guess.
+    """
+    estimated = found.estimated_relative_gap
+    if found.relative_gap <= WIDE:
+        return (
+            f"Well trained: proven to be within {found.relative_gap:.2%} of the best network of "
+            "any width."
+        )
+    if found.found_gain > WIDE:
+        return (
+            f"Not the best: a network with a {found.found_gain:.1%} lower objective was found; "
+            f"none is more than {found.relative_gap:.1%} lower (proven)."
+        )
+    if estimated is not None and estimated <= WIDE:
+        return (
+            "Probably well trained: a search suggests that "
+            f"{about(estimated)} can be gained at most, which it cannot prove."
+        )
+    if found.proof == UNKNOWN and found.neurons is None:
+        return "Undecided: no bound is known for networks with batch normalisation."
+    return (
+        f"Undecided: a better network may exist, at most {found.relative_gap:.1%} lower (proven)."
+    )
+
+
+def advice(found: Findings) -> tuple[str, ...]:
+    """What to do next.
+
+    Parameters
+    ----------
+    found : Findings
+
+    Returns
+    -------
+    tuple of str
+        A sentence or two each, the most useful first; empty where nothing is to be done.
+    """
+    subjects = (_better_network, _training, _scales, _neurons, _weight_decay, _layers)
+    return tuple(sentence for subject in subjects for sentence in subject(found))
+
+
+def _better_network(found: Findings) -> Iterator[str]:
+    n, estimated = found.neurons, found.estimated_relative_gap
+    if n is not None and found.found_gain > WIDE and found.found_neurons is not None:
+        yield (
+            f"A network with objective {found.found_objective:.4g} and "
+            f"{found.found_neurons} neurons was found: "
+        ) + (
+            "gapless.improve continues from yours in the same way and returns a module."
+            if found.found_neurons <= n.total
+            else f"yours has {n.total}, so train a wider one."
+        )
+    elif found.relative_gap > WIDE and estimated is not None and estimated > WIDE:
+        yield (
+            "gapless.improve continues from this network with the convex solver and never returns "
+            "a worse one; audit with a larger time_limit looks and proves longer."
+        )
+
+
+def _training(found: Findings) -> Iterator[str]:
+    estimated = found.estimated_relative_gap
+    good = found.relative_gap <= WIDE or (
+        estimated is not None and max(estimated, found.found_gain) <= WIDE
+    )
+    if found.stationarity is not None and found.stationarity > STATIONARY and not good:
+        yield (
+            "Training seems not to have ended: the gradients of loss and penalty leave "
+            f"{found.stationarity:.0%} of their size when added, 0% where training ends (1% is "
+            "rounding). Train longer, or with another learning rate."
+        )
+
+
+def _scales(found: Findings) -> Iterator[str]:
+    if found.imbalance is not None and found.imbalance > UNBALANCED * found.objective:
+        yield (
+            f"Rescaling alone, which changes no output, would save {found.imbalance:.3g} of the "
+            "penalty; at the end of training that is 0."
+        )
+
+
+def _neurons(found: Findings) -> Iterator[str]:
+    n = found.neurons
+    if n is None:
+        return
+    if n.sufficient is not None and n.sufficient < n.total:
+        yield (
+            f"{n.sufficient} of {n.total} neurons suffice for the same outputs on these data: "
+            "gapless.prune removes the rest."
+        )
+    elif n.dead:
+        yield f"{n.dead} of {n.total} neurons are dead: gapless.prune removes them."
+
+
+def _weight_decay(found: Findings) -> Iterator[str]:
+    if found.weight_decay_max is None:
+        return
+    ratio = found.weight_decay_max / found.weight_decay
+    if ratio <= 1:
+        yield (
+            "The weight decay seems so large that the best network is constant: try one "
+            f"smaller than {found.weight_decay_max:.3g}."
+        )
+    elif found.best_objective - found.lower_bound > WIDE * found.best_objective:
+        yield (
+            f"The weight decay is about {ratio:.3g} times smaller than where the best network "
+            f"becomes constant ({found.weight_decay_max:.3g}) and the proven gap closes; "
+            "the nearer to that, the narrower the gap tends to be."
+        )
+
+
+def _layers(found: Findings) -> Iterator[str]:
+    """Of deep networks: those of two layers have their neurons counted one by one."""
+    if found.neurons is not None:
+        return
+    for l, layer in enumerate(found.layers, start=1):
+        if layer.dead > MANY_DEAD * layer.outputs:
+            yield (
+                f"{layer.dead} of {layer.outputs} neurons of layer {l} are dead on these data: "
+                "a narrower layer, or a smaller learning rate."
+            )

@@ -1,0 +1,195 @@
+"""The page of an audit: one HTML file with its pictures inside, loaded from nowhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import Array
+from ..core.deep_network import DeepNetwork
+from ..plotting.axes import axes_for, pyplot
+from ..plotting.collapse import AlignmentDisplay, CollapseDisplay
+from .findings import Findings
+
+# Who needs matplotlib, where it is not installed.
+FEATURE = "the pictures of to_html"
+
+
+def html_page(
+    verdict: str,
+    advice: Sequence[str],
+    rows: Iterable[tuple[str, str]],
+    notes: Sequence[str],
+    pictures: Iterable[tuple[str, str]],
+) -> str:
+    """The verdict, where the network stands, what to do, and only then the evidence.
+
+    Parameters
+    ----------
+    verdict : str
+    advice, notes : sequences of str
+    rows : iterable of (name, value)
+        The evidence.
+    pictures : iterable of (caption, PNG in base64)
+        At least one: the first stands below the verdict.
+
+    Returns
+    -------
+    str
+    """
+    cells = "\n".join(
+        f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows
+    )
+    gap, *others = [
+        _FIGURE.format(caption=html.escape(caption), png=f"data:image/png;base64,{png}")
+        for caption, png in pictures
+    ]
+    return _PAGE.format(
+        verdict=html.escape(verdict),
+        gap=gap,
+        advice=_list("What to do next", advice),
+        cells=cells,
+        pictures="\n".join(others),
+        notes=_list("Notes", notes),
+    )
+
+
+def _list(title: str, sentences: Sequence[str]) -> str:
+    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
+    return f"<h2>{title}</h2>\n<ul>\n{items}\n</ul>" if sentences else ""
+
+
+def pictures(
+    found: Findings, network: DeepNetwork, X: Array, Y: Array
+) -> Iterator[tuple[str, str]]:
+    """Caption and PNG of each picture that these findings give reason for.
+
+    Parameters
+    ----------
+    found : Findings
+    network : DeepNetwork
+    X : array of shape (n_samples, n_features)
+    Y : array of shape (n_samples, n_outputs)
+        As the loss takes them.
+
+    Yields
+    ------
+    caption : str
+    png : str
+        In base64.
+    """
+    ax = axes_for(None, FEATURE, figsize=(8, 2.2))
+    _draw_gap(ax, found)
+    yield (
+        "Where this network stands: the best one of any width lies in the open band.",
+        _png(ax.figure),
+    )
+    if network.n_features == 1:
+        ax = axes_for(None, FEATURE, figsize=(8, 3.2))
+        _draw_curve(ax, found.kinks, network, X, Y)
+        yield "The function on the data, and where it bends.", _png(ax.figure)
+    if found.neurons is not None and found.imbalance is not None:
+        ax = axes_for(None, FEATURE, figsize=(4.6, 4))
+        _draw_balance(ax, network, found.bias)
+        yield "Neurons: trained to the end, all lie on the line of equal norms.", _png(ax.figure)
+    if max(layer.rank for layer in found.layers) > 1:
+        figure = AlignmentDisplay.from_weights(network.weights).figure_
+        yield "Layers: singular values, norms, alignment of each with the next.", _png(figure)
+    if found.collapse is not None:
+        labels = np.argmax(Y, axis=1) if Y.shape[1] > 1 else Y[:, 0] > 0
+        figure = CollapseDisplay.from_features(network.features(X), labels).figure_
+        yield "Classes: Gram matrix of their mean features, and that of collapse.", _png(figure)
+
+
+def _png(figure: Any) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    pyplot(FEATURE).close(figure)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _draw_gap(ax: Any, found: Findings) -> None:
+    low, best, own = found.lower_bound, found.best_objective, found.objective
+    bands = [(0.0, low, "0.8", "no network is here (proven)"), (low, best, "#cfe3f5", "open")]
+    if best < own:
+        bands.append((best, own, "#f4c7a1", "gained by the network found"))
+    for start, end, color, label in bands:
+        ax.barh([0], [end - start], left=start, height=0.6, color=color, label=label)
+    ax.plot([own, own], [-0.45, 0.45], color="C3", lw=3, label=f"this network, {own:.4g}")
+    estimated = found.estimated_lower_bound
+    if estimated is not None and low < estimated <= own:
+        ax.plot(
+            [estimated] * 2, [-0.3, 0.3], color="C0", ls="--",
+            label=f"estimated bound, {estimated:.4g}",
+        )  # fmt: skip
+    ax.set(xlim=(min(0.0, low), 1.04 * own), ylim=(-0.5, 0.5), yticks=[])
+    ax.set_xlabel(f"training objective (zero network: {found.zero_objective:.4g})")
+    ax.spines[["left", "top", "right"]].set_visible(False)
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+
+
+def _draw_curve(ax: Any, kinks: Array | None, network: DeepNetwork, X: Array, Y: Array) -> None:
+    x = X[:, 0]
+    grid = np.linspace(x.min(), x.max(), 600)[:, None]
+    ax.plot(x, Y, ".", color="0.6", ms=3, label="data")
+    ax.plot(grid, network.predict(grid), color="C0", label="network")
+    if kinks is not None and len(kinks):
+        height = network.predict(kinks[:, None])[:, 0]
+        ax.plot(kinks, height, "o", color="C3", ms=4, label="kinks")
+    ax.set(xlabel="x", ylabel="output")
+    ax.legend(frameon=False)
+
+
+def _draw_balance(ax: Any, network: DeepNetwork, bias: str) -> None:
+    weights, biases = network.weights[0], network.biases
+    name = "norm of a neuron's hidden weights"
+    if bias == "penalized" and biases is not None:
+        weights, name = np.vstack([weights, biases[0]]), f"{name} and bias"
+    hidden = np.linalg.norm(weights, axis=0)
+    output = np.linalg.norm(network.weights[1], axis=1)
+    top = 1.05 * max(hidden.max(initial=0.0), output.max(initial=0.0), 1e-12)
+    ax.plot([0, top], [0, top], color="0.7", lw=1)
+    ax.plot(hidden, output, "o", ms=4, alpha=0.6)
+    ax.set(xlabel=name, ylabel="norm of its output weights")
+    ax.set_title(f"{len(hidden)} neurons", fontsize=10)
+
+
+_FIGURE = """<figure><img alt="{caption}" src="{png}">
+<figcaption>{caption}</figcaption></figure>"""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>gapless audit</title>
+<meta name="viewport" content="width=device-width">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+  padding: 0 1rem; color: #222; background: #fff }}
+h1 {{ font-size: 1rem; font-weight: normal; color: #555; margin: 0 }}
+.verdict {{ font-size: 1.5rem; line-height: 1.3; margin: .3rem 0 1rem }}
+h2 {{ font-size: 1.15rem; margin: 2rem 0 .5rem }}
+li {{ margin-bottom: .4rem }}
+table {{ border-collapse: collapse; width: 100% }}
+tr {{ border-top: 1px solid #ddd }}
+th {{ text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0; white-space: nowrap;
+  font-weight: 600 }}
+td {{ padding: .3rem 0 }}
+img {{ max-width: 100% }}
+figure {{ margin: 1rem 0 }}
+figcaption {{ color: #555; font-size: .9rem }}
+</style></head><body>
+<h1>Audit of a trained network</h1>
+<p class="verdict">{verdict}</p>
+{gap}
+{advice}
+<h2>Evidence</h2>
+<table>
+{cells}
+</table>
+{pictures}
+{notes}
+</body></html>
+"""
