@@ -23,12 +23,12 @@ import numpy as np
 
 from ..closed.scalar import envelope_minimum
 from ..core.checks import Array, positive, to_floats
-from ..core.losses import EPS
 from ..core.problem import Problem
 from ..core.result import Certificate
+from ..core.rounding import EPS, TINY
 from ..training.master import solve_master
-from .engine import omega, slope_changes
-from .spline import SplineSolution, solve_spline, weight_decay_max
+from .ramps import ramp_penalty, slope_changes
+from .spline import SplineSolution, flat_spline_weight_decay, solve_spline
 
 MAX_FEATURES = 2_000_000
 # Features that agree to so many digits of the data's spread are one.
@@ -210,8 +210,8 @@ def solve_last_bias(
             "when the shift may be part of the model"
         )
     y = to_floats("y", y).reshape(-1)
-    top = weight_decay_max(x, y)
-    constant = solve_spline(x, y, weight_decay=max(2 * top, 1e-300))
+    top = flat_spline_weight_decay(x, y)
+    constant = solve_spline(x, y, weight_decay=max(2 * top, TINY))
     best, best_value = constant, constant.certificate.objective
     if not top > 0:
         return _deep(best, L, best_value, best_value)
@@ -251,7 +251,7 @@ def solve_last_bias(
 
 def _penalty(s: SplineSolution, x: Array) -> float:
     hull = np.unique(np.concatenate([[x.min(), x.max()], s.knots]))
-    return omega(*slope_changes(hull, s.predict(hull))) if len(hull) > 1 else 0.0
+    return ramp_penalty(*slope_changes(hull, s.predict(hull))) if len(hull) > 1 else 0.0
 
 
 def _deep(
