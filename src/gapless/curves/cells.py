@@ -27,14 +27,8 @@ SQUARE_ROUNDING = 1e-30
 
 
 class Cells:
-    """Groups of neighbouring samples.
-
-    Parameters
-    ----------
-    x, y : arrays of shape (n_samples,)
-        Rising distinct places, and the targets there.
-    w : array of shape (n_samples,) or None
-        Weights of sum 1; None: all equal.
+    """Groups of neighbouring samples: rising distinct ``x``, ``y``, weights ``w`` of sum 1 (None:
+    equal), all (n_samples,).
 
     Attributes
     ----------
@@ -42,9 +36,9 @@ class Cells:
         Samples at the cells' ends.  A cell holds its left end, the last sample stands alone.
     moments : array of shape (6, n_cells)
     loss : SplineLoss
-        Of splines with kinks on the edges.
+        Of splines with kinks on the edges, less ``square / 2``.
     square : float
-        ``sum_i w_i y_i^2``: ``loss`` is less than the true one by half of it.
+        ``sum_i w_i y_i^2``.
     """
 
     def __init__(self, x: Array, y: Array, w: Array | None) -> None:

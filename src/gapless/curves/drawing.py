@@ -24,16 +24,8 @@ def draw_network(
     Each kink is one ramp, right or left; at most one kink is both.
     Right ramps minus left ramps must add up to S = slopes[0] + slopes[-1], |S| <= sum |d|.
 
-    Parameters
-    ----------
-    kinks, changes : arrays of shape (n_kinks,)
-        Where the slope changes, and the change d there.
-    slopes : array
-        The first and the last are those outside the kinks.
-    point : (x, value)
-        The spline goes through it.
-    origin, direction : arrays of shape (n_features,)
-        Coordinates are ``(x - origin) @ direction``.
+    It goes through ``point`` (x, value); the first and the last of ``slopes`` are those outside
+    the ``kinks``, where the slope ``changes``.
     """
     size = np.abs(changes)
     # the last kinks (in order) turn right: share of each that counts +1, filled from the right

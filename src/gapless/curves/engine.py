@@ -53,13 +53,8 @@ class Round(NamedTuple):
 
 
 class Engine:
-    """Solves one set of data; a second ``solve`` profits from the cells of the first.
-
-    Parameters
-    ----------
-    x, y, w
-        As for :class:`gapless.curves.cells.Cells`.
-    """
+    """Solves one set of data (see :class:`gapless.curves.cells.Cells`); a second ``solve`` profits
+    from the cells of the first."""
 
     def __init__(self, x: Array, y: Array, w: Array | None) -> None:
         self.cells = Cells(x, y, w)
@@ -69,18 +64,9 @@ class Engine:
     ) -> tuple[Array, Array, list[Round]]:
         """The spline of least objective, to ``tol`` times it or to ``gap``, whichever is more.
 
-        Parameters
-        ----------
-        weight_decay, tol, gap : float
-        start : array of int or None
-            Samples that are likely kinks.
-
-        Returns
-        -------
-        index, values : arrays of shape (n_kinks + 2,)
-            The knots' samples, both ends included, and the spline there.
-        rounds : list of Round
-            Lower bounds charge no rounding, and are -inf while cells hide samples.
+        ``start`` holds samples that are likely kinks.  Returned are the samples of the knots, both
+        ends included, the values there, and the rounds; their lower bounds charge no rounding, and
+        are -inf while cells hide samples.
         """
         cells = self.cells
         spline = self._first(start, weight_decay)

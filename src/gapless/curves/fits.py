@@ -28,15 +28,8 @@ SHORTEST_STEP = 1e-10
 def fit_squared(line: Line, weight_decay: float, tol: float, start: Array | None) -> Fit:
     """Least squares: the engine, then a proof from every sample.
 
-    Parameters
-    ----------
-    line : Line
-    weight_decay : float
-        In the caller's units.
-    tol : float
-        Relative gap to reach.
-    start : array of int or None
-        Places that are likely kinks.
+    ``weight_decay`` is in the caller's units, ``tol`` the relative gap to reach; ``start`` holds
+    numbers of places that are likely kinks.
     """
     b, unit, half = line.scaled(weight_decay), line.objective_unit, 0.5 * line.spread
     if line.single:

@@ -29,20 +29,12 @@ GLANCE = 1000
 
 
 class Line:
-    """One set of data.
+    """One set of data, as :func:`gapless.curves.spline.solve_spline` is given it.
 
     With ``c`` the caller's coordinates, x is ``(c - middle) / width``, in [-1, 1].  For losses of
     ``F - Y`` alone y is ``(Y - offset) / height``, at most 1 in size; for classes it is as given.
     A loss of constant curvature joins samples of equal x, whose spread then adds the constant
     ``spread / 2`` to the scaled objective.
-
-    Parameters
-    ----------
-    x : array of shape (n_samples,) or (n_samples, n_features)
-        In any order; several features must lie on a line.
-    y : array of shape (n_samples,)
-    sample_weight : array of shape (n_samples,) or None
-    loss : Loss
 
     Attributes
     ----------
@@ -237,13 +229,7 @@ def sort_with_order(x: Array) -> tuple[Array, Array]:
 
 
 def target_column(y: Any, x: Any) -> Array:
-    """Targets as (n_samples,), or (n_samples, n_outputs) for several outputs.
-
-    Raises
-    ------
-    ValueError
-        For other shapes, and where ``x`` has another number of samples.
-    """
+    """Targets as (n_samples,), or (n_samples, n_outputs); other shapes are refused."""
     y = to_floats("y", y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -259,21 +245,10 @@ def target_column(y: Any, x: Any) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is found not to lie on a line
 def line_coordinate(x: Any) -> tuple[Array, Array, Array, float]:
-    """The coordinates of samples on a line.
+    """Of samples on a line: coordinates ``(x - origin) @ direction``, origin, direction, and the
+    norm of what is off the line; for one feature x itself, 0, 1 and nothing.
 
-    Returns
-    -------
-    coordinates : array of shape (n_samples,)
-        ``(x - origin) @ direction``; x itself for one feature.
-    origin, direction : arrays of shape (n_features,)
-    off_line : float
-        Frobenius norm of what the line leaves of x.
-
-    Raises
-    ------
-    ValueError
-        For NaN or infinite entries, more than two dimensions, and features whose off_line is
-        more than RANK_TOL of their norm.
+    Features that are off the line by more than RANK_TOL of their norm are refused.
     """
     x = to_floats("x", x)
     if x.ndim not in (1, 2):

@@ -44,16 +44,13 @@ ROUNDED, ROUNDED_TOL = 0.02, 1e-3
 RADIUS, GROWTH, WIDE, AT_END = 1e-3, 4, 0.02, 1e-9
 # Steps that gain less than this share of the objective do not help.
 NO_GAIN = 1e-10
-# Gap of the splines that least_gauge asks for, and the last weight decay it tries, as a share of
-# the constant's objective: below, rounding decides.
+# Gap of least_gauge's splines, and the last weight decay it tries, as a share of the constant's
+# objective: below, rounding decides.
 GAUGE_TOL, LAST_SHARE = 1e-9, 1e-16
 
 
 def fit_linear(line: Line, loss: Loss, weight_decay: float, tol: float, start: Array | None) -> Fit:
-    """Linear programs in the values at the knots, more knots each round.
-
-    Parameters as for :func:`gapless.curves.fits.fit_smooth`.
-    """
+    """Linear programs in the values at the knots, more knots each round.  As ``fit_smooth``."""
     b = line.scaled(weight_decay)
     prover = Prover(line, loss, b)
     x, last = line.x, len(line.x) - 1

@@ -74,22 +74,13 @@ class SplineLoss:
     """``1/2 sum_i w_i (y_i - f(x_i))^2`` of splines f with these knots, less its value at f = 0.
 
     Between two knots f is linear, so with its values v at the knots this is
-    ``1/2 v'Gv - g'v``, G tridiagonal.
-
-    Attributes
-    ----------
-    knots : array of shape (n_knots,)
-        Rising; the first and the last sample among them.
-    diagonal, off_diagonal : arrays of shape (n_knots,) and (n_knots - 1,)
-        Of G.
-    linear : array of shape (n_knots,)
-        g.
+    ``1/2 v'Gv - g'v``, G tridiagonal.  The first and the last sample are knots.
     """
 
-    knots: Array
-    diagonal: Array
-    off_diagonal: Array
-    linear: Array
+    knots: Array  #: (n_knots,), rising
+    diagonal: Array  #: of G
+    off_diagonal: Array  #: of G, (n_knots - 1,)
+    linear: Array  #: g
 
     def restricted(self, index: Array) -> SplineLoss:
         """The same form for splines with kinks at ``knots[index]`` only (both ends included)."""
