@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from gapless import solve_spline
-from gapless.curves.spline import weight_decay_max
+from gapless.curves.spline import flat_spline_weight_decay
 
 
 def curves(folder: Path):
@@ -147,7 +147,7 @@ def main() -> None:
     print(f"{'curve':18}{'n':>9}{'share':>8}{'gap':>10}{'kinks':>7}{'seconds':>9}{'/ sort':>8}")
     for name, x, y in curves(args.folder):
         sort = best_time(partial(np.sort, x), 5)[0]
-        top = weight_decay_max(x, y)
+        top = flat_spline_weight_decay(x, y)
         for share in (1.0, 0.1, 1e-2, 1e-3, 1e-4):
             seconds, s = best_time(partial(solve_spline, x, y, weight_decay=share * top), 2)
             print(

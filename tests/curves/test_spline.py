@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from gapless import Problem, certify, train
 from gapless.core.losses import Hinge, Huber, Logistic, Pinball, Squared
 from gapless.core.result import Status
-from gapless.curves.engine import Engine
-from gapless.curves.line import _sorted
-from gapless.curves.spline import solve_spline, spline_path, weight_decay_max
+from gapless.curves.cells import Cells
+from gapless.curves.line import sort_with_order
+from gapless.curves.spline import flat_spline_weight_decay, solve_spline, spline_path
 
 LOSSES = [Squared(), Huber(0.4), Logistic(), Hinge(), Pinball(0.8), Pinball(0.5)]
 
@@ -68,7 +68,7 @@ def solved(objective):
 def test_optimum_is_that_of_the_cone_program(loss, seed):
     x, y, w = data(seed)
     y = targets(y, loss)
-    top = weight_decay_max(x, y, loss=loss, sample_weight=w)
+    top = flat_spline_weight_decay(x, y, loss=loss, sample_weight=w)
     for share in (0.98, 0.3, 0.01):
         beta = share * top
         s = solve_spline(x, y, weight_decay=beta, loss=loss, sample_weight=w)
@@ -82,11 +82,11 @@ def test_optimum_is_that_of_the_cone_program(loss, seed):
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.name)
-def test_weight_decay_max_is_where_the_constant_ends(loss):
+def test_flat_spline_weight_decay_is_where_the_constant_ends(loss):
     for seed in range(3):
         x, y, w = data(seed)
         y = targets(y, loss)
-        top = weight_decay_max(x, y, loss=loss, sample_weight=w)
+        top = flat_spline_weight_decay(x, y, loss=loss, sample_weight=w)
         above = solve_spline(x, y, weight_decay=1.001 * top, loss=loss, sample_weight=w)
         below = solve_spline(x, y, weight_decay=0.99 * top, loss=loss, sample_weight=w)
         assert np.all(above.slopes == 0)
@@ -118,10 +118,10 @@ def test_many_samples_with_and_without_cells(share, monkeypatch):
     y = np.sin(9 * x) + 0.3 * rng.standard_normal(len(x))
     w = rng.random(len(x)) + 0.1
     for weights in (None, w):
-        beta = share * weight_decay_max(x, y, sample_weight=weights)
+        beta = share * flat_spline_weight_decay(x, y, sample_weight=weights)
         s = solve_spline(x, y, weight_decay=beta, sample_weight=weights)
         assert s.status is Status.OPTIMAL
-        monkeypatch.setattr("gapless.curves.engine.SMALL", 10**6)
+        monkeypatch.setattr("gapless.curves.cells.SMALL", 10**6)
         plain = solve_spline(x, y, weight_decay=beta, sample_weight=weights)
         monkeypatch.undo()
         assert plain.status is Status.OPTIMAL
@@ -133,14 +133,14 @@ def test_moments_of_cells_are_sums_over_samples():
     x = np.sort(rng.random(5000))
     y = rng.standard_normal(5000)
     for w in (None, np.full(5000, 1 / 5000)):
-        cells = Engine(x, y, w).cells
+        cells = Cells(x, y, w)
         cells.split(np.array([1, 3]))
         v = rng.standard_normal(len(cells.edges))
         f = np.interp(x, x[cells.edges], v)
         loss = 0.5 * np.mean((y - f) ** 2)
-        assert cells.model.value(v) + 0.5 * cells.square == pytest.approx(loss, rel=1e-12)
+        assert cells.loss.value(v) + 0.5 * cells.square == pytest.approx(loss, rel=1e-12)
         hats = np.interp(x, x[cells.edges], np.arange(len(v)) == 7.0)
-        assert cells.model.residual(v)[7] == pytest.approx(hats @ (y - f) / 5000, rel=1e-9)
+        assert cells.loss.residual(v)[7] == pytest.approx(hats @ (y - f) / 5000, rel=1e-9)
 
 
 @given(st.integers(0, 10**6), st.integers(2, 40), st.floats(1e-4, 2))
@@ -148,7 +148,7 @@ def test_moments_of_cells_are_sums_over_samples():
 def test_proof_and_invariances(seed, n, share):
     rng = np.random.default_rng(seed)
     x, y = np.round(rng.standard_normal(n), 1), rng.standard_normal(n)
-    top = weight_decay_max(x, y)
+    top = flat_spline_weight_decay(x, y)
     if not top > 0:
         return
     beta = share * top
@@ -181,7 +181,7 @@ def test_sort_that_carries_positions():
         np.zeros(5),
         1e-320 * rng.integers(0, 99, 50),
     ):
-        order, values = _sorted(x)
+        order, values = sort_with_order(x)
         assert np.array_equal(x[order], np.sort(x))
         assert np.array_equal(values, np.sort(x))
         assert np.array_equal(np.sort(order), np.arange(len(x)))
@@ -229,9 +229,9 @@ def test_nearly_equal_x(eps):
 def test_extreme_scales_of_x(scale):
     rng = np.random.default_rng(0)
     x, y = rng.random(30), rng.standard_normal(30)
-    top = weight_decay_max(x, y)
+    top = flat_spline_weight_decay(x, y)
     expected = solve_spline(x, y, weight_decay=0.05 * top)
-    assert weight_decay_max(x * scale, y) == pytest.approx(scale * top)
+    assert flat_spline_weight_decay(x * scale, y) == pytest.approx(scale * top)
     s = solve_spline(x * scale, y, weight_decay=0.05 * top * scale)
     assert s.certificate.objective == pytest.approx(expected.certificate.objective)
     assert s.certificate.relative_gap <= 1e-6
@@ -255,8 +255,8 @@ def test_pinball_is_free_of_the_scale_of_y(scale):
     assert s.certificate.objective == pytest.approx(
         scale * expected.certificate.objective, rel=1e-9, abs=0
     )
-    top = weight_decay_max(x, y, loss=loss)
-    assert weight_decay_max(x, scale * y, loss=loss) == pytest.approx(top)
+    top = flat_spline_weight_decay(x, y, loss=loss)
+    assert flat_spline_weight_decay(x, scale * y, loss=loss) == pytest.approx(top)
 
 
 def test_pinball_with_nearly_equal_x():
@@ -390,7 +390,7 @@ def test_rows_left_out_of_the_linear_program(loss, monkeypatch):
     x = rng.random(600)
     y = targets(np.sin(7 * x) + 0.4 * rng.standard_normal(600), loss)
     whole = solve_spline(x, y, weight_decay=1e-3, loss=loss)
-    monkeypatch.setattr("gapless.curves.fits.FREE_ROWS", 60)
+    monkeypatch.setattr("gapless.curves.linear_programs.FREE_ROWS", 60)
     part = solve_spline(x, y, weight_decay=1e-3, loss=loss)
     assert part.status is Status.OPTIMAL
     assert part.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-6)

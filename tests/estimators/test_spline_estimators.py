@@ -15,7 +15,8 @@ from sklearn.utils.estimator_checks import check_estimator, estimator_checks_gen
 
 import gapless.estimators.curves as module
 from gapless.core.losses import Pinball
-from gapless.estimators.curves import SplineClassifier, SplineRegressor, choose_weight_decay
+from gapless.curves.choose import choose_spline_weight_decay
+from gapless.estimators.curves import SplineClassifier, SplineRegressor
 
 
 def curve(n=200, seed=0):
@@ -125,11 +126,11 @@ def test_chosen_weight_decay_predicts_well(rule):
 def test_choice_on_noise_is_nearly_constant():
     rng = np.random.default_rng(5)
     x, y = rng.random(300), rng.standard_normal(300)
-    wd = choose_weight_decay(x, y)
+    wd = choose_spline_weight_decay(x, y)
     assert SplineRegressor(weight_decay=wd).fit(x[:, None], y).n_kinks_ <= 2
     weights = rng.integers(1, 4, 300)
-    a = choose_weight_decay(x, y, sample_weight=weights)
-    b = choose_weight_decay(np.repeat(x, weights), np.repeat(y, weights))
+    a = choose_spline_weight_decay(x, y, sample_weight=weights)
+    b = choose_spline_weight_decay(np.repeat(x, weights), np.repeat(y, weights))
     assert a == pytest.approx(b)
 
 
@@ -195,6 +196,6 @@ def test_display():
 def test_choice_does_not_depend_on_the_units_of_y(loss):
     X, y = curve(150)
     factor = 1000 if loss == "squared" else 1  # of loss over slope
-    assert choose_weight_decay(X, 1000 * y, loss=loss) == pytest.approx(
-        factor * choose_weight_decay(X, y, loss=loss)
+    assert choose_spline_weight_decay(X, 1000 * y, loss=loss) == pytest.approx(
+        factor * choose_spline_weight_decay(X, y, loss=loss)
     )

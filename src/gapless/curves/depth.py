@@ -23,16 +23,26 @@ import numpy as np
 
 from ..closed.scalar import envelope_minimum
 from ..core.checks import Array, positive, to_floats
-from ..core.losses import EPS
 from ..core.problem import Problem
 from ..core.result import Certificate
+from ..core.rounding import EPS, TINY
 from ..training.master import solve_master
-from .engine import omega, slope_changes
-from .spline import SplineSolution, solve_spline, weight_decay_max
+from .ramps import ramp_penalty, slope_changes
+from .spline import SplineSolution, flat_spline_weight_decay, solve_spline
 
-MAX_FEATURES = 2_000_000
-# Features that agree to so many digits of the data's spread are one.
-DIGITS = 12
+# Features times samples: 320 MB.
+MAX_ENTRIES = 40_000_000
+# Features that agree to so many digits of the data's spread are one; that vary by less, constant.
+DIGITS, CONSTANT = 12, 1e-12
+# Rounds of either solver at most, and features that join in one.
+MAX_ROUNDS, JOINING = 200, 20
+# A gauge above the weight decay by this share is equal to it.
+EQUAL = 1e-12
+# The second shallow weight decay, as a share of the one of the constant, and how much smaller the
+# next is where the crossing is with the line of zero loss.
+SECOND, SMALLER = 1e-4, 0.1
+# Tolerance of the shallow problems, as a share of the one asked for.
+SHALLOW_TOL = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,19 +51,28 @@ class DeepSpline:
 
     A feature is a path of L - 1 pairs (sign s, place a):
     ``g_1(x) = x``, ``g_{l+1}(x) = (s_l (g_l(x) - g_l(a_l)))_+``.
+
+    Attributes
+    ----------
+    signs, places : arrays of shape (n_features, depth - 1)
+    weights : array of shape (n_features,)
+    offset : float
+    certificate : Certificate
     """
 
-    signs: Array  # (n_features, L - 1)
-    places: Array  # (n_features, L - 1)
+    signs: Array
+    places: Array
     weights: Array
     offset: float
     certificate: Certificate
 
     @property
     def depth(self) -> int:
+        """Layers L, the output among them."""
         return self.signs.shape[1] + 1
 
     def predict(self, x: Any) -> Array:
+        """The function at ``x`` (n_samples,)."""
         x = to_floats("x", x).reshape(-1)
         return self.offset + _features(x, self.signs, self.places) @ self.weights
 
@@ -76,6 +95,20 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
 
     From depth 4 the first place may also be the mirror image ``2 a - b`` of a data point b in
     a data point a.
+
+    Parameters
+    ----------
+    x : array of shape (n_samples,)
+    depth : {2, 3, 4}
+
+    Returns
+    -------
+    signs, places : arrays of shape (n_features, depth - 1)
+
+    Raises
+    ------
+    ValueError
+        For other depths and for more features than memory should hold.
     """
     x = np.unique(to_floats("x", x))
     if depth not in (2, 3, 4):
@@ -84,7 +117,7 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
     if depth == 4:
         first = np.unique(np.concatenate([x, np.ravel(2 * x[:, None] - x[None, :])]))
     count = 2 ** (depth - 1) * len(first) * len(x) ** (depth - 2)
-    if count * len(x) > 20 * MAX_FEATURES:
+    if count * len(x) > MAX_ENTRIES:
         raise ValueError(
             f"{len(x)} distinct x give {count} features at depth {depth}; use fewer samples or "
             "a smaller depth"
@@ -105,7 +138,7 @@ def deep_paths(x: Any, depth: int) -> tuple[Array, Array]:
         # features equal on the data are one; a constant one belongs to the offset
         G = _features(x, signs, places)
         scale = float(np.ptp(x)) or 1.0
-        keep = np.flatnonzero(np.ptp(G, axis=0) > 1e-12 * scale)
+        keep = np.flatnonzero(np.ptp(G, axis=0) > CONSTANT * scale)
         if layer == depth - 2:
             shape = np.round((G[:, keep] - G[0, keep]) / scale, DIGITS) + 0.0
             keep = keep[np.sort(np.unique(shape, axis=1, return_index=True)[1])]
@@ -119,12 +152,26 @@ def solve_deep_lasso(
     """Narrow deep networks in parallel, as a lasso over all their features.
 
     Exact for the penalty ``(weight_decay / L) ||theta||_L^L`` on parallel unit-width paths
-    with a bias in every layer and in the output, over the features of :func:`deep_paths`.
+    with a bias in every layer and in the output, over the features of :func:`deep_paths`:
+
+        min over a, c of  1/(2n) sum_i (sum_j a_j g_j(x_i) + c - y_i)^2 + weight_decay ||a||_1.
+
+    Parameters
+    ----------
+    x, y : arrays of shape (n_samples,)
+    weight_decay : float
+    depth : {2, 3, 4}, default 3
+    tol : float, default 1e-6
+        Proven relative gap to reach.
+
+    Returns
+    -------
+    DeepSpline
 
     Raises
     ------
     ValueError
-        For depths other than 2, 3, 4 and for more features than memory should hold.
+        As :func:`deep_paths`, and for data that are not finite numbers.
 
     Examples
     --------
@@ -143,7 +190,7 @@ def solve_deep_lasso(
     active = np.zeros(0, int)
     a, c = np.zeros((0, 1)), problem.sample_weight @ problem.Y
     lower, P = 0.0, np.inf
-    for _ in range(200):
+    for _ in range(MAX_ROUNDS):
         F = D[:, active] @ a + c
         Lam = problem.dual_point(F)
         size = np.abs(D.T @ Lam)[:, 0]
@@ -153,8 +200,8 @@ def solve_deep_lasso(
         if P - lower <= tol * P:
             break
         size[active] = 0.0
-        new = np.argsort(-size)[:20]
-        new = new[size[new] > problem.weight_decay * (1 + 1e-12)]
+        new = np.argsort(-size)[:JOINING]
+        new = new[size[new] > problem.weight_decay * (1 + EQUAL)]
         if len(new) == 0:
             break
         active = np.concatenate([active, new])
@@ -163,13 +210,8 @@ def solve_deep_lasso(
         used = np.abs(a[:, 0]) > 0
         active, a = active[used], a[used]
     proof = f"dictionary of depth {depth}: every feature checked"
-    return DeepSpline(
-        signs[active],
-        places[active],
-        a[:, 0],
-        float(c[0]),
-        Certificate(P, lower, lower, proof),
-    )
+    certificate = Certificate(P, lower, lower, proof)
+    return DeepSpline(signs[active], places[active], a[:, 0], float(c[0]), certificate)
 
 
 def solve_last_bias(
@@ -182,6 +224,16 @@ def solve_last_bias(
     lam give lines ``phi(rho) >= D(lam) - lam rho`` (weak duality); between their crossings the
     sum of the highest line and the concave penalty is least at an end, so finitely many points
     bound the optimum from below.  Lines are added where that bound is least.
+
+    Parameters
+    ----------
+    x, y : arrays of shape (n_samples,)
+        No x negative.
+    weight_decay : float
+    depth : int, default 3
+        L, at least 3.
+    tol : float, default 1e-4
+        Proven relative gap to reach.
 
     Returns
     -------
@@ -197,8 +249,8 @@ def solve_last_bias(
     Raises
     ------
     ValueError
-        When an x is negative: without lower biases a ramp through zero needs two channels.
-        Shift the data (``x - min(x)``) if the shift may be part of the model.
+        For a depth below 3, and when an x is negative: without lower biases a ramp through zero
+        needs two channels.  Shift the data (``x - min(x)``) if the shift may be part of the model.
     """
     x = to_floats("x", x).reshape(-1)
     beta, L = positive("weight_decay", weight_decay), int(depth)
@@ -210,48 +262,48 @@ def solve_last_bias(
             "when the shift may be part of the model"
         )
     y = to_floats("y", y).reshape(-1)
-    top = weight_decay_max(x, y)
-    constant = solve_spline(x, y, weight_decay=max(2 * top, 1e-300))
+    top = flat_spline_weight_decay(x, y)
+    constant = solve_spline(x, y, weight_decay=max(2 * top, TINY))
     best, best_value = constant, constant.certificate.objective
     if not top > 0:
         return _deep(best, L, best_value, best_value)
-    # f and rho of every lam solved so far
-    lams = [float(top), float(1e-4 * top)]
-    lines: dict[float, float] = {}
-    lower = 0.0
-    for _ in range(200):
+    cost, lower = 0.5 * L * beta, 0.0
+    lines: dict[float, float] = {}  # lam and D(lam)
+    lams = [float(top), float(SECOND * top)]
+    for _ in range(MAX_ROUNDS):
         for lam in lams:
-            s = solve_spline(x, y, weight_decay=lam, tol=1e-3 * tol)
+            s = solve_spline(x, y, weight_decay=lam, tol=SHALLOW_TOL * tol)
             rho = _penalty(s, x)
             lines[lam] = s.certificate.lower_bound
-            value = s.certificate.objective - lam * rho + 0.5 * L * beta * rho ** (2 / L)
+            value = s.certificate.objective - lam * rho + cost * rho ** (2 / L)
             if value < best_value:
                 best, best_value = s, value
-        # vertices of the upper envelope: rho = 0 and where neighbours cross; loss >= 0 last
-        order = sorted(lines, reverse=True)
-        steep = np.array([*order, 0.0])
-        height = np.array([*(lines[k] for k in order), 0.0])
-        rhos = np.concatenate([[0.0], -np.diff(height) / -np.diff(steep)])
-        rhos = np.maximum(rhos, 0.0)
-        envelope = (height - np.outer(rhos, steep)).max(axis=1)
-        bounds = envelope + 0.5 * L * beta * rhos ** (2 / L)
-        worst = int(np.argmin(bounds))
-        lower = max(envelope_minimum(height, steep, 0.5 * L * beta, L), 0.0)
-        if best_value - lower <= tol * best_value:
-            break
-        # the crossing that bounds worst lies between these two slopes
-        high = steep[max(worst - 1, 0)]
-        low = steep[worst] if worst else steep[1]
-        lam = float(np.sqrt(high * low)) if low > 0 else 0.1 * float(high)
-        if lam in lines:
+        bound, lam = _envelope(lines, cost, L)
+        lower = max(bound, 0.0)
+        if best_value - lower <= tol * best_value or lam in lines:
             break
         lams = [lam]
     return _deep(best, L, best_value, lower)
 
 
+def _envelope(lines: dict[float, float], cost: float, L: int) -> tuple[float, float]:
+    """The least of the highest line plus ``cost rho^(2/L)``, and the lam that may raise it."""
+    # vertices: rho = 0 and where neighbours cross; loss >= 0 is the last line
+    order = sorted(lines, reverse=True)
+    steep = np.array([*order, 0.0])
+    height = np.array([*(lines[lam] for lam in order), 0.0])
+    rhos = np.maximum(np.concatenate([[0.0], -np.diff(height) / -np.diff(steep)]), 0.0)
+    highest = (height - np.outer(rhos, steep)).max(axis=1)
+    worst = int(np.argmin(highest + cost * rhos ** (2 / L)))
+    # the crossing that bounds worst lies between these two slopes
+    high, low = steep[max(worst - 1, 0)], steep[worst] if worst else steep[1]
+    lam = float(np.sqrt(high * low)) if low > 0 else SMALLER * float(high)
+    return envelope_minimum(height, steep, cost, L), lam
+
+
 def _penalty(s: SplineSolution, x: Array) -> float:
     hull = np.unique(np.concatenate([[x.min(), x.max()], s.knots]))
-    return omega(*slope_changes(hull, s.predict(hull))) if len(hull) > 1 else 0.0
+    return ramp_penalty(*slope_changes(hull, s.predict(hull))) if len(hull) > 1 else 0.0
 
 
 def _deep(
@@ -265,16 +317,10 @@ def _deep(
     t = rho ** (1 / L)
     q = np.sqrt(np.abs(z) / rho) if rho > 0 else np.zeros(0)
     last = t * np.sign(u) * q
-    weights = [np.array([[t]]) for _ in range(L - 2)] + [
-        last[None, :],
-        (t * q * np.sign(a))[:, None],
-    ]
+    lower_layers = [np.array([[t]]) for _ in range(L - 2)]
+    weights = [*lower_layers, last[None, :], (t * q * np.sign(a))[:, None]]
     kinks = -net.hidden_bias / u
     bias = np.append(-(t ** (L - 2)) * last * kinks, net.output_bias[0])
-    certificate = Certificate(
-        value,
-        min(lower, value),
-        min(lower, value),
-        "lines of shallow duals under a concave penalty",
-    )
-    return s, weights, bias, certificate
+    bound = min(lower, value)
+    proof = "lines of shallow duals under a concave penalty"
+    return s, weights, bias, Certificate(value, bound, bound, proof)

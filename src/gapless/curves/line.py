@@ -1,162 +1,207 @@
-"""Data on a line, sorted and scaled, and what is proven about splines on it."""
+"""Data on a line, sorted and scaled: what the caller gave, in units that suit float64."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array, to_floats
-from ..core.constant import best_constant
-from ..core.losses import EPS, Loss
+from ..core.losses import Loss
 from ..core.problem import Problem
 from ..core.reduction import power_of_two
-from .engine import Engine, correlations, omega, slope_changes
+from ..core.rounding import EPS
+from .engine import Engine
 
 # Rank one: what is off the line is at most this share of the data.
 RANK_TOL = 1e-10
-# Samples of a certificate handled at once: sums of this many terms bound its rounding.
-CHUNK = 1 << 15
+# Half the span of x: twice as much and its inverse are finite.
+LEAST_SPAN, LARGEST_SPAN = 1e-307, 8e307
+# That times the size of y: a weight decay of their units and its inverse are finite.
+LEAST_PRODUCT, LARGEST_PRODUCT = 1e-307, 1e307
+# Targets whose squares, summed, stay finite.
+LARGEST_TARGET = 1e150
+# Rounding of a sum of residuals that would be zero, in units of EPS times their size.
+ZERO_SUM = 128
+# Entries that tell most unsorted data.
+GLANCE = 1000
 
 
 class Line:
-    """Sorted, scaled data: ``x`` distinct in [-1, 1]; ``xs, y, w`` a row a sample.
+    """One set of data, as :func:`gapless.curves.spline.solve_spline` is given it.
 
-    Losses of ``F - Y`` alone are taken in units in which the targets are at most 1: ``loss``, of
-    which the caller's is ``value`` times as large.  A loss of constant curvature joins samples of
-    equal x; their spread is ``spread``.  Samples whose x are equal after scaling alone are
-    ``apart`` (n_samples,) from the first of them, which every proof charges.
+    With ``c`` the caller's coordinates, x is ``(c - middle) / width``, in [-1, 1].  For losses of
+    ``F - Y`` alone y is ``(Y - offset) / height``, at most 1 in size; for classes it is as given.
+    A loss of constant curvature joins samples of equal x, whose spread then adds the constant
+    ``spread / 2`` to the scaled objective.
+
+    Attributes
+    ----------
+    x : array of shape (n_places,)
+        The distinct places, rising.
+    sample_x, y, w : arrays of shape (n_rows,), w None for equal weights
+        A row a sample, or a place where samples were joined.
+    first : array of shape (n_places,) or None
+        The first sample of each place, None where all are distinct.
+    apart : array of shape (n_samples,), or 0
+        By how much samples were moved that are equal after scaling alone; proofs charge it.
+    spread, strain : float
+        ``sum_i w_i (y_i - mean)^2`` about the means of the places, and what all of it in a dual
+        point adds to a gauge.
+    loss : Loss
+        In the scaled units.
+    objective_unit, slope_unit : float
+        Of the caller's objective, and of a weight decay for x as given.
+    origin, direction, off_line
+        As :func:`line_coordinate` found them.
     """
 
     def __init__(self, x: Any, y: Array, sample_weight: Any, loss: Loss) -> None:
-        c, self.origin, self.direction, self.lost = line_coordinate(x)
-        n = len(c)
-        if n == 0:
+        self._c, self.origin, self.direction, self.off_line = line_coordinate(x)
+        if len(self._c) == 0:
             raise ValueError("x must have at least one sample, got none")
         if not np.isfinite(y.sum()) and not np.all(np.isfinite(y)):
             raise ValueError("y has NaN or infinite entries; remove or impute them first")
-        w = None
+        given, y, self.w = self._sorted(y, sample_weight)
+        self.x = self.sample_x = self._scaled_x(given)
+        self.y = self._scaled_y(y, loss)
+        self.loss = loss.scaled(1 / self.height)
+        if self.width > 0 and not LEAST_PRODUCT < self.width * self.height < LARGEST_PRODUCT:
+            raise ValueError(
+                f"x and y are so large or small ({self.width:.0e} and {self.height:.0e}) that no "
+                "weight decay suits them; divide each by its standard deviation"
+            )
+        self.first: Array | None = None
+        self.apart: Array | float = 0.0
+        self.spread = self.strain = 0.0
+        fresh = self.x[1:] > self.x[:-1]
+        if not np.all(fresh):
+            self._join(np.concatenate([[0], 1 + np.flatnonzero(fresh)]), given)
+
+    def _sorted(self, y: Array, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        """Copies of the coordinates, the targets and the weights, by rising coordinate; samples
+        of weight zero leave."""
+        c, w = self._c, None
         if sample_weight is not None:
-            given = np.broadcast_to(to_floats("sample_weight", sample_weight), (n,))
-            w = Problem(np.zeros((n, 1)), np.zeros(n), sample_weight=given).sample_weight
-            if len(w) < n:
+            shape = (len(c),)
+            given = np.broadcast_to(to_floats("sample_weight", sample_weight), shape)
+            w = Problem(np.zeros((len(c), 1)), np.zeros(shape), sample_weight=given).sample_weight
+            if len(w) < len(c):
                 c, y = c[given > 0], y[given > 0]
         self._c = c
         self._order: Array | None = None
-        # most unsorted data show it at once
-        if _rising(c[:1000]) and _rising(c):
-            x, y = c.copy(), y.copy()
-        else:
-            self._order, x = _sorted(c)
-            # positions are valid by construction, and take is twice as fast when told so
-            y = y.take(self._order, mode="clip")
-            w = None if w is None else w[self._order]
-        low, high = float(x[0]), float(x[-1])
+        if _rising(c[:GLANCE]) and _rising(c):
+            return c.copy(), y.copy(), w
+        self._order, x = sort_with_order(c)
+        # positions are valid by construction, and take is twice as fast when told so
+        y = y.take(self._order, mode="clip")
+        return x, y, None if w is None else w[self._order]
+
+    def _scaled_x(self, given: Array) -> Array:
+        """Sets ``width`` and ``middle``."""
+        low, high = float(given[0]), float(given[-1])
         self.width = 0.5 * high - 0.5 * low
-        if 0 < self.width < 1e-307:
+        if 0 < self.width < LEAST_SPAN:
             raise ValueError(
                 f"x spans {low:.0e} to {high:.0e}, less than one can divide by; multiply x by a "
                 "power of ten"
             )
-        if not self.width < 8e307:
+        if not self.width < LARGEST_SPAN:
             raise ValueError(
                 f"x spans {low:.0e} to {high:.0e}, more than one can subtract; divide x by its "
                 "standard deviation"
             )
         self.middle = low + self.width
-        given = x.copy()
-        x -= self.middle
-        x /= self._scale
+        x = given - self.middle
+        x /= self.unit
         if self.width == 0:
             x[:] = 0.0
-        # of outputs, of the objective, and of the objective a unit of output
-        self.offset, self.height, self.value, self.slope = 0.0, 1.0, 1.0, 1.0
+        return x
+
+    def _scaled_y(self, y: Array, loss: Loss) -> Array:
+        """Sets ``offset``, ``height`` and the units; scales ``y`` in place."""
+        self.offset, self.height, self.objective_unit, self.slope_unit = 0.0, 1.0, 1.0, 1.0
         if loss.degree is not None:
             self.offset = float(y.mean())
             y -= self.offset
             # a power of two: exact
             self.height = 2 * power_of_two(max(float(y.max()), -float(y.min())))
-            if not self.height < 1e150:
+            if not self.height < LARGEST_TARGET:
                 raise ValueError(
                     f"y has entries as large as {self.height:.0e}, whose squares overflow; "
                     "divide y by its standard deviation"
                 )
             y /= self.height
-            self.slope = self.height ** (loss.degree - 1)
-            self.value = self.height * self.slope
-        self.loss = loss.scaled(1 / self.height)
-        if self.width > 0 and not 1e-307 < self.width * self.height < 1e307:
-            raise ValueError(
-                f"x and y are so large or small ({self.width:.0e} and {self.height:.0e}) that no "
-                "weight decay suits them; divide each by its standard deviation"
-            )
-        self.x, self.xs, self.strain = x, x, 0.0
-        self.y, self.w, self.spread, self.apart = y, w, 0.0, 0.0
-        self.first: Array | None = None  # numbers of the samples that bring a new x
-        fresh = x[1:] > x[:-1]
-        if not np.all(fresh):
-            self._merge(np.concatenate([[0], 1 + np.flatnonzero(fresh)]), given)
+            self.slope_unit = self.height ** (loss.degree - 1)
+            self.objective_unit = self.height * self.slope_unit
+        return y
 
-    def _merge(self, first: Array, given: Array) -> None:
-        self.first, self.x = first, self.xs[first]
+    def _join(self, first: Array, given: Array) -> None:
+        self.first, self.x = first, self.sample_x[first]
         count = np.diff(np.append(first, len(given)))
-        self.apart = (given - np.repeat(given[first], count)) / self._scale
+        self.apart = (given - np.repeat(given[first], count)) / self.unit
         if self.loss.constant_curvature:
             w, y = self.weights, self.y
             self.w = np.add.reduceat(w, first)
             mean = np.add.reduceat(w * y, first) / self.w
             off = y - np.repeat(mean, count)
             self.spread = float(np.sum(w * off * off))
-            # what the spread adds to a gauge: distances, and sums that are zero but for rounding
+            # distances moved, and sums over a place that are zero but for rounding
             self.strain = float(np.sum(w * np.abs(off) * self.apart))
-            self.strain += 128 * EPS * self.spread**0.5
-            self.xs, self.y = self.x, mean
+            self.strain += ZERO_SUM * EPS * self.spread**0.5
+            self.sample_x, self.y = self.x, mean
 
     @property
-    def _scale(self) -> float:
+    def unit(self) -> float:
+        """The caller's length of one of ``x``."""
         return self.width if self.width > 0 else 1.0
+
+    @property
+    def single(self) -> bool:
+        """Whether all samples are at one place: the best network is a constant."""
+        return len(self.x) < 2
+
+    @property
+    def weights(self) -> Array:
+        """(n_rows,), of sum 1."""
+        n = len(self.y)
+        return np.full(n, 1.0 / n) if self.w is None else self.w
 
     @cached_property
     def engine(self) -> Engine:
         """The squared-loss solver; what it learns at one weight decay helps at the next."""
         return Engine(self.x, self.y, self.w)
 
-    def places(self, index: Array) -> Array:
-        """The caller's values of the distinct x numbered ``index``."""
+    def problem(self, loss: Loss, weight_decay: float) -> Problem:
+        """The scaled problem, under a loss in the scaled units."""
+        return Problem(self.sample_x[:, None], self.y, loss, weight_decay, "free", self.w)
+
+    def scaled(self, weight_decay: float) -> float:
+        """The weight decay of the scaled problem."""
+        return weight_decay / self.unit / self.slope_unit
+
+    def sums(self, r: Array) -> Array:
+        """Sums over the samples of each place."""
+        return r if self.first is None else np.add.reduceat(r, self.first)
+
+    def nearest(self, knots: Any) -> Array:
+        """Numbers of the places at or above the caller's ``knots``, each once."""
+        places = (np.asarray(knots, dtype=np.float64) - self.middle) / self.unit
+        return np.unique(np.clip(np.searchsorted(self.x, places), 0, len(self.x) - 1))
+
+    def coordinates(self, index: Array) -> Array:
+        """The caller's coordinates of the places numbered ``index``."""
         if self.first is not None:
             index = self.first[index]
         return self._c[index if self._order is None else self._order[index]]
-
-    @property
-    def weights(self) -> Array:
-        n = len(self.y)
-        return np.full(n, 1.0 / n) if self.w is None else self.w
-
-    def sums(self, r: Array) -> Array:
-        """Sums over the samples of each distinct x."""
-        return r if self.first is None else np.add.reduceat(r, self.first)
-
-    def problem(self, loss: Loss, b: float) -> Problem:
-        """The scaled problem, under a loss in the scaled units."""
-        return Problem(self.xs[:, None], self.y, loss, b, "free", self.w)
-
-    def nearest(self, knots: Any) -> Array:
-        """Numbers of the distinct x at or above the given places."""
-        places = (np.asarray(knots, dtype=np.float64) - self.middle) / self._scale
-        return np.unique(np.clip(np.searchsorted(self.x, places), 0, len(self.x) - 1))
-
-    def scaled(self, beta: float) -> float:
-        """The weight decay of the scaled problem."""
-        return beta / self._scale / self.slope
 
 
 def _rising(x: Array) -> bool:
     return bool(np.all(x[1:] >= x[:-1]))
 
 
-def _sorted(x: Array) -> tuple[Array, Array]:
+def sort_with_order(x: Array) -> tuple[Array, Array]:
     """What sorts ``x``, and x sorted, in half the time of argsort.
 
     It sorts whole numbers that carry their position.
@@ -177,14 +222,14 @@ def _sorted(x: Array) -> tuple[Array, Array]:
     key.sort()
     key &= (1 << bits) - 1
     found = x.take(key, out=grid, mode="clip")
-    if not np.all(found[1:] >= found[:-1]):
+    if not _rising(found):
         key = np.argsort(x, kind="stable")
         found = x[key]
     return key, found
 
 
 def target_column(y: Any, x: Any) -> Array:
-    """Targets as (n,), or (n, C) for several outputs."""
+    """Targets as (n_samples,), or (n_samples, n_outputs); other shapes are refused."""
     y = to_floats("y", y)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -200,7 +245,11 @@ def target_column(y: Any, x: Any) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is found not to lie on a line
 def line_coordinate(x: Any) -> tuple[Array, Array, Array, float]:
-    """The coordinate along the data's line, its origin and direction, and what is off it."""
+    """Of samples on a line: coordinates ``(x - origin) @ direction``, origin, direction, and the
+    norm of what is off the line; for one feature x itself, 0, 1 and nothing.
+
+    Features that are off the line by more than RANK_TOL of their norm are refused.
+    """
     x = to_floats("x", x)
     if x.ndim not in (1, 2):
         raise ValueError(f"x must have 1 or 2 dimensions, got shape {x.shape}")
@@ -217,123 +266,18 @@ def line_coordinate(x: Any) -> tuple[Array, Array, Array, float]:
     far = int(np.argmax(size))
     if size[far] == 0:
         return np.zeros(len(x)), origin, np.eye(x.shape[1])[0], 0.0
+    # one step of the power method from the farthest sample: exact on a line
     a = Z[far] / size[far]
     a = Z.T @ (Z @ a)
     a /= np.linalg.norm(a)
     c = Z @ a
-    rounding = 8 * (x.shape[1] + 8) * EPS * float(np.linalg.norm(Z))
+    whole = float(np.linalg.norm(Z))
+    rounding = 8 * (x.shape[1] + 8) * EPS * whole
     off = float(np.linalg.norm(Z - c[:, None] * a)) + rounding
-    if off > RANK_TOL * float(np.linalg.norm(Z)):
+    if off > RANK_TOL * whole:
         raise ValueError(
             f"x has {x.shape[1]} features that do not lie on a line "
-            f"({off / np.linalg.norm(Z):.1e} of them is off it); give one feature, or use "
+            f"({off / whole:.1e} of them is off it); give one feature, or use "
             "ReLURegressor or gapless.train"
         )
     return c, origin, a, off
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    index: Array
-    values: Array
-    objective: float
-    lower_bound: float
-    history: list[tuple[float, float, int]]
-
-
-def single_place(line: Line) -> bool:
-    return len(line.x) < 2
-
-
-def proven_gauge(x: Array, lam: Array, kind: type[np.floating[Any]], mass: float = 0.0) -> float:
-    """``max(|R|, |R - M|)`` of dual points that sum to zero, plus what rounding may hide.
-
-    Sums run in precision ``kind`` over at most CHUNK terms and then over chunks; x spans 2.
-    ``mass`` is the sum of sizes of what was summed to ``lam``, where that is more than its own.
-    """
-    n = len(x)
-    carry = moment = high = low = kind(0)
-    spread = 0.0
-    for lo in range(0, n - 1, CHUNK):
-        stop = min(lo + CHUNK, n - 1)
-        spread += float(np.abs(lam[lo:stop]).sum())
-        # R rises by C_k (x_{k+1} - x_k) between samples, C the sum of lam so far
-        C = np.cumsum(lam[lo:stop], dtype=kind)
-        C += carry
-        carry = C[-1]
-        C *= x[lo + 1 : stop + 1] - x[lo:stop]
-        np.cumsum(C, out=C)
-        high = max(high, moment + C.max())
-        low = min(low, moment + C.min())
-        moment = moment + C[-1]
-    spread += float(abs(lam[-1]))
-    terms = min(CHUNK, n) + n / CHUNK + 8
-    spread = max(spread, mass)
-    rounding = 32 * EPS + 8 * terms * float(np.finfo(kind).eps)
-    return float(max(high, -low, high - moment, moment - low)) + rounding * spread
-
-
-class Prover:
-    """Objective and best lower bound in scaled units; splines are (index, values)."""
-
-    def __init__(self, line: Line, loss: Loss, b: float) -> None:
-        self.line, self.b = line, b
-        self.problem = line.problem(loss, b)
-        self.lower = loss.infimum
-        self.history: list[tuple[float, float, int]] = []
-
-    def outputs(self, index: Array, values: Array) -> Array:
-        return np.interp(self.line.xs, self.line.x[index], values)
-
-    def objective(self, index: Array, values: Array) -> float:
-        F = self.outputs(index, values)
-        return self.problem.data_fit(F[:, None]) + self.b * omega(
-            *slope_changes(self.line.x[index], values)
-        )
-
-    def correlations(self, Lam: Array) -> tuple[Array, float]:
-        return correlations(self.line.x, self.line.sums(Lam))
-
-    def improve(self, Lam: Array) -> None:
-        """A dual point: scaled until feasible, it may raise the lower bound."""
-        line = self.line
-        mass = float(np.abs(Lam).sum())
-        gauge = proven_gauge(line.x, line.sums(Lam), np.longdouble, mass)
-        gauge += float(np.sum(np.abs(Lam) * line.apart))
-        if line.lost > 0:
-            gauge += 2 * line.lost / line.width * float(np.linalg.norm(Lam))
-        self.lower = max(self.lower, self.problem.proven_bound(Lam[:, None], gauge))
-
-    def record(self, objective: float, kinks: int) -> None:
-        self.history.append((objective, self.lower, kinks))
-
-    def fit(self, index: Array, values: Array, objective: float) -> Fit:
-        """In the caller's units."""
-        value = self.line.value
-        rounds = [(value * p, value * d, k) for p, d, k in self.history]
-        return Fit(index, values, value * objective, value * self.lower, rounds)
-
-
-def constant_of(line: Line, loss: Loss) -> float:
-    """The best constant of a piecewise-linear loss is a target."""
-    candidates = np.unique(line.y)
-    if len(candidates) > 2:
-        c = best_constant(loss, line.y[:, None], line.weights)[0]
-        near = np.searchsorted(candidates, c)
-        candidates = candidates[max(near - 2, 0) : near + 2]
-    Y = line.y[:, None]
-    fits = [float(line.weights @ loss.value(np.full_like(Y, c), Y)) for c in candidates]
-    return float(candidates[int(np.argmin(fits))])
-
-
-def without_flat(line: Line, index: Array, values: Array) -> tuple[Array, Array]:
-    """Drop knots at which the slope changes by rounding only."""
-    slopes, changes = slope_changes(line.x[index], values)
-    steepest = float(np.abs(slopes).max(initial=0.0))
-    # x spans 2, so slopes, values and targets are of one kind
-    size = max(steepest, float(line.y.max()), -float(line.y.min()))
-    if steepest <= 1e-12 * size:
-        return index[[0, -1]], np.full(2, float(values.mean()))
-    keep = np.abs(changes) > 1e-11 * size
-    keep = np.concatenate([[True], keep, [True]])
-    return index[keep], values[keep]

@@ -2,7 +2,7 @@
 
 The optimal values at the data are unique for the squared loss, the spline between the data is
 not (Ergen & Pilanci, JMLR 2021, Proposition 1).  Where two neighbouring data points a < b
-both carry a kink of the same sign, R(t) of :mod:`gapless.curves.engine` stays at its bound in
+both carry a kink of the same sign, R(t) of :mod:`gapless.curves.ramps` stays at its bound in
 between (the multipliers of the active samples sum to zero), so slope change may move between
 a and b.  Loss, sum of |d| and the slopes at infinity stay the same as long as mass and centre of
 mass of the slope change do:  d_a + d_b  and  d_a a + d_b b.  A kink on the first sample only bends
@@ -17,18 +17,27 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, choose
-from .spline import SplineSolution, draw
+from .drawing import draw_network
+from .spline import SplineSolution
 
-#: kinks that stand for a smooth turn
+#: Kinks that stand for a smooth turn: a picture shows no corners between so many.
 PIECES = 9
 
 
 @dataclass(frozen=True)
 class Slide:
-    """Slope change ``mass`` that may lie anywhere in [low, high] with its ``centre`` fixed.
+    """Slope change that may move without a change of the objective.
 
-    A kink outside the data, at the first sample, has ``low = -inf`` and no fixed centre
-    (``nan``).  ``first`` is the number of its first kink among ``solution.knots``.
+    Attributes
+    ----------
+    low, high : float
+        The interval it may lie in; ``low = -inf`` for a kink on the first sample.
+    centre : float
+        Its centre of mass, which must stay; nan for a kink on the first sample: it has none.
+    mass : float
+        The slope change.
+    first : int
+        Number of its first kink among ``solution.knots``.
     """
 
     low: float
@@ -39,17 +48,30 @@ class Slide:
 
 
 def sliding_intervals(solution: SplineSolution, x: Any) -> list[Slide]:
-    """Which kinks of a solution with one output may slide, and in which interval.
+    """Which kinks of a solution may slide, and in which interval.
 
-    ``x`` are the data it was fitted on.  A run of more than two neighbouring kinks is taken
-    pair by pair from the left.
+    Parameters
+    ----------
+    solution : SplineSolution
+        With one output and kinks on data points, as solved.
+    x : array of shape (n_samples,) or (n_samples, n_features)
+        The data it was fitted on.
+
+    Returns
+    -------
+    list of Slide
+        From left to right.  A run of more than two neighbouring kinks is taken pair by pair from
+        the left.
 
     Raises
     ------
     ValueError
         For several outputs.
     """
-    _one_output(solution)
+    if solution.slopes.shape[1] != 1:
+        raise ValueError(
+            f"the spline has {solution.slopes.shape[1]} outputs; sliding kinks are known for one"
+        )
     places = np.unique(solution.coordinate(x))
     knots, d = solution.knots, solution.slope_changes[:, 0]
     where = np.searchsorted(places, knots)
@@ -75,14 +97,22 @@ def optimal_member(solution: SplineSolution, x: Any, kind: str = "few") -> Splin
 
     Parameters
     ----------
-    solution : SplineSolution
-        With kinks on data points, as solved.
-    x : array
-        The data it was fitted on.
+    solution, x
+        As for :func:`sliding_intervals`.
     kind : {"few", "smooth"}, default "few"
         "few" joins each sliding pair into one kink at its centre: the fewest kinks.
         "smooth" spreads each over the widest interval around the centre that is left, in
         equal parts: the smallest steps of the slope.
+
+    Returns
+    -------
+    SplineSolution
+        The very same one when no two kinks slide.
+
+    Raises
+    ------
+    ValueError
+        For several outputs, and another ``kind``.
     """
     choose("kind", kind, ("few", "smooth"))
     knots, d = list(solution.knots), list(solution.slope_changes[:, 0])
@@ -106,23 +136,9 @@ def _rebuilt(solution: SplineSolution, knots: Array, d: Array) -> SplineSolution
     # left of the first kink nothing has moved
     start = float(min(knots[0], solution.knots[0]))
     value = float(solution.values[0, 0]) + first * (start - float(solution.knots[0]))
-    values = value + np.concatenate(
-        [
-            [first * (knots[0] - start)],
-            first * (knots[0] - start) + np.cumsum(slopes[1:-1] * np.diff(knots)),
-        ]
-    )
+    rises = np.concatenate([[0.0], np.cumsum(slopes[1:-1] * np.diff(knots))])
+    values = value + (first * (knots[0] - start) + rises)
+    network = draw_network(knots, d, slopes, (start, value), solution.origin, solution.direction)
     return replace(
-        solution,
-        network=draw(knots, d, slopes, (start, value), solution),
-        knots=knots,
-        slopes=slopes[:, None],
-        values=values[:, None],
+        solution, network=network, knots=knots, slopes=slopes[:, None], values=values[:, None]
     )
-
-
-def _one_output(solution: SplineSolution) -> None:
-    if solution.slopes.shape[1] != 1:
-        raise ValueError(
-            f"the spline has {solution.slopes.shape[1]} outputs; sliding kinks are known for one"
-        )

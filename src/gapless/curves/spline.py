@@ -14,7 +14,7 @@ bias rules, softmax
 ========================  ================================================================
 
 The objective is that of :mod:`gapless.core.problem`: weighted mean loss plus
-``weight_decay * Omega(f)`` with the penalty of :mod:`gapless.curves.engine`.
+``weight_decay * Omega(f)`` with the penalty of :mod:`gapless.curves.ramps`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,17 @@ from ..core.network import Network
 from ..core.problem import BIAS_RULES, Problem
 from ..core.result import Certificate, History, Solution, Status
 from ..training.train import train
-from .engine import correlations, slope_changes
-from .fits import fit_linear, fit_smooth, fit_squared, least_gauge
-from .line import Fit, Line, line_coordinate, target_column
+from .drawing import draw_network, kinks_of
+from .fits import fit_smooth, fit_squared
+from .line import Line, line_coordinate, target_column
+from .linear_programs import fit_linear, least_gauge
+from .proofs import Fit
+from .ramps import ramp_correlations, slope_changes
 
 PROOF = "one dimension, free bias: exact by prefix sums"
+# The general solver's tolerance, as a share of the one asked for: its rounds are cheap here, and
+# its gap counts the dual point's distance too.
+GENERAL_TOL = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +73,7 @@ class SplineSolution(Solution):
 
     @property
     def n_kinks(self) -> int:
+        """How many places the slope changes at."""
         return len(self.knots)
 
     @property
@@ -79,7 +86,13 @@ class SplineSolution(Solution):
 
         Beyond the data it goes on as a straight line.
         """
-        F = evaluate(self.knots, self.slopes, self.values, self.coordinate(x))
+        t = self.coordinate(x)
+        if self.n_kinks == 0:
+            F = self.values[0] + t[:, None] * self.slopes[0]
+        else:
+            segment = np.searchsorted(self.knots, t)
+            base = np.maximum(segment - 1, 0)
+            F = self.values[base] + (t - self.knots[base])[:, None] * self.slopes[segment]
         return F[:, 0] if F.shape[1] == 1 else F
 
     def coordinate(self, x: Any) -> Array:
@@ -96,15 +109,6 @@ class SplineSolution(Solution):
     def to_network(self) -> Network:
         """The ReLU network that draws the spline: ``self.network``."""
         return self.network
-
-
-def evaluate(knots: Array, slopes: Array, values: Array, t: Array) -> Array:
-    """The spline at ``t``, (len(t), n_outputs)."""
-    if len(knots) == 0:
-        return values[0] + t[:, None] * slopes[0]
-    segment = np.searchsorted(knots, t)
-    base = np.maximum(segment - 1, 0)
-    return values[base] + (t - knots[base])[:, None] * slopes[segment]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an objective that is not finite is refused
@@ -165,51 +169,15 @@ def solve_spline(
     """
     started = time.perf_counter()
     tol = positive("tol", tol)
-    beta = positive("weight_decay", weight_decay)
+    weight_decay = positive("weight_decay", weight_decay)
     loss = get_loss(loss)
     choose("bias", bias, BIAS_RULES)
     y = target_column(y, x)
     if bias != "free" or y.ndim == 2 or loss.targets == "onehot":
-        return _general(x, y, beta, loss, bias, sample_weight, tol)
+        return _general(x, y, weight_decay, loss, bias, sample_weight, tol)
     line = Line(x, y, sample_weight, loss)
     loss.check_targets(line.y[:, None])
-    return _on_line(line, beta, tol, start, started)
-
-
-def _on_line(line: Line, beta: float, tol: float, start: Any, started: float) -> SplineSolution:
-    knots, loss = None if start is None else line.nearest(start), line.loss
-    if loss.constant_curvature:
-        fit = fit_squared(line, beta, tol, knots)
-    elif np.isfinite(loss.smoothness):
-        fit = fit_smooth(line, loss, beta, tol, knots)
-    else:
-        fit = fit_linear(line, loss, beta, tol, knots)
-    return _finish(line, fit, beta, tol, started)
-
-
-def weight_decay_max(
-    x: Any, y: Any, *, loss: str | Loss = "squared", sample_weight: Any = None
-) -> float:
-    """The smallest weight decay at which the best network (free bias) is a constant.
-
-    It is the gauge of the constant's dual point; for hinge and pinball the least gauge among
-    its dual points, a linear program.
-    """
-    loss = get_loss(loss)
-    line = Line(x, target_column(y, x), sample_weight, loss)
-    line.loss.check_targets(line.y[:, None])
-    if line.loss.constant_curvature:
-        r = line.weights * (line.y - line.weights @ line.y)
-    elif np.isfinite(line.loss.smoothness):
-        constant = np.full(
-            (len(line.xs), 1), best_constant(line.loss, line.y[:, None], line.weights)[0]
-        )
-        r = line.sums(line.problem(line.loss, 1.0).dual_point(constant)[:, 0])
-    else:
-        return least_gauge(line, line.loss) * line.width * line.slope
-    h, M = correlations(line.x, r)
-    gauge = float(np.abs(h).max()) + 0.5 * abs(M)
-    return gauge * line.width * line.slope
+    return _on_line(line, weight_decay, tol, start, started)
 
 
 def spline_path(
@@ -230,12 +198,29 @@ def spline_path(
     least 780 pieces for a thousand samples of a noisy sine, while 30 values of a million
     samples take the time of about 120 sorts.
 
-    ``weight_decays`` defaults to ``n_values`` of them, evenly spaced in their logarithm from
-    :func:`weight_decay_max` down to ``smallest`` times it.
+    Parameters
+    ----------
+    x, y, loss, sample_weight, tol
+        As for :func:`solve_spline`, under a free bias.
+    weight_decays : sequence of float, optional
+        Default: ``n_values`` of them, evenly spaced in their logarithm from
+        :func:`flat_spline_weight_decay` down to ``smallest`` times it.
+    n_values : int, default 30
+    smallest : float, default 1e-4
+
+    Returns
+    -------
+    list of SplineSolution
+        By falling weight decay.
+
+    Raises
+    ------
+    ValueError
+        As :func:`solve_spline`.
     """
     loss = get_loss(loss)
     if weight_decays is None:
-        top = weight_decay_max(x, y, loss=loss, sample_weight=sample_weight)
+        top = flat_spline_weight_decay(x, y, loss=loss, sample_weight=sample_weight)
         top = top if top > 0 else 1.0
         weight_decays = list(np.geomspace(top, smallest * top, n_values))
     y, tol = target_column(y, x), positive("tol", tol)
@@ -251,132 +236,113 @@ def spline_path(
     return solutions
 
 
-def _general(
-    x: Any, y: Array, beta: float, loss: Loss, bias: str, sample_weight: Any, tol: float
-) -> SplineSolution:
-    """Several outputs and other bias rules: the general solver, exact gauge of rank one."""
-    X = to_floats("x", x)
-    X = X[:, None] if X.ndim == 1 else X
-    if X.shape[1] > 1:
-        line_coordinate(X)  # refuses data that are not on a line
-    # each round is cheap: closer than asked, as the gap counts the dual point's distance too
-    found = train(Problem(X, y, loss, beta, bias, sample_weight), tol=tol / 10)
-    status = Status.of_gap(found.certificate.relative_gap, tol) or found.status
-    network = found.network
-    if X.shape[1] == 1:
-        origin, direction = np.zeros(1), np.ones(1)
+def flat_spline_weight_decay(
+    x: Any, y: Any, *, loss: str | Loss = "squared", sample_weight: Any = None
+) -> float:
+    """The smallest weight decay at which the best network (free bias) is a constant.
+
+    It is the gauge of the constant's dual point; for hinge and pinball the least gauge among
+    its dual points, a linear program.
+
+    Parameters
+    ----------
+    x, y, loss, sample_weight
+        As for :func:`solve_spline`, with one output.
+
+    Returns
+    -------
+    float
+        Zero where a constant is the best for every weight decay.
+
+    Raises
+    ------
+    ValueError
+        As :func:`solve_spline`.
+    """
+    loss = get_loss(loss)
+    line = Line(x, target_column(y, x), sample_weight, loss)
+    line.loss.check_targets(line.y[:, None])
+    if line.loss.constant_curvature:
+        r = line.weights * (line.y - line.weights @ line.y)
+    elif np.isfinite(line.loss.smoothness):
+        c = best_constant(line.loss, line.y[:, None], line.weights)[0]
+        constant = np.full((len(line.y), 1), c)
+        r = line.sums(line.problem(line.loss, 1.0).dual_point(constant)[:, 0])
     else:
-        _, origin, direction, _ = line_coordinate(X)
-    u = direction @ network.hidden_weights
-    shift = origin @ network.hidden_weights + network.hidden_bias
-    bent = u != 0
-    places = -shift[bent] / u[bent]
-    knots, group = np.unique(places, return_inverse=True)
-    a = network.output_weights[bent]
-    changes = np.zeros((len(knots), network.n_outputs))
-    np.add.at(changes, group, np.abs(u[bent])[:, None] * a)
-    falling = u[bent] < 0
-    first = (u[bent][falling][:, None] * a[falling]).sum(axis=0)
-    slopes = np.vstack([first, first + np.cumsum(changes, axis=0)])
-    at = knots if len(knots) else np.zeros(1)
-    values = network.predict(origin + at[:, None] * direction)
-    return SplineSolution(
-        network,
-        found.certificate,
-        status,
-        found.history,
-        knots,
-        slopes,
-        values,
-        beta,
-        origin,
-        direction,
-    )
+        return least_gauge(line, line.loss) * line.width * line.slope_unit
+    h, M = ramp_correlations(line.x, r)
+    gauge = float(np.abs(h).max()) + 0.5 * abs(M)
+    return gauge * line.width * line.slope_unit
 
 
-def _finish(line: Line, fit: Fit, beta: float, tol: float, started: float) -> SplineSolution:
+def _on_line(
+    line: Line, weight_decay: float, tol: float, start: Any, started: float
+) -> SplineSolution:
+    places, loss = None if start is None else line.nearest(start), line.loss
+    if loss.constant_curvature:
+        fit = fit_squared(line, weight_decay, tol, places)
+    elif np.isfinite(loss.smoothness):
+        fit = fit_smooth(line, loss, weight_decay, tol, places)
+    else:
+        fit = fit_linear(line, loss, weight_decay, tol, places)
     if not np.isfinite(fit.objective):
         raise ValueError(
             "the objective is not finite at this scale; divide x and y by their standard deviations"
         )
-    width = line.width if line.width > 0 else 1.0
-    knots, v = line.places(fit.index), fit.values * line.height + line.offset
-    if len(knots) > 1:
-        slopes, d = slope_changes(line.x[fit.index], fit.values)
-        T, S = float(np.abs(d).sum()), float(slopes[0] + slopes[-1])
-        factor = line.height / width
-        d = np.concatenate([[0.0], d])
-        if abs(S) > T:
-            d[0] = 0.5 * (S - np.sign(S) * T)  # a kink on the first sample flattens the outside
-        slopes = np.concatenate([slopes[:1] - d[0], slopes[:1] - d[0] + np.cumsum(d)])
-        kinks, values = knots[:-1], v[:-1]
-        used = d != 0
-        network = draw(kinks[used], d[used] * factor, slopes * factor, (kinks[0], v[0]), line)
-        slopes = slopes * factor
-        if np.any(used):
-            slopes = slopes[np.concatenate([[True], used])]
-            kinks, values = kinks[used], values[used]
-        else:
-            kinks, slopes, values = kinks[:0], slopes[:1], v[:1] - slopes[0] * kinks[0]
-    else:
-        kinks, slopes, values = knots[:0], np.zeros(1), v
-        network = draw(kinks, np.zeros(0), slopes, (0.0, v[0]), line)
+    network, kinks, slopes, values = _in_callers_units(line, fit)
     certificate = Certificate(fit.objective, fit.lower_bound, fit.lower_bound, PROOF)
     status = Status.of_gap(certificate.relative_gap, tol) or Status.STALLED
-    history = History()
-    seconds = time.perf_counter() - started
-    for P, D, k in fit.history:
-        history.record(seconds, Certificate(P, D, D, PROOF), k)
+    history, seconds = History(), time.perf_counter() - started
+    for P, D, n_kinks in fit.rounds:
+        history.record(seconds, Certificate(P, D, D, PROOF), n_kinks)
     history.record(seconds, certificate, network.n_neurons)
     return SplineSolution(
-        network,
-        certificate,
-        status,
-        history,
-        kinks,
-        slopes[:, None],
-        values[:, None],
-        beta,
-        line.origin,
-        line.direction,
+        network, certificate, status, history,
+        kinks, slopes[:, None], values[:, None], weight_decay, line.origin, line.direction,
+    )  # fmt: skip
+
+
+def _in_callers_units(line: Line, fit: Fit) -> tuple[Network, Array, Array, Array]:
+    """Network, kinks, slopes and values of a fit, its line outside the data as flat as pays."""
+    knots, v = line.coordinates(fit.index), fit.values * line.height + line.offset
+    none = knots[:0]
+    if len(knots) == 1:
+        slopes = np.zeros(1)
+        network = draw_network(none, none, slopes, (0.0, v[0]), line.origin, line.direction)
+        return network, none, slopes, v
+    slopes, changes = slope_changes(line.x[fit.index], fit.values)
+    T, S = float(np.abs(changes).sum()), float(slopes[0] + slopes[-1])
+    d = np.concatenate([[0.0], changes])
+    if abs(S) > T:
+        d[0] = 0.5 * (S - np.sign(S) * T)  # a kink on the first sample flattens the outside
+    slopes = np.concatenate([slopes[:1] - d[0], slopes[:1] - d[0] + np.cumsum(d)])
+    factor, used = line.height / line.unit, d != 0
+    slopes = slopes * factor
+    kinks = knots[:-1][used]
+    network = draw_network(
+        kinks, d[used] * factor, slopes, (knots[0], v[0]), line.origin, line.direction
     )
+    if len(kinks) == 0:
+        return network, none, slopes[:1], v[:1] - slopes[0] * knots[0]
+    return network, kinks, slopes[np.concatenate([[True], used])], v[:-1][used]
 
 
-def draw(
-    kinks: Array,
-    d: Array,
-    slopes: Array,
-    point: tuple[float, float],
-    line: Line | SplineSolution,
-) -> Network:
-    """The network of least penalty through ``point``.
-
-    Each kink is one ramp, right or left; at most one kink is both.
-    Right ramps minus left ramps must add up to S = slopes[0] + slopes[-1], |S| <= sum |d|.
-    """
-    size = np.abs(d)
-    # the last kinks (in order) turn right: share of each that counts +1, filled from the right
-    target = 0.5 * (float(size.sum()) + float(slopes[0] + slopes[-1]))
-    before = np.concatenate([np.cumsum(size[::-1])[::-1][1:], [0.0]]) if len(d) else size
-    plus = np.clip(target - before, 0.0, size)
-    plus[plus < 1e-12 * size] = 0.0
-    minus = size - plus
-    minus[minus < 1e-12 * size] = 0.0
-    plus = size - minus
-    # +: right ramps of rising kinks and left ramps of falling ones
-    right = np.where(d > 0, plus, minus)
-    left = np.where(d > 0, minus, plus)
-    sign = np.sign(d)
-    coefficient = np.concatenate([(right * sign)[right > 0], (left * sign)[left > 0]])
-    u = np.concatenate([np.ones(int(np.sum(right > 0))), -np.ones(int(np.sum(left > 0)))])
-    t = np.concatenate([kinks[right > 0], kinks[left > 0]])
-    root = np.sqrt(np.abs(coefficient))
-    at, value = point
-    c = value - float(coefficient @ np.maximum(u * (at - t), 0.0))
-    hidden = line.direction[:, None] * (u * root)
-    return Network(
-        hidden,
-        -root * u * t - line.origin @ hidden,
-        (np.sign(coefficient) * root)[:, None],
-        np.array([c]),
-    )
+def _general(
+    x: Any, y: Array, weight_decay: float, loss: Loss, bias: str, sample_weight: Any, tol: float
+) -> SplineSolution:
+    """Several outputs and other bias rules: the general solver, exact gauge of rank one."""
+    X = to_floats("x", x)
+    X = X[:, None] if X.ndim == 1 else X
+    origin, direction = np.zeros(1), np.ones(1)
+    if X.shape[1] > 1:  # refuses data that are not on a line
+        _, origin, direction, _ = line_coordinate(X)
+    problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
+    found = train(problem, tol=tol / GENERAL_TOL)
+    status = Status.of_gap(found.certificate.relative_gap, tol) or found.status
+    knots, slopes = kinks_of(found.network, origin, direction)
+    at = knots if len(knots) else np.zeros(1)
+    values = found.network.predict(origin + at[:, None] * direction)
+    return SplineSolution(
+        found.network, found.certificate, status, found.history,
+        knots, slopes, values, weight_decay, origin, direction,
+    )  # fmt: skip

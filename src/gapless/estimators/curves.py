@@ -8,105 +8,13 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..core.checks import Array, choose, positive, to_floats
+from ..core.checks import Array, choose, positive
 from ..core.losses import Loss, Pinball, get_loss
-from ..curves.spline import SplineSolution, solve_spline, spline_path, weight_decay_max
+from ..curves.choose import choose_spline_weight_decay
+from ..curves.spline import solve_spline
 from .targets import Classification, Regression, encode_labels, validated
-
-# A linear program a candidate: above this many samples a random part of them decides.
-LARGE = 5000
-N_VALUES, SMALLEST = 25, 1e-5
-
-
-def choose_weight_decay(
-    x: Any,
-    y: Any,
-    *,
-    loss: str | Loss = "squared",
-    sample_weight: Any = None,
-    criterion: str = "kinks",
-    cv: int = 5,
-    random_state: int | None = 0,
-) -> float:
-    """A weight decay for a curve with one output (free bias).
-
-    Parameters
-    ----------
-    criterion : {"kinks", "cv"}, default "kinks"
-        "kinks" counts degrees of freedom, ``k = n_kinks + 2``, as for a lasso the number of
-        active terms is an unbiased estimate of them (Zou, Hastie & Tibshirani, Annals of
-        Statistics 35, 2007).  It takes the least ``fit + log(n) k n / (n - k - 1)``, where
-        ``fit`` is ``n log(mean loss)``, ``2 n log(mean loss)`` for the pinball and
-        ``2 n (mean loss)`` for classes: BIC, corrected for small n so that interpolation
-        never wins, and free of the scale of y (the Huber loss brings its own).
-        Weights count samples: n is their sum, or the number of distinct x when that is more.
-        "cv" takes the least mean loss on ``cv`` held-out folds.
-
-    The candidates fall from :func:`gapless.curves.spline.weight_decay_max` to 1e-5 times it.
-    """
-    loss = get_loss(loss)
-    choose("criterion", criterion, ("kinks", "cv"))
-    x, y = to_floats("x", x), to_floats("y", y)
-    rng = np.random.default_rng(random_state)
-    w = None if sample_weight is None else to_floats("sample_weight", sample_weight)
-    if len(y) > LARGE and loss.sharp:
-        # a linear program a value and fold: a sample of the data decides
-        part = rng.choice(len(y), LARGE, replace=False)
-        x, y, w = x[part], y[part], None if w is None else w[part]
-    if w is not None:
-        x, y, w = x[w > 0], y[w > 0], w[w > 0]
-    n = len(y)
-    top = weight_decay_max(x, y, loss=loss, sample_weight=w)
-    if not top > 0 or n < 4:
-        return top if top > 0 else 1.0
-    grid = np.geomspace(top, SMALLEST * top, N_VALUES)
-    if not grid[-1] > 0:
-        return top
-    weights = np.full(n, 1.0 / n) if w is None else w / w.sum()
-
-    def path(train_: Array) -> list[SplineSolution]:
-        return spline_path(
-            x[train_],
-            y[train_],
-            weight_decays=grid.tolist(),
-            loss=loss,
-            sample_weight=None if w is None else w[train_],
-            tol=1e-4,
-        )
-
-    def fit_of(s: SplineSolution, test: Array) -> float:
-        F = s.predict(x[test])[:, None]
-        return float(weights[test] @ loss.value(F, y[test][:, None]))
-
-    if criterion == "kinks":
-        everything = np.arange(n)
-        distinct = len(np.unique(x if x.ndim == 1 else x[:, :1]))
-        count = max(n if w is None else float(w.sum()), distinct)
-        score = np.full(N_VALUES, np.inf)
-        for i, s in enumerate(path(everything)):
-            fit, k = fit_of(s, everything), s.n_kinks + 2
-            if k >= count - 1:
-                break
-            if loss.targets == "real":
-                # the likelihood at its best scale, normal or (pinball) Laplace
-                fit = (2 if loss.degree == 1 else 1) * np.log(max(fit, 1e-300))
-            else:
-                fit = 2 * fit
-            score[i] = count * fit + np.log(count) * k * count / (count - k - 1)
-        return float(grid[int(np.argmin(score))])
-    folds: Any = KFold(min(cv, n), shuffle=True, random_state=random_state)
-    if loss.targets == "sign":
-        rare = int(min(np.sum(y > 0), np.sum(y < 0)))
-        if rare < 2:
-            return float(np.sqrt(grid[0] * grid[-1]))
-        folds = StratifiedKFold(min(cv, rare), shuffle=True, random_state=random_state)
-    score = np.zeros(N_VALUES)
-    for train_, test in folds.split(x.reshape(n, -1), y):
-        score += [fit_of(s, test) for s in path(train_)]
-    return float(grid[int(np.argmin(score))])
 
 
 class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
@@ -116,23 +24,7 @@ class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
         """``Y`` (n, C)."""
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-        if isinstance(self.weight_decay, str):
-            rule = choose("weight_decay", self.weight_decay, ("auto", "cv"))
-            outputs = np.where(Y > 0, 1.0, -1.0) if loss.targets == "onehot" else Y
-            scalar = get_loss("logistic") if loss.targets == "onehot" else loss
-            chosen = [
-                choose_weight_decay(
-                    X,
-                    y,
-                    loss=scalar,
-                    sample_weight=sample_weight,
-                    criterion="cv" if rule == "cv" else "kinks",
-                )
-                for y in outputs.T
-            ]
-            self.weight_decay_ = float(np.exp(np.mean(np.log(chosen))))
-        else:
-            self.weight_decay_ = positive("weight_decay", self.weight_decay)
+        self.weight_decay_ = self._chosen_weight_decay(X, Y, loss, sample_weight)
         solution = solve_spline(
             X,
             Y,
@@ -152,6 +44,17 @@ class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
         self.knots_ = solution.knots
         self.slopes_ = solution.slopes[:, 0] if Y.shape[1] == 1 else solution.slopes
         self.n_kinks_ = solution.n_kinks
+
+    def _chosen_weight_decay(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> float:
+        """As given, or the geometric mean of what each output alone would choose."""
+        if not isinstance(self.weight_decay, str):
+            return positive("weight_decay", self.weight_decay)
+        rule = choose("weight_decay", self.weight_decay, ("auto", "cv"))
+        if loss.targets == "onehot":  # one class against the rest
+            Y, loss = np.where(Y > 0, 1.0, -1.0), get_loss("logistic")
+        how = {"sample_weight": sample_weight, "criterion": "cv" if rule == "cv" else "kinks"}
+        chosen = [choose_spline_weight_decay(X, y, loss=loss, **how) for y in Y.T]
+        return float(np.exp(np.mean(np.log(chosen))))
 
     def _outputs(self, X: Any) -> Array:
         """(n, C)"""
@@ -180,7 +83,7 @@ class SplineRegressor(Regression, _SplineEstimator):
     ----------
     weight_decay : float, "auto" or "cv", default "auto"
         Larger gives fewer kinks.  "auto" weighs fit against the number of kinks, "cv" uses
-        held-out folds: :func:`choose_weight_decay`.
+        held-out folds: :func:`gapless.curves.choose.choose_spline_weight_decay`.
     bias : {"free", "penalized", "none"}, default "free"
     loss : {"squared", "huber", "pinball"} or Loss, default "squared"
     quantile : float, optional
