@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gapless import Network, Problem, train
-from gapless.training.descent import refine
+from gapless.training.descent import descend
 from gapless.training.newton import _Point, sharpen, worthwhile
 
 LOSSES = ["squared", "huber", "logistic", "softmax"]
@@ -31,7 +31,7 @@ def problem_and_network(loss, bias, n_outputs=1, m=6, seed=0):
 def test_goes_below_where_the_smooth_descent_ends(loss, bias):
     problem, network = problem_and_network(loss, bias)
     for _ in range(3):
-        network = refine(problem, network, lambda: False)
+        network = descend(problem, network, lambda: False)
     sharpened = sharpen(problem, network, lambda: False)
     assert sharpened.objective(problem) < network.objective(problem) - 1e-9
     if bias == "none":

@@ -84,22 +84,22 @@ def effort(**counters):
 
 def test_a_proven_gap_settles_it_at_once():
     proven = state(certificate=SimpleNamespace(relative_gap=1e-4))
-    assert effort().settled(proven) is Status.OPTIMAL
+    assert effort().reached(proven) is Status.OPTIMAL
 
 
 def test_searches_in_a_row_must_find_nothing():
     tried, found_nothing = effort(), state(gap=5e-4)
     for quiet in range(1, QUIET_SEARCHES):
-        assert tried.settled(found_nothing) is None
+        assert tried.reached(found_nothing) is None
         assert tried.quiet == quiet
-    assert tried.settled(found_nothing) is Status.HEURISTIC
-    tried.settled(state())
+    assert tried.reached(found_nothing) is Status.HEURISTIC
+    tried.reached(state())
     assert tried.quiet == 0
 
 
 def test_a_search_cut_short_says_nothing():
     tried = effort(quiet=QUIET_SEARCHES - 1)
-    assert tried.settled(state(gap=None)) is None
+    assert tried.reached(state(gap=None)) is None
     assert tried == effort(quiet=QUIET_SEARCHES - 1)
 
 
@@ -107,14 +107,14 @@ def test_smoothing_falls_where_it_costs_as_much_as_the_gap_or_has_waited():
     cheap, dear = state(gap=0.5), state(gap=0.2)
     tried = effort()
     for _ in range(PATIENCE):
-        tried.settled(cheap)
+        tried.reached(cheap)
         assert cheap.smoothing == 0.3
-    tried.settled(cheap)
+    tried.reached(cheap)
     assert cheap.smoothing == pytest.approx(0.12)
-    effort().settled(dear)
+    effort().reached(dear)
     assert dear.smoothing == pytest.approx(0.12)
     least = state(gap=0.0, smoothing=1.1e-3)
-    effort().settled(least)
+    effort().reached(least)
     assert least.smoothing == least.least_smoothing
 
 
@@ -122,27 +122,27 @@ def test_starts_double_while_little_is_gained_and_then_it_ends():
     little = state(past=[1.0] * 5)
     tried = effort()
     while tried.n_starts < MOST_STARTS:
-        assert tried.spent(little) is None
+        assert tried.exhausted(little) is None
     assert tried.n_starts == MOST_STARTS
-    assert tried.spent(little) is Status.STALLED
+    assert tried.exhausted(little) is Status.STALLED
     capped = state(past=[1.0] * 5, max_neurons=3)
-    assert tried.spent(capped) is Status.NEURON_LIMIT
-    assert effort().spent(state()) is None
-    assert effort(n_starts=MOST_STARTS).spent(state()) is None
+    assert tried.exhausted(capped) is Status.NEURON_LIMIT
+    assert effort().exhausted(state()) is None
+    assert effort(n_starts=MOST_STARTS).exhausted(state()) is None
 
 
 def test_sharp_losses_go_on_while_they_are_smooth():
     rough = state(past=[1.0] * 5, core=SimpleNamespace(n_outputs=1, loss=Hinge()))
     tried = effort(n_starts=MOST_STARTS)
-    assert tried.spent(rough) is None
+    assert tried.exhausted(rough) is None
     rough.smoothing = rough.least_smoothing
-    assert tried.spent(rough) is Status.STALLED
+    assert tried.exhausted(rough) is Status.STALLED
 
 
 def test_what_is_not_finite_and_what_is_late_end_otherwise():
-    assert effort().spent(state(value=np.inf)) is Status.NUMERICAL_ERROR
+    assert effort().exhausted(state(value=np.inf)) is Status.NUMERICAL_ERROR
     late = state(value=np.inf, watch=SimpleNamespace(due=lambda: True))
-    assert effort().spent(late) is None
+    assert effort().exhausted(late) is None
 
 
 def test_joins_become_rarer_where_they_bring_little():
@@ -152,9 +152,9 @@ def test_joins_become_rarer_where_they_bring_little():
         history=SimpleNamespace(n_rounds=JOIN), past=[5.0, 4.0, 3.0, 2.0, 1.0], value=0.99
     )
     assert tried.joins(joined)
-    tried.spent(joined)
+    tried.exhausted(joined)
     assert (tried.period, tried.next_join) == (2 * JOIN, 3 * JOIN)
     worth = effort()
     joined.value = 1.0 - efforts.WORTH * 4.0 - 0.1
-    worth.spent(joined)
+    worth.exhausted(joined)
     assert (worth.period, worth.next_join, worth.n_starts) == (JOIN, 2 * JOIN, FIRST_STARTS)

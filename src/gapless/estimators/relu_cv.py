@@ -14,7 +14,7 @@ from ..core.problem import Problem
 from ..core.result import Status
 from ..core.watch import Watch
 from ..training.cross_validation import choose_weight_decay
-from ..training.path import RegularizationPath, walk
+from ..training.path import RegularizationPath, solve_along
 from ..training.progress import counter
 from .relu import ReLUClassification, ReLURegression
 
@@ -84,7 +84,7 @@ class _ByCrossValidation:
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
         grid, done = choice.weight_decays[: choice.best], []
-        walking = walk(
+        walking = solve_along(
             problem,
             grid,
             watch.part(share=WALKING),

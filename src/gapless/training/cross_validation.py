@@ -17,7 +17,7 @@ from ..core.problem import Problem
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .path import score, walk, weight_decay_grid
+from .path import score, solve_along, weight_decay_grid
 
 # A fold is left once its validation loss has been above its best for this many values.
 PATIENCE = 2
@@ -192,7 +192,7 @@ def _fold(
     losses, scores = np.full((2, len(grid)), np.nan)
     known, watch = 0, Watch(min(seconds, watch.left))
     with blas_threads(1):
-        for i, solution in enumerate(walk(part, grid, watch, **options)):
+        for i, solution in enumerate(solve_along(part, grid, watch, **options)):
             if solution.status is Status.STOPPED:
                 raise KeyboardInterrupt
             if solution.status is Status.TIME_LIMIT:

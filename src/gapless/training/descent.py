@@ -72,7 +72,7 @@ def column_units(problem: Problem) -> Array:
     return np.where(there, np.sqrt((largest + floor) / (squares + floor)), 1.0)
 
 
-def refine(
+def descend(
     problem: Problem,
     network: Network,
     stop: Callable[[], bool],

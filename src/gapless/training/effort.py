@@ -48,7 +48,7 @@ class Effort:
     period: int = JOIN
     next_join: int = JOIN
 
-    def settled(self, state: State) -> Status | None:
+    def reached(self, state: State) -> Status | None:
         """Whether the proven gap, or the estimated one search after search, meets the tolerance.
 
         Sets ``quiet``, and the smoothing of the state.
@@ -72,7 +72,7 @@ class Effort:
         """Whether another random network joins in this round."""
         return self.plan.joins and state.history.n_rounds == self.next_join
 
-    def spent(self, state: State) -> Status | None:
+    def exhausted(self, state: State) -> Status | None:
         """At the end of a round: more starts where it brought little, an end when all are spent.
 
         Sets ``n_starts``, ``period`` and ``next_join``.

@@ -43,7 +43,7 @@ from ..gauge.quadratic import Quadratic
 from ..gauge.search import FIRST_STARTS, Candidates
 from .loop import rounds
 from .master import solve_master
-from .neurons import unit, violating, widened
+from .neurons import unit_directions, violating, with_candidates
 from .plan import ORACLES, Plan
 
 # Searches in a row that must find nothing.
@@ -183,7 +183,7 @@ class Insistence:
     n_starts: int = FIRST_STARTS
     quiet: int = 0
 
-    def settled(self, state: Interpolating) -> Status | None:
+    def reached(self, state: Interpolating) -> Status | None:
         """Whether the network fits and the proven gap, or the estimated one, meets the tolerance.
 
         The network is then refitted to rounding.
@@ -198,7 +198,7 @@ class Insistence:
         self.n_starts = FIRST_STARTS << min(self.quiet, 4)
         return None
 
-    def spent(self, state: Interpolating) -> None:
+    def exhausted(self, state: Interpolating) -> None:
         """Never: a round that gains little weakens the weight decay of the next."""
 
 
@@ -289,7 +289,7 @@ class Interpolating:
         self._solve_master(self.found)
         for _ in range(plan.slides):
             norm = self.norm
-            U, b, _ = unit(self.network)
+            U, b, _ = unit_directions(self.network)
             self._solve_master(self.oracle.improve(self.Lam, U, b))
             if abs(self.norm - norm) <= STILL * norm:
                 break
@@ -314,7 +314,7 @@ class Interpolating:
 
     def _solve_master(self, found: Candidates) -> None:
         """The group lasso over old and new neurons, then the misfit joins its targets."""
-        U, b, a = widened(self.network, violating(found, self.core))
+        U, b, a = with_candidates(self.network, violating(found, self.core))
         Z = np.maximum(self.core.design.scores(U, b), 0.0)
         lasso = Problem(self.core.X, self.target, "squared", self.weight_decay, self.core.bias)
         a, c = solve_master(lasso, Z, a, self.network.output_bias)

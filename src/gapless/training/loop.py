@@ -23,8 +23,8 @@ class Steps(Solving, Protocol):
 class Effort(Trying, Protocol):
     """When it is enough."""
 
-    def settled(self, state: Any) -> Status | None: ...
-    def spent(self, state: Any) -> Status | None: ...
+    def reached(self, state: Any) -> Status | None: ...
+    def exhausted(self, state: Any) -> Status | None: ...
 
 
 def rounds(state: Steps, plan: Plan, effort: Effort, max_rounds: int) -> Status:
@@ -52,9 +52,9 @@ def rounds(state: Steps, plan: Plan, effort: Effort, max_rounds: int) -> Status:
         bound = plan.bound(state, Lam, effort)  # 2. its gauge from above, and from below: neurons
         found = plan.search(state, Lam, bound, effort)  # that violate the dual constraint
         state.certify(Lam, bound, found)  # 3. what that proves
-        if status := effort.settled(state) or state.tell():
+        if status := effort.reached(state) or state.tell():
             return status
         state.improve(plan, effort)  # 4-6. master over old and new neurons, descent, slides
-        if status := effort.spent(state):
+        if status := effort.exhausted(state):
             return status
     return state.watch.over or Status.ITERATION_LIMIT

@@ -15,15 +15,15 @@ MAX_NEW = 300
 VIOLATES = 1e-9
 
 
-def unit(network: Network) -> tuple[Array, Array, Array]:
+def unit_directions(network: Network) -> tuple[Array, Array, Array]:
     """Unit directions, their biases, and the norms taken out."""
     size = np.linalg.norm(network.hidden_weights, axis=0)
     return network.hidden_weights / size, network.hidden_bias / size, size
 
 
-def widened(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
+def with_candidates(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
     """Unit directions, biases and output weights of its neurons and of new ones, still at zero."""
-    U, b, size = unit(network)
+    U, b, size = unit_directions(network)
     a = network.output_weights * size[:, None]
     zeros = np.zeros((len(new), network.n_outputs))
     return np.hstack([U, new.U]), np.concatenate([b, new.b]), np.vstack([a, zeros])

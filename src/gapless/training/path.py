@@ -20,9 +20,9 @@ from ..core.result import Solution, Status
 from ..core.watch import Watch, never
 from ..gauge.methods import is_exact
 from ..gauge.search import Candidates, Oracle
-from .descent import refine
+from .descent import descend
 from .master import solve_master
-from .neurons import violating, widened
+from .neurons import violating, with_candidates
 from .state import Progress
 from .train import solve
 
@@ -154,7 +154,9 @@ def path(
     watch = Watch.of(time_limit)
     grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state, watch)
     done: list[Solution] = []
-    walking = walk(problem, grid, watch, tol=tol, init=init, random_state=random_state, **options)
+    walking = solve_along(
+        problem, grid, watch, tol=tol, init=init, random_state=random_state, **options
+    )
     with suppress(KeyboardInterrupt):
         for solution in walking:
             done.append(solution)
@@ -165,7 +167,7 @@ def path(
     return RegularizationPath(grid[: len(done)], tuple(done), problem.loss)
 
 
-def walk(
+def solve_along(
     problem: Problem,
     weight_decays: Array,
     watch: Watch,
@@ -196,7 +198,7 @@ def walk(
         if enough.found is not None and options.get("max_neurons") is None:
             start = strong(core, start, enough.found, last, watch.due)
         last = core.weight_decay
-        start = refine(core, start, watch.due).merge(core.design)
+        start = descend(core, start, watch.due).merge(core.design)
         part = problem.variant(problem.loss, float(weight_decay))
         enough.met, enough.found = False, None
         begun = reduction.invert(start)
@@ -225,7 +227,7 @@ def strong(
     2012), here a guess at where to start, as the next search looks everywhere again.
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
-    U, b, a = widened(network, violating(found, threshold))
+    U, b, a = with_candidates(network, violating(found, threshold))
     Z = np.maximum(core.design.scores(U, b), 0.0)
     a, c = solve_master(core, Z, a, network.output_bias, ACCURACY, stop)
     return Network(U, b, a, c).merge(core.design)

@@ -17,9 +17,9 @@ from ..core.result import Certificate, History, Solution, Status
 from ..core.watch import Watch, never
 from ..gauge.methods import GaugeBound
 from ..gauge.search import Candidates
-from .descent import refine
+from .descent import descend
 from .master import solve_master
-from .neurons import averaged, unit, violating, widened
+from .neurons import averaged, unit_directions, violating, with_candidates
 from .newton import sharpen, worthwhile
 from .plan import FIRST_WIDTHS, Plan
 from .random_network import random_network
@@ -161,7 +161,7 @@ class State:
 
     def solve_master(self, found: Candidates) -> None:
         """The master over the network's neurons and those of ``found`` that violate, merged."""
-        U, b, a = widened(self.network, violating(found, self.smooth))
+        U, b, a = with_candidates(self.network, violating(found, self.smooth))
         Z = np.maximum(self.core.design.scores(U, b), 0.0)
         due = self.watch.due if len(a) else never  # there is always time for the null model
         a, c = solve_master(self.smooth, Z, a, self.network.output_bias, self.accuracy, due)
@@ -182,7 +182,7 @@ class State:
                 network = sharpen(self.smooth, self.network, self.watch.due)
                 self.adopt(network.merge(self.core.design))
         if plan.slides and not self.watch.due():  # 6. each neuron along its kinks
-            U, b, _ = unit(self.network)
+            U, b, _ = unit_directions(self.network)
             slid = self.oracle.improve(self.dual_point(), U, b, stop=self.watch.due)
             self.solve_master(slid)
 
@@ -195,7 +195,7 @@ class State:
         """
         other = random_network(self.smooth, null_model(self.core), self.rng)
         for width in FIRST_WIDTHS:
-            other = refine(
+            other = descend(
                 self.smooth, other, self.watch.due, width, True, lambda _: self.tell() is not None
             )
         if other.n_neurons:
@@ -215,11 +215,11 @@ class State:
 
         for width in widths:
             if not due():
-                found = refine(self.smooth, self.network, due, width, True, seen)
+                found = descend(self.smooth, self.network, due, width, True, seen)
                 self.adopt(found.merge(self.core.design))
         lost = not self.network.objective(self.smooth) < value
         if lost and not due():
-            self.adopt(refine(self.smooth, before, due).merge(self.core.design))
+            self.adopt(descend(self.smooth, before, due).merge(self.core.design))
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""
@@ -263,7 +263,7 @@ class State:
 
     def _strongest(self, network: Network, count: int) -> Network:
         """The ``count`` neurons of largest weight, refitted."""
-        U, b, size = unit(network)
+        U, b, size = unit_directions(network)
         keep = np.argsort(-size, kind="stable")[:count]
         Z = np.maximum(self.core.design.scores(U[:, keep], b[keep]), 0.0)
         a = network.output_weights[keep] * size[keep, None]

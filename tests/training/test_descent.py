@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gapless import Network, Problem
-from gapless.training.descent import _Descent, refine
+from gapless.training.descent import _Descent, descend
 from gapless.training.random_network import random_network
 
 
@@ -53,21 +53,21 @@ def test_softened_kinks_pass_where_plain_descent_stalls():
     Y += 3 * rng.standard_normal((500, 1))
     problem = Problem(X, (Y - Y.mean()) / Y.std(), weight_decay=1e-2, bias="none")
     start = random_network(problem, np.zeros(1), rng)
-    plain = refine(problem, start, lambda: False)
+    plain = descend(problem, start, lambda: False)
     soft = start
     for width in (0.1, 0.02, 0.0):
-        soft = refine(problem, soft, lambda: False, width)
+        soft = descend(problem, soft, lambda: False, width)
     assert soft.objective(problem) < 0.985 * plain.objective(problem)
 
 
 def test_single_precision_is_near_double_and_never_worse_than_the_start():
     problem, network = problem_and_network("squared", "free")
-    double = refine(problem, network, lambda: False)
-    single = refine(problem, network, lambda: False, single=True)
+    double = descend(problem, network, lambda: False)
+    single = descend(problem, network, lambda: False, single=True)
     assert single.objective(problem) == pytest.approx(double.objective(problem), rel=0.02)
     assert not np.array_equal(single.hidden_weights, double.hidden_weights)
     # once more from there: nothing left to gain but rounding
-    again = refine(problem, double, lambda: False, single=True)
+    again = descend(problem, double, lambda: False, single=True)
     assert again.objective(problem) <= double.objective(problem)
 
 
@@ -79,7 +79,7 @@ def test_extreme_targets_stay_in_double_precision(scale):
     scaled = Network(
         root * network.hidden_weights, np.zeros(4), root * network.output_weights, np.zeros(2)
     )
-    a, b = (refine(far, scaled, lambda: False, 0.0, single) for single in (True, False))
+    a, b = (descend(far, scaled, lambda: False, 0.0, single) for single in (True, False))
     assert np.array_equal(a.hidden_weights, b.hidden_weights)
     assert a.objective(far) < scaled.objective(far)
 
@@ -88,7 +88,7 @@ def test_extreme_targets_stay_in_double_precision(scale):
 @pytest.mark.parametrize("bias", ["free", "none"])
 def test_objective_falls_and_fixed_biases_stay(loss, bias):
     problem, network = problem_and_network(loss, bias)
-    refined = refine(problem, network, lambda: False)
+    refined = descend(problem, network, lambda: False)
     assert refined.objective(problem) < 0.95 * network.objective(problem)
     if bias == "none":
         assert not np.any(refined.hidden_bias)
@@ -98,7 +98,7 @@ def test_objective_falls_and_fixed_biases_stay(loss, bias):
 def test_stop_ends_after_one_step_and_an_empty_network_is_kept():
     problem, network = problem_and_network("squared", "free")
     steps = []
-    refine(problem, network, lambda: bool(steps.append(1)) or True)
+    descend(problem, network, lambda: bool(steps.append(1)) or True)
     assert len(steps) == 1
     empty = Network(np.zeros((3, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
-    assert refine(problem, empty, lambda: False).n_neurons == 0
+    assert descend(problem, empty, lambda: False).n_neurons == 0
