@@ -28,10 +28,11 @@ from sklearn.utils.validation import check_is_fitted
 from ..closed.linear import solve_deep_linear
 from ..closed.norm_bounds import deep_lower_bound
 from ..closed.scalar import check_depth
+from ..closed.units import dense_problem
 from ..closed.whitened import solve_whitened_interval, solve_whitened_relu
 from ..closed.whitening import thin_svd
 from ..core.checks import Array, choose
-from ..core.deep_network import DeepNetwork, DeepSolution, Optimality, dense_problem
+from ..core.deep_network import DeepNetwork, DeepSolution, Optimality
 from ..core.problem import Problem
 from .targets import Classification, Regression, validated
 

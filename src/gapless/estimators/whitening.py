@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..closed.whitening import thin_svd
 from ..core.checks import Array, positive, to_2d
-from ..core.deep_network import require
+from ..core.hypotheses import require
 from .targets import validated
 
 
