@@ -124,16 +124,9 @@ def solve_batch_norm_head(
     on = paths.size > 0
     W, span = _directions(problem.X, paths.A[:, on], tol)
     head = _head(problem.X, W, paths, kappa, convention)
-    objective = head.objective(problem)
-    return DeepSolution(
-        head,
-        objective,
-        paths.value / problem.n_samples,
-        dual,
-        dual,
-        proved(objective, dual, Optimality.UPPER_BOUND),
-        (span, *checks),
-    )
+    objective, formula = head.objective(problem), paths.value / problem.n_samples
+    optimality = proved(objective, dual, Optimality.UPPER_BOUND)
+    return DeepSolution(head, objective, formula, dual, dual, optimality, (span, *checks))
 
 
 def _directions(X: Array, U: Array, tol: float) -> tuple[Array, Check]:

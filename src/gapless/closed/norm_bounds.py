@@ -116,18 +116,9 @@ def deep_lower_bound(
     """
     watch = Watch.of(time_limit)
     L = check_depth(depth)
-    kind = choose("method", method, METHODS)
-    if choose("activation", activation, ("relu", "linear")) == "linear":
-        kind = "linear"
-    if problem.free and method == "sdp":
-        raise ValueError("method='sdp' needs bias='none' or 'penalized'; use method='scaled'")
+    gauge, proof = BOUNDS[_applicable(problem, method, activation)]
     if spectral_norm is not None:
         spectral_norm = positive("spectral_norm", spectral_norm)
-    if kind == "sdp" and problem.n_samples > SDP_SAMPLES:
-        raise ValueError(
-            f"method='sdp' is limited to {SDP_SAMPLES} samples, got {problem.n_samples}; "
-            "use method='scaled'"
-        )
     # 1. in units in which nothing over- or underflows; a penalised bias is part of the data
     units = Units(_dense(problem), L)
     problem = units.problem
@@ -137,7 +128,6 @@ def deep_lower_bound(
     else:
         norm = None if spectral_norm is None else spectral_norm / units.x
         data = LayeredData.of(problem.X, False, norm, watch)
-    gauge, proof = BOUNDS[kind]
     # 3. every dual point gives a line in rho for each of its multiples
     zero = np.zeros(problem.Y.shape)
     F = zero if outputs is None else to_2d("outputs", outputs) / units.y
@@ -159,6 +149,22 @@ def deep_lower_bound(
     at_zero = problem.data_fit(zero)
     lower = min(max(lower, problem.loss.infimum), at_zero)
     return DeepBound(down(lower * units.value), at_zero * units.value, method, proof)
+
+
+def _applicable(problem: Problem, method: str, activation: str) -> str:
+    """The bound of the gauge to use."""
+    choose("method", method, METHODS)
+    choose("activation", activation, ("relu", "linear"))
+    if method == "sdp" and problem.free:
+        raise ValueError("method='sdp' needs bias='none' or 'penalized'; use method='scaled'")
+    if activation == "linear":
+        return "linear"
+    if method == "sdp" and problem.n_samples > SDP_SAMPLES:
+        raise ValueError(
+            f"method='sdp' is limited to {SDP_SAMPLES} samples, got {problem.n_samples}; "
+            "use method='scaled'"
+        )
+    return method
 
 
 def _dense(problem: Problem) -> Problem:

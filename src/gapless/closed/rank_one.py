@@ -138,15 +138,9 @@ def _two_rays(problem: Problem, L: int) -> DeepSolution:
     if optimality is Optimality.PROVED:
         optimality = proved(objective, bound, Optimality.UPPER_BOUND)
     signs = Check("samples on one side of the origin", float(len(kappa) - 1), 0.0)
-    return DeepSolution(
-        network,
-        objective,
-        (total + offset) / n,
-        bound if L == 2 else None,
-        bound,
-        optimality,
-        (data.rank, signs),
-    )
+    formula, dual = (total + offset) / n, bound if L == 2 else None
+    checks = (data.rank, signs)
+    return DeepSolution(network, objective, formula, dual, bound, optimality, checks)
 
 
 def _shared(h: Array, kappa: Array, beta: float, L: int) -> tuple[float, Array]:

@@ -23,12 +23,12 @@ from ..core.rounding import TINY
 DEEPEST = 1000
 
 
-def check_depth(depth: object, least: int = 2) -> int:
-    """``depth`` (the number of weight matrices) as an integer of at least ``least``."""
+def check_depth(depth: object) -> int:
+    """``depth`` (the number of weight matrices) as an integer of at least two."""
     L = positive_int("depth", depth)
-    if not least <= L <= DEEPEST:
+    if not 2 <= L <= DEEPEST:
         raise ValueError(
-            f"depth counts weight matrices and must lie between {least} and {DEEPEST}, got {L:g}"
+            f"depth counts weight matrices and must lie between 2 and {DEEPEST}, got {L:g}"
         )
     return L
 

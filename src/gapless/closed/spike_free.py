@@ -8,7 +8,6 @@ Ergen & Pilanci, JMLR 2021, Theorem 4), the solutions of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from ..core.hypotheses import Check, require
 from ..core.problem import Problem
 from ..gauge.conditions import SPIKE_FREE_TOL, rays, spike_free_test
 from ..gauge.methods import SpikeFree
+from .proximal import accelerated
 from .units import Units, dense_problem
 
 # Steps between two looks at the duality gap, which costs as much as a step.
@@ -83,35 +83,23 @@ class _Cone:
     def project(self, a: Array) -> Array:
         return self.generators @ nnls(self.generators, a)[0]
 
-    def prox(self, a: Array, step: float) -> Array:
-        """Of a norm on a convex cone: project, then shrink."""
-        p = self.project(a)
-        size = float(np.linalg.norm(p))
-        return p * max(0.0, 1 - step * self.beta / size) if size > 0 else p
-
-    def pairs(self) -> Iterator[Array]:
-        """Accelerated proximal gradient, without end."""
-        step = float(0.5 / np.linalg.norm(self.A, 2) ** 2)
-        x = np.zeros((2, self.A.shape[1]))
-        point, momentum = x, 1.0
-        while True:
-            r = self.A @ (point[0] - point[1]) - self.target
-            g = self.A.T @ r
-            new = np.stack(
-                [self.prox(point[0] - step * g, step), self.prox(point[1] + step * g, step)]
-            )
-            if np.sum((point - new) * (new - x)) > 0:  # the momentum points uphill: restart
-                momentum = 1.0
-            following = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
-            point = new + (momentum - 1) / following * (new - x)
-            x, momentum = new, following
-            yield x
+    def step(self, x: Array, size: float) -> Array:
+        """A gradient step, then that of a norm on a convex cone: project and shrink."""
+        g = self.A.T @ (self.A @ (x[0] - x[1]) - self.target)
+        new = np.stack([self.project(x[0] - size * g), self.project(x[1] + size * g)])
+        for p in new:
+            norm = float(np.linalg.norm(p))
+            if norm > 0:
+                p *= max(0.0, 1 - size * self.beta / norm)
+        return new
 
     def best_pair(self, tol: float, max_iter: int) -> tuple[Array, float]:
         """The best pair looked at and its value, from a gap of ``tol`` on or after ``max_iter``."""
         at_zero = 0.5 * float(self.target @ self.target)
         best, value, lower = np.zeros((2, self.A.shape[1])), at_zero, 0.0
-        for iteration, x in zip(range(max_iter), self.pairs()):
+        size = float(0.5 / np.linalg.norm(self.A, 2) ** 2)
+        pairs = accelerated(lambda x: self.step(x, size), best)
+        for iteration, x in zip(range(max_iter), pairs):
             if iteration % LOOK != LOOK - 1 and iteration != 0:
                 continue
             r = self.target - self.A @ (x[0] - x[1])
@@ -119,8 +107,8 @@ class _Cone:
             if now <= value:
                 best, value = x, now
             along = self.A.T @ r
-            size = max(float(np.linalg.norm(self.project(s * along))) for s in (1.0, -1.0))
-            scale = min(1.0, self.beta / size) if size > 0 else 1.0
+            gauge = max(float(np.linalg.norm(self.project(s * along))) for s in (1.0, -1.0))
+            scale = min(1.0, self.beta / gauge) if gauge > 0 else 1.0
             dual = scale * float(r @ self.target) - 0.5 * scale**2 * float(r @ r)
             lower = max(lower, dual)
             if value - lower <= tol * at_zero:
@@ -153,12 +141,5 @@ def _cone_network(problem: Problem, tol: float, max_iter: int) -> DeepSolution:
     # the bound is rounded up by what spike-free data may lack
     allowed = 2 * (tol + 2 * SPIKE_FREE_TOL) * (0.5 * float(target @ target)) / n
     closed = Check("duality gap of the cone program", objective - dual, allowed)
-    return DeepSolution(
-        network,
-        objective,
-        value / n,
-        dual,
-        dual,
-        Optimality.PROVED if closed.holds else Optimality.UPPER_BOUND,
-        (check, closed),
-    )
+    optimality = Optimality.PROVED if closed.holds else Optimality.UPPER_BOUND
+    return DeepSolution(network, objective, value / n, dual, dual, optimality, (check, closed))

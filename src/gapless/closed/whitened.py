@@ -117,15 +117,9 @@ def _independent(problem: Problem, L: int, width: Any) -> DeepSolution:
         lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=most).lower_bound
     # proved in theory counts only where the bound, all charged, says so too
     otherwise = Optimality.UPPER_BOUND if known is Optimality.PROVED else known
-    return DeepSolution(
-        network,
-        objective,
-        paths.value / n,
-        dual,
-        max(lower, problem.loss.infimum),
-        proved(objective, lower, otherwise),
-        (white, *checks),
-    )
+    optimality, lower = proved(objective, lower, otherwise), max(lower, problem.loss.infimum)
+    formula, checks = paths.value / n, (white, *checks)
+    return DeepSolution(network, objective, formula, dual, lower, optimality, checks)
 
 
 def solve_nearly_whitened_relu(
@@ -179,15 +173,8 @@ def _interpolated(problem: Problem, L: int) -> DeepSolution:
     else:
         lower = deep_lower_bound(problem, L, low.outputs, spectral_norm=most).lower_bound
     spread = Check("equal singular values of X", float(s[0] / s[-1] - 1), np.inf)
-    return DeepSolution(
-        network,
-        objective,
-        high.value / n,
-        None,
-        lower,
-        Optimality.UPPER_BOUND,
-        (rank, spread, *checks),
-    )
+    formula, checks = high.value / n, (rank, spread, *checks)
+    return DeepSolution(network, objective, formula, None, lower, Optimality.UPPER_BOUND, checks)
 
 
 def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
@@ -229,15 +216,8 @@ def _interval(problem: Problem, L: int) -> DeepSolution:
     network = path_network(problem.X.T @ paths.A / kappa, paths, kappa, L)
     objective = network.objective(problem)
     lower = deep_lower_bound(problem, L, paths.outputs, spectral_norm=most).lower_bound
-    return DeepSolution(
-        network,
-        objective,
-        paths.value / problem.n_samples,
-        None,
-        min(lower, objective),
-        Optimality.UPPER_BOUND,
-        (white,),
-    )
+    lower, formula = min(lower, objective), paths.value / problem.n_samples
+    return DeepSolution(network, objective, formula, None, lower, Optimality.UPPER_BOUND, (white,))
 
 
 def _two_layer_interval(problem: Problem, kappa: float, most: float, white: Check) -> DeepSolution:
@@ -356,13 +336,6 @@ def solve_parallel_whitened_relu(
         if size > 0
     )
     network = ParallelNetwork(branches, problem.n_outputs, regulariser, norm)
-    objective = network.objective(problem)
-    return DeepSolution(
-        network,
-        objective,
-        paths.value / problem.n_samples,
-        dual,
-        dual,
-        proved(objective, dual, Optimality.UPPER_BOUND),
-        (white, *checks),
-    )
+    objective, formula = network.objective(problem), paths.value / problem.n_samples
+    optimality = proved(objective, dual, Optimality.UPPER_BOUND)
+    return DeepSolution(network, objective, formula, dual, dual, optimality, (white, *checks))
