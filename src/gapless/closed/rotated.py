@@ -37,6 +37,9 @@ GAP_TOL = 1e-10
 NOISE = 1e-12
 # A ridge below this share of the largest squared singular value changes no digit of a solution.
 NO_RIDGE = 1e-18
+# Steps that bring a root from one end of the floats to the other: with next to no weight decay the
+# secular equation has its root far below the bound of it.
+HALVINGS = 3000
 # L-BFGS where a duality gap is to be closed, and where nothing is claimed of the minimum found.
 TO_THE_LAST_DIGIT = {"maxiter": 10000, "maxfun": 20000, "ftol": 0, "gtol": 1e-14, "maxcor": 50}
 ROUGH = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-15, "gtol": 1e-11}
@@ -147,9 +150,15 @@ def single_output_minimum(data: Rotated, beta: float, L: int) -> Minimum:
     if L == 2:
         # ||u|| = rho and u = (S^2 + beta / rho)^-1 S b
         upper = 0.5 * float(b @ b) / beta
-        rho = brentq(
-            lambda t: np.sum((sb / (s * s * t + beta)) ** 2) - 1, 0.0, upper, xtol=TINY, rtol=1e-15
-        )
+        with np.errstate(over="ignore"):  # at zero, where only the sign counts
+            rho = brentq(
+                lambda t: np.sum((sb / (s * s * t + beta)) ** 2) - 1,
+                0.0,
+                upper,
+                xtol=TINY,
+                rtol=1e-15,
+                maxiter=HALVINGS,
+            )
         Z = (sb * rho / (s * s * rho + beta))[:, None]
         value = data.fit(Z) + beta * float(np.linalg.norm(Z))
         return Minimum(Z, value, data.dual(data.T - s[:, None] * Z, beta), True)
