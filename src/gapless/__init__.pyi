@@ -21,7 +21,8 @@ from .closed.whitened import (
     solve_whitened_interval,
     solve_whitened_relu,
 )
-from .core.deep_network import DeepNetwork, DeepSolution, HypothesisError, Optimality
+from .core.deep_network import DeepNetwork, DeepSolution, Optimality
+from .core.hypotheses import HypothesisError
 from .core.network import Network
 from .core.problem import Problem
 from .core.result import Certificate, History, Solution, Status

@@ -17,7 +17,8 @@ from gapless.closed.whitened import (
     solve_whitened_interval,
     solve_whitened_relu,
 )
-from gapless.core.deep_network import DeepNetwork, HypothesisError, Optimality
+from gapless.core.deep_network import DeepNetwork, Optimality
+from gapless.core.hypotheses import HypothesisError
 from gapless.core.problem import Problem
 
 N = 8

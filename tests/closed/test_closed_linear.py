@@ -126,3 +126,13 @@ def test_zero_data_and_bad_depth():
         assert solve_deep_linear(X, np.zeros((len(X), outputs)), 0.1, 3).relative_gap == 0
     with pytest.raises(ValueError, match="depth counts weight matrices"):
         solve_deep_linear(X, Y, 0.1, 1)
+
+
+@pytest.mark.parametrize("scale", [1e60, 1e120])
+def test_next_to_no_weight_decay_is_least_squares(scale):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20, 6)), rng.normal(size=20)
+    solution = solve_two_layer_linear(X * scale, y * scale, 0.05)
+    assert 0 <= solution.lower_bound <= solution.objective
+    least = np.linalg.lstsq(X, y, rcond=None)[0]
+    np.testing.assert_allclose(solution.network.predict(np.eye(6))[:, 0], least, rtol=1e-9)

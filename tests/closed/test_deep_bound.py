@@ -8,12 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gapless import whiten
+from gapless.closed.deep_gauge import BOUNDS, LayeredData
 from gapless.closed.linear import solve_deep_linear, solve_two_layer_linear
-from gapless.closed.norm_bounds import METHODS, _Gauge, deep_lower_bound
+from gapless.closed.norm_bounds import METHODS, deep_lower_bound
 from gapless.closed.rank_one import solve_rank_one_relu
 from gapless.closed.whitened import solve_whitened_relu
 from gapless.core.deep_network import DeepNetwork
 from gapless.core.problem import Problem
+
+
+def gauge(kind, X, Lam, free=False):
+    return BOUNDS[kind][0](LayeredData.of(X, free), Lam)
 
 
 @settings(max_examples=15, deadline=None)
@@ -21,7 +26,7 @@ from gapless.core.problem import Problem
 def test_gauge_bounds_hold_for_random_networks_and_are_ordered(seed, depth, outputs):
     rng = np.random.default_rng(seed)
     X, Lam = rng.normal(size=(6, 3)), rng.normal(size=(6, outputs))
-    bounds = [_Gauge(X, method, None).bound(Lam) for method in METHODS]
+    bounds = [gauge(method, X, Lam) for method in METHODS]
     assert bounds[2] <= bounds[1] <= bounds[0]
     sizes = [3, *[4] * (depth - 1), outputs]
     for _ in range(200):
@@ -29,7 +34,7 @@ def test_gauge_bounds_hold_for_random_networks_and_are_ordered(seed, depth, outp
         weights = [w / np.linalg.norm(w) for w in weights]
         assert np.sum(Lam * DeepNetwork(weights).predict(X)) <= bounds[2]
         linear = DeepNetwork(weights, None, "linear").predict(X)
-        assert np.sum(Lam * linear) <= _Gauge(X, "linear", None).bound(Lam)
+        assert np.sum(Lam * linear) <= gauge("linear", X, Lam)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -105,9 +110,7 @@ def test_gauge_bounds_hold_for_random_networks_with_biases(seed, depth, outputs)
     rng = np.random.default_rng(seed)
     X, Lam = rng.normal(size=(6, 3)), rng.normal(size=(6, outputs))
     X, Lam = X - X.mean(axis=0), Lam - Lam.mean(axis=0)
-    norm, scaled, linear = (
-        _Gauge(X, kind, None, free=True).bound(Lam) for kind in ("norm", "scaled", "linear")
-    )
+    norm, scaled, linear = (gauge(kind, X, Lam, free=True) for kind in ("norm", "scaled", "linear"))
     assert scaled <= norm
     sizes = [3, *[2] * (depth - 1), outputs]
     for _ in range(200):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gapless import whiten
 from gapless.closed.spike_free import solve_spike_free, spike_free_test
 from gapless.closed.whitened import solve_whitened_relu
-from gapless.core.deep_network import HypothesisError, Optimality
+from gapless.core.deep_network import Optimality
+from gapless.core.hypotheses import HypothesisError
 
 
 def spike_free_data(seed, rows=4, samples=9):

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gapless import RowWhitener, whiten, whitened
 from gapless.closed.scalar import critical_weight_decay, deep_prox, envelope_minimum, ray_minimum
-from gapless.core.deep_network import DeepNetwork, HypothesisError, ParallelNetwork
+from gapless.core.deep_network import DeepNetwork, ParallelNetwork
+from gapless.core.hypotheses import HypothesisError
 from gapless.core.problem import Problem
 
 GOLDEN = [

@@ -12,10 +12,16 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, choose, to_2d
-from ..core.deep_network import DeepSolution, Optimality, dense_problem, proved, require
+from ..core.deep_network import DeepSolution, Optimality
+from ..core.hypotheses import Check, require
 from ..core.problem import Problem
-from .whitened import two_layer_paths
+from .charges import proved
+from .paths import Paths, two_layer_paths
+from .units import dense_problem
 from .whitening import thin_svd
+
+# Outputs of a normalisation of a smaller norm are those of a constant: rounding.
+FLAT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +106,11 @@ def solve_batch_norm_head(
     tol : float
         Largest distance of an active direction from the span of [1, A].
 
+    Returns
+    -------
+    DeepSolution
+        Its network a :class:`BatchNormHead`, ``PROVED`` by a dual point.
+
     Raises
     ------
     HypothesisError
@@ -108,12 +119,20 @@ def solve_batch_norm_head(
     """
     problem = dense_problem(A, Y, loss, weight_decay)
     choose("convention", convention, ("unit", "torch"))
-    n = problem.n_samples
-    kappa = 1.0 if convention == "unit" else float(np.sqrt(n))
+    kappa = 1.0 if convention == "unit" else float(np.sqrt(problem.n_samples))
     paths, checks, dual = two_layer_paths(problem, problem.weight_decay, kappa, kappa)
     on = paths.size > 0
-    U = paths.A[:, on]
-    design = np.hstack([np.ones((n, 1)), problem.X])
+    W, span = _directions(problem.X, paths.A[:, on], tol)
+    head = _head(problem.X, W, paths, kappa, convention)
+    objective, formula = head.objective(problem), paths.value / problem.n_samples
+    optimality = proved(objective, dual, Optimality.UPPER_BOUND)
+    return DeepSolution(head, objective, formula, dual, dual, optimality, (span, *checks))
+
+
+def _directions(X: Array, U: Array, tol: float) -> tuple[Array, Check]:
+    """Weights W with ``X W`` equal to the active directions U but for constants."""
+    n = len(X)
+    design = np.hstack([np.ones((n, 1)), X])
     basis, s, right = thin_svd(design)
     coefficients = right @ (basis.T @ U / s[:, None])
     residual = float(np.linalg.norm(design @ coefficients - U, axis=0).max(initial=0.0))
@@ -124,31 +143,23 @@ def solve_batch_norm_head(
         f"the rank of [1, A] is {len(s)}: use at least {n - 1} independent features "
         "(for example a wider layer below)",
     )
-    W = coefficients[1:]
-    Z = problem.X @ W
-    centred = Z - Z.mean(axis=0)
-    norm = np.linalg.norm(centred, axis=0)
-    # one class only: the path is constant and gamma is zero
-    flat = norm <= 1e-12
-    scale = np.where(flat, 1.0, norm if convention == "unit" else norm / np.sqrt(n))
-    gain = np.sqrt(paths.size[on] / kappa)
-    head = BatchNormHead(
+    return coefficients[1:], span
+
+
+def _head(X: Array, W: Array, paths: Paths, kappa: float, convention: str) -> BatchNormHead:
+    """Statistics of ``X W``, and the gains that turn them into the active paths."""
+    n, on = len(X), paths.size > 0
+    U, gain = paths.A[:, on], np.sqrt(paths.size[on] / kappa)
+    Z = X @ W
+    norm = np.linalg.norm(Z - Z.mean(axis=0), axis=0)
+    flat = norm <= FLAT  # one class only: the path is constant and gamma is zero
+    return BatchNormHead(
         W,
         Z.mean(axis=0),
-        scale,
+        np.where(flat, 1.0, norm if convention == "unit" else norm / np.sqrt(n)),
         np.where(flat, 0.0, np.linalg.norm(U - U.mean(axis=0), axis=0)) * gain,
         U.sum(axis=0) / np.sqrt(n) * gain,
         gain[:, None] * paths.V[on],
         n,
         convention,
-    )
-    objective = head.objective(problem)
-    return DeepSolution(
-        head,
-        objective,
-        paths.value / n,
-        dual,
-        dual,
-        proved(objective, dual, Optimality.UPPER_BOUND),
-        (span, *checks),
     )

@@ -17,17 +17,18 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..core.checks import Array, positive_int, to_floats
+from ..core.rounding import TINY
 
 # Weight matrices of the deepest network.
 DEEPEST = 1000
 
 
-def check_depth(depth: object, least: int = 2) -> int:
-    """``depth`` (the number of weight matrices) as an integer of at least ``least``."""
+def check_depth(depth: object) -> int:
+    """``depth`` (the number of weight matrices) as an integer of at least two."""
     L = positive_int("depth", depth)
-    if not least <= L <= DEEPEST:
+    if not 2 <= L <= DEEPEST:
         raise ValueError(
-            f"depth counts weight matrices and must lie between {least} and {DEEPEST}, got {L:g}"
+            f"depth counts weight matrices and must lie between 2 and {DEEPEST}, got {L:g}"
         )
     return L
 
@@ -50,6 +51,11 @@ def deep_prox(s: Any, beta: Any, depth: int) -> tuple[Array, Array]:
     Returns
     -------
     value, minimiser : arrays
+
+    Raises
+    ------
+    ValueError
+        For negative, infinite or NaN entries.
 
     Examples
     --------
@@ -88,6 +94,15 @@ def critical_weight_decay(s: Any, depth: int) -> Array:
 
     Several outputs and L >= 4: networks of low rank can stay alive beyond this value, so
     there it is the threshold of the closed form and not of the problem.
+
+    Parameters
+    ----------
+    s : array_like
+    depth : int
+
+    Returns
+    -------
+    array of the shape of s
     """
     L = check_depth(depth)
     s = to_floats("s", s)
@@ -105,11 +120,18 @@ def ray_minimum(
 ) -> tuple[float, float, float]:
     """Global minimum over ``0 <= rho <= upper`` of ``fit(rho) + cost rho^(2 / depth)``.
 
-    ``fit`` returns values and slopes of a convex function.  On an interval a convex
-    function lies above its end tangents and a concave one above its chord; the minimum of
-    their sum is at an end or where the tangents meet, which bounds the interval from below
-    with an error quadratic in its length.  Branch and bound on that needs a few hundred
-    evaluations and ends with a proof.
+    Branch and bound on intervals, each bounded from below by :func:`_interval_bounds`, with an
+    error quadratic in its length: a few hundred evaluations, and it ends with a proof.
+
+    Parameters
+    ----------
+    fit : callable
+        Values and slopes, (k,) each, of a convex function at k points.
+    cost : float
+    depth : int
+    upper : float
+    tol : float, default 1e-13
+        Of the value, relative to the larger of the minimum and ``fit(0)``.
 
     Returns
     -------
@@ -117,57 +139,81 @@ def ray_minimum(
         A point, its value, and a bound below the global minimum.
     """
     p = 2.0 / depth
+
+    def evaluated(points: Array) -> Array:
+        return np.stack([points, *fit(points)])
+
     # dense near zero on a logarithmic scale: the concave part is steep there
-    knots = np.concatenate([[0.0], upper * np.logspace(-12, 0, 97)])
-    value, slope = fit(knots)
-    best_at = int(np.argmin(value + cost * knots**p))
-    rho, best = float(knots[best_at]), float(value[best_at] + cost * knots[best_at] ** p)
-    tolerance = tol * max(abs(best), float(np.abs(value[0])), 1e-300)
-    done = np.inf
-    a, b = knots[:-1], knots[1:]
-    fa, fb, da, db = value[:-1], value[1:], slope[:-1], slope[1:]
+    knots = evaluated(np.concatenate([[0.0], upper * np.logspace(-12, 0, 97)]))
+    at = int(np.argmin(knots[1] + cost * knots[0] ** p))
+    rho, best = float(knots[0, at]), float(knots[1, at] + cost * knots[0, at] ** p)
+    tolerance = tol * max(abs(best), float(np.abs(knots[1, 0])), TINY)
+    settled = np.inf  # the least bound of the intervals that are done
+    left, right = knots[:, :-1], knots[:, 1:]
     for _ in range(80):
-        # where the tangents meet; a nearly linear fit has them coincide
-        gap = da - db
-        with np.errstate(divide="ignore", invalid="ignore"):
-            meet = np.where(gap < 0, (fb - fa + da * a - db * b) / gap, a)
-        meet = np.clip(meet, a, b)
-        low = np.maximum(fa + da * (meet - a), fb + db * (meet - b))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            share = np.where(b > a, (meet - a) / (b - a), 0.0)
-        low = np.minimum(low + cost * ((1 - share) * a**p + share * b**p), fa + cost * a**p)
-        low = np.minimum(low, fb + cost * b**p)
-        middle = 0.5 * (a + b)
-        fm, dm = fit(middle)
-        total = fm + cost * middle**p
+        low = _interval_bounds(left, right, cost, p)
+        middle = evaluated(0.5 * (left[0] + right[0]))
+        total = middle[1] + cost * middle[0] ** p
         if total.size and total.min() < best:
-            best, rho = float(total.min()), float(middle[np.argmin(total)])
-        open_ = (low < best - tolerance) & (middle > a) & (middle < b)
-        done = min(done, float(np.min(low[~open_], initial=np.inf)))
-        if not np.any(open_):
+            best, rho = float(total.min()), float(middle[0, np.argmin(total)])
+        # an interval with no float inside cannot be halved
+        inside = (middle[0] > left[0]) & (middle[0] < right[0])
+        worth = (low < best - tolerance) & inside
+        settled = min(settled, float(np.min(low[~worth], initial=np.inf)))
+        if not np.any(worth):
             break
-        a, b, middle = a[open_], b[open_], middle[open_]
-        fa, fb, da, db = fa[open_], fb[open_], da[open_], db[open_]
-        fm, dm = fm[open_], dm[open_]
-        a, b = np.concatenate([a, middle]), np.concatenate([middle, b])
-        fa, fb = np.concatenate([fa, fm]), np.concatenate([fm, fb])
-        da, db = np.concatenate([da, dm]), np.concatenate([dm, db])
+        left, middle, right = left[:, worth], middle[:, worth], right[:, worth]
+        left, right = np.hstack([left, middle]), np.hstack([middle, right])
     else:
-        done = min(done, float(low.min()))
-    # The search stops when the value is right; the point is right to the root of that, and
-    # a root of the derivative brings it to rounding.
+        settled = min(settled, float(low.min()))
     if rho > 0:
+        rho, best = _polished(fit, cost, p, rho, best, upper, tolerance)
+    return rho, best, min(settled, best)
 
-        def derivative(x: float) -> float:
-            return float(fit(np.array([x]))[1][0]) + cost * p * x ** (p - 1)
 
-        a_end, b_end = rho * (1 - 1e-4), min(rho * (1 + 1e-4), upper)
-        if derivative(a_end) < 0 < derivative(b_end):
-            root = brentq(derivative, a_end, b_end, xtol=1e-300, rtol=1e-15)
-            at_root = float(fit(np.array([root]))[0][0]) + cost * root**p
-            if at_root <= best + tolerance:
-                rho, best = float(root), min(best, at_root)
-    return rho, best, min(done, best)
+def _interval_bounds(left: Array, right: Array, cost: float, p: float) -> Array:
+    """Bounds of ``fit + cost rho^p`` on intervals, their ends (3, k): points, values, slopes.
+
+    A convex function lies above its end tangents, a concave one above its chord; the minimum of
+    their sum is at an end or where the tangents meet.
+    """
+    (a, fa, da), (b, fb, db) = left, right
+    gap = da - db
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # a nearly linear fit has them coincide
+        meet = np.where(gap < 0, (fb - fa + da * a - db * b) / gap, a)
+    meet = np.clip(meet, a, b)
+    low = np.maximum(fa + da * (meet - a), fb + db * (meet - b))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(b > a, (meet - a) / (b - a), 0.0)
+    low = np.minimum(low + cost * ((1 - share) * a**p + share * b**p), fa + cost * a**p)
+    return np.minimum(low, fb + cost * b**p)
+
+
+def _polished(
+    fit: Callable[[Array], tuple[Array, Array]],
+    cost: float,
+    p: float,
+    rho: float,
+    best: float,
+    upper: float,
+    tolerance: float,
+) -> tuple[float, float]:
+    """A root of the derivative near ``rho``, and the value there.
+
+    The search stops when the value is right; the point is right to the root of that only.
+    """
+
+    def derivative(x: float) -> float:
+        return float(fit(np.array([x]))[1][0]) + cost * p * x ** (p - 1)
+
+    start, end = rho * (1 - 1e-4), min(rho * (1 + 1e-4), upper)
+    if derivative(start) < 0 < derivative(end):
+        root = brentq(derivative, start, end, xtol=TINY, rtol=1e-15)
+        value = float(fit(np.array([root]))[0][0]) + cost * root**p
+        if value <= best + tolerance:
+            return float(root), min(best, value)
+    return rho, best
 
 
 def envelope_minimum(d: Array, c: Array, cost: float, depth: int) -> float:
@@ -176,6 +222,17 @@ def envelope_minimum(d: Array, c: Array, cost: float, depth: int) -> float:
     Between two breakpoints of the piecewise linear maximum the function is affine plus
     concave, so its minimum is at 0 or at a breakpoint: the answer is exact, and evaluating
     more points than the breakpoints does no harm.
+
+    Parameters
+    ----------
+    d, c : arrays of shape (k,)
+    cost : float
+    depth : int
+
+    Returns
+    -------
+    float
+        Rounding of 1e-12 of the largest d is charged to it.
     """
     keep = (d > 0) & np.isfinite(c)
     d, c = np.append(d[keep], 0.0), np.append(c[keep], 0.0)

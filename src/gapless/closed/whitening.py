@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.checks import Array
-from ..core.deep_network import Check, require
-from ..core.losses import EPS
+from ..core.hypotheses import Check, require
+from ..core.rounding import EPS
 
 # Singular values below this share of the largest are rounding noise.
 RANK_TOL = 1e-10

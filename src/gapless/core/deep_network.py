@@ -10,30 +10,19 @@ the mean loss plus ``weight_decay / 2 sum_l ||W_l||_F^2``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from .checks import Array, choose, to_2d
-from .losses import EPS
+from .hypotheses import Check
 from .problem import Problem
-from .reduction import down, power_of_two
 from .result import Bounded, Verdict
 
 ACTIVATIONS = ("relu", "linear")
-# A closed form proves its network optimal when its lower bound, all rounding and all that its
-# tests tolerate charged, is within this share of the objective.
-PROVED_GAP = 1e-6
-
-
-class Predictor(Protocol):
-    """What every closed form returns as ``network``."""
-
-    def predict(self, X: Any) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,45 +208,6 @@ class Optimality(Verdict):
     )
 
 
-@dataclass(frozen=True)
-class Check:
-    """A hypothesis of a closed form, tested on the data.
-
-    ``violation`` is the measured deviation, and the hypothesis holds up to ``tolerance``.
-    """
-
-    hypothesis: str
-    violation: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.violation <= self.tolerance)
-
-
-class HypothesisError(ValueError):
-    """The data break a closed form's hypothesis; ``check`` has the measured violation."""
-
-    def __init__(self, check: Check, way_out: str) -> None:
-        super().__init__(
-            f"{check.hypothesis} is violated by {check.violation:.3g} "
-            f"(tolerance {check.tolerance:.1g}); {way_out}"
-        )
-        self.check, self.way_out = check, way_out
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # an exception is rebuilt from its arguments, for example when a worker process raises it
-        return type(self), (self.check, self.way_out)
-
-
-def require(hypothesis: str, violation: float, tolerance: float, way_out: str) -> Check:
-    """The check, when it holds; else a :class:`HypothesisError`."""
-    check = Check(hypothesis, float(violation), tolerance)
-    if not check.holds:
-        raise HypothesisError(check, way_out)
-    return check
-
-
 @dataclass(frozen=True, eq=False)
 class DeepSolution(Bounded):
     """A network in closed form.
@@ -286,124 +236,3 @@ class DeepSolution(Bounded):
     lower_bound: float
     optimality: Optimality
     checks: tuple[Check, ...]
-
-
-def proved(objective: float, lower: float, otherwise: Optimality) -> Optimality:
-    """``PROVED`` where the bound says so, to :data:`PROVED_GAP`."""
-    return Optimality.PROVED if objective - lower <= PROVED_GAP * objective else otherwise
-
-
-def rounding(problem: Problem, objective: float) -> float:
-    """What sums and decompositions of a closed form may add to its value, at most ``objective``.
-
-    They are of at most ``n + d + C`` terms, and absolute errors are of the size of the largest: the
-    mean loss of the zero network.  Under the squared loss they are errors e of a residual, which
-    change its half square by ``e (sqrt(2 objective) + e)``.
-    """
-    terms = problem.n_samples + problem.n_features + problem.n_outputs + 16
-    zero = problem.data_fit(np.zeros_like(problem.Y))
-    if problem.loss.constant_curvature:
-        error = 16 * terms * EPS * float(np.sqrt(2 * zero))
-        return error * (float(np.sqrt(2 * objective)) + error)
-    return 16 * terms * EPS * zero
-
-
-def moved_data(problem: Problem, depth: int, left: Array, objective: float) -> float:
-    """What samples that are off by ``left`` (n,) in norm can take from an optimal value.
-
-    A network no worse than ``objective`` has layers of norms with a product of at most
-    ``rho = (2 objective / (weight_decay depth))^(depth / 2)``, so its outputs move by at most
-    ``rho left``; the squared loss by ``d (sqrt(2 objective) + 2 d)``, d the mean square of that,
-    other losses by their slope.
-    """
-    w, loss = problem.sample_weight, problem.loss
-    with np.errstate(over="ignore"):
-        rho = np.float64(2 * objective / (problem.weight_decay * depth)) ** (0.5 * depth)
-        shift = rho * left
-        if loss.constant_curvature:
-            d = float(np.sqrt(w @ shift**2))
-            return d * (float(np.sqrt(2 * objective)) + 2 * d)
-        slopes = np.full_like(problem.Y, 1.0)  # of the simplex, at least
-        if loss.domain == "box":
-            slopes = np.maximum(*np.abs(loss.dual_box(problem.Y)))
-        return float(w @ shift) * float(np.linalg.norm(slopes, axis=1).max())
-
-
-class Units:
-    """A problem for networks of ``depth`` layers in units in which nothing over- or underflows.
-
-    With c a power of two, ``X / x`` and ``Y / y`` (a loss of ``F - Y`` alone), x and y powers of
-    ``c^depth``, have the same networks but for powers of two in their layers, so that closed forms
-    need no thresholds for sizes.
-    """
-
-    def __init__(self, given: Problem, depth: int) -> None:
-        self.given, self.depth = given, depth
-        steps = [0, 0]
-        for i, values in enumerate((given.X, given.Y)):
-            if i == 0 or given.loss.degree is not None:
-                size = power_of_two(float(np.abs(values).max()))
-                steps[i] = int(np.frexp(size)[1] - 1) // depth
-        x, y = (float(np.ldexp(1.0, depth * step)) for step in steps)
-        self.x, self.y = x, y
-        #: of each layer, and of the objective
-        self.layer = float(np.ldexp(1.0, steps[1] - steps[0]))
-        degree = given.loss.degree or 0
-        with np.errstate(over="ignore", under="ignore"):
-            self.value = float(np.float64(y) ** degree)
-        decay = given.weight_decay * self.layer / y ** (degree / 2) * self.layer / y ** (degree / 2)
-        loss = given.loss.scaled(1 / y)
-        w = given.sample_weight
-        self.problem = Problem(given.X / x, given.Y / y, loss, decay, given.bias, w)
-
-    def back(self, solution: DeepSolution) -> DeepSolution:
-        """The solution of the given problem; its objective is recomputed."""
-        network = solution.network.scaled(self.layer, self.y)
-        objective = network.objective(self.given)
-        dual = None if solution.dual is None else solution.dual * self.value
-        lower = min(down(solution.lower_bound * self.value), objective)
-        return replace(
-            solution,
-            network=network,
-            objective=objective,
-            formula=solution.formula * self.value,
-            dual=dual,
-            lower_bound=lower,
-        )
-
-
-def dense_problem(X: Any, Y: Any, loss: Any, weight_decay: Any, bias: str = "none") -> Problem:
-    """A checked :class:`Problem` with a dense X."""
-    return Problem(X.toarray() if sp.issparse(X) else X, Y, loss, weight_decay, bias)
-
-
-def chain(
-    first: Array, gains: Array, last: Array, depth: int, widths: Sequence[int] | None = None
-) -> tuple[Array, ...]:
-    """Weights of independent paths: ``first diag(g)``, ``diag(g)`` between, ``diag(g) last``.
-
-    ``first`` (d, r) and ``last`` (r, K) carry the directions, ``gains`` (r,) one factor a
-    layer and path.  Hidden layers wider than r are filled with zeros.
-    """
-    r = len(gains)
-    sizes = [r] * (depth - 1) if widths is None else list(widths)
-    weights = [first * gains]
-    weights += [np.diag(gains)] * (depth - 2)
-    weights.append(gains[:, None] * last)
-    shapes = [first.shape[0], *sizes, last.shape[1]]
-    padded = []
-    for W, rows, columns in zip(weights, shapes[:-1], shapes[1:]):
-        full = np.zeros((rows, columns))
-        full[: W.shape[0], : W.shape[1]] = W
-        padded.append(full)
-    return tuple(padded)
-
-
-def hidden_widths(width: Any, depth: int, needed: int) -> list[int]:
-    """The hidden widths asked for: one number for all layers, a list, or None for ``needed``."""
-    if width is None:
-        return [max(needed, 1)] * (depth - 1)
-    widths = [int(w) for w in np.broadcast_to(np.asarray(width), (depth - 1,))]
-    if min(widths) < 1:
-        raise ValueError(f"width must be at least 1, got {width!r}")
-    return widths

@@ -43,11 +43,11 @@ import numpy as np
 from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from .checks import Array, choose
+from .rounding import EPS as EPS
 
 # A dual coordinate may leave its domain by rounding alone; within this distance it
 # is moved back onto the boundary, where every conjugate below is continuous.
 DOMAIN_SLACK = 1e-12
-EPS = float(np.finfo(float).eps)
 # Above the logarithm of any float, by which the slope of an entropy is bounded.
 LOGARITHM = 1000.0
 

@@ -19,6 +19,8 @@ orthonormal, and to undo that would change the loss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,40 +30,13 @@ from sklearn.utils.validation import check_is_fitted
 from ..closed.linear import solve_deep_linear
 from ..closed.norm_bounds import deep_lower_bound
 from ..closed.scalar import check_depth
+from ..closed.units import dense_problem
 from ..closed.whitened import solve_whitened_interval, solve_whitened_relu
 from ..closed.whitening import thin_svd
 from ..core.checks import Array, choose
-from ..core.deep_network import DeepNetwork, DeepSolution, Optimality, dense_problem
+from ..core.deep_network import DeepNetwork, DeepSolution, Optimality
 from ..core.problem import Problem
 from .targets import Classification, Regression, validated
-
-
-def _train(
-    X: Array, Y: Array, weight_decay: float, depth: int, loss: str, bias: str
-) -> tuple[DeepSolution, DeepNetwork]:
-    """The solution on ``sqrt(n) U`` and the network on the original features."""
-    choose("bias", bias, ("penalized", "none"))
-    n = len(X)
-    design = np.hstack([X, np.ones((n, 1))]) if bias == "penalized" else X
-    U, s, V = thin_svd(design)
-    if len(s) == n:
-        solve = solve_whitened_interval if loss == "any" else solve_whitened_relu
-        solution = solve(np.sqrt(n) * U, Y, weight_decay, depth, **_loss(loss))
-    else:
-        solution = _dependent(
-            dense_problem(np.sqrt(n) * U, Y, _loss(loss).get("loss", "squared"), weight_decay),
-            depth,
-        )
-    first, *others = solution.network.weights
-    first = np.sqrt(n) * (V / s) @ first
-    if bias == "none":
-        return solution, DeepNetwork((first, *others))
-    biases = (first[-1], *(np.zeros(W.shape[1]) for W in others))
-    return solution, DeepNetwork((first[:-1], *others), biases)
-
-
-def _loss(loss: str) -> dict[str, Any]:
-    return {} if loss == "any" else {"loss": loss}
 
 
 def _dependent(problem: Problem, depth: int) -> DeepSolution:
@@ -83,25 +58,44 @@ def _dependent(problem: Problem, depth: int) -> DeepSolution:
     if G:
         network = network.balance()
     objective = network.objective(problem)
-    bound = deep_lower_bound(
-        problem, L, network.predict(problem.X), spectral_norm=float(np.sqrt(n))
-    )
-    return DeepSolution(
-        network, objective, objective, None, bound.lower_bound, Optimality.UPPER_BOUND, ()
-    )
+    outputs, norm = network.predict(problem.X), float(np.sqrt(n))
+    lower = deep_lower_bound(problem, L, outputs, spectral_norm=norm).lower_bound
+    return DeepSolution(network, objective, objective, None, lower, Optimality.UPPER_BOUND, ())
 
 
 class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
-    """What the classifier and the regressor share."""
+    """A closed form on ``sqrt(n) U`` and its network on the original features."""
 
-    def _train(self, X: Array, Y: Array, loss: str) -> None:
-        self.solution_, self.network_ = _train(X, Y, self.weight_decay, self.depth, loss, self.bias)
-        self.optimality_ = self.solution_.optimality
-        self.objective_ = self.solution_.objective
-        self.lower_bound_ = self.solution_.lower_bound
-        self.exact_ = bool(self.solution_.checks)
+    weight_decay: float
+    depth: int
+    bias: str
+
+    def _train(self, X: Array, Y: Array, loss: str, solve: Callable[..., DeepSolution]) -> None:
+        choose("bias", self.bias, ("penalized", "none"))
+        n = len(X)
+        design = np.hstack([X, np.ones((n, 1))]) if self.bias == "penalized" else X
+        U, s, V = thin_svd(design)
+        exact = len(s) == n
+        if exact:
+            solution = solve(np.sqrt(n) * U, Y, self.weight_decay, self.depth)
+        else:
+            problem = dense_problem(np.sqrt(n) * U, Y, loss, self.weight_decay)
+            solution = _dependent(problem, self.depth)
+        first, *others = solution.network.weights
+        first = np.sqrt(n) * (V / s) @ first
+        if self.bias == "none":
+            self.network_ = DeepNetwork((first, *others))
+        else:
+            biases = (first[-1], *(np.zeros(W.shape[1]) for W in others))
+            self.network_ = DeepNetwork((first[:-1], *others), biases)
+        self.solution_ = solution
+        self.optimality_ = solution.optimality
+        self.objective_ = solution.objective
+        self.lower_bound_ = solution.lower_bound
+        self.exact_ = exact
 
     def _outputs(self, X: Any) -> Array:
+        """Of the network, (n_samples, n_outputs)."""
         check_is_fitted(self)
         X = validated(self, X, dtype=np.float64, reset=False)
         return self.network_.predict(X)
@@ -164,7 +158,8 @@ class WhitenedReLUClassifier(Classification, _WhitenedReLU):
         X, y = validated(self, X, y, dtype=np.float64, ensure_min_samples=2)
         choose("loss", self.loss, ("squared", "softmax"))
         labels = self._class_numbers(X, y)
-        self._train(X, np.eye(len(self.classes_))[labels], self.loss)
+        solve = partial(solve_whitened_relu, loss=self.loss)
+        self._train(X, np.eye(len(self.classes_))[labels], self.loss, solve)
         return self
 
 
@@ -208,7 +203,9 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
         )
         Y = self._targets(y)
         mean = Y.mean(axis=0)
-        self._train(X, Y - mean, "squared" if Y.shape[1] == 1 else "any")
+        # targets of several outputs are not one-hot: the closed form is an interval
+        solve = solve_whitened_relu if Y.shape[1] == 1 else solve_whitened_interval
+        self._train(X, Y - mean, "squared", solve)
         network = self.network_
         biases = network.biases or tuple(np.zeros(W.shape[1]) for W in network.weights)
         self.network_ = DeepNetwork(network.weights, (*biases[:-1], biases[-1] + mean))

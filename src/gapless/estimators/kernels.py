@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.arrays import append_ones
 from ..core.checks import Array, choose
+from ..core.rounding import TINY
 from ..structure.tangent_kernel import tangent_kernel
 from .targets import Regression, validated
 
@@ -44,7 +45,7 @@ class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
         X, y = validated(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
         self.X_ = self._lift(X)
         values, vectors = np.linalg.eigh(tangent_kernel(self.X_, self.X_))
-        kept = values > SINGULAR * max(float(values[-1]), 1e-300)
+        kept = values > SINGULAR * max(float(values[-1]), TINY)
         basis = vectors[:, kept]
         self.dual_coef_ = (basis / values[kept]) @ (basis.T @ self._targets(y))
         return self

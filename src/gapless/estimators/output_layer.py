@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.arrays import row_blocks
 from ..core.checks import Array, positive, positive_int
+from ..core.rounding import TINY
 from .targets import encode_labels, validated
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
@@ -159,6 +160,6 @@ def _gap(gram: Array, cross: Array, power: Array, W: Array, beta: float) -> tupl
     correlation = cross - gram @ W
     squares = power - along - np.sum(W * correlation, axis=0)
     primal = 0.5 * squares + beta * np.abs(W).sum(axis=0)
-    top = np.maximum(np.abs(correlation).max(axis=0), 1e-300)
-    s = np.clip((power - along) / np.maximum(squares, 1e-300), 0.0, beta / top)
+    top = np.maximum(np.abs(correlation).max(axis=0), TINY)
+    s = np.clip((power - along) / np.maximum(squares, TINY), 0.0, beta / top)
     return primal, s * (power - along) - 0.5 * s * s * squares

@@ -1,133 +1,32 @@
-"""scikit-learn estimators over :func:`gapless.train`."""
+"""The scikit-learn estimators over :func:`gapless.train` at a given weight decay."""
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+from sklearn.utils.validation import _check_sample_weight
 
-from ..core.checks import Array, choose
+from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.result import Solution, Status
 from ..core.watch import Watch
-from ..training.progress import progress
-from ..training.train import solve
-from .targets import Classification, Regression, encode_labels, validated
+from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 
-class ReLUFit(BaseEstimator):  # type: ignore[misc]
-    """What the ReLU estimators share: a Problem trained once, its attributes, outputs."""
-
-    def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
-        with progress("training", bool(self.verbose), self.tol) as report:
-            return solve(
-                problem,
-                watch.part(report),
-                tol=self.tol,
-                max_neurons=self.max_neurons,
-                init=init,
-                random_state=self._seed(),
-                proving=self.time_limit is not None,
-            )
-
-    def _seed(self) -> Any:
-        seed = self.random_state
-        return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
-
-    def _keep(self, solution: Solution) -> None:
-        """The attributes of a fitted estimator.
-
-        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
-        """
-        self.solution_ = solution
-        self.network_ = solution.network
-        self.certificate_ = solution.certificate
-        self.status_ = solution.status
-        self.n_neurons_ = solution.network.n_neurons
-        self.n_iter_ = solution.history.n_rounds
-        if solution.status is Status.STOPPED:
-            raise KeyboardInterrupt
-        if solution.status.unfinished:
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
-
-    def _outputs(self, X: Any) -> Array:
-        check_is_fitted(self)
-        X = validated(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        return self.network_.predict(X)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-class ReLURegression(Regression, ReLUFit):
-    """``fit`` for real targets over ``_fit(X, Y, loss, sample_weight)``."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
-        loss = (
-            self.loss
-            if not isinstance(self.loss, str)
-            else choose("loss", self.loss, ("squared", "huber"))
-        )
-        X, y = validated(
-            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
-        )
-        self._fit(X, self._targets(y), loss, sample_weight)
-        return self
-
-
-class ReLUClassification(Classification, ReLUFit):
-    """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on X (n_samples, n_features) and labels y (n_samples,)."""
-        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
-        X, y = validated(self, X, y, accept_sparse="csr", dtype=np.float64)
-        labels = self._class_numbers(X, y, sample_weight)
-        Y, loss = encode_labels(labels, len(self.classes_), loss)
-        self._fit(X, Y, loss, sample_weight)
-        return self
-
-
-class _AtWeightDecay:
+class AtWeightDecay(ReLUFit):
     """``_fit`` at the given weight decay."""
 
-    def __init__(
-        self,
-        weight_decay: float = 0.01,
-        *,
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        random_state: Any = 0,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
+    weight_decay: float
+    bias: str
+    warm_start: bool
 
-    def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1])
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
-        init = getattr(self, "network_", None) if self.warm_start else None
+        init: Network | None = getattr(self, "network_", None) if self.warm_start else None
         if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):
             raise ValueError(
                 f"warm_start: the fitted network has {init.n_features} features and "
@@ -137,7 +36,7 @@ class _AtWeightDecay:
         self._keep(self._train(problem, init, watch))
 
 
-class ReLURegressor(_AtWeightDecay, ReLURegression):
+class ReLURegressor(AtWeightDecay, ReLURegression):
     """Two-layer ReLU network for regression, trained to a certified gap.
 
     Minimises, over networks ``f(x) = sum_j (x.u_j + b_j)_+ a_j + c`` of any width,
@@ -197,8 +96,31 @@ class ReLURegressor(_AtWeightDecay, ReLURegression):
     True
     """
 
+    def __init__(
+        self,
+        weight_decay: float = 0.01,
+        *,
+        bias: str = "free",
+        loss: Any = "squared",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        random_state: Any = 0,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
 
-class ReLUClassifier(_AtWeightDecay, ReLUClassification):
+
+class ReLUClassifier(AtWeightDecay, ReLUClassification):
     """Two-layer ReLU network for classification, trained to a certified gap.
 
     The objective is that of :class:`ReLURegressor` with a classification loss; two classes
@@ -242,14 +164,12 @@ class ReLUClassifier(_AtWeightDecay, ReLUClassification):
         warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            weight_decay,
-            bias=bias,
-            loss=loss,
-            tol=tol,
-            max_neurons=max_neurons,
-            time_limit=time_limit,
-            random_state=random_state,
-            warm_start=warm_start,
-            verbose=verbose,
-        )
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose

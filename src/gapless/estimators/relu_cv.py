@@ -11,12 +11,12 @@ from sklearn.utils.validation import _check_sample_weight
 
 from ..core.checks import Array, shown
 from ..core.problem import Problem
-from ..core.result import Status
+from ..core.result import Solution, Status
 from ..core.watch import Watch
 from ..training.cross_validation import choose_weight_decay
 from ..training.path import RegularizationPath, solve_along
 from ..training.progress import counter
-from .relu import ReLUClassification, ReLURegression
+from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 # Gap of the networks that only rank weight decays.
 RANKING = 1e-2
@@ -26,41 +26,18 @@ CHOOSING, WALKING = 0.5, 0.3
 CHOICE = 2.0
 
 
-class _ByCrossValidation:
+class ByCrossValidation(ReLUFit):
     """``_fit`` at the weight decay that held-out folds prefer."""
 
-    def __init__(
-        self,
-        weight_decays: Any = None,
-        *,
-        n_values: int = 30,
-        ratio: float = 1e-3,
-        cv: Any = 5,
-        rule: str = "best",
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decays = weight_decays
-        self.n_values = n_values
-        self.ratio = ratio
-        self.cv = cv
-        self.rule = rule
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    weight_decays: Any
+    n_values: int
+    ratio: float
+    cv: Any
+    rule: str
+    bias: str
+    n_jobs: int | None
 
-    def _fit(self: Any, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], CHOICE)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
@@ -83,7 +60,16 @@ class _ByCrossValidation:
         self.weight_decay_ = choice.weight_decay
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
-        grid, done = choice.weight_decays[: choice.best], []
+        grid = choice.weight_decays[: choice.best]
+        done = self._warm_path(problem, grid, watch, seed)
+        # From scratch: the network is then that of the plain estimator at this weight decay.
+        final = self._train(problem.variant(problem.loss, self.weight_decay_), None, watch)
+        values = np.append(grid[: len(done)], self.weight_decay_)
+        self.path_ = RegularizationPath(values, (*done, final), problem.loss)
+        self._keep(final)
+
+    def _warm_path(self, problem: Problem, grid: Array, watch: Watch, seed: Any) -> list[Solution]:
+        """On all data, to the end of the grid or as far as time allows."""
         walking = solve_along(
             problem,
             grid,
@@ -92,17 +78,14 @@ class _ByCrossValidation:
             max_neurons=self.max_neurons,
             random_state=seed,
         )
+        done = []
         for solution in walking:
             if solution.status is Status.STOPPED:
                 raise KeyboardInterrupt
             done.append(solution)
-        # From scratch: the network is then that of the plain estimator at this weight decay.
-        final = self._train(problem.variant(problem.loss, self.weight_decay_), None, watch)
-        values = np.append(grid[: len(done)], self.weight_decay_)
-        self.path_ = RegularizationPath(values, (*done, final), problem.loss)
-        self._keep(final)
+        return done
 
-    def _splits(self: Any, X: Any, Y: Array, kept: Array) -> Any:
+    def _splits(self, X: Any, Y: Array, kept: Array) -> Any:
         """Folds as rows of the problem, which leaves samples of weight zero out."""
         if isinstance(self.cv, int):
             return self.cv
@@ -121,7 +104,7 @@ class _ByCrossValidation:
             ) from error
 
 
-class ReLURegressorCV(_ByCrossValidation, ReLURegression):
+class ReLURegressorCV(ByCrossValidation, ReLURegression):
     """:class:`gapless.ReLURegressor` with its weight decay chosen by cross-validation.
 
     Each fold trains along one falling grid of weight decays, every network started from the
@@ -172,8 +155,39 @@ class ReLURegressorCV(_ByCrossValidation, ReLURegression):
     True
     """
 
+    def __init__(
+        self,
+        weight_decays: Any = None,
+        *,
+        n_values: int = 30,
+        ratio: float = 1e-3,
+        cv: Any = 5,
+        rule: str = "best",
+        bias: str = "free",
+        loss: Any = "squared",
+        tol: float = 1e-3,
+        max_neurons: int | None = None,
+        time_limit: float | None = None,
+        n_jobs: int | None = None,
+        random_state: Any = 0,
+        verbose: int = 0,
+    ) -> None:
+        self.weight_decays = weight_decays
+        self.n_values = n_values
+        self.ratio = ratio
+        self.cv = cv
+        self.rule = rule
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
 
-class ReLUClassifierCV(_ByCrossValidation, ReLUClassification):
+
+class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     """:class:`gapless.ReLUClassifier` with its weight decay chosen by cross-validation.
 
     Parameters
@@ -218,18 +232,16 @@ class ReLUClassifierCV(_ByCrossValidation, ReLUClassification):
         random_state: Any = 0,
         verbose: int = 0,
     ) -> None:
-        super().__init__(
-            weight_decays,
-            n_values=n_values,
-            ratio=ratio,
-            cv=cv,
-            rule=rule,
-            bias=bias,
-            loss=loss,
-            tol=tol,
-            max_neurons=max_neurons,
-            time_limit=time_limit,
-            n_jobs=n_jobs,
-            random_state=random_state,
-            verbose=verbose,
-        )
+        self.weight_decays = weight_decays
+        self.n_values = n_values
+        self.ratio = ratio
+        self.cv = cv
+        self.rule = rule
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.max_neurons = max_neurons
+        self.time_limit = time_limit
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..closed.whitening import thin_svd
 from ..core.checks import Array, positive, to_2d
-from ..core.deep_network import require
+from ..core.hypotheses import require
 from .targets import validated
 
 
@@ -58,7 +58,7 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Array:
-        """``scale X V diag(1/s) V^T``."""
+        """``scale X V diag(1/s) V^T``, of the shape of X."""
         check_is_fitted(self)
         X = validated(self, X, dtype=np.float64, reset=False)
         V = self.components_
@@ -69,6 +69,21 @@ def whiten(X: Any, scale: float = 1.0) -> Array:
     """The matrix with orthogonal rows nearest to X: ``scale U V^T`` for ``X = U diag(s) V^T``.
 
     Use :class:`RowWhitener` to apply the same map to new samples.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+    scale : float, default 1.0
+        The norm of every row.
+
+    Returns
+    -------
+    array of shape (n_samples, n_features)
+
+    Raises
+    ------
+    HypothesisError
+        When the rows are linearly dependent.
 
     Examples
     --------

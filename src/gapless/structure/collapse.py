@@ -20,7 +20,7 @@ and one-hot targets (:mod:`gapless.closed.whitened`; beta = n weight_decay over 
   imbalanced with an output bias: no closed form.
 
 Deeper networks with several classes: the global optimum is in general NOT collapsed
-(see :func:`gapless.closed.whitened.whitened_status`).
+(see :func:`gapless.closed.paths.whitened_status`).
 """
 
 from __future__ import annotations

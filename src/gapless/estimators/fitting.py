@@ -1,0 +1,133 @@
+"""What the estimators over :func:`gapless.train` share.
+
+``fit(X, y, sample_weight)`` of :class:`ReLURegression` or :class:`ReLUClassification` turns y into
+targets and calls ``_fit(X, Y, loss, sample_weight)``, which :mod:`gapless.estimators.relu` and
+:mod:`gapless.estimators.relu_cv` have; that ends with :meth:`ReLUFit._keep`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.checks import Array, choose
+from ..core.network import Network
+from ..core.problem import Problem
+from ..core.result import Solution, Status
+from ..core.watch import Watch
+from ..training.progress import progress
+from ..training.train import solve
+from .targets import Classification, Regression, encode_labels, validated
+
+
+class ReLUFit(BaseEstimator):  # type: ignore[misc]
+    """A Problem trained once, the attributes that gives, and outputs."""
+
+    loss: Any
+    tol: float
+    max_neurons: int | None
+    time_limit: float | None
+    random_state: Any
+    verbose: int
+
+    def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        raise NotImplementedError
+
+    def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
+        with progress("training", bool(self.verbose), self.tol) as report:
+            return solve(
+                problem,
+                watch.part(report),
+                tol=self.tol,
+                max_neurons=self.max_neurons,
+                init=init,
+                random_state=self._seed(),
+                proving=self.time_limit is not None,
+            )
+
+    def _seed(self) -> Any:
+        seed = self.random_state
+        return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
+
+    def _keep(self, solution: Solution) -> None:
+        """The attributes of a fitted estimator.
+
+        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
+        """
+        self.solution_ = solution
+        self.network_ = solution.network
+        self.certificate_ = solution.certificate
+        self.status_ = solution.status
+        self.n_neurons_ = solution.network.n_neurons
+        self.n_iter_ = solution.history.n_rounds
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            # the caller of fit, above _keep, _fit and fit
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+
+    def _outputs(self, X: Any) -> Array:
+        """Of the network, (n_samples, n_outputs)."""
+        check_is_fitted(self)
+        X = validated(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
+        return self.network_.predict(X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+class ReLURegression(Regression, ReLUFit):
+    """``fit`` for real targets over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        loss = self.loss
+        if isinstance(loss, str):
+            choose("loss", loss, ("squared", "huber"))
+        X, y = validated(
+            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        self._fit(X, self._targets(y), loss, sample_weight)
+        return self
+
+
+class ReLUClassification(Classification, ReLUFit):
+    """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_samples, n_features)
+        y : array of labels of shape (n_samples,)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        X, y = validated(self, X, y, accept_sparse="csr", dtype=np.float64)
+        labels = self._class_numbers(X, y, sample_weight)
+        Y, loss = encode_labels(labels, len(self.classes_), loss)
+        self._fit(X, Y, loss, sample_weight)
+        return self
