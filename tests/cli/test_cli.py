@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gapless.cli.model_files import load, save, split_rows
-from gapless.cli.tables import Encoder, check_slips
+from gapless.cli.columns import Encoder, check_slips
+from gapless.cli.job import split_rows
+from gapless.cli.model_files import load, save
 from gapless.core.checks import InputError
 
 
