@@ -56,6 +56,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
     job = read_job(args)
+    positive("tol", args.tol)  # solve says it too, but after the cross-validation
     notes = list(job.notes)
 
     # 1. the weight decay
