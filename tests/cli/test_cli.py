@@ -97,6 +97,9 @@ def test_classification_with_text_target_and_parquet(folder):
     np.testing.assert_allclose(total, 1)
     gapless("predict", folder / "c.safetensors", folder / "shop.csv", "--out", folder / "p.csv")
     assert (folder / "p.csv").read_text().startswith("kind,probability of cheap")
+    both = ["--out", folder / "both.csv", "--json"]
+    assert gapless("predict", folder / "c.safetensors", folder / "shop.csv", *both).stdout == out
+    assert (folder / "both.csv").read_text() == (folder / "p.csv").read_text()
 
 
 def test_automatic_weight_decay_on_a_bundled_data_set():

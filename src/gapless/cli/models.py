@@ -33,7 +33,7 @@ def run_predict(args: argparse.Namespace) -> Answer:
     network, header = load(args.model)
     columns = predict(network, header, read_table(args.data))
     facts = {name: column.tolist() for name, column in columns.items()}
-    if args.out and not args.json:
+    if args.out:
         write(args.out, csv_text(_rows(facts)).encode())
     return Answer(facts, (lambda _: None) if args.out else _print_csv)
 
