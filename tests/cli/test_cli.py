@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gapless.cli.model_files import load, save, split_rows
-from gapless.cli.tables import Encoder, check_slips
+from gapless.cli.columns import Encoder, check_slips
+from gapless.cli.job import split_rows
+from gapless.cli.model_files import load, save
 from gapless.core.checks import InputError
 
 
@@ -96,6 +97,9 @@ def test_classification_with_text_target_and_parquet(folder):
     np.testing.assert_allclose(total, 1)
     gapless("predict", folder / "c.safetensors", folder / "shop.csv", "--out", folder / "p.csv")
     assert (folder / "p.csv").read_text().startswith("kind,probability of cheap")
+    both = ["--out", folder / "both.csv", "--json"]
+    assert gapless("predict", folder / "c.safetensors", folder / "shop.csv", *both).stdout == out
+    assert (folder / "both.csv").read_text() == (folder / "p.csv").read_text()
 
 
 def test_automatic_weight_decay_on_a_bundled_data_set():

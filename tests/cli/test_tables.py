@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from test_cli import gapless, several
 
 from gapless import Network
-from gapless.cli.model_files import Header, load, predict, save
+from gapless.cli.model_files import Header, load, save
+from gapless.cli.models import predict
 from gapless.cli.tables import read_table, texts
 from gapless.core.checks import InputError
 

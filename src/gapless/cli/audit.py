@@ -1,9 +1,8 @@
-"""``gapless audit MODEL DATA --target COL``."""
+"""``gapless audit``: how far from optimal a network is that somebody else trained."""
 
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,18 @@ from ..auditing.audit import audit
 from ..auditing.training_loss import NAMES
 from ..bridges.weight_files import read_model
 from ..core.checks import Array, InputError, optional_import, positive
-from .tables import DATASETS, check_complete, check_numbers, read_data
+from .columns import check_complete, check_numbers
+from .command import Answer, add_command, add_data_arguments
+from .tables import check_target, read_data
 from .terminal import plain_console
 
+# Losses of numbers; the other is of classes.
+NUMBER_LOSSES = ("mse", "huber")
 
-def add_audit_arguments(command: Any) -> None:
-    """The arguments of the sub-command, but for ``--json``."""
+
+def add_audit(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(commands, "audit", run_audit, "how far from optimal a trained network is")
     command.add_argument("model", help="weights: a state dict (.pt), .safetensors or .onnx file")
     command.add_argument(
         "--architecture", metavar="FILE.json",
@@ -26,8 +31,7 @@ def add_audit_arguments(command: Any) -> None:
     command.add_argument(
         "--time-limit", default="10", metavar="S", help="seconds for the proofs (default 10)"
     )
-    command.add_argument("data", nargs="?", help="training data: .csv, .tsv or .parquet")
-    command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
+    add_data_arguments(command, "training data: .csv, .tsv or .parquet")
     command.add_argument("--target", metavar="COL", help="the column that was predicted")
     command.add_argument(
         "--drop", action="append", default=[], metavar="COL", help="leave a column out"
@@ -43,33 +47,25 @@ def add_audit_arguments(command: Any) -> None:
         "--classes", metavar="A,B,...", help="classes in the order of the outputs (default sorted)"
     )
     command.add_argument(
-        "--standardise",
-        action="store_true",
+        "--standardise", action="store_true",
         help="the model was trained on standardised features (and target, for mse and huber)",
-    )
+    )  # fmt: skip
     command.add_argument("--html", metavar="FILE.html", help="write the report with pictures")
 
 
-def run_audit(args: argparse.Namespace) -> int:
-    """Audit, print, and the exit code."""
+def run_audit(args: argparse.Namespace) -> Answer:
+    """Audit, write the page that was asked for, and the answer."""
     weight_decay = positive("--weight-decay", args.weight_decay)
     table, target = read_data(args.data, args.dataset)
     chain = read_model(args.model, args.architecture)
-    target = args.target or target
-    if target is None:
-        raise InputError(
-            f"say which column was predicted with --target; columns: {', '.join(table)}"
-        )
-    for name in (target, *args.drop):
-        if name not in table:
-            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+    target = check_target(table, args.target or target, args.drop, "was predicted")
     y = table.pop(target)
     check_complete(target, y)
     X = _matrix({k: v for k, v in table.items() if k not in args.drop})
     y = _targets(y, args)
     if args.standardise:
         X = _standardise(X)
-        y = _standardise(y[:, None])[:, 0] if args.loss in ("mse", "huber") else y
+        y = _standardise(y[:, None])[:, 0] if args.loss in NUMBER_LOSSES else y
     report = audit(
         chain, X, y[:, None] if args.loss != "cross_entropy" else y,
         loss=args.loss, weight_decay=weight_decay, decay_biases=not args.free_biases,
@@ -78,11 +74,11 @@ def run_audit(args: argparse.Namespace) -> int:
     if args.html:
         optional_import("matplotlib", "plot", "--html").use("Agg")
         report.to_html(args.html)
-    if args.json:
-        print(json.dumps(report.as_dict(), allow_nan=False))
-    else:
-        plain_console().print(str(report), soft_wrap=True)
-    return 0
+    return Answer(
+        report.as_dict(),
+        lambda _: plain_console().print(str(report), soft_wrap=True),
+        allow_nan=False,
+    )
 
 
 def _matrix(table: dict[str, Array]) -> Array:
@@ -102,7 +98,7 @@ def _standardise(A: Array) -> Array:
 
 def _targets(y: Array, args: argparse.Namespace) -> Array:
     """Numbers, or the class numbers 0, 1, ..."""
-    if args.loss in ("mse", "huber"):
+    if args.loss in NUMBER_LOSSES:
         check_numbers(args.target or "target", y, f"--loss {args.loss} needs them")
         return y
     classes = np.unique(y)

@@ -1,22 +1,258 @@
-"""One table as a training job: made numbers, split, standardised; and the way back."""
+"""A table as a training job: its columns made numbers, split, standardised; and the way back."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.model_selection import train_test_split
 
-from ..core.checks import Array, InputError
+from ..core.checks import Array, InputError, shown
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.rounding import TINY
 from ..estimators.targets import encode_labels
-from .model_files import split_rows
-from .tables import are_codes, check_numbers, check_slips, is_number
+from .columns import Encoder, are_codes, check_complete, check_numbers, check_slips, is_number
+from .command import add_data_arguments
+from .tables import check_target, read_data, texts
 
 
-def guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
+@dataclass(frozen=True)
+class Scaling:
+    """Units of training: ``(X - mean) / scale`` and ``(Y - y_mean) / y_scale``.
+
+    Parameters
+    ----------
+    mean, scale : array (n_numbers,)
+    y_mean, y_scale : float
+        0 and 1 for classes.
+    """
+
+    mean: Array
+    scale: Array
+    y_mean: float = 0.0
+    y_scale: float = 1.0
+
+    @classmethod
+    def learn(cls, X: Array, y: Array | None = None) -> Scaling:
+        """Mean zero and deviation one, of ``X`` and of the numbers ``y`` if there are any."""
+        spread = X.std(axis=0)
+        scale = np.where(spread > 0, spread, 1.0)  # what is constant in these rows
+        if y is None:
+            return cls(X.mean(axis=0), scale)
+        return cls(X.mean(axis=0), scale, float(y.mean()), float(y.std()) or 1.0)
+
+    def features(self, X: Array, rows: Array) -> Array:
+        """These rows of ``X`` in the units of training."""
+        X = X[rows]  # a copy, and the only one
+        X -= self.mean
+        X /= self.scale
+        return X
+
+    def targets(self, Y: Array) -> Array:
+        """``Y`` in the units of training."""
+        return (Y - self.y_mean) / self.y_scale
+
+    def inverse(self) -> Scaling:
+        """The scaling that undoes this one."""
+        return Scaling(
+            -self.mean / self.scale, 1 / self.scale, -self.y_mean / self.y_scale, 1 / self.y_scale
+        )
+
+    def unscale(self, network: Network) -> Network:
+        """The network on the units of the table that ``network`` is on those of training."""
+        U = network.hidden_weights / self.scale[:, None]
+        return Network(
+            U,
+            network.hidden_bias - self.mean @ U,
+            network.output_weights * self.y_scale,
+            network.output_bias * self.y_scale + self.y_mean,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """What there is to train on, in the units of the table.
+
+    Parameters
+    ----------
+    target : str
+    encoder : Encoder
+        How the other columns became ``X``.
+    classes : list, optional
+        Names of the classes; None for a regression.
+    X : array (n_rows, n_numbers)
+    Y : array (n_rows, n_outputs)
+    labels : array of int (n_rows,), optional
+        Each row's place among the classes.
+    loss, bias : str
+        Of the :class:`gapless.Problem`.
+    train, test : array of int
+        Numbers of the rows.
+    scaling : Scaling
+    notes : tuple of str
+        What was guessed, left out and turned into numbers.
+    """
+
+    target: str
+    encoder: Encoder
+    classes: list[Any] | None
+    X: Array
+    Y: Array
+    labels: Array | None
+    loss: str
+    bias: str
+    train: Array
+    test: Array
+    scaling: Scaling
+    notes: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        """Regression or classification."""
+        return "regression" if self.labels is None else "classification"
+
+    @property
+    def measure(self) -> str:
+        """What :meth:`score` measures."""
+        return "R2" if self.labels is None else "accuracy"
+
+    def problem(self, weight_decay: float) -> Problem:
+        """The problem of the rows for training, in the units of training."""
+        X = self.scaling.features(self.X, self.train)
+        return Problem(
+            X, self.scaling.targets(self.Y[self.train]), self.loss, weight_decay, self.bias
+        )
+
+    def score(self, network: Network, rows: Array) -> float:
+        """R2 or accuracy, on these rows, of a network in the units of the table."""
+        F = network.predict(self.X[rows])
+        if self.labels is None:
+            y = self.Y[rows]
+            return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), TINY))
+        guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
+        return float(np.mean(guess == self.labels[rows]))
+
+    def baseline(self) -> float:
+        """Score of a linear model on the same split: ridge or logistic regression."""
+        if self.labels is None:
+            model, y = RidgeCV(np.logspace(-3, 3, 13)), self.Y[:, 0]
+        else:
+            model, y = LogisticRegression(max_iter=2000), self.labels
+        model.fit(self.scaling.features(self.X, self.train), y[self.train])
+        return float(model.score(self.scaling.features(self.X, self.test), y[self.test]))
+
+
+def add_job_arguments(command: Any) -> None:
+    """The arguments of :func:`read_job`, and ``--tol``."""
+    add_data_arguments(command)
+    command.add_argument("--target", metavar="COL", help="the column to predict")
+    command.add_argument(
+        "--task", choices=("regression", "classification"), help="default: guessed"
+    )
+    command.add_argument(
+        "--drop", action="append", default=[], metavar="COL", help="leave a column out"
+    )
+    command.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    command.add_argument("--bias", choices=("free", "penalized", "none"), default="free")
+    command.add_argument("--tol", type=float, default=1e-3, help="relative gap (default 1e-3)")
+    command.add_argument("--test-size", type=float, default=0.2, help="share held out (default .2)")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--raw", action="store_true", help="do not standardise features and target"
+    )
+
+
+def read_job(args: argparse.Namespace) -> Job:
+    """The job that the arguments describe.
+
+    Raises
+    ------
+    InputError
+        When the table cannot be read, or is not one to train on as the arguments say.
+    """
+    # 1. the table, and what the arguments name of it
+    table, target = read_data(args.data, args.dataset)
+    target = check_target(table, args.target or target, args.drop, "to predict")
+    if not 0 < args.test_size < 1:
+        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    if not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
+    y = table.pop(target)
+
+    # 2. features and task
+    encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
+    task, why = _task(target, y, args.task)
+    X = encoder.encode(table)
+    check_complete(target, y)
+
+    # 3. targets
+    classes, labels = None, None
+    if task == "classification":
+        classes, labels = _classes(texts(table, target))
+        Y, loss = encode_labels(labels, len(classes), _loss(task, args.loss))
+    else:
+        if len(np.unique(y)) < 2:
+            raise InputError("the target is constant: there is nothing to learn")
+        Y, loss = y[:, None].astype(float), _loss(task, args.loss)
+
+    # 4. split; the rows held out say nothing about the units either
+    train, test = split_rows(len(y), labels, args.test_size, args.seed)
+    if args.raw:
+        scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]))
+    else:
+        scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
+    notes = (*_column_notes(encoder, constant), f"{task}: {why}")
+    return Job(target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes)
+
+
+def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:
+    """Split a table of ``n`` rows, each class alike.
+
+    Parameters
+    ----------
+    n : int
+    labels : array of int (n,), optional
+    test_size : float
+        Share of the rows held out.
+    seed : int
+
+    Returns
+    -------
+    train, test : array of int
+        Numbers of the rows.
+
+    Raises
+    ------
+    InputError
+        When a part would be empty, or have no row of a class.
+    """
+    try:
+        train, test = train_test_split(
+            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise InputError(
+            f"{n} rows cannot be split with --test-size {test_size}: {error}"
+        ) from error
+    return train, test
+
+
+def _column_notes(encoder: Encoder, constant: list[str]) -> list[str]:
+    """What became of columns that are no numbers, or all alike."""
+    notes = []
+    text = [f"{name} ({len(kinds)})" for name, kinds in encoder.columns if kinds is not None]
+    if text:
+        notes.append(f"text columns, a feature for each text: {', '.join(text)}")
+    if constant:
+        notes.append(f"constant columns left out: {', '.join(constant)}")
+    return notes
+
+
+def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
     """Regression or classification, and why."""
     if asked == "regression":
         check_numbers(target, y, "correct it, or leave out --task regression")
@@ -33,94 +269,28 @@ def guess_task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
     return "regression", f"target {target!r} has {n_distinct} different numbers"
 
 
-def _classes(labels: Array) -> tuple[Array, Array]:
+def _classes(names: Array) -> tuple[list[Any], Array]:
     """The different texts, those of numbers in their order, and each row's place among them."""
-    classes, place = np.unique(labels, return_inverse=True)
+    classes, labels = np.unique(names, return_inverse=True)
     if all(map(is_number, classes)):
         order = np.argsort(classes.astype(float), kind="stable")
-        classes, place = classes[order], np.argsort(order)[place]
-    return classes, place
+        classes, labels = classes[order], np.argsort(order)[labels]
+    counts = np.bincount(labels)
+    if len(classes) < 2:
+        raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
+    if counts.min() < 2:
+        raise InputError(
+            f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
+        )
+    return classes.tolist(), labels
 
 
-class Job:
-    """One table made numbers, split, standardised; and the way back to raw units."""
-
-    def __init__(self, X: Array, y: Array, task: str, args: argparse.Namespace) -> None:
-        self.task, self.bias = task, args.bias
-        self.classes: list[Any] | None = None
-        labels = None
-        if task == "classification":
-            classes, labels = _classes(y)
-            counts = np.bincount(labels)
-            if len(classes) < 2:
-                raise InputError(
-                    f"the target has one class only, {str(classes[0])!r}; two are needed"
-                )
-            if counts.min() < 2:
-                raise InputError(
-                    f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
-                )
-            self.classes = classes.tolist()
-            kind = args.loss or "logistic"
-            if kind == "huber":
-                raise InputError(
-                    "--loss huber is for regression; choose logistic, hinge or squared"
-                )
-            self.Y, self.loss = encode_labels(labels, len(classes), kind)
-        else:
-            if len(np.unique(y)) < 2:
-                raise InputError("the target is constant: there is nothing to learn")
-            self.loss = args.loss or "squared"
-            if self.loss not in ("squared", "huber"):
-                raise InputError(f"--loss {self.loss} is for classes; choose squared or huber")
-            self.Y = y[:, None].astype(float)
-        self.X, self.labels = X, labels
-        self.train, self.test = split_rows(len(y), labels, args.test_size, args.seed)
-        self.mean, self.scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-        self.y_mean, self.y_scale = 0.0, 1.0
-        if not args.raw:
-            fitted = X[self.train]
-            self.mean = fitted.mean(axis=0)
-            spread = fitted.std(axis=0)
-            self.scale = np.where(spread > 0, spread, 1.0)
-            if task == "regression":
-                self.y_mean = float(self.Y[self.train].mean())
-                self.y_scale = float(self.Y[self.train].std()) or 1.0
-
-    def problem(self, weight_decay: float) -> Problem:
-        X = self.X[self.train]
-        X -= self.mean
-        X /= self.scale
-        Y = (self.Y[self.train] - self.y_mean) / self.y_scale
-        return Problem(X, Y, self.loss, weight_decay, self.bias)
-
-    def unscale(self, network: Network) -> Network:
-        return rescale(network, self.mean, self.scale, self.y_mean, self.y_scale)
-
-    def score(self, network: Network, rows: Array) -> float:
-        F = network.predict(self.X[rows])
-        if self.labels is None:
-            y = self.Y[rows]
-            return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), 1e-300))
-        guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
-        return float(np.mean(guess == self.labels[rows]))
-
-    def baseline(self) -> float:
-        """A linear model on the same split: ridge or logistic regression."""
-        X = (self.X - self.mean) / self.scale
-        if self.labels is None:
-            model: Any = RidgeCV(np.logspace(-3, 3, 13)).fit(X[self.train], self.Y[self.train, 0])
-            return float(model.score(X[self.test], self.Y[self.test, 0]))
-        model = LogisticRegression(max_iter=2000).fit(X[self.train], self.labels[self.train])
-        return float(model.score(X[self.test], self.labels[self.test]))
-
-
-def rescale(network: Network, mean: Array, scale: Array, y_mean: float, y_scale: float) -> Network:
-    """The network on raw units of one trained on ``(X - mean) / scale`` and scaled targets."""
-    U = network.hidden_weights / np.asarray(scale)[:, None]
-    return Network(
-        U,
-        network.hidden_bias - np.asarray(mean) @ U,
-        network.output_weights * y_scale,
-        network.output_bias * y_scale + y_mean,
-    )
+def _loss(task: str, asked: str | None) -> str:
+    """The loss asked for, if the task has it, or the usual one."""
+    if task == "classification":
+        if asked == "huber":
+            raise InputError("--loss huber is for regression; choose logistic, hinge or squared")
+        return asked or "logistic"
+    if asked not in (None, "squared", "huber"):
+        raise InputError(f"--loss {asked} is for classes; choose squared or huber")
+    return asked or "squared"

@@ -1,12 +1,10 @@
-"""Tables for the command: CSV and Parquet files, scikit-learn's data sets, numeric encoding."""
+"""Reading tables: CSV and Parquet files, matrices, scikit-learn's data sets."""
 
 from __future__ import annotations
 
 import csv
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,11 @@ from ..core.files import existing_file
 class Table(dict[str, Array]):
     """Column name -> float64 values, or texts; all of one length.
 
-    ``cells`` holds the columns as they stood in the file, for :func:`texts`.
+    Parameters
+    ----------
+    columns : dict of array (n_rows,)
+    cells : mapping
+        The columns as they stood in the file, for :func:`texts`.
     """
 
     def __init__(self, columns: dict[str, Array], cells: Any) -> None:
@@ -36,28 +38,40 @@ DATASETS: dict[str, Callable[..., Any]] = {
     "iris": datasets.load_iris,
     "digits": datasets.load_digits,
 }
-# One-hot columns a text column may become; more is a key or free text.
-MAX_CATEGORIES = 50
+# Cells that say nothing, in any column.
 MISSING = {"", "na", "nan", "n/a", "null", "none"}
 # Missing among numbers, but among texts often a value: "+" and "-" are classes.
 MISSING_NUMBER = MISSING | {"?", "-"}
-# A text column with this share of numbers is one of numbers with slips,
-SLIPS = 0.9
-# unless they are whole and of at most so many values: then they may name things.
-MAX_CODES = 20
-# The squares of larger numbers overflow.
-LARGE = 1e150
 # Lines of a file from which its delimiter is told.
 SNIFFED = 50
 
 
 def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]:
-    """The table in the file ``data``, or the bundled one and the name of its target."""
+    """Read the one of the two that is given.
+
+    Parameters
+    ----------
+    data : str, optional
+        A file, for :func:`read_table`.
+    dataset : str, optional
+        A name in :data:`DATASETS`.
+
+    Returns
+    -------
+    table : Table
+    target : str or None
+        The column that a bundled data set is there to predict.
+
+    Raises
+    ------
+    InputError
+        When none or both are given, or the table cannot be read.
+    """
     if data is None and dataset is None:
         raise InputError(f"give a data file, or --dataset NAME ({', '.join(DATASETS)})")
     if data is not None and dataset is not None:
         raise InputError("give a data file or --dataset, not both")
-    return (read_table(data), None) if data is not None else load_dataset(str(dataset))
+    return (read_table(data), None) if data is not None else _load_dataset(str(dataset))
 
 
 def read_table(path: str) -> Table:
@@ -73,16 +87,39 @@ def read_table(path: str) -> Table:
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
     file = existing_file(path)
-    if file.suffix.lower() in (".parquet", ".pq"):
-        return _read_parquet(file)
-    if file.suffix.lower() == ".npy":
-        return _read_npy(file)
-    if file.suffix.lower() not in (".csv", ".tsv", ".txt"):
+    if file.suffix.lower() not in _READERS:
         raise InputError(f"{path}: unknown kind of table; give a .csv, .tsv, .parquet or .npy file")
-    return _read_csv(file)
+    return _READERS[file.suffix.lower()](file)
 
 
-def load_dataset(name: str) -> tuple[Table, str]:
+def check_names(table: Table, names: Iterable[str]) -> None:
+    """Raise InputError for the first of ``names`` that is no column of ``table``."""
+    for name in names:
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+
+
+def check_target(table: Table, target: str | None, drop: list[str], did: str) -> str:
+    """``target``, once it and the columns to ``drop`` are there.
+
+    Raises
+    ------
+    InputError
+        When one is missing, or None was named: "say which column ``did``".
+    """
+    if target is None:
+        raise InputError(f"say which column {did} with --target; columns: {', '.join(table)}")
+    check_names(table, (target, *drop))
+    return target
+
+
+def texts(table: dict[str, Array], name: str) -> Array:
+    """The cells of a column as texts, as they stand in the file; an object array (n_rows,)."""
+    cells: Any = table.cells if isinstance(table, Table) else table
+    return np.array([str(cell) for cell in cells[name]], dtype=object)
+
+
+def _load_dataset(name: str) -> tuple[Table, str]:
     """One of scikit-learn's bundled data sets, and the name of its target column."""
     bunch = DATASETS[choose("--dataset", name, DATASETS)]()
     table = {str(n): np.asarray(c, float) for n, c in zip(bunch.feature_names, bunch.data.T)}
@@ -96,24 +133,7 @@ def _read_csv(file: Path) -> Table:
     # no import of the module: whoever reads no CSV need not wait for it
     pandas = optional_import("pandas", "pandas", "reading CSV files")
     try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            mark = "\t" if file.suffix.lower() == ".tsv" else _delimiter(stream)
-            stream.seek(0)
-            # pandas fills short rows up in silence and takes quotes left open, so rows are counted
-            rows = ((n, row) for n, row in enumerate(_rows(stream, mark), 1) if row)
-            number, first = next(rows, (0, []))
-            header, n_rows = [name.strip() for name in first], 0
-            if len(set(header)) < len(header) or "" in header:
-                raise InputError(f"{file}: column names must be unique and not empty, got {header}")
-            for number, row in rows:
-                n_rows += 1
-                if len(row) != len(header):
-                    raise InputError(
-                        f"{file}: row {number} has {len(row)} values, the header has "
-                        f"{len(header)} columns"
-                    )
-        if n_rows == 0:
-            raise InputError(f"{file}: needs a header line and at least one row of data")
+        mark, header, n_rows = _outline(file)
         cells = pandas.read_csv(
             file, sep=mark, header=None, dtype=str, na_filter=False, encoding="utf-8-sig"
         ).iloc[1:]
@@ -123,6 +143,30 @@ def _read_csv(file: Path) -> Table:
         raise InputError(f"{file}: has lines of spaces alone; remove them")
     cells.columns = header
     return Table({name: _column(cells[name].to_numpy(object)) for name in header}, cells)
+
+
+def _outline(file: Path) -> tuple[str, list[str], int]:
+    """Delimiter, names of the columns and number of rows of a CSV file, once all rows fit.
+
+    pandas fills short rows up in silence and takes quotes left open.
+    """
+    with file.open(newline="", encoding="utf-8-sig") as stream:
+        mark = "\t" if file.suffix.lower() == ".tsv" else _delimiter(stream)
+        stream.seek(0)
+        rows = ((number, row) for number, row in enumerate(_rows(stream, mark), 1) if row)
+        header, n_rows = [name.strip() for name in next(rows, (0, []))[1]], 0
+        if len(set(header)) < len(header) or "" in header:
+            raise InputError(f"{file}: column names must be unique and not empty, got {header}")
+        for number, row in rows:
+            n_rows += 1
+            if len(row) != len(header):
+                raise InputError(
+                    f"{file}: row {number} has {len(row)} values, the header has "
+                    f"{len(header)} columns"
+                )
+    if n_rows == 0:
+        raise InputError(f"{file}: needs a header line and at least one row of data")
+    return mark, header, n_rows
 
 
 def _rows(stream: Iterable[str], mark: str) -> Iterator[list[str]]:
@@ -156,12 +200,6 @@ def _column(cells: Array) -> Array:
         return cells
 
 
-def texts(table: dict[str, Array], name: str) -> Array:
-    """The cells of a column as texts, as they stand in the file."""
-    cells: Any = table.cells if isinstance(table, Table) else table
-    return np.array([str(cell) for cell in cells[name]], dtype=object)
-
-
 def _read_parquet(file: Path) -> Table:
     parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
     try:
@@ -192,129 +230,7 @@ def _read_npy(file: Path) -> Table:
     return Table({name: matrix[:, j] for j, name in enumerate(cells)}, cells)
 
 
-def check_complete(name: str, column: Array) -> None:
-    """Raise InputError when a column has missing, infinite, empty or far too large cells."""
-    if column.dtype.kind == "f":
-        bad = ~np.isfinite(column)
-    else:
-        bad = np.array([v.strip().lower() in MISSING for v in column])
-    if np.any(bad):
-        raise InputError(
-            f"column {name!r} has {int(bad.sum())} missing or infinite values, the first in data "
-            f"row {int(np.argmax(bad)) + 1}; remove those rows or fill them in"
-        )
-    if column.dtype.kind == "f" and (largest := np.max(np.abs(column), initial=0.0)) > LARGE:
-        raise InputError(
-            f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
-            "divide it by its standard deviation"
-        )
-
-
-def are_codes(numbers: Array) -> bool:
-    """Whether numbers may be names of classes: few, and whole."""
-    distinct = np.unique(numbers)
-    return len(distinct) <= MAX_CODES and bool(np.all(distinct == np.round(distinct)))
-
-
-def check_numbers(name: str, column: Array, advice: str = "correct it") -> None:
-    """Raise InputError, with the first text, when a column is not of numbers."""
-    if column.dtype.kind != "f":
-        row = int(np.argmin([is_number(v) for v in column]))
-        raise InputError(
-            f"column {name!r} must be numbers, data row {row + 1} has the text "
-            f"{str(column[row])!r}; {advice}"
-        )
-
-
-def check_slips(name: str, column: Array, otherwise: str) -> None:
-    """Raise InputError, which ends in ``otherwise``, for a text column that is numbers but for
-    a few cells."""
-    if column.dtype.kind == "f":
-        return
-    number = np.array([is_number(v) for v in column])
-    slips = np.flatnonzero(~number)
-    if 0 < len(slips) <= (1 - SLIPS) * len(column) and not are_codes(column[number].astype(float)):
-        raise InputError(
-            f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
-            f"{str(column[slips[0]])!r} in data row {slips[0] + 1}; correct it, or {otherwise}"
-        )
-
-
-def is_number(cell: str) -> bool:
-    """Whether ``cell`` is the text of a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How columns become numbers: as they are, or one 0/1 column a category.
-
-    ``columns`` is a list of ``(name, categories)``, ``categories`` None for numbers.
-    """
-
-    columns: list[tuple[str, list[str] | None]]
-
-    @classmethod
-    def learn(cls, table: dict[str, Array]) -> tuple[Encoder, list[str]]:
-        """The encoder of a training table, and the names of its constant columns, left out."""
-        columns: list[tuple[str, list[str] | None]] = []
-        constant = []
-        for name, values in table.items():
-            check_complete(name, values)
-            check_slips(name, values, f"drop the column with --drop {name}")
-            distinct = np.unique(values)
-            if len(distinct) < 2:
-                constant.append(name)
-            elif values.dtype.kind == "f":
-                columns.append((name, None))
-            elif len(distinct) <= MAX_CATEGORIES:
-                columns.append((name, [str(v) for v in distinct]))
-            else:
-                raise InputError(
-                    f"column {name!r} is text with {len(distinct)} different values, at most "
-                    f"{MAX_CATEGORIES} are turned into 0/1 columns; drop it with --drop {name}"
-                )
-        if not columns:
-            raise InputError("no column is left to learn from: all are constant or dropped")
-        return cls(columns), constant
-
-    @property
-    def names(self) -> list[str]:
-        """A name for each number."""
-        out = []
-        for name, categories in self.columns:
-            out += [name] if categories is None else [f"{name}={c}" for c in categories]
-        return out
-
-    def encode(self, table: dict[str, Array]) -> Array:
-        """The matrix (n_rows, n_numbers); InputError when columns are missing or differ."""
-        # filled column by column: the blocks and their union would need the memory twice
-        n_rows = len(next(iter(table.values()), ()))
-        X, j = np.empty((n_rows, len(self.names))), 0
-        for name, categories in self.columns:
-            if name not in table:
-                raise InputError(f"the data have no column {name!r}, which the model needs")
-            values = table[name]
-            check_complete(name, values)
-            if categories is None:
-                check_numbers(name, values)
-                X[:, j] = values
-                j += 1
-            else:
-                values = texts(table, name)
-                if unseen := sorted(set(values) - set(categories)):
-                    warnings.warn(
-                        f"column {name!r} has texts that training did not see, {unseen[0]!r} the "
-                        f"first of {len(unseen)}; they count as none of {len(categories)} known",
-                        UserWarning,
-                        stacklevel=2,
-                    )
-                place = {category: k for k, category in enumerate(categories)}
-                codes = np.array([place.get(value, -1) for value in values])
-                X[:, j : j + len(categories)] = codes[:, None] == np.arange(len(categories))
-                j += len(categories)
-        return X
+_READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv,
+    ".parquet": _read_parquet, ".pq": _read_parquet, ".npy": _read_npy,
+}  # fmt: skip

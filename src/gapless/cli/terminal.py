@@ -1,9 +1,7 @@
-"""Where the command meets the terminal: output, warnings, signals, pictures."""
+"""Where the command meets the terminal: signals, warnings, what is printed."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import signal
 import sys
@@ -11,13 +9,9 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from types import SimpleNamespace
-from typing import Any
 
 from rich.console import Console
-
-from ..core.checks import optional_import
-from ..core.files import write
+from rich.table import Table as RichTable
 
 
 def forget_output() -> None:
@@ -55,25 +49,16 @@ def plain_console() -> Console:
     return Console(highlight=False, markup=False, emoji=False)
 
 
-def pyplot() -> Any:
-    """pyplot without a window; names of columns are no formulas."""
-    matplotlib = optional_import("matplotlib", "plot", "--plot")
-    matplotlib.use("Agg")
-    matplotlib.rcParams["text.parse_math"] = False
-    return optional_import("matplotlib.pyplot", "plot", "--plot")
+def print_notes(notes: Iterable[str]) -> None:
+    """A dim line each."""
+    console = plain_console()
+    for note in notes:
+        console.print(note, style="dim", soft_wrap=True)
 
 
-def save_figure(plt: Any, figure: Any, file: str) -> None:
-    """Write a figure in the format that the end of the name says, and close it."""
-    picture = io.BytesIO()
-    figure.savefig(picture, format=os.path.splitext(file)[1][1:].lower(), dpi=110)
-    plt.close(figure)
-    write(file, picture.getvalue())
-
-
-def csv_text(rows: Iterable[Iterable[Any]], end: str = "\r\n") -> str:
-    """Rows by RFC 4180: a cell that is read back is the cell."""
-    lines: list[str] = []
-    sink: Any = SimpleNamespace(write=lines.append)
-    csv.writer(sink, lineterminator="\r\n").writerows(rows)  # it quotes what ends its lines
-    return "".join(line[:-2] + end for line in lines)
+def print_table(rows: Iterable[Iterable[str]], *heads: str) -> None:
+    """Rows with their cells aligned, under ``heads`` if there are any."""
+    table = RichTable(*heads, show_header=bool(heads), box=None, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*row)
+    plain_console().print(table)

@@ -1,0 +1,222 @@
+"""``gapless fit`` and ``gapless path``: networks trained on a table."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..certificates.verify import data_digest
+from ..core.checks import positive
+from ..core.problem import Problem
+from ..core.result import Solution, Status, about
+from ..core.watch import Watch
+from ..estimators.relu_cv import CHOICE, CHOOSING
+from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from ..training.cross_validation import choose_weight_decay
+from ..training.path import RegularizationPath, path
+from ..training.progress import counter, progress
+from ..training.train import solve
+from .command import Answer, add_command
+from .job import Job, add_job_arguments, read_job
+from .model_files import Header, save
+from .outputs import check_picture, pyplot, save_figure
+from .terminal import plain_console, print_notes, print_table
+
+
+def add_fit(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(commands, "fit", run_fit, "train a network on a table")
+    add_job_arguments(command)
+    command.add_argument(
+        "--weight-decay", default="auto", metavar="W",
+        help="a number, or auto: chosen by cross-validation (default)",
+    )  # fmt: skip
+    command.add_argument("--max-neurons", type=int, metavar="M")
+    command.add_argument(
+        "--time-limit", type=float, metavar="S",
+        help="seconds for all of it (default: 15, twice that to choose a weight decay, and more "
+        "for many rows; nothing is proven in them)",
+    )  # fmt: skip
+    command.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
+    command.add_argument(
+        "--plot", metavar="FILE.png", help="draw how the gap closed and the neurons"
+    )
+
+
+def run_fit(args: argparse.Namespace) -> Answer:
+    """Train, write what was asked for, and the answer."""
+    started, watch = time.perf_counter(), Watch.of(args.time_limit)
+    check_picture(args.plot)
+    weight_decay = args.weight_decay
+    if weight_decay != "auto":
+        weight_decay = positive("--weight-decay", weight_decay)
+    job = read_job(args)
+    positive("tol", args.tol)  # solve says it too, but after the cross-validation
+    notes = list(job.notes)
+
+    # 1. the weight decay
+    if not watch.limited:
+        watch = Watch.patient(None, job.X.size, CHOICE if weight_decay == "auto" else 1.0)
+    if weight_decay == "auto":
+        weight_decay = _choose(job, watch, args.seed)
+        notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
+
+    # 2. the network, back in the units of the table
+    problem = job.problem(weight_decay)
+    with progress("training", tol=args.tol) as report:
+        solution = solve(
+            problem, watch.part(report), tol=args.tol, max_neurons=args.max_neurons,
+            random_state=args.seed, proving=args.time_limit is not None,
+        )  # fmt: skip
+    network = job.scaling.unscale(solution.network)
+
+    # 3. what it is worth, and the files
+    facts: dict[str, Any] = {
+        "status": solution.status.name,
+        "task": job.task,
+        **solution.certificate.as_dict(),
+        "n_neurons": network.n_neurons,
+        "weight_decay": weight_decay,
+        "score": job.measure,
+        "train_score": job.score(network, job.train),
+        "test_score": job.score(network, job.test),
+        "baseline_test_score": job.baseline(),
+        "n_train": len(job.train),
+        "n_test": len(job.test),
+        "notes": notes,
+    }
+    if args.out:
+        save(args.out, network, _header(job, problem, solution, args))
+        facts["model"] = args.out
+    if args.plot:
+        _draw(args.plot, solution, job.encoder.names)
+        facts["plot"] = args.plot
+    facts["seconds"] = time.perf_counter() - started
+    return Answer(facts, _show_fit, int(solution.status.unfinished))
+
+
+def _choose(job: Job, watch: Watch, seed: int) -> float:
+    """The weight decay by cross-validation, in its share of the time."""
+    with counter("choosing weight_decay") as report:
+        choice = choose_weight_decay(
+            job.problem(1.0), callback=report, random_state=seed,
+            n_jobs=min(os.cpu_count() or 1, 5),  # a fold each
+            time_limit=CHOOSING * watch.left,
+        )  # fmt: skip
+    return choice.weight_decay
+
+
+def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Namespace) -> Header:
+    """What the model file says: enough to make the same samples of the same table again."""
+    scaling = job.scaling
+    training = {
+        "loss": job.loss, "weight_decay": problem.weight_decay, "bias": job.bias,
+        "mean": scaling.mean.tolist(), "scale": scaling.scale.tolist(),
+        "y_mean": scaling.y_mean, "y_scale": scaling.y_scale,
+        "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
+        "digest": data_digest(problem.X, problem.Y),
+    }  # fmt: skip
+    return Header(
+        job.task, job.target, job.classes, job.encoder.columns,
+        solution.status.name, solution.certificate.as_dict(), training,
+    )  # fmt: skip
+
+
+def _draw(file: str, solution: Solution, names: list[str]) -> None:
+    plt = pyplot()
+    height = 3.0 + 0.24 * min(len(names), 40)
+    figure, axes = plt.subplots(1, 2, figsize=(15, max(4.5, height)), layout="constrained")
+    GapDisplay.from_solution(solution, ax=axes[0])
+    NeuronDisplay.from_network(solution.network, feature_names=names, ax=axes[1])
+    save_figure(plt, figure, file)
+
+
+def _show_fit(facts: dict[str, Any]) -> None:
+    print_notes(facts["notes"])
+    below = f"no network of any width is below {facts['lower_bound']:.6g}"
+    estimate = about(facts["estimated_relative_gap"])
+    scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
+    rows = [
+        ("status", Status[facts["status"]].value),
+        ("objective", f"{facts['objective']:.6g}"),
+        ("proven gap", f"{facts['relative_gap']:.3%} ({below})"),
+        ("estimated gap", f"{estimate} (from a search: it proves nothing)"),
+        ("neurons", str(facts["n_neurons"])),
+        (f"{facts['score']} train / test", scores),
+        ("linear model, test", f"{facts['baseline_test_score']:.4f}"),
+        ("seconds", f"{facts['seconds']:.1f}"),
+    ]
+    print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
+
+
+def add_path(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(
+        commands, "path", run_path, "train along falling weight decay and draw it"
+    )
+    add_job_arguments(command)
+    command.add_argument("--n-values", type=int, default=30, metavar="N", help="default 30")
+    command.add_argument(
+        "--ratio", type=float, default=1e-3,
+        help="last weight decay over the first, which has no neurons (default 1e-3)",
+    )  # fmt: skip
+    command.add_argument("--time-limit", type=float, metavar="S", help="seconds for all of it")
+    command.add_argument("--out", metavar="FILE.png", help="draw the path here")
+
+
+def run_path(args: argparse.Namespace) -> Answer:
+    """Train, draw what was asked for, and the answer."""
+    started = time.perf_counter()
+    check_picture(args.out)
+    job = read_job(args)
+    with counter("training the path") as report:
+        trained = path(
+            job.problem(1.0), n_values=args.n_values, ratio=args.ratio, tol=args.tol,
+            time_limit=args.time_limit, random_state=args.seed,
+            callback=None if report is None else lambda done, total, _: report(done, total),
+        )  # fmt: skip
+    networks = [job.scaling.unscale(solution.network) for solution in trained]
+    facts: dict[str, Any] = {
+        "task": job.task,
+        "score": job.measure,
+        "weight_decay": trained.weight_decays.tolist(),
+        "n_neurons": trained.n_neurons.tolist(),
+        "objective": trained.objectives.tolist(),
+        "lower_bound": trained.lower_bounds.tolist(),
+        "estimated_lower_bound": trained.estimated_lower_bounds.tolist(),
+        "status": [solution.status.name for solution in trained],
+        "train_score": [job.score(network, job.train) for network in networks],
+        "test_score": [job.score(network, job.test) for network in networks],
+        "notes": list(job.notes),
+    }
+    if args.out:
+        plt = pyplot()
+        display = PathDisplay(trained, scores=np.array([facts["test_score"]])).plot()
+        save_figure(plt, display.figure_, args.out)
+        facts["plot"] = args.out
+    facts["seconds"] = time.perf_counter() - started
+    early = len(trained) < args.n_values or any(s.status.unfinished for s in trained)
+    return Answer(facts, partial(_show_path, trained), int(early))
+
+
+def _show_path(trained: RegularizationPath, facts: dict[str, Any]) -> None:
+    print_notes(facts["notes"])
+    rows = [
+        (
+            f"{weight_decay:.4g}", str(s.network.n_neurons), f"{s.certificate.objective:.6g}",
+            f"{s.certificate.relative_gap:.2%}", about(s.certificate.estimated_relative_gap),
+            f"{train:.4f}", f"{test:.4f}",
+        )
+        for weight_decay, s, train, test in zip(
+            facts["weight_decay"], trained, facts["train_score"], facts["test_score"]
+        )
+    ]  # fmt: skip
+    print_table(
+        rows, "weight decay", "neurons", "objective", "gap proven", "estimated", "train", "test"
+    )
+    plain_console().print(f"train and test are {facts['score']}; {facts['seconds']:.1f} s")

@@ -1,0 +1,119 @@
+"""``gapless predict`` and ``gapless info``: a model file and what it says."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import Array, InputError
+from ..core.files import write
+from ..core.network import Network
+from .columns import Encoder
+from .command import Answer, add_command
+from .model_files import Header, load
+from .outputs import csv_text
+from .tables import read_table
+from .terminal import print_table
+
+
+def add_predict(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(commands, "predict", run_predict, "predictions of a model for a table")
+    command.add_argument("model")
+    command.add_argument("data")
+    command.add_argument("--out", metavar="FILE.csv", help="default: standard output")
+
+
+def run_predict(args: argparse.Namespace) -> Answer:
+    """Predict, write the file that was asked for, and the answer."""
+    network, header = load(args.model)
+    columns = predict(network, header, read_table(args.data))
+    facts = {name: column.tolist() for name, column in columns.items()}
+    if args.out:
+        write(args.out, csv_text(_rows(facts)).encode())
+    return Answer(facts, (lambda _: None) if args.out else _print_csv)
+
+
+def _rows(facts: dict[str, Any]) -> list[Any]:
+    """The names of the columns, then a row for each row of the table."""
+    return [list(facts), *zip(*facts.values())]
+
+
+def _print_csv(facts: dict[str, Any]) -> None:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # labels as they are, as in a file
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    print(csv_text(_rows(facts), "\n"), end="")
+
+
+def predict(network: Network, header: Header, table: dict[str, Array]) -> dict[str, Array]:
+    """Predictions for a table, a column each: the target, and class probabilities if any.
+
+    Parameters
+    ----------
+    network : Network
+        In the units of the table.
+    header : Header
+    table : dict of array (n_rows,)
+
+    Returns
+    -------
+    dict of array (n_rows,)
+
+    Raises
+    ------
+    InputError
+        When columns are missing or differ, or numbers so large that their scores overflow.
+    """
+    F = network.predict(Encoder(header.columns).encode(table))
+    if not np.all(np.isfinite(F)):
+        raise InputError("the predictions overflow: weights or numbers of the table are too large")
+    if header.classes is None:
+        return {header.target: F[:, 0]}
+    # files of old have numbers for classes
+    classes = np.array(header.classes, object if isinstance(header.classes[0], str) else float)
+    if F.shape[1] == 1:
+        index, margins = (F[:, 0] > 0).astype(int), np.column_stack([-F, F]) / 2
+    else:
+        index, margins = np.argmax(F, axis=1), F
+    out = {header.target: classes[index]}
+    if header.training.get("loss") in ("logistic", "softmax"):
+        E = np.exp(margins - margins.max(axis=1, keepdims=True))
+        E /= E.sum(axis=1, keepdims=True)
+        out |= {f"probability of {c}": E[:, k] for k, c in enumerate(classes)}
+    return out
+
+
+def add_info(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(commands, "info", run_info, "what a model file says of itself")
+    command.add_argument("model")
+
+
+def run_info(args: argparse.Namespace) -> Answer:
+    """What the file says."""
+    network, header = load(args.model)
+    facts = {
+        "task": header.task,
+        "target": header.target,
+        "classes": header.classes,
+        "columns": [name for name, _ in header.columns],
+        "n_features": network.n_features,
+        "n_neurons": network.n_neurons,
+        "n_outputs": network.n_outputs,
+        "status": header.status,
+        **header.certificate,
+        **{name: header.training.get(name) for name in ("loss", "weight_decay", "bias")},
+    }
+    return Answer(facts, _show_info)
+
+
+def _show_info(facts: dict[str, Any]) -> None:
+    print_table(
+        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else str(v))
+        for name, v in facts.items()
+        if v is not None
+    )

@@ -1,0 +1,226 @@
+"""``gapless certify`` and ``gapless verify``: proofs about the table of a model."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..certificates.certify import ALL_METHODS, certify
+from ..certificates.verify import data_digest, member, verify
+from ..core.checks import Array, InputError
+from ..core.files import existing_file
+from ..core.problem import Problem
+from ..core.result import Certificate, about
+from ..estimators.targets import encode_labels
+from ..gauge.methods import conditions
+from .columns import Encoder, check_complete, check_numbers, is_number
+from .command import Answer, add_command, add_data_arguments
+from .job import Scaling, split_rows
+from .model_files import Header, load, longest_header
+from .tables import Table, read_data, texts
+from .terminal import plain_console
+
+# Columns that verify names.
+SHOWN = 40
+
+
+def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
+    """The samples a model was trained on, from its table: encoded, split and standardised.
+
+    Returns
+    -------
+    X : array (n_samples, n_numbers)
+    Y : array (n_samples, n_outputs)
+    scaling : Scaling
+        What made them of the units of the table.
+
+    Raises
+    ------
+    InputError
+        When the table is not the one of the training, or the header is damaged.
+    """
+    t = header.training
+    if not t:
+        raise InputError("the model file does not say how it was trained")
+    if header.target not in table:
+        raise InputError(f"the data have no target column {header.target!r}")
+    y = table[header.target]
+    if len(y) != t["n_rows"]:
+        raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
+    check_complete(header.target, y)
+    X, labels = Encoder(header.columns).encode(table), None
+    scaling = Scaling(
+        np.array(t["mean"], float), np.array(t["scale"], float), t["y_mean"], t["y_scale"]
+    )
+    if header.classes is None:
+        check_numbers(header.target, y)
+        Y = scaling.targets(y[:, None])
+    else:
+        labels = _labels(header, table)
+        loss = "logistic" if t["loss"] == "softmax" else t["loss"]
+        Y = encode_labels(labels, len(header.classes), loss)[0]
+    rows = split_rows(len(y), labels, t["test_size"], t["seed"])[0]
+    return scaling.features(X, rows), Y[rows], scaling
+
+
+def _labels(header: Header, table: Table) -> Array:
+    """Each row's place among the classes."""
+    place: dict[Any, int] = {str(c): k for k, c in enumerate(header.classes or ())}
+    y, names = table[header.target], texts(table, header.target)
+    if y.dtype.kind == "f" and not place.keys() >= set(names):  # 1 may be 1.0 in another file
+        place, names = {float(c): k for c, k in place.items() if is_number(c)}, y
+    try:
+        return np.array([place[name] for name in names.tolist()])
+    except KeyError as error:
+        raise InputError(
+            f"the target column has the class {error.args[0]!r} that the model does not know"
+        ) from error
+
+
+def add_certify(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(
+        commands, "certify", run_certify, "certify a model on its training table again"
+    )
+    command.add_argument("model")
+    add_data_arguments(command)
+    command.add_argument("--proof", metavar="FILE.npz", help="write the proof here, for verify")
+    command.add_argument(
+        "--time-limit", type=float, default=10.0, metavar="S", help="seconds to prove (default 10)"
+    )
+    command.add_argument(
+        "--method", choices=("auto", *ALL_METHODS), default="auto", help="how to prove"
+    )
+
+
+def run_certify(args: argparse.Namespace) -> Answer:
+    """Prove a bound for the model, write the proof if asked for, and the answer."""
+    started = time.perf_counter()
+    if not args.time_limit >= 0:
+        raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
+    network, header = load(args.model)
+    X, Y, scaling = prepare(header, read_data(args.data, args.dataset)[0])
+    terms = {name: header.training[name] for name in ("loss", "weight_decay", "bias")}
+    certificate = certify(
+        scaling.inverse().unscale(network),  # in the file it has the units of the table
+        X, Y, method=args.method, time_limit=args.time_limit,
+        proof=args.proof, preparation=header.preparation(), **terms,
+    )  # fmt: skip
+    problem = Problem(X, Y, **terms)
+    facts = {
+        **certificate.as_dict(), "n_neurons": network.n_neurons, "status": header.status,
+        "data": conditions(problem), "notes": _compare(header, problem, certificate),
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
+    if args.proof:
+        facts["proof_file"] = args.proof
+    return Answer(facts, _show_certificate)
+
+
+def _compare(header: Header, problem: Problem, proven: Certificate) -> list[str]:
+    """Notes on what the model file says and this table does not bear out.
+
+    A bound that the file states is not taken over: files can be edited, and what ``certify``
+    prints it has proven itself.
+    """
+    there = header.certificate
+    if header.training.get("digest") != data_digest(problem.X, problem.Y):
+        return [
+            "the training rows of this table are not those the model was trained on (objective "
+            f"there {there.get('objective', np.nan):.6g}): the certificate is for this table"
+        ]
+    stated = there.get("lower_bound", -np.inf)
+    if stated - proven.lower_bound <= 1e-6 * abs(proven.objective):  # rounding
+        return []
+    return [
+        f"the model file states a better lower bound, {stated:.6g} ({there.get('proof')}); files "
+        "can be edited, so it is not taken over: to prove it again raise --time-limit, or fit again"
+    ]
+
+
+def _show_certificate(facts: dict[str, Any]) -> None:
+    console = plain_console()
+    console.print(f"data           {facts['data']}")
+    console.print(f"objective      {facts['objective']:.6g}")
+    console.print(f"lower bound    {facts['lower_bound']:.6g}, proven for every width")
+    console.print(f"proven gap     {facts['relative_gap']:.3%}")
+    console.print(f"estimated gap  {about(facts['estimated_relative_gap'])}, by search")
+    console.print(f"proof          {facts['proof']}")
+    if "proof_file" in facts:
+        console.print(f"proof file     {facts['proof_file']}", soft_wrap=True)
+    for note in facts["notes"]:
+        console.print(f"note           {note}", soft_wrap=True)
+
+
+def add_verify(commands: Any) -> None:
+    """The command and its arguments."""
+    command = add_command(commands, "verify", run_verify, "re-check a proof file with NumPy alone")
+    command.add_argument("file", metavar="PROOF.npz")
+    add_data_arguments(command)
+
+
+def run_verify(args: argparse.Namespace) -> Answer:
+    """Whether the proof holds for the table, and what it is about."""
+    started = time.perf_counter()
+    table = read_data(args.data, args.dataset)[0]
+    existing_file(args.file)
+    try:
+        header = read_preparation(args.file, table)
+        X, Y, _ = prepare(header, table)
+        valid, bound, words = verify(args.file, X, Y)
+        if valid:
+            words = "\n".join([words, *_scope(header, len(X))])
+    except ValueError as error:  # a file or a table that proves nothing is no mistake of the user
+        valid, bound, words = False, 0.0, f"INVALID: {' '.join(str(error).split())}"
+    facts = {
+        "valid": valid, "lower_bound": bound if valid else None, "words": words,
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
+    return Answer(facts, lambda facts: print(facts["words"]), 0 if valid else 1)
+
+
+def read_preparation(path: str | Path, table: Table) -> Header:
+    """What a proof file says of how its samples were made from such a table.
+
+    Raises
+    ------
+    InputError
+        For a truncated or foreign file, and for a proof that was not made from a table.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            most = 4 * longest_header(len(table))  # bytes: NumPy keeps texts in UTF-32
+            return Header.parse(str(member(archive, "preparation", "U", most)))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a malformed file breaks
+        raise InputError(
+            f"{path} is not a proof of a model trained on a table, or a damaged one "
+            f"({type(error).__name__})"
+        ) from error
+
+
+def _scope(header: Header, n_samples: int) -> list[str]:
+    """Which rows, target and columns a proof is about, and in which units."""
+    t, names = header.training, Encoder(header.columns).names
+    classes = "" if header.classes is None else f" of {', '.join(map(repr, header.classes))}"
+    columns = [
+        name + _unit(mean, scale) for name, mean, scale in zip(names[:SHOWN], t["mean"], t["scale"])
+    ]
+    if len(names) > SHOWN:
+        columns.append(f"and {len(names) - SHOWN} more, in their units too")
+    return [
+        f"rows     {n_samples} of {t['n_rows']}, split by test size {t['test_size']:g} "
+        f"and seed {t['seed']}",
+        f"target   {header.target}{classes}{_unit(t['y_mean'], t['y_scale'])}",
+        *(f"{'' if number else 'columns':<9}{column}" for number, column in enumerate(columns)),
+    ]
+
+
+def _unit(mean: float, scale: float) -> str:
+    return "" if (mean, scale) == (0, 1) else f", less {mean:.6g}, divided by {scale:.6g}"
