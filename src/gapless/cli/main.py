@@ -20,7 +20,7 @@ import numpy as np
 from rich.table import Table as RichTable
 
 from .. import __version__
-from ..certificates.certify import ALL_METHODS, certify
+from ..certificates.certify import certify
 from ..certificates.verify import data_digest, verify
 from ..core.checks import InputError, optional_import, positive, shown
 from ..core.files import existing_file, named_file, write
@@ -30,7 +30,7 @@ from ..core.watch import Watch
 from ..curves.spline import SplineSolution
 from ..estimators.curves import SplineClassifier, SplineRegressor
 from ..estimators.relu_cv import CHOICE, CHOOSING
-from ..gauge.methods import conditions
+from ..gauge.choose import METHODS, conditions
 from ..plotting.curves import SplineDisplay
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import choose_weight_decay
@@ -183,9 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--time-limit", type=float, default=10.0, metavar="S", help="seconds to prove (default 10)"
     )
-    check.add_argument(
-        "--method", choices=("auto", *ALL_METHODS), default="auto", help="how to prove"
-    )
+    check.add_argument("--method", choices=("auto", *METHODS), default="auto", help="how to prove")
 
     again = _command(commands, "verify", _verify, "re-check a proof file with NumPy alone")
     again.add_argument("file", metavar="PROOF.npz")

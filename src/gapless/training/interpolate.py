@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from ..core.candidates import Candidates
 from ..core.checks import Array, choose, positive, positive_int, to_2d
 from ..core.losses import EPS
 from ..core.network import Network, constant_network
@@ -39,10 +40,11 @@ from ..core.problem import SUM, Problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.threads import blas_threads
+from ..gauge.base import GaugeBound
+from ..gauge.choose import gauge_bound
 from ..gauge.doubly_nonnegative import DoublyNonnegative
-from ..gauge.methods import GaugeBound, gauge_bound
 from ..gauge.quadratic import Quadratic
-from ..gauge.search import FIRST_STARTS, Candidates, Oracle
+from ..gauge.search import FIRST_STARTS, Oracle
 from ..gauge.spike_free_search import RelaxedOracle
 from .master import solve_master
 from .train import ORACLES, distinct, unit, widened

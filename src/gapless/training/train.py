@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..certificates.certify import better, certificate, prove, raised, stated, timely_bound
+from ..certificates.certify import better, certificate, prove, raised, stated
+from ..core.candidates import Candidates, best_of_patterns
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.constant import null_model
 from ..core.network import Network
@@ -16,9 +17,10 @@ from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch, never
-from ..gauge.conditions import spectrum
-from ..gauge.methods import GaugeBound, is_exact
-from ..gauge.search import FIRST_STARTS, Candidates, Oracle, best_of_patterns
+from ..gauge.base import GaugeBound
+from ..gauge.choose import is_exact, timely_bound
+from ..gauge.row_space import row_space
+from ..gauge.search import FIRST_STARTS, Oracle
 from ..gauge.spike_free_search import RelaxedOracle
 from .descent import refine
 from .master import solve_master
@@ -205,7 +207,7 @@ class _Run:
         self.relaxed = oracle == "spike-free"  # neurons then stay as they were found
         self.oracle = RelaxedOracle(A, free) if self.relaxed else Oracle(A, free, rng)
         self.exact = not self.relaxed and is_exact(self.core)
-        dimensions = spectrum(self.core)[2] + self.core.free if self.exact else np.inf
+        dimensions = row_space(self.core).rank + self.core.free if self.exact else np.inf
         #: a bound in one or two dimensions lists the local maxima: nothing is left to search but
         #: where rounding hides them
         self.listed = dimensions <= 2
