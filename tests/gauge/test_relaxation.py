@@ -254,6 +254,7 @@ def test_spike_free_is_decided_right(seed, positive):
         bound = METHODS["spike-free"].bound(core, Lam)
         assert np.abs(Lam[:, 0] @ np.maximum(X @ u, 0)).max() <= bound.upper * (1 + 1e-12)
         assert bound.upper == pytest.approx(bound.lower, rel=1e-6)
+        assert bound.multipliers.upper(core, Lam) == bound.upper
     else:
         assert verdict is False
 

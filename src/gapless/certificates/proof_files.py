@@ -77,22 +77,8 @@ def write_proof(
     X = problem.X.toarray() if is_sparse(problem.X) else problem.X
     limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
     scale = core.best_scale(Lam, limit)[0]
-    share = problem.sample_weight / core.sample_weight[reduction.group]
-    fields = {
-        "digest": data_digest(X, problem.Y),
-        "loss": problem.loss.name,
-        "parameter": getattr(problem.loss, "delta", getattr(problem.loss, "quantile", 0.0)),
-        "smoothing": getattr(problem.loss, "smoothing", 0.0),
-        "weight_decay": problem.weight_decay,
-        "bias": problem.bias,
-        "weights": problem.sample_weight,
-        "Lam": scale * reduction.step * Lam[reduction.group] * share[:, None],
-        "first": reduction.first,
-        "group": reduction.group,
-        "ratio": np.ones(len(X)),
-        "kind": "norm",
-        "preparation": preparation,
-    }
+    fields = _by_norm(reduction, X, scale * reduction.step * Lam)
+    fields["preparation"] = preparation
     some = rank(core) > 0  # else there is nothing but rounding, which the norm bounds
     if some and bound.check == "directions":
         gauge = bound.upper * scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
@@ -116,6 +102,26 @@ def write_proof(
     np.savez_compressed(buffer, **arrays)
     write(path, buffer.getvalue())
     return claim
+
+
+def _by_norm(reduction: Reduction, X: Array, Lam: Array) -> dict[str, Any]:
+    """The fields of a proof by norm; ``Lam`` is the file's dual point on the core's samples."""
+    problem, group = reduction.problem, reduction.group
+    share = problem.sample_weight / reduction.core.sample_weight[group]
+    return {
+        "digest": data_digest(X, problem.Y),
+        "loss": problem.loss.name,
+        "parameter": getattr(problem.loss, "delta", getattr(problem.loss, "quantile", 0.0)),
+        "smoothing": getattr(problem.loss, "smoothing", 0.0),
+        "weight_decay": problem.weight_decay,
+        "bias": problem.bias,
+        "weights": problem.sample_weight,
+        "Lam": Lam[group] * share[:, None],
+        "first": reduction.first,
+        "group": group,
+        "ratio": np.ones(len(X)),
+        "kind": "norm",
+    }
 
 
 def _conic(

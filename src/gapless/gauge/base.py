@@ -174,7 +174,7 @@ class Relaxation(GaugeMethod):
 
     @abstractmethod
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
-        """Dual points with their bounds, which prove more and more.
+        """Dual points with their bounds, better and better on the whole.
 
         Parameters
         ----------
