@@ -21,10 +21,10 @@ import numpy as np
 
 import gapless as gl
 from gapless import Network, Problem
-from gapless.certificates.certify import ALL_METHODS
 from gapless.core.losses import Hinge, Huber, Logistic, Loss, Pinball, Softmax, Squared
 from gapless.core.problem import BIAS_RULES
 from gapless.core.reduction import Reduction
+from gapless.gauge.choose import METHODS
 from gapless.gauge.search import Oracle
 
 LONG = np.longdouble
@@ -195,7 +195,7 @@ def gauges(rng: np.random.Generator) -> Iterator[Check]:
         Z = np.maximum(S, 0)
     T = L.T @ Z
     best = float(np.sqrt(np.sum(T * T, axis=0)).max())
-    for name, method in ALL_METHODS.items():
+    for name, method in METHODS.items():
         if not method.applies(core) or (name == "branch and bound"):
             continue
         if name == "doubly nonnegative" and (core.n_samples > 15 or rng.random() < 0.8):

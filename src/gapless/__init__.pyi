@@ -37,8 +37,10 @@ from .estimators.output_layer import ConvexOutputLayer
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
-from .gauge.conditions import is_spike_free, is_whitened, rank, spike_free_test
-from .gauge.methods import conditions
+from .gauge.choose import conditions
+from .gauge.row_space import rank
+from .gauge.spike_free import is_spike_free, spike_free_test
+from .gauge.whitened import is_whitened
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay

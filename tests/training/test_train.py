@@ -12,7 +12,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import scale
 
 from gapless import Network, Problem, Status, train
-from gapless.gauge.search import FIRST_STARTS, Oracle, best_of_patterns
+from gapless.core.candidates import best_of_patterns
+from gapless.gauge.search import FIRST_STARTS, Oracle
 from gapless.training.master import solve_master
 from gapless.training.path import weight_decay_max
 from problems import ALL_LOSSES, BIAS_RULES, random_problem

@@ -16,31 +16,21 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import is_sparse
-from ..core.checks import Array, choose, not_negative, positive_int
+from ..core.checks import Array, not_negative, positive_int
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
-from ..gauge.conditions import spectrum
-from ..gauge.doubly_nonnegative import DoublyNonnegative
-from ..gauge.methods import METHODS, GaugeBound, GaugeMethod, gauge_bound, is_exact
-from ..gauge.quadratic import Dual, Quadratic
+from ..gauge.base import LARGE, Dual, GaugeBound
+from ..gauge.choose import CHEAP, relaxations, timely_bound
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
 # Seconds at least for the search, as an estimate from none is worth nothing, and for a first proof.
 LEAST_SEARCH, LEAST_PROOF = 0.5, 1.0
-# Seconds of a decomposition over the cube of its order, and by dimension those a sample of a bound
-# that bisects cones: at most, near an optimum.
-CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
 # The estimated gap of one search around a network is stated no finer than this.
 ONE_SEARCH = 1e-3
-# Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
-MAX_CELLS = 128
-# Dual points of networks so bad that squares overflow are scaled: a multiple proves the same.
-LARGE = 1e100
 
 
 def certificate(
@@ -88,28 +78,6 @@ def raised(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -> Ce
     return Certificate(old.objective, lower, estimated, bound.proof)
 
 
-def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto") -> GaugeBound:
-    """:func:`gapless.gauge.methods.gauge_bound`, if it takes no longer than ``seconds``; else the
-    norm bound, or none."""
-    n, k = core.X.shape
-    order, dimensions = min(n, k), 0
-    if method == "auto" and is_exact(core):
-        dimensions = spectrum(core)[2] + core.free
-    if CONES.get(dimensions, 0.0) * n > seconds:
-        method = "norm"
-    if CUBE * order**2 * (order if is_sparse(core.X) else max(n, k)) > seconds:
-        return GaugeBound(0.0, np.inf, None, "losses are not negative")
-    return gauge_bound(core, Lam, method)
-
-
-#: every bound by name: the cheap exact ones, then the relaxations, then with branching on signs
-ALL_METHODS: dict[str, GaugeMethod] = METHODS | {
-    "quadratic": Quadratic(),
-    "doubly nonnegative": DoublyNonnegative(),
-    "branch and bound": DoublyNonnegative(max_cells=MAX_CELLS),
-}
-
-
 def prove(
     core: Problem, Lam: Array, method: str = "auto", time_limit: float = 0.0
 ) -> Iterator[Dual]:
@@ -118,30 +86,38 @@ def prove(
     First ``Lam`` itself by the sharpest cheap bound; unless that is exact, and while
     ``time_limit`` seconds last, the relaxations, which also move the dual point.  A method
     named is used alone, a relaxation after the norm bound, so that there is an answer at once.
-    Every dual point yielded proves more than those before it.
+
+    Parameters
+    ----------
+    core : Problem
+        As :class:`gapless.core.reduction.Reduction` leaves it.
+    Lam : array of shape (n_samples, n_outputs)
+        The dual point to begin with.
+    method : str, default "auto"
+        "auto" or one of :data:`gapless.gauge.choose.METHODS`.
+    time_limit : float, default 0
+        Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
+
+    Yields
+    ------
+    Dual
+        Each proves more than those before it.
+
+    Raises
+    ------
+    ValueError
+        When the method named is unknown or does not apply, as the first is asked for.
     """
     watch = Watch(time_limit)
-    if method == "auto":
-        first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF))
-        exact = first.lower > 0 and first.upper <= first.lower * (1 + 1e-6)
-        steps: list[GaugeMethod] = (
-            [] if exact else [ALL_METHODS["quadratic"], ALL_METHODS["branch and bound"]]
-        )
+    steps = relaxations(core, method)
+    if method in CHEAP:
+        first = CHEAP[method].bound(core, Lam)
     else:
-        chosen = ALL_METHODS[choose("method", method, ALL_METHODS)]
-        chosen.require(core)
-        relaxed = isinstance(chosen, (Quadratic, DoublyNonnegative))
-        first = (
-            timely_bound(core, Lam, max(watch.left, LEAST_PROOF), "norm")
-            if relaxed
-            else chosen.bound(core, Lam)
-        )
-        steps = [chosen]
+        cheap = "auto" if method == "auto" else "norm"
+        first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     best = core.proven_bound(Lam, first.upper)
     yield Lam, first
-    for step in steps:
-        if not isinstance(step, (Quadratic, DoublyNonnegative)) or not step.applies(core):
-            continue
+    for step in [] if first.tight else steps:
         if watch.due():
             return
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
@@ -170,7 +146,7 @@ def evidence(
     own = core.dual_point(state.predict(core.X))
     oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
     size = power_of_two(float(np.abs(own).max()))
-    if not 1 / LARGE < size < LARGE:
+    if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size
     stop = Watch(max(LEAST_SEARCH, watch.left / 2)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
@@ -228,6 +204,12 @@ def certify(
     -------
     Certificate
 
+    Raises
+    ------
+    TypeError, ValueError
+        For anything but a network, a problem that is none, a method that the data do not fit, and
+        a proof that no file can hold (:func:`gapless.write_proof`).
+
     Examples
     --------
     >>> import numpy as np
@@ -248,14 +230,21 @@ def certify(
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
     reduction, points = evidence(problem, network, method, time_limit, n_starts, random_state)
-    Lam, bound, found = next(points)
     own = objective / reduction.value if reduction.value else np.inf
-    result = certificate(reduction.core, own, Lam, bound, found)
-    with suppress(KeyboardInterrupt):  # the best so far is as good
-        while result.relative_gap > tol and (step := next(points, None)) is not None:
-            last, result = result, raised(result, reduction.core, *step[:2])
-            if result is not last:
-                Lam, bound = step[:2]
+    result, Lam, bound = _best(reduction.core, own, points, tol)
     if proof is not None:
         write_proof(proof, problem, Lam, bound, preparation)
     return stated(replace(reduction.certificate(result), objective=objective), ONE_SEARCH)
+
+
+def _best(
+    core: Problem, objective: float, points: Iterator[tuple[Array, GaugeBound, float]], tol: float
+) -> tuple[Certificate, Array, GaugeBound]:
+    """The best certificate of :func:`evidence` for ``core``, and what proves it."""
+    Lam, bound, found = next(points)
+    best = certificate(core, objective, Lam, bound, found)
+    with suppress(KeyboardInterrupt):  # the best so far is as good
+        while best.relative_gap > tol and (step := next(points, None)) is not None:
+            if (more := raised(best, core, *step[:2])) is not best:
+                best, Lam, bound = more, *step[:2]
+    return best, Lam, bound

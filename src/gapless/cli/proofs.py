@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from ..certificates.certify import ALL_METHODS, certify
+from ..certificates.certify import certify
 from ..certificates.verify import data_digest, member, verify
 from ..core.checks import Array, InputError
 from ..core.files import existing_file
 from ..core.problem import Problem
 from ..core.result import Certificate, about
 from ..estimators.targets import encode_labels
-from ..gauge.methods import conditions
+from ..gauge.choose import METHODS, conditions
 from .columns import Encoder, check_complete, check_numbers, is_number
 from .command import Answer, add_command, add_data_arguments
 from .job import Scaling, split_rows
@@ -94,7 +94,7 @@ def add_certify(commands: Any) -> None:
         "--time-limit", type=float, default=10.0, metavar="S", help="seconds to prove (default 10)"
     )
     command.add_argument(
-        "--method", choices=("auto", *ALL_METHODS), default="auto", help="how to prove"
+        "--method", choices=("auto", *METHODS), default="auto", help="how to prove"
     )
 
 

@@ -1,6 +1,6 @@
 """Spike-free data: two-layer training with one output is one cone program.
 
-Some optimal network has at most two neurons when X is spike-free (:mod:`gapless.gauge.conditions`;
+Some optimal network has at most two neurons when X is spike-free (:func:`gapless.spike_free_test`;
 Ergen & Pilanci, JMLR 2021, Theorem 4), the solutions of
 
     min_{w, v}  1/(2n) ||X (w - v) - y||^2 + weight_decay (||w|| + ||v||),   X w >= 0, X v >= 0.
@@ -18,8 +18,7 @@ from ..core.checks import Array
 from ..core.deep_network import DeepNetwork, DeepSolution, Optimality
 from ..core.hypotheses import Check, require
 from ..core.problem import Problem
-from ..gauge.conditions import SPIKE_FREE_TOL, rays, spike_free_test
-from ..gauge.methods import SpikeFree
+from ..gauge.spike_free import SPIKE_FREE_TOL, SpikeFree, rays, spike_free_test
 from .proximal import accelerated
 from .units import Units, dense_problem
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
@@ -29,18 +29,25 @@ from scipy.optimize import brentq
 from ..core.arrays import is_sparse
 from ..core.checks import Array
 from ..core.lbfgs import lbfgs
-from ..core.losses import EPS
 from ..core.problem import Problem
+from ..core.rounding import EPS, TINY
 from ..core.watch import Watch
-from .methods import GaugeBound, GaugeMethod
+from .base import Dual, GaugeBound, Proof, Relaxation
+from .proof_cells import CheckedSamples, ProofCell
 
 # Seconds a variable, bounds and all, before SciPy takes the first step.
 READING = 2e-6
 # Numbers that L-BFGS remembers of its last steps, thirty at most.
 MEMORY = 1 << 24
-
-#: a dual point and a proven bound of its gauge
-Dual: TypeAlias = tuple[Array, GaugeBound]
+# Steps of one run of L-BFGS: it seldom takes as many.
+STEPS = 300
+# A step factorises a matrix of the order of the features: seconds, all together, on so many.
+MAX_FEATURES = 400
+# The relaxation is smoothed, in units of the gauge a feature, less and less: from each to the next
+# L-BFGS keeps its pace.
+SMOOTHINGS = (1e-2, 1e-3, 1e-4)
+# When the dual point moves too, the larger of the two sides is smoothed as well, by this power.
+JOINT_SMOOTHINGS = ((1e-2, 8.0), (3e-3, 16.0), (1e-3, 32.0), (2e-4, 64.0), (5e-5, 128.0))
 
 
 def flat_design(core: Problem) -> Array:
@@ -88,21 +95,46 @@ def quadratic_value(A: Array, lam: Array, multipliers: Array, tau: float) -> flo
 
 
 @dataclass(frozen=True, eq=False)
-class QuadraticProof:
-    """Multipliers (4, n) and tau for the dual point and for its negative."""
+class QuadraticProof(Proof):
+    """Multipliers (4, n_samples) and tau for the dual point and for its negative."""
 
     positive: Array
     negative: Array
     tau: tuple[float, float]
 
-    def upper(self, A: Array, lam: Array) -> float:
-        return max(
+    def upper(self, core: Problem, Lam: Array) -> float:
+        return max(self.sides(core, Lam))
+
+    def sides(self, core: Problem, Lam: Array) -> tuple[float, float]:
+        """Upper bounds of ``g_+(lam)`` and ``g_+(-lam)``."""
+        A, lam = flat_design(core), Lam[:, 0]
+        return (
             quadratic_value(A, lam, self.positive, self.tau[0]),
             quadratic_value(A, -lam, self.negative, self.tau[1]),
         )
 
+    def cells(self, samples: CheckedSamples) -> list[ProofCell]:
+        """The secant cut is ``p (R s - x.u) + q (R s + x.u) >= 0``, and tau a multiple of a tie."""
+        core, rows, unit = samples.core, samples.rows, samples.unit
+        n, R = len(rows), np.linalg.norm(flat_design(core)[rows], axis=1)
+        signs, multipliers = (1, -1), (self.positive, self.negative)
+        cells = []
+        for sign, m, tau, beta in zip(
+            signs, multipliers, self.tau, self.sides(core, samples.Lam), strict=True
+        ):
+            mu, nu, kappa, rho = m[:, rows]
+            # z (z - x.u) = p q, of which N holds each product once
+            products, x = np.zeros((2 * n, 2 * n)), rho[:, None] * samples.A / unit**2
+            products[:n, n:] = products[n:, :n] = -np.diag(mu) / (2 * unit**2)
+            s = np.concatenate([nu + rho * R, kappa + rho * R])[:, None] / unit
+            # with a free bias the ball is of (u, t), each at most s: half of tau for either
+            ties = np.array([0.0, tau / (1 + core.free) - beta / 2, tau / 2 * core.free])
+            head = np.hstack([s, 0 * s, np.vstack([-x, x])])
+            cells.append(ProofCell.of_form(sign, np.zeros(n), beta, ties, head, products))
+        return cells
 
-class Quadratic(GaugeMethod):
+
+class Quadratic(Relaxation):
     """The quadratic bound; see the module.  Cost O(n d^2 + d^3) a step, some hundred steps.
 
     A free bias is bounded through :func:`flat_design`.  ``maximise`` looks for the dual point
@@ -111,11 +143,9 @@ class Quadratic(GaugeMethod):
 
     name = "quadratic"
     needs = "one output and at most 400 features"
-    STEPS = 300
-    MAX_FEATURES = 400
 
     def applies(self, core: Problem) -> bool:
-        return core.n_outputs == 1 and core.n_features <= self.MAX_FEATURES
+        return core.n_outputs == 1 and core.n_features <= MAX_FEATURES
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         return self._until(core, Lam, Watch())
@@ -124,12 +154,13 @@ class Quadratic(GaugeMethod):
         A = flat_design(core)
         lam = Lam[:, 0]
         if not np.any(lam) or not np.any(A):
-            return GaugeBound(0.0, 0.0, None, "quadratic bound", self.name)
+            return GaugeBound(0.0, 0.0, None, "quadratic bound")
         # half the time for each side: without either there is no bound
-        watches = watch.part(share=0.5), watch
-        found = [_minimise(A, side, self.STEPS, w) for side, w in zip((lam, -lam), watches)]
-        proof = QuadraticProof(found[0][0], found[1][0], (found[0][1], found[1][1]))
-        return GaugeBound(0.0, proof.upper(A, lam), None, "quadratic bound", self.name, proof)
+        positive, tau = _minimise(A, lam, watch.part(share=0.5))
+        negative, other = _minimise(A, -lam, watch)
+        proof = QuadraticProof(positive, negative, (tau, other))
+        upper = proof.upper(core, Lam)
+        return GaugeBound(0.0, upper, None, "quadratic bound", multipliers=proof)
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         """Dual points of rising proven value, started from ``Lam``; ends at the limit.
@@ -142,9 +173,9 @@ class Quadratic(GaugeMethod):
             yield Lam, self._until(core, Lam, Watch(time_limit))
             return
         watch = Watch(time_limit)
-        climb = _JointQuadratic(core, Lam)
-        for eps, power in ((1e-2, 8.0), (3e-3, 16.0), (1e-3, 32.0), (2e-4, 64.0), (5e-5, 128.0)):
-            climb.run(eps, power, self.STEPS, watch)
+        climb = _JointClimb(core, Lam)
+        for eps, power in JOINT_SMOOTHINGS:
+            climb.run(eps, power, watch)
             yield climb.dual()
             if watch.due():
                 return
@@ -167,7 +198,7 @@ def _trust_region(B: Array, q: Array, eps: float) -> tuple[float, float, Array, 
     eps = max(eps, 8 * EPS * float(np.abs(values).max()))
     low = values[-1] + eps / 2
     high = values[-1] + 2 * eps * len(q) + 2 * float(np.linalg.norm(half)) + eps
-    tau = max(brentq(slope, low, high, xtol=1e-300, rtol=1e-13), 0.0)
+    tau = max(brentq(slope, low, high, xtol=TINY, rtol=1e-13), 0.0)
     d = tau - values
     u = half / d
     value = tau + float(np.sum(half * half / d) - eps * np.sum(np.log(d / eps)))
@@ -176,10 +207,10 @@ def _trust_region(B: Array, q: Array, eps: float) -> tuple[float, float, Array, 
 
 @np.errstate(all="ignore")  # what is not a number is not accepted
 def _smooth_bound(
-    A: Array, R: Array, lam: Array, m: Array, eps: float
+    A: Array, R: Array, lam: Array, multipliers: Array, eps: float
 ) -> tuple[float, float, Array, Array]:
-    """The smoothed bound of ``g_+(lam)``, tau, and the gradients in lam and in ``m`` (4, n)."""
-    mu, nu, kappa, rho = m
+    """The smoothed bound of ``g_+(lam)``, tau, and the gradients in lam and multipliers (4, n)."""
+    mu, nu, kappa, rho = multipliers
     c = lam + nu + kappa + 2 * rho * R
     B = (A.T * ((mu - 4 * rho) / 4)) @ A
     value, tau, slope, u = _trust_region(B, A.T @ ((lam + nu - kappa) / 2), eps)
@@ -194,74 +225,73 @@ class _Coordinates:
 
     def __init__(self, A: Array, lam: Array) -> None:
         n = len(lam)
-        size = max(float(np.abs(lam).mean()), 1e-300)
+        size = max(float(np.abs(lam).mean()), TINY)
         self.R = np.linalg.norm(A, axis=1)
         # a scale, so half the digits do
         spectral = max(float(np.linalg.eigvalsh(A.T @ A)[-1]), 0.0) ** 0.5
         norm = float(np.linalg.norm(lam))
-        radius = max(float(self.R.mean()), 1e-300)
+        radius = max(float(self.R.mean()), TINY)
         self.scale = np.array([norm / spectral, size, size, size / radius])[:, None]
+        # exp(60) either way is further than any multiplier goes, and neither over- nor underflows
         self.bounds = [(-60.0, 60.0)] * n + [(0.0, None)] * (3 * n)
         self.unit = spectral * norm  # the size of the gauge
 
     def start(self, lam: Array) -> Array:
+        """No multipliers but nu, which takes the negative part of ``lam``."""
         x = np.zeros((4, len(lam)))
         x[1] = np.maximum(-lam, 0) / self.scale[1]
         return x.ravel()
 
     def multipliers(self, x: Array) -> Array:
+        """The way back."""
         m = x.reshape(4, -1).copy()
         m[0] = np.exp(m[0])
         return m * self.scale
 
-    def pull(self, m: Array, gradient: Array) -> Array:
+    def pulled(self, multipliers: Array, gradient: Array) -> Array:
+        """The gradient in the vector of one in the multipliers."""
         g = gradient * self.scale
-        g[0] = gradient[0] * m[0]
+        g[0] = gradient[0] * multipliers[0]
         return g.ravel()
 
 
-def _minimise(A: Array, lam: Array, steps: int, watch: Watch) -> tuple[Array, float]:
+def _minimise(A: Array, lam: Array, watch: Watch) -> tuple[Array, float]:
     """Multipliers and tau that make the bound of ``g_+(lam)`` small."""
-    if not np.any(lam > 0):  # nu = -lam leaves nothing
+    if not np.any(lam > 0):  # nu = -lam leaves nothing; mu has to be positive
         tiny = 1e-30 * float(np.abs(lam).max())
         zero = np.zeros_like(lam)
         return np.stack([zero + tiny, -lam, zero, zero]), tiny * float(np.sum(A * A))
     at = _Coordinates(A, lam)
     x = at.start(lam)
-    best = (np.inf, at.multipliers(x), 0.0)
-    for share in (1e-2, 1e-3, 1e-4):
+    best, best_multipliers, best_tau = np.inf, at.multipliers(x), 0.0
+    for share in SMOOTHINGS:
         eps = share * at.unit / A.shape[1]
 
         def objective(x: Array, eps: float = eps) -> tuple[float, Array]:
             m = at.multipliers(x)
             value, _, _, gradient = _smooth_bound(A, at.R, lam, m, eps)
-            return value / at.unit, at.pull(m, gradient) / at.unit
+            return value / at.unit, at.pulled(m, gradient) / at.unit
 
-        x = _lbfgs(objective, x, at.bounds, steps, watch)
-        m = at.multipliers(x)
-        tau = _smooth_bound(A, at.R, lam, m, eps)[1]
-        best = min(best, (quadratic_value(A, lam, m, tau), m, tau), key=lambda b: b[0])
-    return best[1], best[2]
+        x = _lbfgs(objective, x, at.bounds, watch)
+        multipliers = at.multipliers(x)
+        tau = _smooth_bound(A, at.R, lam, multipliers, eps)[1]
+        if (value := quadratic_value(A, lam, multipliers, tau)) < best:
+            best, best_multipliers, best_tau = value, multipliers, tau
+    return best_multipliers, best_tau
 
 
-def _lbfgs(objective: Any, x: Array, bounds: Any, steps: int, watch: Watch) -> Array:
+def _lbfgs(objective: Any, x: Array, bounds: Any, watch: Watch) -> Array:
     if watch.left < READING * x.size:
         return x
     memory = int(np.clip(MEMORY // x.size, 5, 30))
     return lbfgs(
-        objective,
-        x,
-        watch.due,
-        bounds=bounds,
-        maxiter=steps,
-        maxfun=2 * steps,
-        maxcor=memory,
-        ftol=1e-9,
-    )
+        objective, x, watch.due,
+        bounds=bounds, maxiter=STEPS, maxfun=2 * STEPS, maxcor=memory, ftol=1e-9,
+    )  # fmt: skip
 
 
-class _JointQuadratic:
-    """State of the joint climb over the dual point and both sides' multipliers."""
+class _JointClimb:
+    """The climb over the dual point and the multipliers of both of its sides together."""
 
     def __init__(self, core: Problem, Lam: Array) -> None:
         self.core, self.A, self.n = core, flat_design(core), core.n_samples
@@ -269,64 +299,63 @@ class _JointQuadratic:
         self.size = float(np.abs(lam).mean())
         self.at = _Coordinates(self.A, lam)
         self.x = np.concatenate([lam / self.size, self.at.start(lam), self.at.start(-lam)])
-        low, high = dual_box(core)
+        low, high = _dual_box(core)
         box = list(zip(low[:, 0] / self.size, high[:, 0] / self.size))
         self.bounds = box + self.at.bounds + self.at.bounds
         self.eps = 0.0
+        # of dual values: what lam = 0 proves
+        self.unit = core.data_fit(np.zeros_like(core.Y))
 
-    def parts(self, x: Array) -> tuple[Array, Array, Array]:
-        n = self.n
-        return (
-            x[:n] * self.size,
-            self.at.multipliers(x[n : 5 * n]),
-            self.at.multipliers(x[5 * n :]),
+    def run(self, eps: float, power: float, watch: Watch) -> None:
+        """L-BFGS at one smoothing, from where the last run ended."""
+        self.eps = eps * self.core.weight_decay / self.A.shape[1]
+        self.x = _lbfgs(lambda x: self._value(x, power), self.x, self.bounds, watch)
+
+    def dual(self) -> Dual:
+        """The dual point reached, and what the multipliers reached prove of it."""
+        lam, positive, negative = self._parts(self.x)
+        taus = (
+            _smooth_bound(self.A, self.at.R, lam, positive, self.eps)[1],
+            _smooth_bound(self.A, self.at.R, -lam, negative, self.eps)[1],
         )
+        proof, Lam = QuadraticProof(positive, negative, taus), lam[:, None]
+        upper = proof.upper(self.core, Lam)
+        return Lam, GaugeBound(0.0, upper, None, "quadratic bound, joint", multipliers=proof)
 
-    def value(self, x: Array, power: float) -> tuple[float, Array]:
+    def _parts(self, x: Array) -> tuple[Array, Array, Array]:
+        """lam (n,), and the multipliers of lam and of -lam."""
+        lam, positive, negative = np.split(x, [self.n, 5 * self.n])
+        return lam * self.size, self.at.multipliers(positive), self.at.multipliers(negative)
+
+    def _value(self, x: Array, power: float) -> tuple[float, Array]:
         """Minus the dual value of the scaled point, and its gradient."""
         core, beta = self.core, self.core.weight_decay
-        lam, mp, mn = self.parts(x)
-        gp, _, dp, hp = _smooth_bound(self.A, self.at.R, lam, mp, self.eps)
-        gn, _, dn, hn = _smooth_bound(self.A, self.at.R, -lam, mn, self.eps)
+        # 1. the gauges of both sides, smoothed, and a smooth maximum of 1 and them over beta
+        lam, positive, negative = self._parts(x)
+        gp, _, dp, hp = _smooth_bound(self.A, self.at.R, lam, positive, self.eps)
+        gn, _, dn, hn = _smooth_bound(self.A, self.at.R, -lam, negative, self.eps)
         shares = np.array([1.0, max(gp, 0.0) / beta, max(gn, 0.0) / beta])
         top = shares.max()
         total = top * float(np.sum((shares / top) ** power)) ** (1 / power)
-        s = 1 / total
         weight = (shares / total) ** (power - 1) / beta  # d total / d g
+        # 2. the scaled point is feasible; its dual value
+        s = 1 / total
         Lam = s * lam[:, None]
         w = core.sample_weight[:, None]
         slope = core.loss.conjugate_gradient(-Lam / w, core.Y)[:, 0]
+        # 3. the gradient, through lam itself and through s
         along = float(slope @ lam) * s * s
         g = np.concatenate(
             [
                 (s * slope - along * (weight[1] * dp - weight[2] * dn)) * self.size,
-                -along * weight[1] * self.at.pull(mp, hp),
-                -along * weight[2] * self.at.pull(mn, hn),
+                -along * weight[1] * self.at.pulled(positive, hp),
+                -along * weight[2] * self.at.pulled(negative, hn),
             ]
         )
         return -core.dual_value(Lam) / self.unit, -g / self.unit
 
-    @property
-    def unit(self) -> float:
-        return self.core.data_fit(np.zeros_like(self.core.Y))
 
-    def run(self, eps: float, power: float, steps: int, watch: Watch) -> None:
-        self.eps = eps * self.core.weight_decay / self.A.shape[1]
-        self.x = _lbfgs(lambda x: self.value(x, power), self.x, self.bounds, steps, watch)
-
-    def dual(self) -> Dual:
-        lam, mp, mn = self.parts(self.x)
-        taus = (
-            _smooth_bound(self.A, self.at.R, lam, mp, self.eps)[1],
-            _smooth_bound(self.A, self.at.R, -lam, mn, self.eps)[1],
-        )
-        proof = QuadraticProof(mp, mn, taus)
-        upper = proof.upper(self.A, lam)
-        bound = GaugeBound(0.0, upper, None, "quadratic bound, joint", Quadratic.name, proof)
-        return lam[:, None], bound
-
-
-def dual_box(core: Problem) -> tuple[Array, Array]:
+def _dual_box(core: Problem) -> tuple[Array, Array]:
     """The interval of each entry of the dual point, for losses whose domain is a box."""
     low, high = core.loss.dual_box(core.Y)
     w = core.sample_weight[:, None]

@@ -24,9 +24,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from ..core.arrays import Design, is_sparse
+from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.watch import never
-from .search import Candidates
 
 # Rounds of the alternation between a direction of the outputs and the cone program.
 ALTERNATIONS = 20

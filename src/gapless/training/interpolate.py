@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
+from ..core.candidates import Candidates
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.losses import EPS
 from ..core.network import Network, constant_network
@@ -37,10 +38,10 @@ from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from ..gauge.base import GaugeBound
 from ..gauge.doubly_nonnegative import DoublyNonnegative
-from ..gauge.methods import GaugeBound
 from ..gauge.quadratic import Quadratic
-from ..gauge.search import FIRST_STARTS, Candidates
+from ..gauge.search import FIRST_STARTS
 from .loop import rounds
 from .master import solve_master
 from .neurons import unit_directions, violating, with_candidates

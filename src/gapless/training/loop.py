@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.result import Status
-from ..gauge.methods import GaugeBound
-from ..gauge.search import Candidates
+from ..gauge.base import GaugeBound
 from .plan import Plan, Solving, Trying
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..core.candidates import Candidates, best_of_patterns
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
-from ..gauge.search import Candidates, best_of_patterns
 
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300

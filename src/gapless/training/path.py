@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..certificates.certify import timely_bound
+from ..core.candidates import Candidates
 from ..core.checks import Array, positive, positive_int, to_2d
 from ..core.constant import null_model
 from ..core.losses import Loss
@@ -18,8 +18,8 @@ from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction
 from ..core.result import Solution, Status
 from ..core.watch import Watch, never
-from ..gauge.methods import is_exact
-from ..gauge.search import Candidates, Oracle
+from ..gauge.choose import is_exact, timely_bound
+from ..gauge.search import Oracle
 from .descent import descend
 from .master import solve_master
 from .neurons import violating, with_candidates

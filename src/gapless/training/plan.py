@@ -7,15 +7,16 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from ..certificates.certify import timely_bound
+from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import History
 from ..core.watch import Watch
-from ..gauge.conditions import spectrum
-from ..gauge.methods import GaugeBound, is_exact
-from ..gauge.search import Candidates, Oracle
+from ..gauge.base import GaugeBound
+from ..gauge.choose import is_exact, timely_bound
+from ..gauge.row_space import row_space
+from ..gauge.search import Oracle
 from ..gauge.spike_free_search import RelaxedOracle
 
 ORACLES = ("search", "spike-free")
@@ -106,7 +107,7 @@ class Plan:
             slides = 0 if many else 1
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
         exact = is_exact(core)
-        dimensions = spectrum(core).rank + core.free if exact else np.inf
+        dimensions = row_space(core).rank + core.free if exact else np.inf
         costly = exact and dimensions > CHEAP
         # where each search is exact and cheap, random networks only take time
         random = not exact or costly

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..certificates.certify import better, certificate, raised, stated
+from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.constant import null_model
 from ..core.network import Network, constant_network
@@ -15,8 +16,7 @@ from ..core.problem import Problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.watch import Watch, never
-from ..gauge.methods import GaugeBound
-from ..gauge.search import Candidates
+from ..gauge.base import GaugeBound
 from .descent import descend
 from .master import solve_master
 from .neurons import averaged, unit_directions, violating, with_candidates

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..certificates.certify import prove, timely_bound
+from ..certificates.certify import prove
 from ..core.checks import choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
@@ -15,6 +15,7 @@ from ..core.reduction import Reduction
 from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from ..gauge.choose import timely_bound
 from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan

@@ -1,0 +1,58 @@
+"""The norm bound of the gauge: for every data set, crude."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from ..core.arrays import is_sparse, row_norms
+from ..core.checks import Array
+from ..core.problem import Problem
+from ..core.rounding import EPS
+from .base import GaugeBound, GaugeMethod
+
+
+class Norm(GaugeMethod):
+    """``||A||_2`` times the norm of the dual point: crude, valid for every data set.
+
+    One output: ``||A||_2 max(||lam_+||, ||lam_-||)``; several: ``||A||_2 ||Lam||_2``.  With a
+    free bias A is centred at each sample in turn; ``||A - 1 x_k^T||^2`` is at most
+    ``||A_c||^2 + n ||x_k - mean||^2``.
+    """
+
+    name = "norm"
+    needs = "nothing"
+
+    def applies(self, core: Problem) -> bool:
+        return True
+
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        if Lam.shape[1] == 1:
+            size = max(np.linalg.norm(np.maximum(Lam, 0)), np.linalg.norm(np.maximum(-Lam, 0)))
+        else:
+            size = np.linalg.norm(Lam, 2)
+        upper = spectral_norm(core) * float(size) * (1 + (core.n_samples + 8) * EPS)
+        return GaugeBound(0.0, upper, None, "norm bound")
+
+
+@lru_cache(maxsize=8)  # problems are immutable
+def spectral_norm(core: Problem) -> float:
+    """A bound of ``||A||_2``; with a free bias of ``||A - 1 x_k^T||_2`` for every sample k."""
+    A = core.X
+    n, k = A.shape
+    if core.free and not is_sparse(A):
+        A = A - A.mean(axis=0)  # small beside the mean it would be lost in the Gram matrix
+    rows = row_norms(A)
+    gram = A.T @ A if k <= n or core.free else A @ A.T
+    gram = gram.toarray() if is_sparse(gram) else gram
+    rounding = 8 * (n + k) * EPS * float(np.sum(rows**2))  # of sums and eigenvalues
+    if not core.free:
+        square = float(np.linalg.eigvalsh(gram)[-1])
+    else:
+        mean = np.asarray(A.mean(axis=0)).ravel()
+        far = float(np.max(rows**2 - 2 * np.asarray(A @ mean).ravel() + mean @ mean))
+        centred = gram - n * np.outer(mean, mean)
+        square = float(np.linalg.eigvalsh(centred)[-1]) + n * max(far, 0.0)
+        rounding += 8 * (n + k) * n * EPS * (float(np.max(rows)) + float(mean @ mean) ** 0.5) ** 2
+    return float(np.sqrt(max(square, 0.0) + rounding))
