@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..bridges.torch import read_torch, to_torch
-from ..core.arrays import scores
 from ..core.checks import optional_import
 from ..core.deep_network import DeepNetwork
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.watch import Watch
 from ..training.train import solve
@@ -150,7 +150,9 @@ def _start(
 def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
     """Same outputs on the data, no larger penalty: dead neurons, merging and, if there is time,
     dependence."""
-    alive = np.any(scores(trained.X, network.hidden_weights, network.hidden_bias) > 0, axis=0)
+    alive = np.any(
+        design_of(trained.X).scores(network.hidden_weights, network.hidden_bias) > 0, axis=0
+    )
     merged = select(network, alive).merge(trained.X, trained.bias)
     if prunes_within(watch.left, merged, len(trained.X)):
         return merged.prune(trained.X, trained.bias)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.arrays import scores
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.rounding import TINY
 from ..core.watch import Watch
@@ -66,7 +66,7 @@ def layer_reports(trained: Trained) -> tuple[LayerReport, ...]:
     for l, (W, b) in enumerate(zip(net.weights, biases)):
         hidden, dead, always = l < net.depth - 1, 0, 0
         if hidden:
-            A = scores(A, W, b)
+            A = design_of(A).scores(W, b)
             if net.activation == "relu":
                 dead = int(np.sum(np.all(A <= 0, axis=0)))
                 always = int(np.sum(np.all(A > 0, axis=0)))
@@ -105,7 +105,7 @@ def neuron_report(trained: Trained, network: Network, watch: Watch) -> NeuronRep
     NeuronReport
     """
     X, rule = trained.X, trained.bias
-    S = scores(X, network.hidden_weights, network.hidden_bias)
+    S = design_of(X).scores(network.hidden_weights, network.hidden_bias)
     alive = np.any(S > 0, axis=0) & np.any(network.output_weights != 0, axis=1)
     living = select(network, alive)
     V = np.vstack([living.hidden_weights, living.hidden_bias])

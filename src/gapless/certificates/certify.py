@@ -143,8 +143,8 @@ def evidence(
     watch = Watch(time_limit)
     reduction = Reduction(problem)
     core, state = reduction.core, reduction.apply(network)
-    own = core.dual_point(state.predict(core.X))
-    oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
+    own = core.dual_point(state.predict(core.design))
+    oracle = Oracle(core.design, core.free, np.random.default_rng(random_state))
     size = power_of_two(float(np.abs(own).max()))
     if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import eigh
 
-from ..core.arrays import is_sparse
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.files import write
 from ..core.losses import LOSSES, is_known
 from ..core.problem import Problem
@@ -74,7 +74,7 @@ def write_proof(
         )
     reduction = Reduction(problem)
     core = reduction.core
-    X = problem.X.toarray() if is_sparse(problem.X) else problem.X
+    X = design_of(problem.X).array()
     limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
     scale = core.best_scale(Lam, limit)[0]
     fields = _by_norm(reduction, X, scale * reduction.step * Lam)

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.arrays import append_ones
 from ..core.checks import Array, choose
+from ..core.design import design_of
 from ..core.rounding import TINY
 from ..structure.tangent_kernel import tangent_kernel
 from .targets import Regression, validated
@@ -56,4 +56,4 @@ class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
         return np.asarray(tangent_kernel(self._lift(X), self.X_) @ self.dual_coef_)
 
     def _lift(self, X: Array) -> Array:
-        return append_ones(X) if self.bias == "penalized" else X
+        return design_of(X).with_ones().array() if self.bias == "penalized" else X

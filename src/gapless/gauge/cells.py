@@ -11,7 +11,6 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..core.arrays import is_sparse
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.rounding import EPS, TINY
@@ -66,7 +65,7 @@ class Geometry:
     """
 
     def __init__(self, core: Problem, cell: Cell) -> None:
-        A = core.X.toarray() if is_sparse(core.X) else core.X
+        A = core.design.array()
         n, k = A.shape
         if core.free:  # b = R t, R the largest norm of a sample
             radius = float(np.max(np.linalg.norm(A, axis=1))) * (1 + (k + 4) * EPS)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.arrays import is_sparse
 from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.reduction import Reduction
@@ -84,7 +83,7 @@ def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto"
     order = min(n, k)
     if method == "auto" and is_exact(core) and CONES.get(dimensions(core), 0.0) * n > seconds:
         method = "norm"
-    if CUBE * order**2 * (order if is_sparse(core.X) else max(n, k)) > seconds:
+    if CUBE * order**2 * (max(n, k) if core.design.dense else order) > seconds:
         return GaugeBound(0.0, np.inf, None, "losses are not negative")
     return gauge_bound(core, Lam, method)
 

@@ -23,9 +23,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.arrays import BLOCK, Design, dense_rows, pull_back
+from ..core.arrays import BLOCK
 from ..core.candidates import best_of_patterns
 from ..core.checks import Array
+from ..core.design import Design
 from ..core.rounding import TINY
 from ..core.watch import never
 
@@ -69,7 +70,7 @@ class Climb:
         self.gain = 1 + max(LEAST_GAIN, float(np.finfo(U.dtype).eps))
         self.shift: Array | None = None
         self.U, self.b = U.copy(), b.copy()  # _accept writes into them
-        self.S = self.A @ U + b
+        self.S = A.scores(U, b)
         self.T = Lam.T @ np.maximum(self.S, 0.0)
         self.h = np.linalg.norm(self.T, axis=0)
 
@@ -79,7 +80,7 @@ class Climb:
 
     def _accept(self, U: Array, b: Array) -> Array:
         """Keep ``(U, b)`` where it is better; returns where."""
-        S = self.A @ U + b
+        S = self.A.scores(U, b)
         T = self.Lam.T @ np.maximum(S, 0.0)
         h = np.linalg.norm(T, axis=0)
         better = h > self.h * self.gain
@@ -110,14 +111,14 @@ class Climb:
         # the anchor of those that stay is the data point nearest to their kink
         stays = P[anchor, columns] + self.b != 0
         anchor[stays] = np.argmin(np.abs(self.S[:, stays]), axis=0)
-        self.shift = dense_rows(self.A, anchor)
+        self.shift = self.A.dense_rows(anchor)
 
     def _bias(self, U: Array) -> Array:
         return self.b if self.shift is None else -np.einsum("jk,kj->j", self.shift, U)
 
     def _slope(self, G: Array) -> Array:
         """Derivative in u of ``sum_i G_i (x_i - x_anchor).u``."""
-        slope = pull_back(self.A, G)
+        slope = self.A.pull_back(G)
         return slope if self.shift is None else slope - self.shift.T * G.sum(axis=0)
 
     def gradient_step(self) -> bool:
@@ -160,7 +161,7 @@ class Climb:
             if stop():  # the rest stay where they are
                 U[:, start:] = self.U[:, start:]
                 break
-            rows = dense_rows(self.A, near[:, part].T.ravel()).reshape(-1, p, k)
+            rows = self.A.dense_rows(near[:, part].T.ravel()).reshape(-1, p, k)
             if self.shift is not None:
                 rows = rows - self.shift[part, None, :]
             found = _box_residual(rows, slope[:, part].T, weights[:, part].T, on[:, part].T)

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..core.arrays import is_sparse, row_norms
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.problem import Problem
 from ..core.rounding import EPS
 from .base import GaugeBound, GaugeMethod
@@ -39,19 +39,18 @@ class Norm(GaugeMethod):
 @lru_cache(maxsize=8)  # problems are immutable
 def spectral_norm(core: Problem) -> float:
     """A bound of ``||A||_2``; with a free bias of ``||A - 1 x_k^T||_2`` for every sample k."""
-    A = core.X
+    A = core.design
     n, k = A.shape
-    if core.free and not is_sparse(A):
-        A = A - A.mean(axis=0)  # small beside the mean it would be lost in the Gram matrix
-    rows = row_norms(A)
-    gram = A.T @ A if k <= n or core.free else A @ A.T
-    gram = gram.toarray() if is_sparse(gram) else gram
+    if core.free and A.dense:  # small beside the mean it would be lost in the Gram matrix
+        A = design_of(A.A - A.mean())
+    rows = A.row_norms()
+    gram = A.gram() if k <= n or core.free else A.kernel()
     rounding = 8 * (n + k) * EPS * float(np.sum(rows**2))  # of sums and eigenvalues
     if not core.free:
         square = float(np.linalg.eigvalsh(gram)[-1])
     else:
-        mean = np.asarray(A.mean(axis=0)).ravel()
-        far = float(np.max(rows**2 - 2 * np.asarray(A @ mean).ravel() + mean @ mean))
+        mean = A.mean()
+        far = float(np.max(rows**2 - 2 * A.scores(mean) + mean @ mean))
         centred = gram - n * np.outer(mean, mean)
         square = float(np.linalg.eigvalsh(centred)[-1]) + n * max(far, 0.0)
         rounding += 8 * (n + k) * n * EPS * (float(np.max(rows)) + float(mean @ mean) ** 0.5) ** 2

@@ -26,7 +26,6 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from scipy.optimize import brentq
 
-from ..core.arrays import is_sparse
 from ..core.checks import Array
 from ..core.lbfgs import lbfgs
 from ..core.problem import Problem
@@ -57,7 +56,7 @@ def flat_design(core: Problem) -> Array:
     sample has ``x_k.u + b = 0`` there.  So ``||(u, b/R)||^2 <= 2`` and ``sqrt(2) [A, R 1]``
     is a design without bias.
     """
-    A = core.X.toarray() if is_sparse(core.X) else core.X
+    A = core.design.array()
     if not core.free:
         return A
     radius = float(np.max(np.linalg.norm(A, axis=1)))

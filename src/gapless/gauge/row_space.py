@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..core.arrays import is_sparse, row_norms
+from ..core.arrays import row_norms
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.reduction import Reduction
@@ -55,7 +55,7 @@ class RowSpace:
 @lru_cache(maxsize=8)  # problems are immutable
 def row_space(core: Problem) -> RowSpace:
     """The numerical row space of the core's design, centred when the bias is free."""
-    X = core.X.toarray() if is_sparse(core.X) else core.X
+    X = core.design.array()
     n, k = X.shape
     mean = X.mean(axis=0) if core.free else np.zeros(k)
     if core.free:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.arrays import Design, dense_rows, row_blocks
+from ..core.arrays import row_blocks
 from ..core.candidates import Candidates
 from ..core.checks import Array
+from ..core.design import Design, design_of
 from ..core.watch import never
 from .climb import SAMPLE, Climb
 
@@ -49,8 +50,8 @@ class Oracle:
         Of the starts.
     """
 
-    def __init__(self, A: Design, free: bool, rng: np.random.Generator) -> None:
-        self.A = A
+    def __init__(self, A: Design | Array, free: bool, rng: np.random.Generator) -> None:
+        self.A = design_of(A)
         self.free = free
         self.rng = rng
 
@@ -103,7 +104,8 @@ class Oracle:
         # from U alone, so that the scale of Lam does not matter
         size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
         with np.errstate(over="ignore", invalid="ignore"):  # what is not a number is not better
-            climb = Climb(*(x.astype(np.float32) for x in (self.A[rows], Lam[rows] / size, U, b)))
+            single = (x.astype(np.float32) for x in (Lam[rows] / size, U, b))
+            climb = Climb(self.A.rows(rows).astype(np.float32), *single)
             self._ascend(climb, stop)
         # 3. the best, exactly
         best = np.argsort(-climb.h)[: max(KEPT, 2 * m)]
@@ -179,7 +181,7 @@ class Oracle:
         n, k = self.A.shape
         quarter = max(1, n_starts // 4)
         gaussian = self.rng.standard_normal((k, max(1, n_starts - 3 * quarter)))
-        P = [dense_rows(self.A, self.rng.integers(n, size=quarter)) for _ in range(4)]
+        P = [self.A.dense_rows(self.rng.integers(n, size=quarter)) for _ in range(4)]
         return np.hstack([gaussian, P[0].T, -P[1].T, (P[2] - P[3]).T])
 
     def _neighbours(self, neurons: Array, count: int) -> Array:

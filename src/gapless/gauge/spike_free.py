@@ -24,7 +24,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..core.arrays import is_sparse, row_norms
+from ..core.arrays import row_norms
 from ..core.candidates import Candidates
 from ..core.checks import Array, to_2d
 from ..core.problem import Problem
@@ -150,7 +150,7 @@ def is_spike_free(problem: Problem) -> bool | None:
 
 @lru_cache(maxsize=8)  # problems are immutable
 def _answer(core: Problem) -> SpikeFreeAnswer:
-    return spike_free_test(core.X.toarray() if is_sparse(core.X) else core.X)
+    return spike_free_test(core.design.array())
 
 
 class SpikeFree(GaugeMethod):
@@ -169,7 +169,7 @@ class SpikeFree(GaugeMethod):
     summary = "spike-free data: nonnegative least squares"
 
     def applies(self, core: Problem) -> bool:
-        one = core.n_outputs == 1 and not core.free and not is_sparse(core.X)
+        one = core.n_outputs == 1 and not core.free and core.design.dense
         if not one or core.n_samples > MAX_SAMPLES:
             return False
         answer = _answer(core)

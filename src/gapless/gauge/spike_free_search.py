@@ -23,9 +23,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import nnls
 
-from ..core.arrays import Design, is_sparse
 from ..core.candidates import Candidates
 from ..core.checks import Array
+from ..core.design import Design, design_of
 from ..core.watch import never
 
 # Rounds of the alternation between a direction of the outputs and the cone program.
@@ -54,8 +54,8 @@ class RelaxedOracle:
     best direction of the outputs; a local search, since that maximum is not convex.
     """
 
-    def __init__(self, A: Design, free: bool) -> None:
-        self.A: Array = A.toarray() if is_sparse(A) else A
+    def __init__(self, A: Design | Array, free: bool) -> None:
+        self.A = design_of(A).array()
         self.free = free
 
     def search(

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..core.arrays import is_sparse
 from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
@@ -52,9 +51,9 @@ class Whitened(GaugeMethod):
         if norm == 0:
             return GaugeBound(0.0, 0.0, None, "whitened data: exact")
         # 2. the neuron: on whitened data any activations are attained, by A^T of them
-        u = core.X.T @ (active / norm)
+        u = core.design.pull_back(active / norm)
         u /= np.linalg.norm(u)
-        lower = float(np.linalg.norm(Lam.T @ np.maximum(core.X @ u, 0)))
+        lower = float(np.linalg.norm(Lam.T @ np.maximum(core.design.scores(u), 0)))
         # 3. the bound, what the data lack charged
         size = norm if Lam.shape[1] == 1 else float(np.linalg.norm(Lam, 2))
         upper = (scale * size + slack * float(np.linalg.norm(Lam))) * (1 + 8 * len(Lam) * EPS)
@@ -66,8 +65,7 @@ class Whitened(GaugeMethod):
 @lru_cache(maxsize=8)  # problems are immutable
 def whitening(core: Problem) -> tuple[float, float] | None:
     """The s with ``A A^T = s^2 I`` and what the deviation can add to the gauge, or None."""
-    K = core.X @ core.X.T
-    K = K.toarray() if is_sparse(K) else K
+    K = core.design.kernel()
     n, k = core.X.shape
     s2 = float(np.trace(K)) / n
     deviation = float(np.linalg.norm(K - s2 * np.eye(n), 2))

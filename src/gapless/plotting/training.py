@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.arrays import scores
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.result import History, Solution
 from ..core.rounding import TINY
@@ -171,7 +171,7 @@ class NeuronDisplay:
         strongest = a[order, np.argmax(np.abs(a[order]), axis=1)] if len(order) else np.zeros(0)
         active = None
         if X is not None:
-            S = scores(np.asarray(X, float), U[:, order], network.hidden_bias[order])
+            S = design_of(np.asarray(X, float)).scores(U[:, order], network.hidden_bias[order])
             active = np.mean(S > 0, axis=0)
         names = [f"x{j}" for j in range(len(U))] if feature_names is None else list(feature_names)
         top = np.max(np.abs(U[:, order]), axis=0, initial=TINY)

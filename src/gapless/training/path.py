@@ -268,7 +268,7 @@ def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, wat
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
     if is_exact(core) and (value := timely_bound(core, Lam, watch.left).lower) > 0:
         return value / reduction.decay
-    oracle = Oracle(core.X, core.free, np.random.default_rng(random_state))
+    oracle = Oracle(core.design, core.free, np.random.default_rng(random_state))
     found = oracle.search(Lam, np.zeros((core.n_features, 0)), n_starts, stop=watch.due)
     return float(found.value.max(initial=0.0)) / reduction.decay
 

@@ -127,8 +127,8 @@ class Plan:
     def searcher(self, core: Problem, rng: np.random.Generator) -> Oracle | RelaxedOracle:
         """What looks for neurons."""
         if self.oracle == "spike-free":
-            return RelaxedOracle(core.X, core.free)
-        return Oracle(core.X, core.free, rng)
+            return RelaxedOracle(core.design, core.free)
+        return Oracle(core.design, core.free, rng)
 
     def bound(self, state: Solving, Lam: Array, effort: Trying) -> GaugeBound:
         """The gauge of ``Lam`` from above, at no more than the time left."""
