@@ -24,9 +24,9 @@ def test_reduction_leaves_the_problem_as_it_was_and_maps_networks_both_ways(whic
     X = designs(rng)[which]
     problem = Problem(X, rng.standard_normal(X.shape[0]), bias=bias)
     before = problem.X.copy()
-    ones = problem.design.A.copy()
+    ones = problem.design.array().copy()
     reduction = Reduction(problem)
-    same = abs(problem.X - before).max() + abs(problem.design.A - ones).max()
+    same = abs(problem.X - before).max() + abs(problem.design.array() - ones).max()
     assert same == 0
     d = problem.n_features
     b = np.zeros(4) if bias == "none" else rng.standard_normal(4)

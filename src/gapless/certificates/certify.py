@@ -23,7 +23,7 @@ from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.base import LARGE, Dual, GaugeBound
-from ..gauge.choose import CHEAP, relaxations, timely_bound
+from ..gauge.choose import METHODS, relaxations, timely_bound
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
@@ -57,7 +57,7 @@ def stated(certificate: Certificate, gap: float) -> Certificate:
     return replace(certificate, estimated_lower_bound=estimated)
 
 
-def better(old: Certificate | None, new: Certificate) -> Certificate:
+def with_best_bound(old: Certificate | None, new: Certificate) -> Certificate:
     """``new`` with the higher of the two proven bounds: both hold for every network."""
     if old is None or new.lower_bound >= old.lower_bound:
         return new
@@ -66,7 +66,7 @@ def better(old: Certificate | None, new: Certificate) -> Certificate:
     )
 
 
-def raised(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -> Certificate:
+def with_bound(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -> Certificate:
     """``old`` with what ``bound`` proves of ``Lam`` where that is more.
 
     The estimate stays the search's: no search has looked at this dual point.
@@ -110,11 +110,11 @@ def prove(
     """
     watch = Watch(time_limit)
     steps = relaxations(core, method)
-    if method in CHEAP:
-        first = CHEAP[method].bound(core, Lam)
-    else:
+    if method == "auto" or steps:
         cheap = "auto" if method == "auto" else "norm"
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
+    else:
+        first = METHODS[method].bound(core, Lam)
     best = core.proven_bound(Lam, first.upper)
     yield Lam, first
     for step in [] if first.tight else steps:
@@ -245,6 +245,6 @@ def _best(
     best = certificate(core, objective, Lam, bound, found)
     with suppress(KeyboardInterrupt):  # the best so far is as good
         while best.relative_gap > tol and (step := next(points, None)) is not None:
-            if (more := raised(best, core, *step[:2])) is not best:
+            if (more := with_bound(best, core, *step[:2])) is not best:
                 best, Lam, bound = more, *step[:2]
     return best, Lam, bound

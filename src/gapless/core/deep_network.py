@@ -120,7 +120,7 @@ class DeepNetwork:
                 f"the network has biases but the problem's bias rule is {problem.bias!r}; "
                 "use bias='free'"
             )
-        fit = problem.data_fit(self.predict(problem.design.A))
+        fit = problem.data_fit(self.predict(problem.design.array()))
         return fit + problem.weight_decay * self.penalty()
 
     def scaled(self, layer: float, output: float) -> DeepNetwork:
@@ -186,7 +186,7 @@ class ParallelNetwork:
 
     def objective(self, problem: Problem) -> float:
         """Mean loss plus ``weight_decay`` times :meth:`penalty`."""
-        fit = problem.data_fit(self.predict(problem.design.A))
+        fit = problem.data_fit(self.predict(problem.design.array()))
         return fit + problem.weight_decay * self.penalty()
 
 

@@ -1,7 +1,8 @@
 """The design: what the hidden directions multiply.
 
-Solvers see samples through a :class:`Design` alone, so that a new kind of data is one class here:
-its scores, the way back from them, its Gram matrices and norms, and some of its rows.
+Solvers see samples through a :class:`Design` alone, so that a new kind of data is one class: its
+scores, the way back from them, its Gram matrices and norms, and some of its rows.  A problem takes
+a design in place of X.
 """
 
 from __future__ import annotations
@@ -21,15 +22,12 @@ class Design(ABC):
 
     Attributes
     ----------
-    A : array or matrix
-        The numbers, as they are stored.
     shape : (int, int)
     dense : bool
         Whether samples are stored number by number, so that they may be moved (centred, turned)
         without costing memory.
     """
 
-    A: Any
     shape: tuple[int, int]
     dense: ClassVar[bool]
 
@@ -78,12 +76,19 @@ class Design(ABC):
         """Some samples as an array (len(index), n_columns)."""
 
     @abstractmethod
+    def scaled(self, t: float) -> Design:
+        """``t A``."""
+
+    @abstractmethod
     def with_ones(self) -> Design:
         """``[A, 1]``: the design of the penalised bias rule."""
 
     @abstractmethod
     def astype(self, dtype: type) -> Design:
         """The same in another precision."""
+
+    def __getitem__(self, index: Array | slice) -> Design:
+        return self.rows(index)
 
     def array(self) -> Array:
         """All samples as one dense array."""
@@ -140,6 +145,9 @@ class DenseDesign(Design):
     def dense_rows(self, index: Array | slice) -> Array:
         return self.A[index]
 
+    def scaled(self, t: float) -> DenseDesign:
+        return DenseDesign(self.A * t)
+
     def with_ones(self) -> DenseDesign:
         return DenseDesign(np.hstack([self.A, np.ones((len(self), 1))]))
 
@@ -187,6 +195,9 @@ class SparseDesign(Design):
 
     def dense_rows(self, index: Array | slice) -> Array:
         return self.A[index].toarray()
+
+    def scaled(self, t: float) -> SparseDesign:
+        return SparseDesign(self.A * t)
 
     def with_ones(self) -> SparseDesign:
         return SparseDesign(sp.hstack([self.A, np.ones((len(self), 1))], format="csr"))

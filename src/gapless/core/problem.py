@@ -57,7 +57,7 @@ class Problem:
 
     Parameters
     ----------
-    X : array or sparse matrix of shape (n_samples, n_features)
+    X : array, sparse matrix or Design of shape (n_samples, n_features)
     Y : array of shape (n_samples,) or (n_samples, n_outputs)
         Real targets, signs -1/+1, or one-hot rows, as the loss asks.
     loss : str or Loss, default "squared"
@@ -83,8 +83,10 @@ class Problem:
     sample_weight: Any = None
 
     def __post_init__(self) -> None:
-        if sp.issparse(self.X):
-            X: Any = sp.csr_matrix(self.X, dtype=np.float64)
+        if isinstance(self.X, Design):
+            X: Any = self.X
+        elif sp.issparse(self.X):
+            X = sp.csr_matrix(self.X, dtype=np.float64)
             if not np.all(np.isfinite(X.data)):
                 raise ValueError("X has NaN or infinite entries; remove or impute them first")
         else:

@@ -23,7 +23,7 @@ import scipy.linalg
 
 from .arrays import row_norms
 from .checks import Array
-from .design import design_of
+from .design import Design, SparseDesign, design_of
 from .losses import Loss
 from .network import Network
 from .problem import Problem, check_problem
@@ -46,47 +46,56 @@ class Reduction:
         design, Y, weights = problem.design, problem.Y, problem.sample_weight
         if not design.dense and (design.shape[1] > len(design) or design.size <= DENSE):
             design = design_of(design.array())
-        A, dense = design.A, design.dense
         #: sample i of the problem is row ``group[i]`` of the core, whose own is ``first[group[i]]``
         self.first = self.group = np.arange(len(weights))
-        if dense and A.size <= CANONICAL:
-            self.first, self.group = _canonical(np.hstack([Y, A]))
-            A, Y = A[self.first], Y[self.first]
+        if design.dense and design.size <= CANONICAL:
+            self.first, self.group = _canonical(np.hstack([Y, design.array()]))
+            design, Y = design.rows(self.first), Y[self.first]
             weights = np.bincount(self.group, weights)
-        if A is problem.design.A:
-            A = A.copy()  # the one copy: all that follows is done in place
-        A, Y, loss = self._samples(A, dense, weights), *self._targets(np.array(Y), weights)
-        #: a weight decay of the problem times this is that of the core
-        self.decay = 1 / self.scale / self.step
-        bias = "free" if problem.free else "none"
-        self.core = Problem(A, Y, loss, problem.weight_decay * self.decay, bias, weights)
-
-    def _samples(self, A: Any, dense: bool, weights: Array) -> Any:
-        """Scaled, centred or turned, in coordinates of the row space; in place where it can be."""
-        n, k = A.shape
         self.mean: Array | None = None
         self.turn: Array | None = None
         self.basis: Array | None = None  # (k, n) orthonormal columns spanning the rows
-        values = A if dense else A.data
+        if not design.dense:
+            X: Any = self._scaled(design, weights)
+        elif design is problem.design:  # the one copy: all that follows is done in place
+            X = self._samples(np.array(design.array()), weights)
+        else:
+            X = self._samples(design.array(), weights)
+        Y, loss = self._targets(np.array(Y), weights)
+        #: a weight decay of the problem times this is that of the core
+        self.decay = 1 / self.scale / self.step
+        bias = "free" if problem.free else "none"
+        self.core = Problem(X, Y, loss, problem.weight_decay * self.decay, bias, weights)
+
+    def _scaled(self, design: Design, weights: Array) -> Any:
+        """Samples that may not be moved."""
         # a power of two first: exact, and then nothing overflows
-        peak = power_of_two(float(max(values.max(initial=0.0), -values.min(initial=0.0))))
-        values /= peak
-        if dense:
-            if self.problem.free:
-                self.mean = weights @ A
-                A -= self.mean
-                self.mean *= peak
-            else:
-                self.turn = _far_from_zero(A)
+        peak = power_of_two(float(design.row_norms().max()))
+        design = design.scaled(1 / peak)
+        rms = float(np.sqrt(weights @ design.row_norms() ** 2))
+        self.scale = peak * (rms or 1.0)
+        design = design.scaled(1 / (rms or 1.0))
+        return design.A if isinstance(design, SparseDesign) else design
+
+    def _samples(self, A: Array, weights: Array) -> Array:
+        """Scaled, centred or turned, in coordinates of the row space; in place where it can be."""
+        n, k = A.shape
+        # a power of two first: exact, and then nothing overflows
+        peak = power_of_two(float(max(A.max(initial=0.0), -A.min(initial=0.0))))
+        A /= peak
+        if self.problem.free:
+            self.mean = weights @ A
+            A -= self.mean
+            self.mean *= peak
+        else:
+            self.turn = _far_from_zero(A)
         if k > n:
             # LAPACK writes the basis over A: no second array of that size
             self.basis, R = scipy.linalg.qr(A.T, overwrite_a=True, mode="economic")
             A = np.ascontiguousarray(R.T)
         # unit root-mean-square rows, so that absolute thresholds have a meaning
-        values = A if dense else A.data
-        squares = np.einsum("ij,ij->i", A, A) if dense else A.multiply(A).sum(axis=1).A1
-        rms = float(np.sqrt(weights @ squares))
-        values /= rms or 1.0
+        rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
+        A /= rms or 1.0
         self.scale = peak * (rms or 1.0)
         return A
 

@@ -42,7 +42,7 @@ def spectral_norm(core: Problem) -> float:
     A = core.design
     n, k = A.shape
     if core.free and A.dense:  # small beside the mean it would be lost in the Gram matrix
-        A = design_of(A.A - A.mean())
+        A = design_of(A.array() - A.mean())
     rows = A.row_norms()
     gram = A.gram() if k <= n or core.free else A.kernel()
     rounding = 8 * (n + k) * EPS * float(np.sum(rows**2))  # of sums and eigenvalues

@@ -337,7 +337,7 @@ class Interpolating:
             U, b, a = net.hidden_weights, net.hidden_bias, net.output_weights
             S = core.design.scores(U, b)
             gate = (KINK * np.abs(S).max(axis=0) < S).astype(float)
-            A = np.hstack([core.X, np.ones((n, 1))]) if core.free else core.X
+            A = (core.design.with_ones() if core.free else core.design).array()
             kink = np.argwhere(np.abs(S) <= KINK * np.abs(S).max(axis=0))
             # scores on a kink go to zero and stay there: the function is not linear beyond it
             held = np.zeros((len(kink), len(b), A.shape[1]))

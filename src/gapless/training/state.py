@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..certificates.certify import better, certificate, raised, stated
+from ..certificates.certify import certificate, stated, with_best_bound, with_bound
 from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.constant import null_model
@@ -153,11 +153,11 @@ class State:
         top = found.value.max(initial=0.0)
         new = certificate(self.core, self.value, Lam, bound, top)
         self.gap = new.objective - new.estimated_lower_bound
-        self._record(better(self.certificate, new))
+        self._record(with_best_bound(self.certificate, new))
 
     def prove(self, Lam: Array, bound: GaugeBound) -> None:
         """What a bound proves without a search."""
-        self._record(raised(self.certificate, self.core, Lam, bound))
+        self._record(with_bound(self.certificate, self.core, Lam, bound))
 
     def solve_master(self, found: Candidates) -> None:
         """The master over the network's neurons and those of ``found`` that violate, merged."""
