@@ -20,14 +20,14 @@ class Steps(Solving, Protocol):
     def tell(self) -> Status | None: ...
 
 
-class Effort(Trying, Protocol):
+class Judge(Trying, Protocol):
     """When it is enough."""
 
     def reached(self, state: Any) -> Status | None: ...
     def exhausted(self, state: Any) -> Status | None: ...
 
 
-def rounds(state: Steps, plan: Plan, effort: Effort, max_rounds: int) -> Status:
+def rounds(state: Steps, plan: Plan, effort: Judge, max_rounds: int) -> Status:
     """Column generation until the gap is met, the effort is spent or the watch ends it.
 
     Parameters
@@ -36,7 +36,7 @@ def rounds(state: Steps, plan: Plan, effort: Effort, max_rounds: int) -> Status:
         Where the solve stands; it is changed.
     plan : Plan
         Its strategies.
-    effort : Effort
+    effort : Judge
         Its counters.
     max_rounds : int
 

@@ -26,8 +26,8 @@ LARGE = 50_000
 # More rows than this start from the network of a tenth of them.
 MANY_ROWS = 50_000
 # In so many dimensions at most, a free bias counting as one, an exact bound lists the local maxima
-# of the gauge; in more than CHEAP it takes longer than a search.
-LISTED, CHEAP = 2, 3
+# of the gauge; in more than SWIFT it takes longer than a search.
+LISTED, SWIFT = 2, 3
 # Widths of the softened kinks, one after the other, at the start and in each round.
 FIRST_WIDTHS, WIDTHS = (0.1, 0.02), (0.03, 0.01)
 # Climbers a neuron of the current network: those of a wide one leave many maxima between them.
@@ -108,7 +108,7 @@ class Plan:
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
         exact = is_exact(core)
         dimensions = row_space(core).rank + core.free if exact else np.inf
-        costly = exact and dimensions > CHEAP
+        costly = exact and dimensions > SWIFT
         # where each search is exact and cheap, random networks only take time
         random = not exact or costly
         large = core.n_samples * core.n_features > LARGE
