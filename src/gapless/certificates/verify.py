@@ -37,7 +37,28 @@ class Invalid(Exception):
 
 
 def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
-    """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
+    """Check a proof file against samples and targets; never raises for a bad file.
+
+    Parameters
+    ----------
+    path : path or binary stream
+        The proof file (:func:`gapless.write_proof`); nothing in it is trusted.
+    X : array of shape (n_samples, n_features)
+    y : array of shape (n_samples,) or (n_samples, n_outputs)
+        As the loss has them: signs -1 and +1, one-hot rows.
+
+    Returns
+    -------
+    valid : bool
+    lower_bound : float
+        What no two-layer ReLU network's objective is below on these data; NaN if not valid.
+    words : str
+        The statement proven, or why there is none.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             A, Y = np.asarray(X, float), np.asarray(y, float).reshape(len(y), -1)

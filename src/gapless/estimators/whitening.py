@@ -97,5 +97,27 @@ def whiten(X: Any, scale: float = 1.0) -> Array:
 
 
 def whitened(estimator: Any, scale: float = 1.0) -> Pipeline:
-    """``estimator`` behind a :class:`RowWhitener`; its weight decay acts on whitened features."""
+    """``estimator`` behind a :class:`RowWhitener`; its weight decay acts on whitened features.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any of scikit-learn's kind.
+    scale : float, default 1.0
+        The norm of every training sample after the map.
+
+    Returns
+    -------
+    Pipeline
+        Not fitted; ``fit`` raises a :class:`HypothesisError` for linearly dependent samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import ReLURegressor, whitened
+    >>> X = np.random.default_rng(0).normal(size=(5, 8))
+    >>> model = whitened(ReLURegressor(weight_decay=1e-3), scale=2.0).fit(X, X[:, 0])
+    >>> bool(model.score(X, X[:, 0]) > 0.9)
+    True
+    """
     return make_pipeline(RowWhitener(scale), estimator)

@@ -255,8 +255,36 @@ class _Enough:
 def weight_decay_max(problem: Problem, n_starts: int = STARTS, random_state: int = 0) -> float:
     """The weight decay from which on the best network has no neurons.
 
-    It is the gauge of the null model's dual point: exact for data of low rank, else the best
-    value of a search, hence a slight underestimate.
+    It is the gauge ``g(Lam)`` of the null model's dual point Lam: exact for data of low rank, else
+    the best value of a search, hence a slight underestimate.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its own ``weight_decay`` is not used.
+    n_starts : int, default 500
+        Starts of the search, where there is one.
+    random_state : int, default 0
+
+    Returns
+    -------
+    float
+        In the units of ``problem.weight_decay``; zero for targets that are constant, under the
+        free bias, or zero.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13: the dual point is then feasible.
+
+    Examples
+    --------
+    >>> round(weight_decay_max(Problem([[-1.0], [0.0], [1.0]], [1.0, 0.0, 1.0])), 6)
+    0.111111
     """
     return largest_weight_decay(problem, n_starts, random_state, Watch())
 

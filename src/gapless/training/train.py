@@ -80,6 +80,18 @@ def train(
     -------
     Solution
         Also when interrupted (Ctrl-C, callback, limits): the best network so far.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+    ValueError
+        For a ``tol``, ``max_iter``, ``max_neurons`` or ``time_limit`` that is not positive, another
+        oracle, and an ``init`` of other features or outputs.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13 (the dual), Algorithms 1 and 3.
     """
     return solve(
         problem,
