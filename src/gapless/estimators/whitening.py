@@ -40,6 +40,16 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> RowWhitener:
         """Learn the map.
 
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+            Fitted.
+
         Raises
         ------
         HypothesisError
@@ -58,7 +68,16 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Array:
-        """``scale X V diag(1/s) V^T``, of the shape of X."""
+        """``scale X V diag(1/s) V^T``.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
         check_is_fitted(self)
         X = validated(self, X, dtype=np.float64, reset=False)
         V = self.components_

@@ -56,26 +56,38 @@ class RegularizationPath:
 
     @property
     def objectives(self) -> Array:
-        """Training objectives, (n_values,)."""
+        """Training objectives, an array of shape (n_values,)."""
         return np.array([s.certificate.objective for s in self.solutions])
 
     @property
     def lower_bounds(self) -> Array:
-        """Proven lower bounds of the objectives, (n_values,)."""
+        """Proven lower bounds of the objectives, an array of shape (n_values,)."""
         return np.array([s.certificate.lower_bound for s in self.solutions])
 
     @property
     def estimated_lower_bounds(self) -> Array:
-        """The same by search: not proven, (n_values,)."""
+        """The same by search: not proven, an array of shape (n_values,)."""
         return np.array([s.certificate.estimated_lower_bound for s in self.solutions])
 
     @property
     def n_neurons(self) -> Array:
-        """(n_values,)"""
+        """Hidden neurons of each network, an array of shape (n_values,)."""
         return np.array([s.network.n_neurons for s in self.solutions])
 
     def scores(self, X: Any, Y: Any) -> Array:
-        """R2 or accuracy of each network on other data, targets as in the problem, (n_values,)."""
+        """R2 or accuracy of each network on other data.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+        Y : array of shape (n_samples,) or (n_samples, n_outputs)
+            Targets as in the problem: real, signs -1 and +1, or one-hot rows.
+
+        Returns
+        -------
+        array of shape (n_values,)
+            R2 for real targets, the mean over outputs; the share of right classes else.
+        """
         Y = to_2d("Y", Y)
         return np.array([score(self.loss, s.network.predict(X), Y) for s in self.solutions])
 
