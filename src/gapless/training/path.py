@@ -191,6 +191,22 @@ def solve_along(
     """The solutions of :func:`path` one after the other, the first in any case.
 
     One that is interrupted or out of time is the last.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight_decays : array of shape (n_values,)
+        Falling.
+    watch : Watch
+        Of the whole path.
+    tol : float, default 1e-3
+    init : Network, optional
+    **options
+        Of :func:`gapless.training.train.solve`.
+
+    Yields
+    ------
+    Solution
     """
     null = constant_network(problem, null_model(problem))
     if init is None:
@@ -237,6 +253,23 @@ def strong(
     The gauge of a neuron moves by about as much as the weight decay, so one below
     ``2 weight_decay - last`` is discarded: the sequential strong rule (Tibshirani et al., JRSS B
     2012), here a guess at where to start, as the next search looks everywhere again.
+
+    Parameters
+    ----------
+    core : Problem
+        Of the new weight decay.
+    network : Network
+        On the core's design.
+    found : Candidates
+        Of the last search.
+    last : float
+        The weight decay before.
+    stop : callable
+        Asked before each step of the master.
+
+    Returns
+    -------
+    Network
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = with_candidates(network, violating(found, threshold))
@@ -302,7 +335,19 @@ def weight_decay_max(problem: Problem, n_starts: int = STARTS, random_state: int
 
 
 def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, watch: Watch) -> float:
-    """:func:`weight_decay_max`, or the best value found in time."""
+    """:func:`weight_decay_max`, or the best value found in time.
+
+    Parameters
+    ----------
+    problem : Problem
+    n_starts : int
+    random_state : int
+    watch : Watch
+
+    Returns
+    -------
+    float
+    """
     reduction = Reduction(problem)
     core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
@@ -321,11 +366,30 @@ def weight_decay_grid(
     random_state: int = 0,
     watch: Watch | None = None,
 ) -> Array:
-    """The values given, falling; else ``n_values`` from :func:`weight_decay_max` down to
-    ``ratio`` times it.
+    """The values given, falling; else a geometric grid down from :func:`weight_decay_max`.
 
     Constant targets have no such grid: any weight decay, so the problem's own, gives the null
     model.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight_decays : sequence of float, optional
+    n_values : int, default 30
+    ratio : float, default 1e-3
+        Of the last value to the first, below 1.
+    random_state : int, default 0
+    watch : Watch, optional
+        Of the search for the first value.
+
+    Returns
+    -------
+    array of shape (n_values,)
+
+    Raises
+    ------
+    ValueError
+        For no values, one that is not positive, and a ratio that is not between 0 and 1.
     """
     if weight_decays is not None:
         values = [positive("weight_decays", v) for v in np.ravel(np.asarray(weight_decays))]
@@ -341,7 +405,19 @@ def weight_decay_grid(
 
 @np.errstate(over="ignore", invalid="ignore")  # targets whose squares overflow have no score
 def score(loss: Loss, F: Array, Y: Array, sample_weight: Array | None = None) -> float:
-    """R2 of real targets (mean over outputs), accuracy of classes; for F, Y (n, C)."""
+    """R2 of real targets (mean over outputs), accuracy of classes.
+
+    Parameters
+    ----------
+    loss : Loss
+    F, Y : arrays of shape (n_samples, n_outputs)
+        Outputs and targets.
+    sample_weight : array of shape (n_samples,), optional
+
+    Returns
+    -------
+    float
+    """
     w = np.ones(len(Y)) if sample_weight is None else sample_weight
     w = w / w.sum()
     if loss.targets == "real":
