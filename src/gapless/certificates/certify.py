@@ -39,6 +39,25 @@ def certificate(
     """The certificate that the dual point ``Lam`` gives.
 
     ``bound`` is a proven bound of its gauge, ``found`` the largest value a search met.
+
+    Parameters
+    ----------
+    core : Problem
+    objective : float
+        Of the network, in the core's units.
+    Lam : array of shape (n_samples, n_outputs)
+    bound : GaugeBound
+        A proven bound of its gauge.
+    found : float
+        The largest value of its gauge that a search met: for the estimated bound.
+
+    Returns
+    -------
+    Certificate
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorem 8 (weak duality).
     """
     lower = core.proven_bound(Lam, bound.upper)
     found = max(found, bound.lower)
@@ -51,6 +70,17 @@ def stated(certificate: Certificate, gap: float) -> Certificate:
 
     A search that found little proves nothing: how far such estimates were off, and what covers
     that, is measured by ``benchmarks.calibration``.
+
+    Parameters
+    ----------
+    certificate : Certificate
+    gap : float
+        Relative to the objective.
+
+    Returns
+    -------
+    Certificate
+        Its estimated bound never below the proven one.
     """
     coarse = certificate.objective - gap * abs(certificate.objective)
     estimated = max(min(certificate.estimated_lower_bound, coarse), certificate.lower_bound)
@@ -58,7 +88,18 @@ def stated(certificate: Certificate, gap: float) -> Certificate:
 
 
 def with_best_bound(old: Certificate | None, new: Certificate) -> Certificate:
-    """``new`` with the higher of the two proven bounds: both hold for every network."""
+    """``new`` with the higher of the two proven bounds: both hold for every network.
+
+    Parameters
+    ----------
+    old : Certificate or None
+        Of the same problem and an earlier network.
+    new : Certificate
+
+    Returns
+    -------
+    Certificate
+    """
     if old is None or new.lower_bound >= old.lower_bound:
         return new
     return Certificate(
@@ -70,6 +111,18 @@ def with_bound(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -
     """``old`` with what ``bound`` proves of ``Lam`` where that is more.
 
     The estimate stays the search's: no search has looked at this dual point.
+
+    Parameters
+    ----------
+    old : Certificate
+    core : Problem
+    Lam : array of shape (n_samples, n_outputs)
+    bound : GaugeBound
+
+    Returns
+    -------
+    Certificate
+        ``old`` itself where its bound is as good.
     """
     lower = core.proven_bound(Lam, bound.upper)
     if lower <= old.lower_bound:
@@ -135,11 +188,36 @@ def evidence(
     n_starts: int = 1000,
     random_state: int | None = 0,
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
-    """The reduction of ``problem``, and dual points of its core for :func:`certificate`, the first
-    from the residual of ``network``: each with a proven bound of its gauge, and for the first the
-    largest value that a search met (for the others their bound).
+    """What :func:`certificate` needs: dual points near a network, with proven bounds.
 
-    The search takes half of ``time_limit`` at most, the proofs what it leaves."""
+    The search takes half of ``time_limit`` at most, the proofs what it leaves.
+
+    Parameters
+    ----------
+    problem : Problem
+    network : Network
+        Its residual is the first dual point.
+    method : str, default "auto"
+        As in :func:`prove`.
+    time_limit : float, default 10
+        Seconds.
+    n_starts : int, default 1000
+        Of the search.
+    random_state : int or None, default 0
+
+    Returns
+    -------
+    reduction : Reduction
+        Of ``problem``.
+    points : iterator of (Lam, bound, found)
+        Dual points (n_samples, n_outputs) of its core, each with a proven bound of its gauge, and
+        for the first the largest value that the search met, for the others their bound.
+
+    Raises
+    ------
+    ValueError
+        When the method named is unknown or does not apply, as the first is asked for.
+    """
     watch = Watch(time_limit)
     reduction = Reduction(problem)
     core, state = reduction.core, reduction.apply(network)

@@ -37,7 +37,28 @@ class Invalid(Exception):
 
 
 def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
-    """``(True, bound, words)`` or ``(False, nan, reason)``; never raises for a bad file."""
+    """Check a proof file against samples and targets; never raises for a bad file.
+
+    Parameters
+    ----------
+    path : path or binary stream
+        The proof file (:func:`gapless.write_proof`); nothing in it is trusted.
+    X : array of shape (n_samples, n_features)
+    y : array of shape (n_samples,) or (n_samples, n_outputs)
+        As the loss has them: signs -1 and +1, one-hot rows.
+
+    Returns
+    -------
+    valid : bool
+    lower_bound : float
+        What no two-layer ReLU network's objective is below on these data; NaN if not valid.
+    words : str
+        The statement proven, or why there is none.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             A, Y = np.asarray(X, float), np.asarray(y, float).reshape(len(y), -1)
@@ -57,7 +78,27 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
 
 
 def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
-    """The array ``name`` of such kinds, and of ``most`` bytes: read after its size is known."""
+    """Read one array of a proof file, once its size is known to be harmless.
+
+    Parameters
+    ----------
+    archive : ZipFile
+    name : str
+        The field.
+    kinds : str
+        NumPy's letters of the kinds allowed.
+    most : int
+        Bytes allowed.
+
+    Returns
+    -------
+    array
+
+    Raises
+    ------
+    Invalid
+        For an array that is too large or of another kind.
+    """
     info = archive.getinfo(f"{name}.npy")
     _need(info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), "foreign compression")
     with archive.open(info) as stream:
@@ -102,7 +143,25 @@ def data_digest(X: Any, Y: Any) -> str:
 
 @np.errstate(all="ignore")  # what is not a number fails the comparisons
 def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
-    """The lower bound that the fields prove for ``X`` (n, d), ``Y`` (n, C); or Invalid."""
+    """The lower bound that the fields prove.
+
+    Parameters
+    ----------
+    fields : dict of arrays
+        As they stand in a proof file.
+    X : array of shape (n, d)
+    Y : array of shape (n,) or (n, C)
+
+    Returns
+    -------
+    float
+        On the objective of every network, rounding taken off.
+
+    Raises
+    ------
+    Invalid, LinAlgError
+        When they prove nothing.
+    """
     X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
     _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
     numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS}
@@ -136,6 +195,28 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
 
     Sample i is ``ratio[i]`` times ``first[group[i]]``, and so is its ReLU.  Rows of A have norm 1
     at most, and a last column 1 for a free b: ``|b| <= 1``, some best neuron bends at a sample.
+
+    Parameters
+    ----------
+    proof : dict of arrays
+        Its ``first``, ``group``, ``ratio``, ``bias`` and ``weights``.
+    X : array of shape (n, d)
+    Lam : array of shape (n, C)
+    free : int
+        1 for a free bias, else 0.
+
+    Returns
+    -------
+    A : array of shape (k, m + free)
+        m the columns of the design, k at most.
+    Lam : array of shape (k, C)
+        In the units of A, merged.
+    rounding : float
+
+    Raises
+    ------
+    Invalid
+        For a ratio above 1.
     """
     first, group = proof["first"].astype(int), proof["group"].astype(int)
     ratio, one = np.abs(proof["ratio"]) ** (1 - free), np.ones((len(X), 1))
@@ -247,6 +328,24 @@ def slack(A: Any, Lam: Any, sizes: Any, signs: Any, D: Any, N: Any) -> tuple[Any
 
     ``A u = p - q``; ``y = (s, v, u, t, p, q) = T x``; D weighs ``s^2 = ||v||^2 = ||u||^2 >= t^2``,
     N the products of (p, q) and y; x is y without q, fixed p, and v where it is s or -s.
+
+    Parameters
+    ----------
+    A : array of shape (n, k)
+    Lam : array of shape (n, C)
+    sizes : sequence of 4 ints
+        Of s, v, u and t.
+    signs : array of shape (1 + n,)
+        Of v and the samples in this cell, 0 for both.
+    D : array of shape (4,)
+    N : array of shape (2 n, 2 n + sum of sizes)
+
+    Returns
+    -------
+    form : array, symmetric
+        The gauge is proven on the cell when it is positive semidefinite.
+    rounding : float
+        A bound of the error of its eigenvalues.
     """
     (n, C), v, fixed = Lam.shape, signs[0], signs[1:]
     heads = np.cumsum([1, 0 if v else C, A.shape[1]])

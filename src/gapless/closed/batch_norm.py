@@ -55,23 +55,58 @@ class BatchNormHead:
     convention: str = "unit"
 
     def features(self, A: Any) -> Array:
-        """Hidden layer after the ReLU, with the statistics of training."""
+        """Hidden layer after the ReLU, with the statistics of training.
+
+        Parameters
+        ----------
+        A : array of shape (n_samples, n_features)
+            Of any samples, not only the batch's.
+
+        Returns
+        -------
+        array of shape (n_samples, width)
+        """
         Z = (to_2d("A", A) @ self.weights - self.mean) / self.scale
         shift = self.shift / np.sqrt(self.n_samples) if self.convention == "unit" else self.shift
         return np.maximum(self.gamma * Z + shift, 0.0)
 
     def predict(self, A: Any) -> Array:
-        """Outputs, (n_samples, n_outputs)."""
+        """The outputs ``BN(A W)_+ W_out``.
+
+        Parameters
+        ----------
+        A : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs)
+        """
         return self.features(A) @ self.output_weights
 
     def penalty(self) -> float:
-        """Half the squares of gamma, shift and output weights."""
+        """Half the squares of gamma, shift and output weights.
+
+        Returns
+        -------
+        float
+            Not yet multiplied by the weight decay.
+        """
         return 0.5 * float(
             np.sum(self.gamma**2) + np.sum(self.shift**2) + np.sum(self.output_weights**2)
         )
 
     def objective(self, problem: Problem) -> float:
-        """Mean loss plus weight decay on gamma, shift and output weights."""
+        """Mean loss plus weight decay on gamma, shift and output weights.
+
+        Parameters
+        ----------
+        problem : Problem
+            Its X are the features A.
+
+        Returns
+        -------
+        float
+        """
         fit = problem.data_fit(self.predict(problem.X))
         return fit + problem.weight_decay * self.penalty()
 

@@ -42,18 +42,36 @@ from .units import Units, dense_problem
 def solve_two_layer_linear(X: Any, Y: Any, weight_decay: float, width: Any = None) -> DeepSolution:
     """Best linear network with two layers, for any data: :func:`solve_deep_linear`, depth 2.
 
+        min_Z  1/(2n) ||X Z - Y||_F^2 + weight_decay ||Z||_*,    Z = W_1 W_2.
+
     Whitened data: soft-thresholded singular values of the targets.  One output: a secular
     equation.  Otherwise the nuclear-norm program, solved to a relative gap of 1e-10.
 
     Parameters
     ----------
-    X, Y, weight_decay, width
-        As there.
+    X : array of shape (n_samples, n_features)
+    Y : array of shape (n_samples,) or (n_samples, n_outputs)
+    weight_decay : float
+        Of ``weight_decay / 2 (||W_1||_F^2 + ||W_2||_F^2)``, beside the mean loss.
+    width : int, optional
+        Hidden width; by default the rank of the solution.
 
     Returns
     -------
     DeepSolution
         ``PROVED``, with the value of a dual point.
+
+    Raises
+    ------
+    ValueError
+        As :func:`solve_deep_linear`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> solution = solve_two_layer_linear(np.eye(2), [2.0, 0.0], weight_decay=0.5)
+    >>> np.round(solution.network.predict(np.eye(2))[:, 0], 6), solution.optimality.name
+    (array([1., 0.]), 'PROVED')
     """
     return solve_deep_linear(X, Y, weight_decay, 2, width)
 
@@ -169,6 +187,24 @@ def solve_parallel_linear(
     DeepSolution
         Its network a :class:`gapless.core.deep_network.ParallelNetwork`, its bound that of the
         two-layer problem.
+
+    Raises
+    ------
+    ValueError
+        For a depth below 2, another regulariser, a weight decay or ``layer_norm`` that is not
+        positive, and X or Y that :class:`gapless.Problem` refuses.
+
+    References
+    ----------
+    Ergen & Pilanci, "Revealing the Structure of Deep Neural Networks via Convex Duality" (ICML
+    2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> solution = solve_parallel_linear(np.eye(2), [2.0, 0.0], 0.5, depth=2)
+    >>> len(solution.network.branches), solution.optimality.name
+    (1, 'PROVED')
     """
     problem = dense_problem(X, Y, "squared", weight_decay)
     L = check_depth(depth)

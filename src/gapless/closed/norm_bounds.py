@@ -99,7 +99,7 @@ def deep_lower_bound(
     Raises
     ------
     ValueError
-        For an SDP with free biases, or more than 60 samples.
+        For an SDP with free biases, or more than 60 samples, and outputs of another shape.
     ImportError
         For an SDP without CVXPY.
 
@@ -122,11 +122,7 @@ def deep_lower_bound(
     units = Units(_dense(problem), L)
     problem = units.problem
     # 2. the data as the gauge sees them
-    if problem.free:
-        data = LayeredData.of(problem.X - problem.X.mean(axis=0), True, watch=watch)
-    else:
-        norm = None if spectral_norm is None else spectral_norm / units.x
-        data = LayeredData.of(problem.X, False, norm, watch)
+    data = _layered(units, spectral_norm, watch)
     # 3. every dual point gives a line in rho for each of its multiples
     zero = np.zeros(problem.Y.shape)
     F = zero if outputs is None else to_2d("outputs", outputs) / units.y
@@ -164,6 +160,15 @@ def _applicable(problem: Problem, method: str, activation: str) -> str:
             "use method='scaled'"
         )
     return method
+
+
+def _layered(units: Units, spectral_norm: float | None, watch: Watch) -> LayeredData:
+    """The data in these units, centred when the bias is free."""
+    X = units.problem.X
+    if units.problem.free:
+        return LayeredData.of(X - X.mean(axis=0), True, watch=watch)
+    norm = None if spectral_norm is None else spectral_norm / units.x
+    return LayeredData.of(X, False, norm, watch)
 
 
 def _dense(problem: Problem) -> Problem:

@@ -98,11 +98,29 @@ def critical_weight_decay(s: Any, depth: int) -> Array:
     Parameters
     ----------
     s : array_like
+        Signals, as of :func:`deep_prox`.
     depth : int
+        Number of weight matrices L, from 2 to 1000.
 
     Returns
     -------
     array of the shape of s
+        In the units of ``beta`` there.
+
+    Raises
+    ------
+    ValueError
+        For a depth out of range or not whole, and complex entries.
+
+    References
+    ----------
+    Ergen & Pilanci, "Revealing the Structure of Deep Neural Networks via Convex Duality" (ICML
+    2021), for the idea; the thresholds of L >= 3 were derived anew.
+
+    Examples
+    --------
+    >>> print(f"{critical_weight_decay(2.0, 2):.6f} {critical_weight_decay(2.0, 3):.6f}")
+    2.000000 1.000000
     """
     L = check_depth(depth)
     s = to_floats("s", s)

@@ -23,7 +23,16 @@ def row_blocks(n_rows: int, width: int) -> Iterator[slice]:
 
 
 def row_norms(A: Array) -> Array:
-    """The norms of the rows (n,), without overflow or underflow of their squares."""
+    """The norms of the rows (n,), without overflow or underflow of their squares.
+
+    Parameters
+    ----------
+    A : array of shape (n, k)
+
+    Returns
+    -------
+    array of shape (n,)
+    """
     with np.errstate(over="ignore", under="ignore"):
         plain = np.sqrt(np.einsum("ij,ij->i", A, A))
     if plain.size and plain.min() > 1 / ORDINARY and plain.max() < ORDINARY:

@@ -20,7 +20,16 @@ class InputError(ValueError):
 
 
 def shown(given: object) -> str:
-    """``given`` for a message, cut short."""
+    """``given`` for a message, cut short.
+
+    Parameters
+    ----------
+    given : object
+
+    Returns
+    -------
+    str
+    """
     try:
         return reprlib.repr(given)
     except ValueError:  # Python writes no more than 4300 digits
@@ -28,7 +37,23 @@ def shown(given: object) -> str:
 
 
 def choose(name: str, given: object, allowed: Iterable[str]) -> str:
-    """``given`` when it is one of ``allowed``, else a ``ValueError`` that lists them."""
+    """``given`` when it is one of ``allowed``, else a ``ValueError`` that lists them.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter, for the message; here and below.
+    given : object
+    allowed : iterable of str
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+    """
     options = list(allowed)
     if isinstance(given, str) and given in options:
         return given
@@ -38,7 +63,22 @@ def choose(name: str, given: object, allowed: Iterable[str]) -> str:
 
 
 def positive(name: str, given: object) -> float:
-    """``given`` as a finite float above zero, else a ``ValueError``."""
+    """``given`` as a finite float above zero, else a ``ValueError``.
+
+    Parameters
+    ----------
+    name : str
+    given : object
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        Also for truth values, complex numbers and what is no number.
+    """
     try:
         number = math.nan if np.iscomplexobj(given) else float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -49,7 +89,21 @@ def positive(name: str, given: object) -> float:
 
 
 def not_negative(name: str, given: object) -> float:
-    """``given`` as a finite float of at least zero, else a ``ValueError``."""
+    """``given`` as a finite float of at least zero, else a ``ValueError``.
+
+    Parameters
+    ----------
+    name : str
+    given : object
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+    """
     if isinstance(given, (int, float, np.number)) and not isinstance(given, bool) and given == 0:
         return 0.0
     try:
@@ -61,7 +115,22 @@ def not_negative(name: str, given: object) -> float:
 
 
 def positive_int(name: str, given: object) -> int:
-    """``given`` as an integer above zero, else a ``ValueError``."""
+    """``given`` as an integer above zero, else a ``ValueError``.
+
+    Parameters
+    ----------
+    name : str
+    given : object
+        A float too, where it is whole.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+    """
     number = positive(name, given)
     if number != int(number):
         raise ValueError(f"{name} must be a whole number, got {shown(given)}")
@@ -69,7 +138,26 @@ def positive_int(name: str, given: object) -> int:
 
 
 def optional_import(module: str, extra: str, feature: str) -> ModuleType:
-    """Import ``module`` or say which extra of gapless brings it."""
+    """Import ``module`` or say which extra of gapless brings it.
+
+    Parameters
+    ----------
+    module : str
+        Full name.
+    extra : str
+        The extra of gapless that installs it.
+    feature : str
+        What needs it, for the message.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ImportError
+        When it is not installed.
+    """
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -80,7 +168,25 @@ def optional_import(module: str, extra: str, feature: str) -> ModuleType:
 
 
 def to_floats(name: str, values: Any) -> Array:
-    """``values`` as a float64 array."""
+    """``values`` as a float64 array.
+
+    Parameters
+    ----------
+    name : str
+    values : array_like
+
+    Returns
+    -------
+    array of the shape of values
+        The same array where it is one of float64; NaN and infinity pass.
+
+    Raises
+    ------
+    TypeError
+        For what is no array of numbers.
+    ValueError
+        For complex numbers, and whole ones beyond 1e308.
+    """
     if np.iscomplexobj(values):
         raise ValueError(f"{name} has complex numbers; give real ones")
     try:
@@ -94,7 +200,22 @@ def to_floats(name: str, values: Any) -> Array:
 
 
 def to_2d(name: str, values: Any) -> Array:
-    """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused."""
+    """``values`` as a float64 matrix, one row a sample; NaN and infinity are refused.
+
+    Parameters
+    ----------
+    name : str
+    values : array_like of shape (n_samples,) or (n_samples, k)
+
+    Returns
+    -------
+    array of shape (n_samples, k)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`to_floats`; for other dimensions, NaN and infinity.
+    """
     matrix = to_floats(name, values)
     if matrix.ndim == 1:
         matrix = matrix[:, None]

@@ -18,9 +18,17 @@ ROUNDED = 1e-3
 
 
 def null_model(problem: Problem) -> Array:
-    """The outputs ``c`` (C,) of the best network without neurons: zero unless the bias is free.
+    """The outputs of the best network without neurons: zero unless the bias is free.
 
     Corners of hinge and pinball are rounded a little, so that its residual is a dual point.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    array of shape (n_outputs,)
     """
     if not problem.free:
         return np.zeros(problem.n_outputs)
@@ -28,9 +36,21 @@ def null_model(problem: Problem) -> Array:
 
 
 def best_constant(loss: Loss, Y: Array, weights: Array) -> Array:
-    """The ``c`` (C,) that minimises ``sum_i w_i loss(c, y_i)``, weights (n,) of sum one.
+    """The c that minimises ``sum_i w_i loss(c, y_i)``.
 
     Where the best is at infinity, as for signs all equal, it ends at :data:`FARTHEST`.
+
+    Parameters
+    ----------
+    loss : Loss
+        With a gradient that does not jump.
+    Y : array of shape (n_samples, n_outputs)
+    weights : array of shape (n_samples,)
+        Of sum one.
+
+    Returns
+    -------
+    array of shape (n_outputs,)
     """
 
     def slope(c: Array) -> Array:

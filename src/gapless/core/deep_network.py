@@ -74,10 +74,12 @@ class DeepNetwork:
 
     @property
     def n_features(self) -> int:
+        """Numbers that a sample has."""
         return int(self.weights[0].shape[0])
 
     @property
     def n_outputs(self) -> int:
+        """Numbers that it puts out for a sample."""
         return int(self.weights[-1].shape[1])
 
     @property
@@ -86,7 +88,22 @@ class DeepNetwork:
         return tuple(W.shape[1] for W in self.weights[:-1])
 
     def features(self, X: Any) -> Array:
-        """Last hidden layer ``A_{L-1}``, (n_samples, width_{L-1})."""
+        """Last hidden layer ``A_{L-1}``.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, width_{L-1})
+            X itself for one layer.
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinite entries, or another number of features.
+        """
         A: Any = X.tocsr() if sp.issparse(X) else to_2d("X", X)
         if A.shape[1] != self.n_features:
             raise ValueError(f"X has {A.shape[1]} features, the network expects {self.n_features}")
@@ -99,16 +116,45 @@ class DeepNetwork:
         return A
 
     def predict(self, X: Any) -> Array:
-        """Outputs of shape (n_samples, n_outputs)."""
+        """The outputs ``F = A_{L-1} W_L``, plus the output bias.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            As :meth:`features`.
+        """
         F = np.asarray(self.features(X) @ self.weights[-1])
         return F if self.biases is None else F + self.biases[-1]
 
     def penalty(self) -> float:
-        """``1/2 sum_l ||W_l||_F^2``; biases are free."""
+        """``1/2 sum_l ||W_l||_F^2``; biases are free.
+
+        Returns
+        -------
+        float
+            Not yet multiplied by the weight decay.
+        """
         return 0.5 * float(sum(np.sum(W * W) for W in self.weights))
 
     def objective(self, problem: Problem) -> float:
         """Mean loss plus weight decay; under ``bias="penalized"`` the first layer reads [X, 1].
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        float
+            In the units of :mod:`gapless.core.problem`.
 
         Raises
         ------
@@ -124,7 +170,19 @@ class DeepNetwork:
         return fit + problem.weight_decay * self.penalty()
 
     def scaled(self, layer: float, output: float) -> DeepNetwork:
-        """Every layer times ``layer``, biases of the output times ``output``."""
+        """Every layer times ``layer``, biases of the output times ``output``.
+
+        Parameters
+        ----------
+        layer : float
+            Factor of the weights.
+        output : float
+            Factor of the output bias.
+
+        Returns
+        -------
+        DeepNetwork
+        """
         biases = self.biases
         if biases is not None:
             biases = (*biases[:-1], biases[-1] * output)
@@ -134,6 +192,16 @@ class DeepNetwork:
         """The same function with equal Frobenius norms, never a higher penalty.
 
         Only for networks without biases; a network with a zero layer becomes zero.
+
+        Returns
+        -------
+        DeepNetwork
+            Of the geometric mean of the norms in each layer.
+
+        Raises
+        ------
+        ValueError
+            When a bias is not zero.
         """
         if self.biases is not None and any(map(np.any, self.biases)):
             raise ValueError("only a network without biases can be balanced")

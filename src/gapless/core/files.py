@@ -16,6 +16,11 @@ def write(path: str | os.PathLike[str], content: bytes) -> None:
 
     A link is followed.  A device or a pipe is written into, never replaced.
 
+    Parameters
+    ----------
+    path : path
+    content : bytes
+
     Raises
     ------
     OSError
@@ -54,7 +59,23 @@ def _replace(target: Path, content: bytes) -> None:
 
 
 def named_file(path: str | Path, what: str = "a file") -> Path:
-    """``path``, or an InputError when it is empty or a folder; ``what`` it should be."""
+    """``path``, unless it is empty or a folder.
+
+    Parameters
+    ----------
+    path : path
+    what : str, default "a file"
+        What it should be, for the message.
+
+    Returns
+    -------
+    Path
+        The file need not exist.
+
+    Raises
+    ------
+    InputError
+    """
     if str(path) == "":
         raise InputError(f"the name of {what} is empty; give a file")
     if (file := Path(path)).is_dir():
@@ -63,7 +84,20 @@ def named_file(path: str | Path, what: str = "a file") -> Path:
 
 
 def existing_file(path: str | Path) -> Path:
-    """``path``, or an InputError when there is no file."""
+    """``path``, where there is a file.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+    """
     file = named_file(path)
     if not file.is_file():
         raise InputError(f"no such file: {path}")

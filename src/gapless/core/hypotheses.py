@@ -38,7 +38,28 @@ class HypothesisError(ValueError):
 
 
 def require(hypothesis: str, violation: float, tolerance: float, way_out: str) -> Check:
-    """The check, when it holds; else a :class:`HypothesisError`."""
+    """The check, when it holds; else a :class:`HypothesisError`.
+
+    Parameters
+    ----------
+    hypothesis : str
+        In words.
+    violation : float
+        As measured on the data.
+    tolerance : float
+        The largest violation at which it holds.
+    way_out : str
+        What the user may do instead.
+
+    Returns
+    -------
+    Check
+
+    Raises
+    ------
+    HypothesisError
+        Also for a violation that is not a number.
+    """
     check = Check(hypothesis, float(violation), tolerance)
     if not check.holds:
         raise HypothesisError(check, way_out)

@@ -24,11 +24,25 @@ def lbfgs(
     seen: Callable[[float, Array], bool] = lambda value, x: False,
     **options: Any,
 ) -> Array:
-    """The last point reached from ``start``.
+    """Minimise a smooth function until it converges or is told to stop.
 
-    ``value`` returns value and gradient and may raise :class:`Stopped`.  ``stop`` is asked before
-    each call of it, and ``seen`` gets value and point after each step; a true answer of either
-    ends.  ``options`` are SciPy's.
+    Parameters
+    ----------
+    value : callable
+        Returns value and gradient at a point; may raise :class:`Stopped`.
+    start : array of shape (n,)
+    stop : callable
+        Asked before each call of ``value``; a true answer ends.
+    bounds : sequence of n pairs, optional
+    seen : callable
+        Gets value and point after each step; a true answer ends.
+    **options
+        SciPy's, for its method "L-BFGS-B".
+
+    Returns
+    -------
+    array of shape (n,)
+        The last point reached.
     """
     reached = start
 

@@ -148,11 +148,23 @@ class Loss(ABC):
 
 
 def check_loss(loss: Loss, Y: Array, n_draws: int = 20) -> None:
-    """Raise ``ValueError`` where ``loss`` breaks what it declares, tried on targets ``Y``.
+    """Check what ``loss`` declares on targets ``Y``.
 
     Outputs are drawn at several scales: no value below the infimum, gradients in the domain,
     Fenchel-Young with equality at the gradient, both up to the rounding declared, slopes of the
     conjugate no steeper than declared, and the degree.
+
+    Parameters
+    ----------
+    loss : Loss
+    Y : array of shape (n_samples, n_outputs)
+    n_draws : int, default 20
+        Scales, from 1e-3 to 30.
+
+    Raises
+    ------
+    ValueError
+        Where it breaks what it declares.
     """
     rng = np.random.default_rng(0)
     for scale in np.geomspace(1e-3, 30.0, n_draws):

@@ -378,6 +378,14 @@ LOSSES: dict[str, type[Loss]] = {
 def get_loss(loss: str | Loss) -> Loss:
     """The loss called ``loss``, or ``loss`` itself when it is one and declares all it must.
 
+    Parameters
+    ----------
+    loss : str or Loss
+
+    Returns
+    -------
+    Loss
+
     Raises
     ------
     ValueError

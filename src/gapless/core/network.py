@@ -57,18 +57,35 @@ class Network:
 
     @property
     def n_features(self) -> int:
+        """Numbers that a sample has."""
         return int(self.hidden_weights.shape[0])
 
     @property
     def n_neurons(self) -> int:
+        """Hidden neurons."""
         return int(self.hidden_weights.shape[1])
 
     @property
     def n_outputs(self) -> int:
+        """Numbers that it puts out for a sample."""
         return int(self.output_weights.shape[1])
 
     def predict(self, X: Any) -> Array:
-        """Outputs of shape (n_samples, n_outputs) for X of shape (n_samples, n_features)."""
+        """The outputs ``(X u_j + b_j)_+ a_j``, summed over the neurons, plus c.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or Design of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_outputs)
+
+        Raises
+        ------
+        ValueError
+            For NaN or infinite entries, or another number of features.
+        """
         if not isinstance(X, Design):
             X = design_of(X.tocsr() if sp.issparse(X) else to_2d("X", X))
         if X.shape[1] != self.n_features:
@@ -80,6 +97,14 @@ class Network:
 
     def objective(self, problem: Problem) -> float:
         """``P`` of :mod:`gapless.core.problem`: mean loss plus the penalty as it stands.
+
+        Parameters
+        ----------
+        problem : Problem
+
+        Returns
+        -------
+        float
 
         Raises
         ------
@@ -96,7 +121,22 @@ class Network:
         )
 
     def penalty(self, bias: str) -> float:
-        """Half the sum of squared weights; biases count under the penalised rule only."""
+        """Half the sum of squared weights; biases count under the penalised rule only.
+
+        Parameters
+        ----------
+        bias : {"free", "penalized", "none"}
+
+        Returns
+        -------
+        float
+            Not yet multiplied by the weight decay.
+
+        Raises
+        ------
+        ValueError
+            When there are biases and the rule is "none".
+        """
         squares = np.sum(self.hidden_weights**2) + np.sum(self.output_weights**2)
         if bias == "penalized":
             # the output bias c is the neuron u = 0, b = t, a = c / t, at best ||c||
@@ -106,7 +146,7 @@ class Network:
         return 0.5 * float(squares)
 
     def scaled_directions(self, bias: str) -> tuple[Array, Array]:
-        """Norms of the penalised hidden weights, and of the output weights, a neuron each."""
+        """Norms of the penalised hidden weights, and of the output weights, (n_neurons,) each."""
         U = self.hidden_weights
         if bias == "penalized":
             U = np.vstack([U, self.hidden_bias])
@@ -117,6 +157,14 @@ class Network:
 
         Never raises the objective; a neuron whose penalised norm is zero on either side
         is dropped, and under the free rule a constant one joins the output bias.
+
+        Parameters
+        ----------
+        bias : {"free", "penalized", "none"}, default "free"
+
+        Returns
+        -------
+        Network
         """
         hidden, output = self.scaled_directions(bias)
         c = self.output_bias
@@ -142,6 +190,16 @@ class Network:
         On those samples both are linear, so their sum is one neuron; by the triangle
         inequality the objective does not increase.  A neuron without a positive score only costs
         penalty.  The function may change away from X.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or Design of shape (n_samples, n_features)
+        bias : {"free", "penalized", "none"}, default "free"
+        tol : float, default 1e-9
+
+        Returns
+        -------
+        Network
         """
         net = self.balance(bias)
         if net.n_neurons == 0:
@@ -173,6 +231,15 @@ class Network:
         (Mishkin & Pilanci, "Optimal Sets and Solution Paths of ReLU Networks", 2023):
         along the dependence the fit is constant and the penalty linear.  For one output
         at most n_samples neurons are left.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or Design of shape (n_samples, n_features)
+        bias : {"free", "penalized", "none"}, default "free"
+
+        Returns
+        -------
+        Network
         """
         net = self.balance(bias)
         while True:

@@ -73,6 +73,11 @@ class Problem:
         For NaN or infinite entries, shapes that differ, targets the loss cannot use,
         a weight decay that is not positive, weights that are negative or all zero, and a loss
         that declares too little or does not keep it (:func:`gapless.core.losses.check_loss`).
+
+    Notes
+    -----
+    In its methods F are outputs, Lam and ``w V`` dual points, arrays (n_samples, n_outputs) all;
+    ``gauge`` is a proven upper bound of ``g(Lam)``; values are in the units of P.
     """
 
     X: Any
@@ -138,7 +143,7 @@ class Problem:
         return A.with_ones() if self.bias == "penalized" else A
 
     def variant(self, loss: Loss, weight_decay: float) -> Problem:
-        """The same data under another loss for the same targets, or weight decay; no copies."""
+        """The same data, not copied, under another loss for its targets and weight decay."""
         other = copy.copy(self)
         object.__setattr__(other, "loss", loss)
         object.__setattr__(other, "weight_decay", weight_decay)
@@ -154,7 +159,7 @@ class Problem:
         return -self.sample_weight[:, None] * self.loss.gradient(F, self.Y)
 
     def dual_point(self, F: Array) -> Array:
-        """The residual, moved to sum to zero when the bias is free."""
+        """The residual at outputs ``F``, moved to sum to zero when the bias is free."""
         Lam = self.residual(F)
         return self.centre(Lam) if self.free else Lam
 
@@ -303,7 +308,16 @@ def size_of_sums(Lam: Array) -> Array:
 
 
 def check_problem(given: object) -> None:
-    """Raise TypeError for anything but a :class:`Problem`."""
+    """Refuse anything but a :class:`Problem`.
+
+    Parameters
+    ----------
+    given : object
+
+    Raises
+    ------
+    TypeError
+    """
     if not isinstance(given, Problem):
         raise TypeError(
             f"problem must be a gapless.Problem, got {type(given).__name__}; it holds data, loss, "

@@ -41,6 +41,7 @@ class Status(Verdict):
 
     @property
     def proven(self) -> bool:
+        """Whether the proven gap is small: optimal or near optimal."""
         return self in (Status.OPTIMAL, Status.NEAR_OPTIMAL)
 
     @property
@@ -55,7 +56,19 @@ class Status(Verdict):
 
     @staticmethod
     def of_gap(relative_gap: float, tol: float) -> Status | None:
-        """The status that a proven relative gap earns, if any."""
+        """The status that a proven relative gap earns, if any.
+
+        Parameters
+        ----------
+        relative_gap : float
+        tol : float
+            The tolerance asked for.
+
+        Returns
+        -------
+        Status or None
+            ``OPTIMAL`` up to ``tol``, ``NEAR_OPTIMAL`` up to 100 times it and 10%.
+        """
         if relative_gap <= tol:
             return Status.OPTIMAL
         return Status.NEAR_OPTIMAL if relative_gap <= min(100 * tol, 0.1) else None
@@ -106,6 +119,12 @@ class Certificate(Bounded):
         return _ratio(max(self.objective - self.estimated_lower_bound, 0.0), self.objective)
 
     def as_dict(self) -> dict[str, Any]:
+        """The fields and the gaps, for a table or a file.
+
+        Returns
+        -------
+        dict of str to float or str
+        """
         return asdict(self) | {
             "gap": self.gap,
             "relative_gap": self.relative_gap,
@@ -134,6 +153,17 @@ class History:
     n_rounds: int = 0
 
     def record(self, seconds: float, certificate: Certificate, n_neurons: int) -> None:
+        """Add one entry to each list.
+
+        Parameters
+        ----------
+        seconds : float
+            Since the start of the solve.
+        certificate : Certificate
+            Of the best network so far.
+        n_neurons : int
+            Of that network.
+        """
         self.seconds.append(seconds)
         self.objective.append(certificate.objective)
         self.lower_bound.append(certificate.lower_bound)

@@ -78,13 +78,25 @@ class SplineSolution(Solution):
 
     @property
     def slope_changes(self) -> Array:
-        """(n_kinks, n_outputs)"""
+        """What the slope gains at each knot, an array of shape (n_kinks, n_outputs)."""
         return np.diff(self.slopes, axis=0)
 
     def predict(self, x: Any) -> Array:
-        """The spline at ``x`` (n,) or (n, n_features): (n,) for one output, else (n, C).
+        """The spline at ``x``; beyond the data it goes on as a straight line.
 
-        Beyond the data it goes on as a straight line.
+        Parameters
+        ----------
+        x : array of shape (n_samples,) or (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_outputs)
+            The first for one output.
+
+        Raises
+        ------
+        ValueError
+            For another number of features.
         """
         t = self.coordinate(x)
         if self.n_kinks == 0:
@@ -96,7 +108,22 @@ class SplineSolution(Solution):
         return F[:, 0] if F.shape[1] == 1 else F
 
     def coordinate(self, x: Any) -> Array:
-        """The place along the data's line, in the units of ``knots``."""
+        """The place along the data's line, in the units of ``knots``.
+
+        Parameters
+        ----------
+        x : array of shape (n_samples,) or (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            ``(x - origin) @ direction``; for one feature x itself.
+
+        Raises
+        ------
+        ValueError
+            For another number of features.
+        """
         x = to_floats("x", x)
         if x.ndim == 2 and x.shape[1] != len(self.direction):
             raise ValueError(
@@ -107,7 +134,12 @@ class SplineSolution(Solution):
         return (x - self.origin) @ self.direction
 
     def to_network(self) -> Network:
-        """The ReLU network that draws the spline: ``self.network``."""
+        """The ReLU network that draws the spline: ``self.network``.
+
+        Returns
+        -------
+        Network
+        """
         return self.network
 
 

@@ -154,7 +154,24 @@ class WhitenedReLUClassifier(Classification, _WhitenedReLU):
         self.bias = bias
 
     def fit(self, X: Any, y: Any) -> WhitenedReLUClassifier:
-        """Train on X (n_samples, n_features) and class labels y."""
+        """Train on the whitened samples.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of labels of shape (n_samples,)
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For another ``loss`` or ``bias``, a depth below 2, a weight decay that is not positive,
+            and a single class.
+        """
         X, y = validated(self, X, y, dtype=np.float64, ensure_min_samples=2)
         choose("loss", self.loss, ("squared", "softmax"))
         labels = self._class_numbers(X, y)
@@ -197,7 +214,23 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
         self.bias = bias
 
     def fit(self, X: Any, y: Any) -> WhitenedReLURegressor:
-        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
+        """Train on the whitened samples and the centred targets.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For another ``bias``, a depth below 2 and a weight decay that is not positive.
+        """
         X, y = validated(
             self, X, y, dtype=np.float64, ensure_min_samples=2, multi_output=True, y_numeric=True
         )
@@ -252,7 +285,23 @@ class DeepLinearRegressor(Regression, BaseEstimator):  # type: ignore[misc]
         self.fit_intercept = fit_intercept
 
     def fit(self, X: Any, y: Any) -> DeepLinearRegressor:
-        """Train on X (n_samples, n_features) and y (n_samples,) or (n_samples, n_outputs)."""
+        """Train on X and y, centred when there is an intercept.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For a depth below 2 and a weight decay that is not positive.
+        """
         X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         Y = self._targets(y)
         x_mean = X.mean(axis=0) if self.fit_intercept else np.zeros(X.shape[1])

@@ -134,7 +134,24 @@ class SplineRegressor(Regression, _SplineEstimator):
         self.tol = tol
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
-        """Fit to ``X`` (n, 1) and ``y`` (n,) or (n, n_outputs)."""
+        """Fit the spline.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, 1), or with n_features columns on a line
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For a loss that compares class labels, and samples that do not lie on a line.
+        """
         X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         if loss.targets != "real":
@@ -190,7 +207,25 @@ class SplineClassifier(Classification, _SplineEstimator):
         self.tol = tol
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineClassifier:
-        """Fit to ``X`` (n, 1) and labels ``y`` (n,)."""
+        """Fit the spline whose sign, or largest output, is the class.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, 1), or with n_features columns on a line
+        y : array of labels of shape (n_samples,)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For another loss, a single class, more than two under the hinge, and samples that do not
+            lie on a line.
+        """
         X, y = validated(self, X, y, dtype=np.float64)
         loss = choose("loss", self.loss, ("logistic", "hinge"))
         labels = self._class_numbers(X, y, sample_weight)

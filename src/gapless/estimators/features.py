@@ -123,6 +123,16 @@ class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # t
     def fit(self, X: Any, y: Any = None) -> ConvexRandomFeatures:
         """Draw patches and find the filters; labels are not used.
 
+        Parameters
+        ----------
+        X : array of images, or of flat rows, as in the class
+        y : ignored
+
+        Returns
+        -------
+        self
+            Fitted.
+
         Raises
         ------
         ValueError
@@ -152,7 +162,17 @@ class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # t
         return self
 
     def transform(self, X: Any) -> Array:
-        """Features (n, 2 * n_filters * n_pools^2) in single precision; half without the split."""
+        """Pooled activations ``(+-p.u - threshold)_+`` of the patches of each image.
+
+        Parameters
+        ----------
+        X : array of images, or of flat rows, as in ``fit``
+
+        Returns
+        -------
+        array of shape (n_samples, 2 * n_filters * n_pools^2)
+            In single precision; half the columns without the sign split.
+        """
         check_is_fitted(self)
         images = self._images(X, reset=False)
         n = len(images)

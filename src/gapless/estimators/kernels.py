@@ -41,6 +41,23 @@ class TangentKernelRegressor(Regression, BaseEstimator):  # type: ignore[misc]
         self.bias = bias
 
     def fit(self, X: Any, y: Any) -> TangentKernelRegressor:
+        """Solve ``k(X, X) dual_coef_ = y`` on the eigenvalues above 1e-12 of the largest.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For another ``bias``.
+        """
         choose("bias", self.bias, ("penalized", "none"))
         X, y = validated(self, X, y, y_numeric=True, multi_output=True, dtype=np.float64)
         self.X_ = self._lift(X)

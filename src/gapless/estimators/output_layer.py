@@ -76,7 +76,29 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any) -> ConvexOutputLayer:
-        """Fit on features X (n_samples, n_features) and labels y (n_samples,)."""
+        """Fit on features and labels.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of labels of shape (n_samples,)
+
+        Returns
+        -------
+        self
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            For a single class, and a ``weight_decay``, ``tol`` or ``max_iter`` that is not
+            positive.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When the gap is above ``tol`` after ``max_iter`` passes.
+        """
         beta = positive("weight_decay", self.weight_decay)
         tol, max_iter = positive("tol", self.tol), positive_int("max_iter", self.max_iter)
         X, y = validated(self, X, y, dtype=(np.float64, np.float32))
@@ -121,14 +143,34 @@ class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: Any) -> Array:
-        """Outputs: (n_samples,) for two classes, else (n_samples, n_classes)."""
+        """The outputs ``X coef_ + intercept_``.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_classes)
+            The first for two classes, positive for ``classes_[1]``.
+        """
         check_is_fitted(self)
         X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
         F = X @ self.coef_ + self.intercept_
         return F[:, 0] if F.shape[1] == 1 else F
 
     def predict(self, X: Any) -> Array:
-        """The class of the largest output."""
+        """The class of the largest output.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Labels.
+        """
         F = self.decision_function(X)
         return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
 

@@ -19,7 +19,26 @@ from ..core.checks import Array, to_floats
 
 
 def validated(estimator: Any, *data: Any, **how: Any) -> Any:
-    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats."""
+    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Gets ``n_features_in_`` and, from a table, ``feature_names_in_``.
+    *data : arrays
+        X, or X and y.
+    **how
+        Options of ``validate_data``.
+
+    Returns
+    -------
+    array or tuple of arrays
+
+    Raises
+    ------
+    ValueError
+        For what scikit-learn refuses, and numbers beyond 1e308.
+    """
     try:
         return validate_data(estimator, *data, **how)
     except OverflowError as error:
@@ -27,7 +46,21 @@ def validated(estimator: Any, *data: Any, **how: Any) -> Any:
 
 
 def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]:
-    """Targets for class numbers 0..n_classes-1, and the loss that goes with them."""
+    """Targets for class numbers 0..n_classes-1, and the loss that goes with them.
+
+    Parameters
+    ----------
+    labels : array of int of shape (n_samples,)
+    n_classes : int
+    loss : str
+
+    Returns
+    -------
+    Y : array of shape (n_samples, 1) or (n_samples, n_classes)
+        Signs for two classes; else one-hot rows, or -1 and +1 where the loss is not logistic.
+    loss : str
+        The softmax in place of the logistic loss for more than two classes.
+    """
     if n_classes == 2:
         return np.where(labels == 1, 1.0, -1.0)[:, None], loss
     one_hot = np.eye(n_classes)[labels]
@@ -43,7 +76,16 @@ class Regression(RegressorMixin):  # type: ignore[misc]
         return to_floats("y", y).reshape(len(y), -1)
 
     def predict(self, X: Any) -> Array:
-        """Predictions, of the shape of the y given to fit."""
+        """Predictions, of the shape of the y given to fit.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_outputs)
+        """
         F = self._outputs(X)
         return F[:, 0] if self._one_column else F
 
@@ -78,21 +120,50 @@ class Classification(ClassifierMixin):  # type: ignore[misc]
         return labels
 
     def decision_function(self, X: Any) -> Array:
-        """Scores: (n_samples,) for two classes, positive for ``classes_[1]``; else a column a
-        class."""
+        """What each class scores.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one number, positive for ``classes_[1]``; else a column a class.
+        """
         F = self._outputs(X)
         if F.shape[1] == 1:
             return F[:, 0]
         return F[:, 1] - F[:, 0] if len(self.classes_) == 2 else F
 
     def predict(self, X: Any) -> Array:
-        """The most likely class of each sample."""
+        """The most likely class of each sample.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Labels.
+        """
         F = self.decision_function(X)
         return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:
-        """Class probabilities (n_samples, n_classes); only for the logistic loss."""
+        """Class probabilities; only for the logistic loss.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_classes)
+            Rows sum to one, columns in the order of ``classes_``.
+        """
         F = self.decision_function(X)
         if F.ndim == 1:
             return np.column_stack([expit(-F), expit(F)])

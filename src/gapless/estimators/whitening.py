@@ -40,6 +40,16 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any = None) -> RowWhitener:
         """Learn the map.
 
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : ignored
+
+        Returns
+        -------
+        self
+            Fitted.
+
         Raises
         ------
         HypothesisError
@@ -58,7 +68,16 @@ class RowWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def transform(self, X: Any) -> Array:
-        """``scale X V diag(1/s) V^T``, of the shape of X."""
+        """``scale X V diag(1/s) V^T``.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, n_features)
+        """
         check_is_fitted(self)
         X = validated(self, X, dtype=np.float64, reset=False)
         V = self.components_
@@ -97,5 +116,27 @@ def whiten(X: Any, scale: float = 1.0) -> Array:
 
 
 def whitened(estimator: Any, scale: float = 1.0) -> Pipeline:
-    """``estimator`` behind a :class:`RowWhitener`; its weight decay acts on whitened features."""
+    """``estimator`` behind a :class:`RowWhitener`; its weight decay acts on whitened features.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any of scikit-learn's kind.
+    scale : float, default 1.0
+        The norm of every training sample after the map.
+
+    Returns
+    -------
+    Pipeline
+        Not fitted; ``fit`` raises a :class:`HypothesisError` for linearly dependent samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import ReLURegressor, whitened
+    >>> X = np.random.default_rng(0).normal(size=(5, 8))
+    >>> model = whitened(ReLURegressor(weight_decay=1e-3), scale=2.0).fit(X, X[:, 0])
+    >>> bool(model.score(X, X[:, 0]) > 0.9)
+    True
+    """
     return make_pipeline(RowWhitener(scale), estimator)

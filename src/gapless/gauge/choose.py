@@ -123,6 +123,13 @@ def conditions(problem: Problem) -> str:
     Returns
     -------
     str
+        The rank of the design (centred when the bias is free) and the sharpest cheap bound that
+        applies to these data.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
 
     Examples
     --------

@@ -19,7 +19,30 @@ RANK_TOL = 1e-13
 
 
 def rank(problem: Problem) -> int:
-    """The numerical rank of the design, centred when the bias is free."""
+    """The numerical rank of the design, centred when the bias is free.
+
+    Singular values below 1e-13 of the largest do not count.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    int
+        At most min(n_samples, n_features), one feature more under the penalised bias.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rank(Problem(np.eye(3), [1.0, 2.0, 3.0], bias="none")), rank(Problem(np.eye(3), [1, 2, 3]))
+    (3, 2)
+    """
     return row_space(Reduction(problem).core).rank
 
 

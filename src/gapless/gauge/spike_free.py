@@ -143,7 +143,27 @@ def rays(X: Array) -> tuple[Array, Array]:
 def is_spike_free(problem: Problem) -> bool | None:
     """Whether every ``(A u)_+``, ``||u|| <= 1``, is some ``A w``, ``||w|| <= 1``.
 
-    None where it hangs on the rounding of an inverse, and for free biases.
+    A is the design: X, or [X, 1] under the penalised bias.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    bool or None
+        None where it hangs on the rounding of an inverse, and for free biases.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorem 4: spike-free data make training a convex program of
+    finite size.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_spike_free(Problem(np.eye(3), [1.0, 2.0, 3.0], bias="none"))
+    True
     """
     return None if problem.free else _answer(Reduction(problem).core).holds
 

@@ -19,7 +19,34 @@ WHITENED_TOL = 1e-8
 
 
 def is_whitened(problem: Problem) -> bool:
-    """Whether ``A A^T`` is a multiple of the identity (to 1e-8), A the design."""
+    """Whether ``A A^T`` is a multiple of the identity (to 1e-8), A the design.
+
+    The samples are orthogonal and of equal norm.  A is X, or [X, 1] under the penalised bias; under
+    the free one X less its mean, so never for two samples or more.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Lemma 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_whitened(Problem(np.eye(3), [1.0, 2.0, 3.0], bias="none"))
+    True
+    """
     core = Reduction(problem).core
     return core.n_samples <= core.n_features and whitening(core) is not None
 

@@ -52,11 +52,16 @@ class CollapseDisplay:
         return cls(unit_norm(mu @ mu.T), unit_norm(M @ M.T)).plot(ax)
 
     def plot(self, ax: Any = None) -> CollapseDisplay:
-        """Draw on three axes, those of a new figure by default; returns the display.
+        """Draw on three axes, those of a new figure by default.
 
         Parameters
         ----------
         ax : sequence of three matplotlib axes, optional
+
+        Returns
+        -------
+        CollapseDisplay
+            Itself.
 
         Raises
         ------
@@ -114,11 +119,16 @@ class AlignmentDisplay:
         return cls(layer_alignment(weights)).plot(ax)
 
     def plot(self, ax: Any = None) -> AlignmentDisplay:
-        """Draw on two axes, those of a new figure by default; returns the display.
+        """Draw on two axes, those of a new figure by default.
 
         Parameters
         ----------
         ax : sequence of two matplotlib axes, optional
+
+        Returns
+        -------
+        AlignmentDisplay
+            Itself.
 
         Raises
         ------

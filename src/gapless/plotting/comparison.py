@@ -149,7 +149,13 @@ class ComparisonDisplay:
         return cls(problem.X, rows, **names).plot()
 
     def plot(self) -> ComparisonDisplay:
-        """Draw a new figure, a row a neuron; returns the display."""
+        """Draw a new figure, a row a neuron.
+
+        Returns
+        -------
+        ComparisonDisplay
+            Itself.
+        """
         if self.image_shape is None:
             self._plot_table()
         else:

@@ -107,7 +107,7 @@ class SplineDisplay:
         slides: bool = True,
         regions: bool = True,
     ) -> SplineDisplay:
-        """Draw data, fit and kinks; returns the display.
+        """Draw data, fit and kinks.
 
         Parameters
         ----------
@@ -116,6 +116,11 @@ class SplineDisplay:
         neurons, slides, regions : bool, default True
             Whether to draw each neuron's contribution, where kinks may slide, and, of a
             classifier, the decision regions.
+
+        Returns
+        -------
+        SplineDisplay
+            Itself.
         """
         ax = axes_for(ax, "SplineDisplay", figsize=(8, 5.5))
         self._draw_data(ax)

@@ -85,7 +85,18 @@ class GapDisplay:
         return cls.from_solution(estimator.solution_, ax=ax)
 
     def plot(self, *, ax: Any = None) -> GapDisplay:
-        """Draw on ``ax``, by default that of a new figure; returns the display."""
+        """Draw objective and bounds over the seconds.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Those of a new figure by default.
+
+        Returns
+        -------
+        GapDisplay
+            Itself, with ``ax_`` and ``figure_``.
+        """
         ax = axes_for(ax, figsize=(7, 4))
         h = self.history
         t = np.array(h.seconds)
@@ -212,7 +223,18 @@ class NeuronDisplay:
         return cls.from_network(estimator.network_, X, feature_names=names, n_shown=n_shown, ax=ax)
 
     def plot(self, *, ax: Any = None) -> NeuronDisplay:
-        """Draw on ``ax``, by default that of a new figure; returns the display."""
+        """Draw a column for each neuron.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+            Those of a new figure by default.
+
+        Returns
+        -------
+        NeuronDisplay
+            Itself, with ``ax_`` and ``figure_``.
+        """
         d, m = self.weights.shape
         size = (2.6 + 0.62 * max(m, 4), 1.8 + 0.27 * min(max(d, 4), NAMED))
         ax = axes_for(ax, figsize=size)
@@ -316,12 +338,17 @@ class PathDisplay:
         ).plot(ax=ax)
 
     def plot(self, *, ax: Any = None) -> PathDisplay:
-        """Draw objective, gap, neurons and score on four axes; returns the display.
+        """Draw objective, gap, neurons and score on four axes.
 
         Parameters
         ----------
         ax : array of four matplotlib axes, optional
             Those of a new figure by default.
+
+        Returns
+        -------
+        PathDisplay
+            Itself, with ``axes_`` and ``figure_``.
         """
         ax = axes_for(ax, nrows=2, ncols=2, figsize=(11, 7), sharex=True)
         self.axes_ = axes = np.ravel(ax)

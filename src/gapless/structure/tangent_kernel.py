@@ -34,6 +34,8 @@ from ..core.problem import Problem
 def ramp_kernel(x: Any, knots: Any) -> Array:
     """The ramps that rise from each knot to the right, and those to the left.
 
+    The matrix K of the module: as knots the samples themselves are enough.
+
     Parameters
     ----------
     x : array of shape (n_samples,) or (n_samples, 1)
@@ -44,6 +46,16 @@ def ramp_kernel(x: Any, knots: Any) -> Array:
     -------
     array of shape (n_samples, 2 n_knots)
         ``[(x_i - t_j)_+, (t_j - x_i)_+]``.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Lemma 6 and Theorem 11.
+
+    Examples
+    --------
+    >>> ramp_kernel([0.0, 1.0], [0.0, 1.0])
+    array([[0., 0., 0., 1.],
+           [1., 0., 0., 0.]])
     """
     gap = np.ravel(x)[:, None] - np.ravel(knots)
     return np.hstack([np.maximum(gap, 0.0), np.maximum(-gap, 0.0)])
@@ -167,9 +179,19 @@ def tangent_kernel(A: Any, B: Any) -> Array:
     array of shape (n, m)
         ``||a|| ||b|| kappa(cos(a, b))`` of the module; zero where a or b is.
 
+    Raises
+    ------
+    ValueError
+        For NaN or infinite entries, and for A and B of different numbers of features.
+
     References
     ----------
     Ergen & Pilanci, JMLR 22 (2021), section 5.
+
+    Examples
+    --------
+    >>> tangent_kernel([[2.0]], [[3.0], [-3.0]])
+    array([[12.,  0.]])
     """
     A, B = to_2d("A", A), to_2d("B", B)
     a, b = np.linalg.norm(A, axis=1), np.linalg.norm(B, axis=1)

@@ -93,6 +93,10 @@ def choose_weight_decay(
     callback : callable, optional
         Called with (folds done, folds in all).
 
+    Returns
+    -------
+    Choice
+
     Raises
     ------
     KeyboardInterrupt

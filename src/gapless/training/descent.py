@@ -57,9 +57,19 @@ FAR_APART, NOTHING, FLOOR = 100.0, 1e-12, 0.01
 
 
 def column_units(problem: Problem) -> Array:
-    """The units (n_features,) of hidden weights in which columns are of one size.
+    """The units of hidden weights in which columns are of one size.
 
     Ones where they are anyway, and for data whose columns are no features: sparse or wide.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    array of shape (n_features,)
+        ``sqrt((s + e) / (s_j + e))``, s_j the mean square of column j, s the largest, e a share of
+        the weight decay.
     """
     if not problem.design.dense or problem.n_samples <= problem.n_features:
         return np.ones(problem.n_features)
@@ -80,15 +90,29 @@ def descend(
     single: bool = False,
     seen: Callable[[Network], bool] = lambda network: False,
 ) -> Network:
-    """L-BFGS from ``network`` while it gains quickly, its kinks softened to ``width``.
+    """L-BFGS from ``network`` while it gains quickly, its kinks softened.
 
-    Relative to the root mean square of each neuron's scores; without softening the objective
-    never increases.  ``problem`` is a core problem: its design has a column for a penalised bias,
-    so hidden and output biases move only when they are free.  ``stop`` is asked before each block
-    of rows, and every :data:`STRIDE` steps ``seen`` has the network there; a true answer of either
-    ends.
-    With ``single`` the passes over the data are in single precision, where targets, sample
-    weights and weight decay are of ordinary size.
+    Without softening the objective never increases.
+
+    Parameters
+    ----------
+    problem : Problem
+        A core problem: its design has a column for a penalised bias, so hidden and output biases
+        move only when they are free.
+    network : Network
+    stop : callable
+        Asked before each block of rows; a true answer ends.
+    width : float, default 0
+        Of the softened kinks, relative to the root mean square of each neuron's scores.
+    single : bool, default False
+        Whether the passes over the data are in single precision, where targets, sample weights
+        and weight decay are of ordinary size.
+    seen : callable
+        Has the network every :data:`STRIDE` steps; a true answer ends.
+
+    Returns
+    -------
+    Network
     """
     network = network.balance(problem.bias)
     if network.n_neurons == 0:

@@ -151,8 +151,22 @@ def interpolate(
     tol, max_iter = positive("tol", tol), positive_int("max_iter", max_iter)
     watch = Watch.of(time_limit)
     problem = Problem(X, Y, "squared", 1.0, bias)
-    # each round a bound and a search, then neurons slide until they lie still
-    plan = Plan(
+    plan = _plan(oracle)
+    columns = np.arange(problem.n_outputs)
+    pieces = []
+    with blas_threads(1 if problem.n_samples < 1000 else None):
+        for chosen in [columns] if norm == "l2" else columns[:, None]:
+            part = Problem(problem.X, problem.Y[:, chosen], "squared", 1.0, bias)
+            state = Interpolating(part, plan, watch, np.random.default_rng(random_state), tol)
+            effort = Insistence(1 if oracle == "spike-free" else QUIET_SEARCHES)
+            status = rounds(state, plan, effort, max_iter)
+            pieces.append(state.solution(status, relaxations))
+    return pieces[0] if norm == "l2" else _stack(problem, pieces)
+
+
+def _plan(oracle: str) -> Plan:
+    """Each round a bound and a search, then neurons slide until they lie still."""
+    return Plan(
         oracle="spike-free" if oracle == "spike-free" else "search",
         bounds="sharp",
         neurons="none" if oracle == "spike-free" else "added",
@@ -164,16 +178,6 @@ def interpolate(
         slides=SLIDES,
         climbers=0,
     )
-    columns = np.arange(problem.n_outputs)
-    pieces = []
-    with blas_threads(1 if problem.n_samples < 1000 else None):
-        for chosen in [columns] if norm == "l2" else columns[:, None]:
-            part = Problem(problem.X, problem.Y[:, chosen], "squared", 1.0, bias)
-            state = Interpolating(part, plan, watch, np.random.default_rng(random_state), tol)
-            effort = Insistence(1 if oracle == "spike-free" else QUIET_SEARCHES)
-            status = rounds(state, plan, effort, max_iter)
-            pieces.append(state.solution(status, relaxations))
-    return pieces[0] if norm == "l2" else _stack(problem, pieces)
 
 
 @dataclass

@@ -53,12 +53,28 @@ def solve_master(
     accuracy: float = 1e-12,
     stop: Callable[[], bool] = never,
 ) -> tuple[Array, Array]:
-    """Output weights ``a`` (m, C) and bias ``c`` (C,), from the given ones.
+    """Output weights and bias of the best network over fixed neurons.
 
-    ``Z`` (n, m) holds the activations of neurons of unit penalised norm.  Stops when the Newton
-    decrement on the active neurons is below ``accuracy`` times the objective and every inactive
-    one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective never increases.
-    ``c`` moves only when ``problem.free``.  ``stop`` is asked before each step.
+    Stops when the Newton decrement on the active neurons is below ``accuracy`` times the objective
+    and every inactive one obeys ``||Z_j^T Lam|| <= beta (1 + sqrt(accuracy))``.  The objective
+    never increases.
+
+    Parameters
+    ----------
+    problem : Problem
+    Z : array of shape (n_samples, m)
+        Activations of neurons of unit penalised norm.
+    a : array of shape (m, n_outputs)
+    c : array of shape (n_outputs,)
+        The start; c moves only when ``problem.free``.
+    accuracy : float, default 1e-12
+    stop : callable
+        Asked before each step.
+
+    Returns
+    -------
+    a : array of shape (m, n_outputs)
+    c : array of shape (n_outputs,)
     """
     n, m = Z.shape
     if problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
@@ -100,10 +116,23 @@ def _solve_tall(
 def normal_problem(
     gram: Array, cross: Array, power: float, weight_decay: float
 ) -> tuple[Problem, Array]:
-    """A squared-loss problem and activations R, at most m + 1 rows, with the given moments.
+    """A squared-loss problem and activations R with the given moments.
 
-    ``R^T W R = gram`` (m, m), ``R^T W Y = cross`` (m, C) and ``sum_i w_i ||y_i||^2 = power``, so
-    that it and any data of these moments have the same master.
+    ``R^T W R = gram``, ``R^T W Y = cross`` and ``sum_i w_i ||y_i||^2 = power``, so that it and any
+    data of these moments have the same master.
+
+    Parameters
+    ----------
+    gram : array of shape (m, m)
+    cross : array of shape (m, n_outputs)
+    power : float
+    weight_decay : float
+
+    Returns
+    -------
+    problem : Problem
+    R : array of shape (k, m)
+        At most m + 1 rows.
     """
     s, V = np.linalg.eigh(gram)
     keep = s > 1e-14 * max(float(s[-1]), 0.0)

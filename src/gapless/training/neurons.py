@@ -22,7 +22,19 @@ def unit_directions(network: Network) -> tuple[Array, Array, Array]:
 
 
 def with_candidates(network: Network, new: Candidates) -> tuple[Array, Array, Array]:
-    """Unit directions, biases and output weights of its neurons and of new ones, still at zero."""
+    """Unit directions, biases and output weights of its neurons and of new ones, still at zero.
+
+    Parameters
+    ----------
+    network : Network
+    new : Candidates
+
+    Returns
+    -------
+    U : array of shape (n_features, m)
+    b : array of shape (m,)
+    a : array of shape (m, n_outputs)
+    """
     U, b, size = unit_directions(network)
     a = network.output_weights * size[:, None]
     zeros = np.zeros((len(new), network.n_outputs))
@@ -30,7 +42,17 @@ def with_candidates(network: Network, new: Candidates) -> tuple[Array, Array, Ar
 
 
 def averaged(first: Network, second: Network) -> Network:
-    """The network of both their neurons, at half the output weights."""
+    """The network of both their neurons, at half the output weights.
+
+    Parameters
+    ----------
+    first, second : Network
+
+    Returns
+    -------
+    Network
+        Its function is their mean.
+    """
     U = np.hstack([first.hidden_weights, second.hidden_weights])
     b = np.concatenate([first.hidden_bias, second.hidden_bias])
     a = np.vstack([first.output_weights, second.output_weights])
@@ -38,7 +60,18 @@ def averaged(first: Network, second: Network) -> Network:
 
 
 def violating(found: Candidates, core: Problem) -> Candidates:
-    """The candidates that violate the dual constraint: the best :data:`MAX_NEW` of each pattern."""
+    """The candidates that violate the dual constraint: the best :data:`MAX_NEW` of each pattern.
+
+    Parameters
+    ----------
+    found : Candidates
+    core : Problem
+        Its weight decay is the limit of their values.
+
+    Returns
+    -------
+    Candidates
+    """
     found = found.take(found.value > core.weight_decay * (1 + VIOLATES))
     if len(found) == 0:
         return found

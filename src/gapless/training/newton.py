@@ -55,7 +55,17 @@ DEAD = 1e-5
 
 
 def worthwhile(problem: Problem, network: Network) -> bool:
-    """Whether the data are dense and a step takes no more than :data:`MOST_WORK` operations."""
+    """Whether the data are dense and a step takes no more than :data:`MOST_WORK` operations.
+
+    Parameters
+    ----------
+    problem : Problem
+    network : Network
+
+    Returns
+    -------
+    bool
+    """
     rows = problem.n_samples * problem.n_outputs
     columns = network.n_neurons * (problem.n_features + problem.n_outputs)
     work = rows**2 * (rows + columns)
@@ -67,6 +77,19 @@ def sharpen(problem: Problem, network: Network, stop: Callable[[], bool]) -> Net
 
     ``problem`` is a core problem with a smooth loss; biases move when they are free.  ``stop`` is
     asked after each step.
+
+    Parameters
+    ----------
+    problem : Problem
+        A core problem with a smooth loss; biases move when they are free.
+    network : Network
+    stop : callable
+        Asked after each step; a true answer ends.
+
+    Returns
+    -------
+    Network
+        The best one seen.
     """
     best, least = network, network.objective(problem)
     point, width, stopped = _Point.of(problem, network), WIDEST, stop()

@@ -56,26 +56,38 @@ class RegularizationPath:
 
     @property
     def objectives(self) -> Array:
-        """Training objectives, (n_values,)."""
+        """Training objectives, an array of shape (n_values,)."""
         return np.array([s.certificate.objective for s in self.solutions])
 
     @property
     def lower_bounds(self) -> Array:
-        """Proven lower bounds of the objectives, (n_values,)."""
+        """Proven lower bounds of the objectives, an array of shape (n_values,)."""
         return np.array([s.certificate.lower_bound for s in self.solutions])
 
     @property
     def estimated_lower_bounds(self) -> Array:
-        """The same by search: not proven, (n_values,)."""
+        """The same by search: not proven, an array of shape (n_values,)."""
         return np.array([s.certificate.estimated_lower_bound for s in self.solutions])
 
     @property
     def n_neurons(self) -> Array:
-        """(n_values,)"""
+        """Hidden neurons of each network, an array of shape (n_values,)."""
         return np.array([s.network.n_neurons for s in self.solutions])
 
     def scores(self, X: Any, Y: Any) -> Array:
-        """R2 or accuracy of each network on other data, targets as in the problem, (n_values,)."""
+        """R2 or accuracy of each network on other data.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+        Y : array of shape (n_samples,) or (n_samples, n_outputs)
+            Targets as in the problem: real, signs -1 and +1, or one-hot rows.
+
+        Returns
+        -------
+        array of shape (n_values,)
+            R2 for real targets, the mean over outputs; the share of right classes else.
+        """
         Y = to_2d("Y", Y)
         return np.array([score(self.loss, s.network.predict(X), Y) for s in self.solutions])
 
@@ -179,6 +191,22 @@ def solve_along(
     """The solutions of :func:`path` one after the other, the first in any case.
 
     One that is interrupted or out of time is the last.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight_decays : array of shape (n_values,)
+        Falling.
+    watch : Watch
+        Of the whole path.
+    tol : float, default 1e-3
+    init : Network, optional
+    **options
+        Of :func:`gapless.training.train.solve`.
+
+    Yields
+    ------
+    Solution
     """
     null = constant_network(problem, null_model(problem))
     if init is None:
@@ -225,6 +253,23 @@ def strong(
     The gauge of a neuron moves by about as much as the weight decay, so one below
     ``2 weight_decay - last`` is discarded: the sequential strong rule (Tibshirani et al., JRSS B
     2012), here a guess at where to start, as the next search looks everywhere again.
+
+    Parameters
+    ----------
+    core : Problem
+        Of the new weight decay.
+    network : Network
+        On the core's design.
+    found : Candidates
+        Of the last search.
+    last : float
+        The weight decay before.
+    stop : callable
+        Asked before each step of the master.
+
+    Returns
+    -------
+    Network
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = with_candidates(network, violating(found, threshold))
@@ -255,14 +300,54 @@ class _Enough:
 def weight_decay_max(problem: Problem, n_starts: int = STARTS, random_state: int = 0) -> float:
     """The weight decay from which on the best network has no neurons.
 
-    It is the gauge of the null model's dual point: exact for data of low rank, else the best
-    value of a search, hence a slight underestimate.
+    It is the gauge ``g(Lam)`` of the null model's dual point Lam: exact for data of low rank, else
+    the best value of a search, hence a slight underestimate.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its own ``weight_decay`` is not used.
+    n_starts : int, default 500
+        Starts of the search, where there is one.
+    random_state : int, default 0
+
+    Returns
+    -------
+    float
+        In the units of ``problem.weight_decay``; zero for targets that are constant, under the
+        free bias, or zero.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13: the dual point is then feasible.
+
+    Examples
+    --------
+    >>> round(weight_decay_max(Problem([[-1.0], [0.0], [1.0]], [1.0, 0.0, 1.0])), 6)
+    0.111111
     """
     return largest_weight_decay(problem, n_starts, random_state, Watch())
 
 
 def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, watch: Watch) -> float:
-    """:func:`weight_decay_max`, or the best value found in time."""
+    """:func:`weight_decay_max`, or the best value found in time.
+
+    Parameters
+    ----------
+    problem : Problem
+    n_starts : int
+    random_state : int
+    watch : Watch
+
+    Returns
+    -------
+    float
+    """
     reduction = Reduction(problem)
     core = reduction.core
     Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
@@ -281,11 +366,30 @@ def weight_decay_grid(
     random_state: int = 0,
     watch: Watch | None = None,
 ) -> Array:
-    """The values given, falling; else ``n_values`` from :func:`weight_decay_max` down to
-    ``ratio`` times it.
+    """The values given, falling; else a geometric grid down from :func:`weight_decay_max`.
 
     Constant targets have no such grid: any weight decay, so the problem's own, gives the null
     model.
+
+    Parameters
+    ----------
+    problem : Problem
+    weight_decays : sequence of float, optional
+    n_values : int, default 30
+    ratio : float, default 1e-3
+        Of the last value to the first, below 1.
+    random_state : int, default 0
+    watch : Watch, optional
+        Of the search for the first value.
+
+    Returns
+    -------
+    array of shape (n_values,)
+
+    Raises
+    ------
+    ValueError
+        For no values, one that is not positive, and a ratio that is not between 0 and 1.
     """
     if weight_decays is not None:
         values = [positive("weight_decays", v) for v in np.ravel(np.asarray(weight_decays))]
@@ -301,7 +405,19 @@ def weight_decay_grid(
 
 @np.errstate(over="ignore", invalid="ignore")  # targets whose squares overflow have no score
 def score(loss: Loss, F: Array, Y: Array, sample_weight: Array | None = None) -> float:
-    """R2 of real targets (mean over outputs), accuracy of classes; for F, Y (n, C)."""
+    """R2 of real targets (mean over outputs), accuracy of classes.
+
+    Parameters
+    ----------
+    loss : Loss
+    F, Y : arrays of shape (n_samples, n_outputs)
+        Outputs and targets.
+    sample_weight : array of shape (n_samples,), optional
+
+    Returns
+    -------
+    float
+    """
     w = np.ones(len(Y)) if sample_weight is None else sample_weight
     w = w / w.sum()
     if loss.targets == "real":

@@ -27,6 +27,18 @@ def progress(
     """A callback for :func:`gapless.train` that keeps one line up to date on stderr.
 
     The time left is a guess: as if the estimated gap went on falling at its mean rate.
+
+    Parameters
+    ----------
+    title : str
+    enabled : bool, default True
+    tol : float, default 1e-3
+        The gap at which training ends.
+
+    Yields
+    ------
+    callable or None
+        None without a terminal.
     """
     console = Console(stderr=True)
     if not enabled or not console.is_terminal:
@@ -54,7 +66,18 @@ def progress(
 
 @contextmanager
 def counter(title: str, enabled: bool = True) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar for work in parts: call it with (done, total)."""
+    """A bar for work in parts: call it with (done, total).
+
+    Parameters
+    ----------
+    title : str
+    enabled : bool, default True
+
+    Yields
+    ------
+    callable or None
+        None without a terminal.
+    """
     console = Console(stderr=True)
     if not enabled or not console.is_terminal:
         yield None
@@ -74,6 +97,15 @@ def time_left(gaps: Sequence[tuple[float, float]], tol: float) -> float | None:
     """Seconds until the gap is ``tol``, from (seconds, gap) so far; None while nobody can say.
 
     The logarithm of the gap is taken to fall at its mean rate over the last half of the rounds.
+
+    Parameters
+    ----------
+    gaps : sequence of (seconds, gap)
+    tol : float
+
+    Returns
+    -------
+    float or None
     """
     start, before = gaps[len(gaps) // 2 - 1] if len(gaps) > 1 else gaps[0]
     now, gap = gaps[-1]

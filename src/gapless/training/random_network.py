@@ -31,10 +31,23 @@ RIDGE = 0.3
 def random_network(
     problem: Problem, c: Array, rng: np.random.Generator, most: int = MOST
 ) -> Network:
-    """A balanced network of at most ``most`` random neurons; none where weight decay is too large.
+    """A balanced network of random neurons; none where weight decay is too large.
 
-    ``problem`` is a core problem with a smooth loss, ``c`` (C,) the outputs of its null model.
     Free biases put each kink at a random sample.
+
+    Parameters
+    ----------
+    problem : Problem
+        A core problem with a smooth loss.
+    c : array of shape (n_outputs,)
+        The outputs of its null model.
+    rng : Generator
+    most : int, default 1024
+        Neurons, at most.
+
+    Returns
+    -------
+    Network
     """
     (n, k), A = problem.X.shape, problem.design
     most = min(most, MOST, n * len(c), BLOCK // n)

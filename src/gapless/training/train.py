@@ -80,6 +80,18 @@ def train(
     -------
     Solution
         Also when interrupted (Ctrl-C, callback, limits): the best network so far.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+    ValueError
+        For a ``tol``, ``max_iter``, ``max_neurons`` or ``time_limit`` that is not positive, another
+        oracle, and an ``init`` of other features or outputs.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Theorems 8 and 13 (the dual), Algorithms 1 and 3.
     """
     return solve(
         problem,
@@ -106,7 +118,27 @@ def solve(
     oracle: str = "search",
     proving: bool = False,
 ) -> Solution:
-    """:func:`train` until ``watch`` ends it; ``proving``, if the rest of its time is for proofs."""
+    """:func:`train` until ``watch`` ends it.
+
+    Parameters
+    ----------
+    problem : Problem
+    watch : Watch
+        Time and callback.
+    tol, max_neurons, max_iter, init, random_state, oracle
+        As in :func:`train`.
+    proving : bool, default False
+        Whether the rest of the time is for proofs.
+
+    Returns
+    -------
+    Solution
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`train`.
+    """
     check_problem(problem)
     tol = positive("tol", tol)
     max_iter = positive_int("max_iter", max_iter)
@@ -131,7 +163,16 @@ def solve(
 
 
 def begin(state: State, plan: Plan, max_iter: int) -> None:
-    """The first network, where there is none; the rounds then have to find what is missing."""
+    """The first network, where there is none; the rounds then have to find what is missing.
+
+    Parameters
+    ----------
+    state : State
+        It is changed.
+    plan : Plan
+    max_iter : int
+        Rounds of the start on a part of the rows.
+    """
     if state.best.n_neurons > 0:
         return
     if plan.start == "rows":
@@ -147,7 +188,14 @@ def begin(state: State, plan: Plan, max_iter: int) -> None:
 
 
 def begin_with_rows(state: State, max_iter: int) -> None:
-    """Go on from the network of a tenth of the rows."""
+    """Go on from the network of a tenth of the rows.
+
+    Parameters
+    ----------
+    state : State
+        It is changed.
+    max_iter : int
+    """
     core, watch = state.core, state.watch
 
     def enough(info: Progress) -> bool:
@@ -172,6 +220,17 @@ def judged(state: State, plan: Plan, status: Status) -> Status:
     """``status``, or what the proven gap earns of a loop that ended by itself.
 
     A bound that takes longer than a search is tried now.
+
+    Parameters
+    ----------
+    state : State
+    plan : Plan
+    status : Status
+        How the rounds ended.
+
+    Returns
+    -------
+    Status
     """
     if status.unfinished and status is not Status.NUMERICAL_ERROR:
         return status
@@ -182,7 +241,18 @@ def judged(state: State, plan: Plan, status: Status) -> Status:
 
 
 def proven(state: State, status: Status) -> Status:
-    """Spend the seconds left on the proven bound; the status that follows."""
+    """Spend the seconds left on the proven bound; the status that follows.
+
+    Parameters
+    ----------
+    state : State
+        Its certificate is raised.
+    status : Status
+
+    Returns
+    -------
+    Status
+    """
     if state.watch.due() or state.certificate.relative_gap <= state.tol:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=state.watch.left):

@@ -45,10 +45,32 @@ def two_neuron_interpolation(X: Any, y: Any) -> Network:
     ``u_1 ~ X^+ y_+`` and ``u_2 ~ X^+ (-y)_+``, weights the lengths of the two: no biases.  One
     neuron when all targets have one sign.
 
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        Linearly independent rows.
+    y : array of shape (n_samples,) or (n_samples, 1)
+
+    Returns
+    -------
+    Network
+        At most two neurons, balanced, with ``f(X) = y`` to rounding.
+
     Raises
     ------
     ValueError
         For more than one output, or rows of X that are linearly dependent.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Lemma 9.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network = two_neuron_interpolation(np.eye(3), [1.0, 2.0, -1.0])
+    >>> network.n_neurons, network.predict(np.eye(3))[:, 0].round(6)
+    (2, array([ 1.,  2., -1.]))
     """
     X, Y = to_2d("X", X), to_2d("y", y)
     if Y.shape != (len(X), 1):
@@ -70,6 +92,27 @@ def l0_l1_equivalence(X: Any, y: Any, tol: float = 1e-4) -> Equivalence:
     The condition of the lemma, a v of gauge at most 1 with ``v.(X u_1)_+ = 1`` and
     ``v.(X u_2)_+ = -1``, says that ``v.y`` equals the norm of the two-neuron network: that v
     is dual optimal.  So minimum-norm interpolation decides it both ways, up to ``tol``.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features)
+        Linearly independent rows.
+    y : array of shape (n_samples,) or (n_samples, 1)
+    tol : float, default 1e-4
+        Relative difference of norms that counts as none.
+
+    Returns
+    -------
+    Equivalence
+
+    Raises
+    ------
+    ValueError
+        As :func:`two_neuron_interpolation`, and for a ``tol`` that is not positive.
+
+    References
+    ----------
+    Ergen & Pilanci, JMLR 22 (2021), Lemmas 9 and 10.
 
     Examples
     --------
