@@ -27,7 +27,7 @@ from scipy.spatial import cKDTree
 from ..core.arrays import row_norms
 from ..core.candidates import Candidates
 from ..core.checks import Array, to_2d
-from ..core.problem import Problem
+from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction
 from ..core.rounding import EPS, TINY
 from .base import GaugeBound, GaugeMethod, Proof
@@ -165,6 +165,7 @@ def is_spike_free(problem: Problem) -> bool | None:
     >>> is_spike_free(Problem(np.eye(3), [1.0, 2.0, 3.0], bias="none"))
     True
     """
+    check_problem(problem)
     return None if problem.free else _answer(Reduction(problem).core).holds
 
 
