@@ -50,6 +50,9 @@ def members(kind):
 
 
 def describe(name, value):
+    if inspect.ismodule(value):
+        yield f"module {name}"
+        return
     if not inspect.isclass(value):
         yield f"def {name}"
         yield from (f"    {line}" for line in parameters(value))

@@ -1,5 +1,6 @@
 # The public names and where they live: gapless imports a module when a name of it is used.
 
+from . import losses as losses
 from .auditing.audit import audit
 from .auditing.improve import Improvement, improve, prune
 from .auditing.report import AuditReport

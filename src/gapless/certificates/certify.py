@@ -132,7 +132,7 @@ def with_bound(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -
 
 
 def prove(
-    core: Problem, Lam: Array, method: str = "auto", time_limit: float = 0.0
+    core: Problem, Lam: Array, method: str = "auto", time_limit: float = 0.0, files: bool = False
 ) -> Iterator[Dual]:
     """Dual points with proven bounds of their gauges, better and better, cheap before costly.
 
@@ -150,6 +150,8 @@ def prove(
         "auto" or one of :data:`gapless.gauge.choose.METHODS`.
     time_limit : float, default 0
         Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
+    files : bool, default False
+        Only proofs that the checker of proof files can repeat.
 
     Yields
     ------
@@ -162,7 +164,7 @@ def prove(
         When the method named is unknown or does not apply, as the first is asked for.
     """
     watch = Watch(time_limit)
-    steps = relaxations(core, method)
+    steps = relaxations(core, method, files)
     if method == "auto" or steps:
         cheap = "auto" if method == "auto" else "norm"
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
@@ -187,6 +189,7 @@ def evidence(
     time_limit: float = 10.0,
     n_starts: int = 1000,
     random_state: int | None = 0,
+    files: bool = False,
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """What :func:`certificate` needs: dual points near a network, with proven bounds.
 
@@ -204,6 +207,8 @@ def evidence(
     n_starts : int, default 1000
         Of the search.
     random_state : int or None, default 0
+    files : bool, default False
+        As in :func:`prove`.
 
     Returns
     -------
@@ -229,10 +234,8 @@ def evidence(
     stop = Watch(max(LEAST_SEARCH, watch.left / 2)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))
-    points = (
-        (Lam, b, hits if Lam is own else b.upper) for Lam, b in prove(core, own, method, watch.left)
-    )
-    return reduction, points
+    proofs = prove(core, own, method, watch.left, files)
+    return reduction, ((Lam, b, hits if Lam is own else b.upper) for Lam, b in proofs)
 
 
 def certify(
@@ -261,9 +264,10 @@ def certify(
     X, y, weight_decay, loss, bias, sample_weight
         The training problem, as in :class:`gapless.Problem`.
     method : str, default "auto"
-        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "quadratic",
-        "doubly nonnegative", "branch and bound" (the same, split by signs of samples).  "auto"
-        goes from cheap to costly until the time is up.
+        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm",
+        "directions" (branch and bound over directions, for one output and a dozen dimensions),
+        "quadratic", "doubly nonnegative", "branch and bound" (the same, split by signs of samples).
+        "auto" goes from cheap to costly until the time is up.
     time_limit : float, default 10
         Seconds: half at most for the search behind the estimated bound, the rest for the
         relaxations; 0 for the cheap bounds only.  The bound only ever improves with time, and an
@@ -307,7 +311,9 @@ def certify(
     n_starts = positive_int("n_starts", n_starts)
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     objective = network.objective(problem)
-    reduction, points = evidence(problem, network, method, time_limit, n_starts, random_state)
+    reduction, points = evidence(
+        problem, network, method, time_limit, n_starts, random_state, files=proof is not None
+    )
     own = objective / reduction.value if reduction.value else np.inf
     result, Lam, bound = _best(reduction.core, own, points, tol)
     if proof is not None:

@@ -170,7 +170,10 @@ class GaugeMethod(ABC):
 
 
 class Relaxation(GaugeMethod):
-    """A bound that is convex in the dual point too, so that this can be moved to prove more."""
+    """A bound that gets better with time; the dual point may be moved to prove more."""
+
+    #: whether the checker of proof files can repeat it
+    files: ClassVar[bool] = True
 
     @abstractmethod
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:

@@ -11,6 +11,7 @@ from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.reduction import Reduction
 from .base import GaugeBound, GaugeMethod, Relaxation
+from .direction import Directional
 from .doubly_nonnegative import DoublyNonnegative
 from .low_rank import LowRank
 from .norm import Norm
@@ -27,8 +28,9 @@ CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
 
 #: bounds of a given dual point, sharpest first; the last applies to all data
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
-#: bounds that move the dual point as well, cheapest first
+#: bounds that get better with time, in the order in which they are worth trying
 RELAXATIONS: dict[str, Relaxation] = {
+    "directions": Directional(),
     "quadratic": Quadratic(),
     "doubly nonnegative": DoublyNonnegative(),
     "branch and bound": DoublyNonnegative(max_cells=MAX_CELLS),
@@ -36,7 +38,7 @@ RELAXATIONS: dict[str, Relaxation] = {
 #: every bound by name
 METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
 # What "auto" goes on with.  Branch and bound begins as the doubly nonnegative relaxation.
-AUTO = ("quadratic", "branch and bound")
+AUTO = ("directions", "quadratic", "branch and bound")
 
 
 def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
@@ -88,7 +90,7 @@ def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto"
     return gauge_bound(core, Lam, method)
 
 
-def relaxations(core: Problem, method: str = "auto") -> list[Relaxation]:
+def relaxations(core: Problem, method: str = "auto", files: bool = False) -> list[Relaxation]:
     """The relaxations that the method goes on with after a cheap bound, cheapest first.
 
     Parameters
@@ -96,6 +98,8 @@ def relaxations(core: Problem, method: str = "auto") -> list[Relaxation]:
     core : Problem
     method : str, default "auto"
         "auto", for those that apply, or a key of :data:`METHODS`: itself, if it is a relaxation.
+    files : bool, default False
+        Only such as the checker of proof files can repeat.
 
     Raises
     ------
@@ -103,8 +107,13 @@ def relaxations(core: Problem, method: str = "auto") -> list[Relaxation]:
         When the method named is unknown or does not apply to the data.
     """
     if method == "auto":
-        return [RELAXATIONS[name] for name in AUTO if RELAXATIONS[name].applies(core)]
+        chosen = (RELAXATIONS[name] for name in AUTO)
+        return [m for m in chosen if (m.files or not files) and m.applies(core)]
     METHODS[choose("method", method, METHODS)].require(core)
+    if files and method in RELAXATIONS and not RELAXATIONS[method].files:
+        raise ValueError(
+            f"method={method!r} has no proof file yet; use another method, or write none"
+        )
     return [RELAXATIONS[method]] if method in RELAXATIONS else []
 
 

@@ -1,0 +1,294 @@
+"""Boxes of directions: what the gauge can be at most on each, all at once.
+
+One output.  For a direction u, with a last coordinate b where the bias is free,
+
+    h(u) = sum_i lam_i (x_i.u)_+ = q.u + e(u),   q = X^T lam / 2,   e(u) = sum_i p_i |x_i.u|,
+
+p = lam / 2.  The even part e is bounded on a box ``u0 + v``, ``|v_j| <= w_j``, by a quadratic
+function of v, sample by sample.  With ``t = x.u``, ``a = |x.u0|``, ``T = w.|x|`` and the sign of t
+turned so that t = a at the centre, the sample is *crossed* where a < T, and then with L = T - a
+
+    from above, p > 0:  (t^2 / c + c) / 2                       for any c > 0, or
+                        t + 2 L z^2 (t - r)^2,  r = 1/z - L >= L   through (-L, L), tangent at r;
+    from below, p < 0:  t (t - a) / T, the secant through both ends and 0, or +t or -t.
+
+Which, and c, z, is chosen by a guess at the mean m and the spread of t over where the maximum lies
+(the box's own centre and widths at first, then what the box above it found).  Any choice is valid.
+The norm is bounded from below on the box by
+
+    ||u0 + v|| >= N + e.v + k (|v|^2 - (e.v)^2),   N = ||u0||,  e = u0 / N,
+    k = (sqrt(A^2 + B) - A) / B,   A = N + |e|.w,   B = |w|^2,
+
+so that ``h(+-u) - G ||u||`` is at most ``C + g.v + v^T Q v``, one function for each sign of u.
+Over the box, with v = w z, ``|z_k| <= 1`` and any mu >= 0 that makes ``M = diag(mu) - Q~`` positive
+definite,
+
+    C + g~.z + z^T Q~ z  <=  C + sum_k mu_k + g~^T M^-1 g~ / 4,
+
+since ``sum_k mu_k (1 - z_k^2) >= 0``.  Where that is not positive no neuron of the box has
+``h(u) > G ||u||``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+from ..core.checks import Array
+from ..core.rounding import TINY
+
+# The share of the spread in the guess at t; what is left is the distance to the guessed mean.
+SPREAD = 0.8
+# Weight of the slope in the choice of the edge to halve, and of samples bounded from below.
+SLOPE, BELOW = 0.2, 1.5
+# Multiples of the largest row sum that are added to mu until M is positive definite.
+SHIFTS = (1e-6, 0.03, 0.08, 0.2, 0.45, 1.01)
+# Shifts tried of those that make it so.
+TRIES = 3
+# Sweeps over the coordinates for a vertex of large value.
+SWEEPS = 3
+# How far the guessed mean moves to the vertex found.
+INHERIT = 0.3
+# Numbers of a block of boxes times samples: what stays in the cache.
+BLOCK = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The samples of one sign of lam, and their share of the even part: ``p > 0``."""
+
+    X: Array
+    p: Array
+
+    @property
+    def pairs(self) -> Array:
+        """Products ``x_j x_k``, j <= k, a row a sample."""
+        j, k = np.triu_indices(self.X.shape[1])
+        return self.X[:, j] * self.X[:, k]
+
+
+@dataclass(frozen=True, eq=False)
+class Cone:
+    """The samples of one problem and sign of the gauge: maximise ``sum_i lam_i (x_i.u)_+``.
+
+    Attributes
+    ----------
+    above, below : Side
+        Samples whose ``|x.u|`` must be bounded from above (lam > 0), and from below.
+    q : array of shape (D,)
+        ``X^T lam / 2``.
+    normed : array of shape (D,)
+        1 for the coordinates that count in the norm; 0 for a free bias.
+    """
+
+    above: Side
+    below: Side
+    q: Array
+    normed: Array
+
+    @classmethod
+    def of(cls, X: Array, lam: Array, normed: Array) -> Cone:
+        up, down = lam > 0, lam < 0
+        return cls(
+            Side(np.ascontiguousarray(X[up]), lam[up] / 2),
+            Side(np.ascontiguousarray(X[down]), -lam[down] / 2),
+            X.T @ lam / 2,
+            normed,
+        )
+
+    @property
+    def n_samples(self) -> int:
+        return len(self.above.p) + len(self.below.p)
+
+    def value(self, U: Array) -> Array:
+        """``h`` at directions U (m, D)."""
+        even = np.abs(U @ self.above.X.T) @ self.above.p - np.abs(U @ self.below.X.T) @ self.below.p
+        return U @ self.q + even
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What is known of boxes, a row each.
+
+    Attributes
+    ----------
+    bound : array of shape (n, 2)
+        At least the largest ``h(u) - G ||u||`` of the box, and of its negative.
+    edge : array of int, shape (n,)
+        Which edge to halve.
+    mean : array of shape (n, D)
+        Where in the box the maximum is believed, for the boxes within.
+    vertex : array of shape (n, D)
+        A direction of large value.
+    """
+
+    bound: Array
+    edge: Array
+    mean: Array
+    vertex: Array
+
+
+#: (cone, G, centres, half-widths, means, open signs) -> what is known of the boxes
+Bounder: TypeAlias = Callable[[Cone, float, Array, Array, Array, Array], Found]
+
+
+def bound_boxes(data: Cone, G: float, U: Array, W: Array, mean: Array, open_: Array) -> Found:
+    """Bounds of ``h(u) - G ||u||`` on boxes around U (n, D) of half-widths W.
+
+    ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for.
+    """
+    size = max(8, BLOCK // max(1, data.n_samples))
+    parts = [slice(i, i + size) for i in range(0, len(U), size)]
+    blocks = [_even_part(data, U[s], W[s], mean[s]) for s in parts]
+    C, slope, Q, widths = (np.concatenate(x) for x in zip(*blocks))
+    N, e, k = norm_below(U, W, data.normed)
+    n, D = U.shape
+    Q = Q + (G * k)[:, None, None] * (e[:, :, None] * e[:, None, :])
+    diagonal = np.arange(D)
+    Q[:, diagonal, diagonal] -= (G * k)[:, None] * data.normed
+    bound, z = np.full((n, 2), -np.inf), np.zeros((2, n, D))
+    steep = np.zeros((n, D))
+    for j, sign in enumerate((1.0, -1.0)):
+        at = np.flatnonzero(open_[:, j])
+        g = (slope[at] + sign * data.q - G * e[at]) * W[at]
+        Qw = Q[at] * W[at, :, None] * W[at, None, :]
+        constant = C[at] + sign * (U[at] @ data.q) - G * N[at]
+        bound[at, j], z[j, at] = box_maximum(g, Qw, constant)
+        steep[at] = np.maximum(steep[at], np.abs(g) * (bound[at, j] > 0)[:, None])
+    better = np.argmax(bound, axis=1)
+    corner = z[better, np.arange(n)]
+    turned = np.where(better == 0, 1.0, -1.0)[:, None]
+    score = widths * W**2 + SLOPE * steep
+    return Found(
+        bound,
+        np.argmax(score, axis=1),
+        (1 - INHERIT) * mean + INHERIT * corner,
+        turned * (U + W * corner),
+    )
+
+
+def norm_below(U: Array, W: Array, normed: Array) -> tuple[Array, Array, Array]:
+    """N (n,), e (n, D) and k (n,) of the module's bound of the norm."""
+    U, W = U * normed, W * normed
+    N = np.linalg.norm(U, axis=1)
+    e = U / N[:, None]
+    A, B = N + np.sum(np.abs(e) * W, axis=1), np.sum(W * W, axis=1)
+    return N, e, 1 / (np.sqrt(A * A + B) + A)
+
+
+def _even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
+    """Constant (n,), slope (n, D), quadratic form (n, D, D) that bound e from above, and how much
+    each squared edge contributes (n, D)."""
+    n, D = U.shape
+    C, slope = np.zeros(n), np.zeros((n, D))
+    j, k = np.triu_indices(D)
+    packed, widths = np.zeros((n, len(j))), np.zeros((n, D))
+    for side, quadratics in ((data.above, _from_above), (data.below, _from_below)):
+        X, p = side.X, side.p
+        if len(p) == 0:
+            continue
+        t, T = U @ X.T, W @ np.abs(X).T
+        shift = (1 - SPREAD) * ((W * mean) @ X.T)
+        spread = SPREAD * ((W * W) @ (X * X).T) + SPREAD / (1 - SPREAD) * shift**2
+        a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
+        constant, linear, square, width = quadratics(a, T, a + turn * shift, spread)
+        # what is not crossed is linear
+        crossed = a < T
+        constant = np.where(crossed, constant, a)
+        linear = np.where(crossed, linear, 1.0)
+        sign = 1.0 if side is data.above else -1.0
+        C += sign * (constant @ p)
+        slope += sign * ((linear * turn * p) @ X)
+        packed += sign * ((np.where(crossed, square, 0.0) * p) @ side.pairs)
+        widths += (np.where(crossed, width, 0.0) * p) @ (X * X)
+    Q = np.empty((n, D, D))
+    Q[:, j, k] = Q[:, k, j] = packed
+    return C, slope, Q, widths
+
+
+def _from_above(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, ...]:
+    """``|t| <= constant + linear y + square y^2`` for t = a + y, ``|y| <= T``; and square."""
+    L = np.maximum(T - a, 0.0)
+    c = np.sqrt(mean * mean + spread) + TINY
+    far = np.maximum(mean + L, 1e-3 * T)
+    z = far / (far * far + spread + TINY)
+    r = 1 / (z + TINY) - L
+    parabola = (c <= L) | (r < L)
+    bow = np.where(parabola, 0.5 / c, 2 * L * z * z)
+    off = np.where(parabola, a, a - r)
+    constant = np.where(parabola, bow * a * a + 0.5 * c, a + bow * off * off)
+    linear = np.where(parabola, 2 * bow * a, 1 + 2 * bow * off)
+    return constant, linear, bow, bow
+
+
+def _from_below(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, ...]:
+    """``|t| >= constant + linear y + square y^2``, and what the error is per square of an edge."""
+    T = np.where(a < T, T, 1.0)  # the others are linear
+    secant = mean * mean + spread - a * mean > T * np.abs(mean)
+    side = np.where(mean < 0, -1.0, 1.0)
+    constant = np.where(secant, 0.0, side * a)
+    linear = np.where(secant, a / T, side)
+    square = np.where(secant, 1 / T, 0.0)
+    return constant, linear, square, BELOW * (1 - a / T) / T
+
+
+def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array]:
+    """At least ``max C + g.z + z^T Q z`` over ``|z_k| <= 1``, and a vertex z of large value.
+
+    g (n, D), Q (n, D, D), C (n,).  As good as it has to be: what is not positive is not improved.
+    """
+    D = g.shape[1]
+    diagonal = np.arange(D)
+    own = Q[:, diagonal, diagonal]
+    rows = np.abs(Q).sum(axis=2)
+    bound = C + np.abs(g).sum(axis=1) + np.maximum(rows - np.abs(own) + own, 0.0).sum(axis=1)
+    z = np.where(g < 0, -1.0, 1.0)
+    left = np.flatnonzero(bound > 0)
+    if len(left) == 0:
+        return bound, z
+    g, Q, C, own = g[left], Q[left], C[left], own[left]
+    top = rows[left].max(axis=1)
+    still = (rows[left] == 0) & (g == 0)  # edges of no length: nothing to bound
+    v = z[left]
+    for _ in range(SWEEPS):
+        for k in range(D):
+            pull = 0.5 * g[:, k] + np.einsum("nj,nj->n", Q[:, k], v) - own[:, k] * v[:, k]
+            v[:, k] = np.where(pull < 0, -1.0, 1.0)
+    z[left] = v
+    Qv = np.einsum("njk,nk->nj", Q, v)
+    value = C + np.sum(v * (g + Qv), axis=1)
+    least = np.maximum(v * (Qv + 0.5 * g), 0.0)  # the multipliers of the vertex, if it is the best
+    best = bound[left]
+    tried, times = np.flatnonzero(value <= 0), np.zeros(len(left), dtype=int)
+    for shift in SHIFTS:
+        if len(tried) == 0:
+            break
+        mu = np.where(still[tried], 0.0, least[tried] + shift * top[tried, None])
+        M = -Q[tried]
+        M[:, diagonal, diagonal] += np.where(still[tried], 1.0, mu)
+        solved, quadratic = _inverse_forms(M, g[tried])
+        dual = np.where(solved, C[tried] + mu.sum(axis=1) + 0.25 * quadratic, np.inf)
+        best[tried] = np.minimum(best[tried], dual)
+        times[tried] += solved
+        tried = tried[(best[tried] > 0) & (times[tried] < TRIES)]
+    bound[left] = best
+    return bound, z
+
+
+def _inverse_forms(M: Array, g: Array) -> tuple[Array, Array]:
+    """Whether each M (n, D, D) is positive definite, and ``g^T M^-1 g``."""
+    n, D = g.shape
+    positive, h = np.ones(n, dtype=bool), np.zeros((D, n))
+    A = np.ascontiguousarray(M.transpose(1, 2, 0))
+    for j in range(D):
+        pivot = A[j, j] - np.sum(A[j, :j] ** 2, axis=0)
+        positive &= pivot > 0
+        A[j, j] = np.sqrt(np.where(pivot > 0, pivot, 1.0))
+        if j + 1 < D:
+            A[j + 1 :, j] -= np.einsum("ikn,kn->in", A[j + 1 :, :j], A[j, :j])
+            A[j + 1 :, j] /= A[j, j]
+        h[j] = (g[:, j] - np.sum(A[j, :j] * h[:j], axis=0)) / A[j, j]
+    return positive, np.sum(h * h, axis=0)

@@ -1,0 +1,315 @@
+"""The bounds of :mod:`gapless.gauge.boxes`, compiled: the same formulas, a box at a time.
+
+Sums run over samples first, in blocks that stay in the cache, so that a compiler may take many at
+once; they may be added in any order, which :func:`gapless.gauge.direction.rounding` charges.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..core.checks import Array
+from ..core.rounding import TINY
+from .boxes import (
+    BELOW,
+    INHERIT,
+    SHIFTS,
+    SLOPE,
+    SPREAD,
+    SWEEPS,
+    TRIES,
+    Bounder,
+    Cone,
+    Found,
+    Side,
+)  # fmt: skip
+
+# Samples of a block.
+SAMPLES = 64
+# Sums may be reordered; what is infinite or no number keeps its meaning.
+LOOSE = {"reassoc", "contract", "nsz"}
+STEPS = np.array(SHIFTS)
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
+def _project(X, u, w, m, t, T, s, r):  # type: ignore[no-untyped-def]
+    """At the samples of a block (D, SAMPLES): t, T, and what is guessed of spread and shift."""
+    t[:] = 0.0
+    T[:] = 0.0
+    s[:] = 0.0
+    r[:] = 0.0
+    for k in range(len(u)):
+        x = X[k]
+        uk, wk = u[k], w[k]
+        mk, vk = (1 - SPREAD) * wk * m[k], SPREAD * wk * wk
+        for i in range(SAMPLES):
+            t[i] += uk * x[i]
+            T[i] += wk * abs(x[i])
+            s[i] += vk * x[i] * x[i]
+            r[i] += mk * x[i]
+    for i in range(SAMPLES):
+        s[i] += SPREAD / (1 - SPREAD) * r[i] * r[i]
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
+def _from_above(p, t, T, s, r, linear, square, width):  # type: ignore[no-untyped-def]
+    """Coefficients of a block from above; the sum of its constants."""
+    total = 0.0
+    for i in range(SAMPLES):
+        turn = -1.0 if t[i] < 0 else 1.0
+        a = abs(t[i])
+        mean = a + turn * r[i]
+        L = T[i] - a if T[i] > a else 0.0
+        c = np.sqrt(mean * mean + s[i]) + TINY
+        far = mean + L
+        least = 1e-3 * T[i]
+        far = far if far > least else least
+        z = far / (far * far + s[i] + TINY)
+        tangent = 1 / (z + TINY) - L
+        parabola = (c <= L) | (tangent < L)
+        bow = 0.5 / c if parabola else 2 * L * z * z
+        off = a if parabola else a - tangent
+        constant = bow * a * a + 0.5 * c if parabola else a + bow * off * off
+        slope = 2 * bow * a if parabola else 1 + 2 * bow * off
+        crossed = a < T[i]
+        total += p[i] * (constant if crossed else a)
+        linear[i] = p[i] * turn * (slope if crossed else 1.0)
+        square[i] = p[i] * bow if crossed else 0.0
+        width[i] = square[i]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
+def _from_below(p, t, T, s, r, linear, square, width):  # type: ignore[no-untyped-def]
+    """Coefficients of a block from below, their signs turned; the sum of its constants."""
+    total = 0.0
+    for i in range(SAMPLES):
+        turn = -1.0 if t[i] < 0 else 1.0
+        a = abs(t[i])
+        mean = a + turn * r[i]
+        crossed = a < T[i]
+        reach = T[i] if crossed else 1.0
+        secant = mean * mean + s[i] - a * mean > reach * abs(mean)
+        side = -1.0 if mean < 0 else 1.0
+        constant = 0.0 if secant else side * a
+        slope = a / reach if secant else side
+        bow = 1 / reach if secant else 0.0
+        total -= p[i] * (constant if crossed else a)
+        linear[i] = -p[i] * turn * (slope if crossed else 1.0)
+        square[i] = -p[i] * bow if crossed else 0.0
+        width[i] = p[i] * BELOW * (1 - a / reach) / reach if crossed else 0.0
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
+def _collect(X, linear, square, width, y, slope, packed, widths):  # type: ignore[no-untyped-def]
+    """Add a block to slope (D,), packed (D (D + 1) / 2,) and widths (D,)."""
+    at = 0
+    for k in range(len(slope)):
+        x = X[k]
+        first = 0.0
+        second = 0.0
+        for i in range(SAMPLES):
+            first += linear[i] * x[i]
+            second += width[i] * x[i] * x[i]
+            y[i] = square[i] * x[i]
+        slope[k] += first
+        widths[k] += second
+        for j in range(k, len(slope)):
+            other = X[j]
+            both = 0.0
+            for i in range(SAMPLES):
+                both += y[i] * other[i]
+            packed[at] += both
+            at += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _box_maximum(g, Q, C, z, mu, A, h, Qz):  # type: ignore[no-untyped-def]
+    """As :func:`gapless.gauge.boxes.box_maximum`, of one box; z is written."""
+    D = len(g)
+    bound, top = C, 0.0
+    for k in range(D):
+        row = 0.0
+        for j in range(D):
+            row += abs(Q[k, j])
+        top = max(top, row)
+        mu[k] = row
+        bound += abs(g[k]) + max(row - abs(Q[k, k]) + Q[k, k], 0.0)
+        z[k] = -1.0 if g[k] < 0 else 1.0
+    if bound <= 0:
+        return bound
+    for _ in range(SWEEPS):
+        for k in range(D):
+            pull = 0.5 * g[k]
+            for j in range(D):
+                pull += Q[k, j] * z[j]
+            z[k] = -1.0 if pull - Q[k, k] * z[k] < 0 else 1.0
+    value = C
+    for k in range(D):
+        pull = 0.0
+        for j in range(D):
+            pull += Q[k, j] * z[j]
+        Qz[k] = pull
+        value += z[k] * (g[k] + pull)
+    if value > 0:
+        return bound
+    times = 0
+    for shift in STEPS:
+        dual = C
+        for k in range(D):
+            for j in range(k):
+                A[k, j] = -Q[k, j]
+            if mu[k] == 0 and g[k] == 0:  # an edge of no length
+                A[k, k] = 1.0
+            else:
+                weight = max(z[k] * (Qz[k] + 0.5 * g[k]), 0.0) + shift * top
+                dual += weight
+                A[k, k] = weight - Q[k, k]
+        positive = True
+        for j in range(D):
+            pivot = A[j, j]
+            for k in range(j):
+                pivot -= A[j, k] * A[j, k]
+            if not pivot > 0:
+                positive = False
+                break
+            root = np.sqrt(pivot)
+            A[j, j] = root
+            for i in range(j + 1, D):
+                entry = A[i, j]
+                for k in range(j):
+                    entry -= A[i, k] * A[j, k]
+                A[i, j] = entry / root
+            right = g[j]
+            for k in range(j):
+                right -= A[j, k] * h[k]
+            h[j] = right / root
+            dual += 0.25 * h[j] * h[j]
+        if positive:
+            bound = min(bound, dual)
+            times += 1
+            if bound <= 0 or times == TRIES:
+                break
+    return bound
+
+
+def blocks(side: Side) -> tuple[Array, Array]:
+    """Samples (blocks, D, SAMPLES) and weights (blocks, SAMPLES), filled up by zeros."""
+    n, D = side.X.shape
+    count = -(-n // SAMPLES)
+    full, weights = np.zeros((count * SAMPLES, D)), np.zeros(count * SAMPLES)
+    full[:n], weights[:n] = side.X, side.p
+    by_block = full.reshape(count, SAMPLES, D).transpose(0, 2, 1)
+    return np.ascontiguousarray(by_block), weights.reshape(count, SAMPLES)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bound_boxes(  # type: ignore[no-untyped-def]
+    above, p_above, below, p_below, q, normed, G, U, W, mean, open_, bound, edge, new, vertex
+):
+    """As :func:`gapless.gauge.boxes.bound_boxes`; answers are written."""
+    n, D = U.shape
+    lanes = np.empty((8, SAMPLES))
+    t, T, s, r, linear = lanes[0], lanes[1], lanes[2], lanes[3], lanes[4]
+    square, width, y = lanes[5], lanes[6], lanes[7]
+    packed, slope, widths = np.empty(D * (D + 1) // 2), np.empty(D), np.empty(D)
+    Q, A = np.empty((D, D)), np.empty((D, D))
+    rows = np.empty((8, D))
+    g, z, mu, h, Qz = rows[0], rows[1], rows[2], rows[3], rows[4]
+    e, corner, steep = rows[5], rows[6], rows[7]
+    for box in range(n):
+        u, w = U[box], W[box]
+        packed[:] = 0.0
+        slope[:] = 0.0
+        widths[:] = 0.0
+        C = 0.0
+        for block in range(len(above)):
+            _project(above[block], u, w, mean[box], t, T, s, r)
+            C += _from_above(p_above[block], t, T, s, r, linear, square, width)
+            _collect(above[block], linear, square, width, y, slope, packed, widths)
+        for block in range(len(below)):
+            _project(below[block], u, w, mean[box], t, T, s, r)
+            C += _from_below(p_below[block], t, T, s, r, linear, square, width)
+            _collect(below[block], linear, square, width, y, slope, packed, widths)
+        N, B = 0.0, 0.0
+        for k in range(D):
+            N += normed[k] * u[k] * u[k]
+            B += normed[k] * w[k] * w[k]
+        N = np.sqrt(N)
+        longest = N
+        along = 0.0
+        for k in range(D):
+            e[k] = normed[k] * u[k] / N
+            longest += abs(e[k]) * w[k]
+            along += u[k] * q[k]
+            steep[k] = 0.0
+        bend = G / (np.sqrt(longest * longest + B) + longest)
+        at = 0
+        for k in range(D):
+            for j in range(k, D):
+                entry = (packed[at] + bend * e[k] * e[j]) * w[k] * w[j]
+                if j == k:
+                    entry -= bend * normed[k] * w[k] * w[k]
+                Q[k, j] = entry
+                Q[j, k] = entry
+                at += 1
+        best = -np.inf
+        turned = 1.0
+        for side in range(2):
+            bound[box, side] = -np.inf
+            if not open_[box, side]:
+                continue
+            sign = 1.0 - 2.0 * side
+            for k in range(D):
+                g[k] = (slope[k] + sign * q[k] - G * e[k]) * w[k]
+            found = _box_maximum(g, Q, C + sign * along - G * N, z, mu, A, h, Qz)
+            bound[box, side] = found
+            if found > 0:
+                for k in range(D):
+                    steep[k] = max(steep[k], abs(g[k]))
+            if found > best:
+                best, turned = found, sign
+                corner[:] = z
+        most, chosen = -1.0, 0
+        for k in range(D):
+            score = widths[k] * w[k] * w[k] + SLOPE * steep[k]
+            if score > most:
+                most, chosen = score, k
+            new[box, k] = (1 - INHERIT) * mean[box, k] + INHERIT * corner[k]
+            vertex[box, k] = turned * (u[k] + w[k] * corner[k])
+        edge[box] = chosen
+
+
+def is_compiled() -> bool:
+    """Whether this machine has compiled it before; loading then takes a third of a second."""
+    return any(Path(str(bound_boxes.stats.cache_path)).glob("boxes_compiled.bound_boxes*.nbi"))
+
+
+def bounder(pool: ThreadPoolExecutor, threads: int) -> Bounder:
+    """:func:`gapless.gauge.boxes.bound_boxes` by compiled loops, a share of the boxes a thread."""
+    kept: dict[Cone, tuple[Array, ...]] = {}
+    compiled: Any = bound_boxes
+
+    def bound(cone: Cone, G: float, U: Array, W: Array, mean: Array, open_: Array) -> Found:
+        if cone not in kept:
+            kept[cone] = (*blocks(cone.above), *blocks(cone.below))
+        n, D = U.shape
+        found = Found(np.empty((n, 2)), np.empty(n, np.int64), np.empty((n, D)), np.empty((n, D)))
+        answers = found.bound, found.edge, found.mean, found.vertex
+        share = -(-n // threads)
+
+        def run(start: int) -> None:
+            part = slice(start, start + share)
+            boxes = [x[part] for x in (U, W, mean, open_, *answers)]
+            compiled(*kept[cone], cone.q, cone.normed, G, *boxes)
+
+        list(pool.map(run, range(0, n, share)))
+        return found
+
+    return bound

@@ -1,0 +1,204 @@
+"""The gauge of one output by branch and bound over directions.
+
+The gauge is a maximum over directions in as many dimensions as the data have, however many samples
+there are.  :mod:`gapless.gauge.tree` decides whether it exceeds some G, box by box
+(:mod:`gapless.gauge.boxes`), first for a G well above the best neuron known, then nearer and
+nearer; each success is a proof.  Where a box holds a better neuron that one is the best known.
+
+What matters most is in which coordinates boxes are cut: the eigenvectors of
+``sum_i |lam_i| x_i x_i^T``.  A free bias b is one more coordinate, left out of the norm: on a face
+of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1``.
+
+Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, its weight taken out,
+is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
+most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
+and the Cholesky factor of a form of trace below ``4 D^2 (S + G)``.  As ``||u|| >= 1`` on a face
+that much is added to G.  What samples have beside the coordinates kept is charged as measured.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..core.arrays import row_norms
+from ..core.candidates import Candidates
+from ..core.checks import Array
+from ..core.problem import Problem
+from ..core.rounding import EPS
+from ..core.watch import Watch
+from .base import Dual, GaugeBound, Relaxation
+from .boxes import Bounder, Cone, bound_boxes
+from .row_space import dimensions, row_space
+from .search import Oracle
+from .tree import predicted_boxes, search_boxes
+
+# G over the best neuron known, one after the other.
+RATIOS = (2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.005, 1.002, 1.001, 1.0005, 1.0002, 1.0001)
+# A free bias counting as one; boxes of more dimensions are too many on all data tried.
+MOST_DIMENSIONS = 18
+# Of a bound asked for by itself: how near it has to be, and seconds at most.
+NEAR, SECONDS = 1.06, 10.0
+# Starts of the search for the best neuron.
+STARTS = 128
+# Seconds that compiling takes, once on a machine.
+COMPILING = 30.0
+# How much longer than predicted a search may take: predictions are off by that much.
+PATIENCE = 2.0
+
+
+class Directional(Relaxation):
+    """Branch and bound over directions; see the module.
+
+    ``maximise`` leaves the dual point where it is and proves more and more of it.
+    """
+
+    name = "directions"
+    needs = "one output and at most 18 dimensions, a free bias counting as one"
+    files = False
+
+    def applies(self, core: Problem) -> bool:
+        small = min(core.X.shape) <= 10 * MOST_DIMENSIONS
+        return core.n_outputs == 1 and small and dimensions(core) <= MOST_DIMENSIONS
+
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        bound = GaugeBound(0.0, np.inf, None, self.name)
+        for _, bound in self.maximise(core, Lam, SECONDS):
+            if bound.upper <= NEAR * bound.lower:
+                break
+        return bound
+
+    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+        self.require(core)
+        watch = Watch(time_limit)
+        space = _Rotated.of(core, Lam[:, 0])
+        if space.spread == 0:  # constant data, or no dual point
+            yield Lam, GaugeBound(0.0, space.beside, None, self.name)
+            return
+        best = _best_neuron(core, Lam, watch)
+        sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
+        with ThreadPoolExecutor(cores := _cores()) as pool:
+            bounder = _bounder(pool, cores, watch.left)
+            pace = None  # seconds a box
+            for ratio in RATIOS:
+                boxes, pending = 0, list(sides)
+                while pending:
+                    G = ratio * float(best.value[0])
+                    if not self._worthwhile(pending[0], G, bounder, pace, watch):
+                        return
+                    started = watch.seconds
+                    outcome = search_boxes(pending[0], G, bounder, watch.due)
+                    boxes += outcome.boxes
+                    pace = (watch.seconds - started) / outcome.boxes if outcome.boxes else pace
+                    if outcome.direction is not None:
+                        best = space.neuron(core, Lam, outcome.direction)
+                    elif outcome.closed:  # also for any larger G
+                        pending.pop(0)
+                    else:
+                        return
+                yield Lam, self._proven(space, G, best, ratio)
+
+    def _worthwhile(
+        self, cone: Cone, G: float, bounder: Bounder, pace: float | None, watch: Watch
+    ) -> bool:
+        """Whether the boxes predicted can be bounded in the time left."""
+        if watch.left == np.inf:
+            return True
+        started = watch.seconds
+        boxes, looked_at = predicted_boxes(cone, G, bounder, watch.due)
+        own = (watch.seconds - started) / max(looked_at, 1)
+        return boxes * (own if pace is None else pace) <= PATIENCE * max(watch.left, 0.0)
+
+    def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
+        upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
+        words = f"boxes of directions, within {ratio - 1:.3g} of the best neuron found"
+        return GaugeBound(float(best.value[0]), upper, best, words)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rotated:
+    """The samples in the coordinates in which boxes are cut.
+
+    Attributes
+    ----------
+    P : array of shape (n_samples, D)
+        Samples; the last column, of a free bias, holds the power of two that is its unit.
+    basis : array of shape (n_features, rank)
+    mean : array of shape (n_features,)
+    normed : array of shape (D,)
+        0 for the bias, 1 elsewhere.
+    spread : float
+        ``sum_i |lam_i| ||x_i||_1``.
+    stretch, beside : float
+        A bound of the norm of ``basis``, and what samples have beside it, in any neuron.
+    """
+
+    P: Array
+    basis: Array
+    mean: Array
+    normed: Array
+    spread: float
+    stretch: float
+    beside: float
+
+    @classmethod
+    def of(cls, core: Problem, lam: Array) -> _Rotated:
+        space = row_space(core)
+        X, rank = space.samples, space.rank
+        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * np.abs(lam)) @ X)[1][:, ::-1]
+        P = X @ turn
+        stretch = 1 + float(np.linalg.norm(turn.T @ turn - np.eye(rank))) + 16 * rank * EPS
+        lost = row_norms(X - P @ turn.T) + 16 * (rank + 4) * EPS * rank * row_norms(X)
+        left = space.left * stretch + lost
+        if core.free:  # a neuron measures the samples from the one it bends at
+            left = left + left.max()
+        beside = float(left @ np.abs(lam)) * (1 + len(lam) * EPS) * space.stretch * stretch
+        normed = np.ones(rank)
+        if core.free and rank:
+            reach = 2.0 ** np.ceil(np.log2(np.abs(P).sum(axis=1).max() * (1 + 4 * rank * EPS)))
+            P = np.hstack([P, np.full((len(P), 1), reach)])
+            normed = np.append(normed, 0.0)
+        spread = float(np.abs(lam) @ np.abs(P).sum(axis=1))
+        basis = space.basis @ turn
+        return cls(P, basis, space.mean, normed, spread, space.stretch * stretch, beside)
+
+    def rounding(self, G: float) -> float:
+        """What the bound of a box may be off by; see the module."""
+        n, D = self.P.shape
+        return EPS * (8 * (n + 64) * (D + 4) + 200 * (D + 4) ** 3) * (self.spread + G)
+
+    def neuron(self, core: Problem, Lam: Array, direction: Array) -> Candidates:
+        """The neuron of a direction, its value computed anew."""
+        rank = self.basis.shape[1]
+        u = self.basis @ direction[:rank]
+        size = float(np.linalg.norm(u))
+        b = float(direction[rank] * self.P[0, rank]) if core.free else 0.0
+        u, b = u / size, b / size - float(self.mean @ u) / size
+        active = np.maximum(core.design.scores(u) + b, 0.0)
+        return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
+
+
+def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
+    oracle = Oracle(core.design, core.free, np.random.default_rng(0))
+    none = np.zeros((core.n_features, 0))
+    found = oracle.search(Lam, none, STARTS, stop=Watch(watch.left / 4).due)
+    return found.take(np.array([int(np.argmax(found.value))]))
+
+
+def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
+    """Compiled, where there is numba and the time to compile."""
+    try:
+        from . import boxes_compiled
+    except (ImportError, RuntimeError):  # RuntimeError: no place to keep what is compiled
+        return bound_boxes
+    if seconds < COMPILING and not boxes_compiled.is_compiled():
+        return bound_boxes
+    return boxes_compiled.bounder(pool, threads)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,265 @@
+"""Boxes of directions: every bound above what the box holds, in NumPy and compiled; the tree."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gapless import Network, Problem, certify, train
+from gapless.core.reduction import Reduction
+from gapless.gauge import boxes_compiled
+from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
+from gapless.gauge.choose import gauge_bound
+from gapless.gauge.direction import Directional
+from gapless.gauge.search import Oracle
+from gapless.gauge.tree import halves, predicted_boxes, roots, search_boxes
+
+KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
+
+
+def samples(rng, n, D, kind):
+    X = rng.standard_normal((n, D))
+    if kind == "integer":
+        X = np.round(2 * X)
+    if kind == "one-hot":
+        X = np.eye(D)[rng.integers(D, size=n)]
+    if kind == "repeated":
+        X = X[rng.integers(max(1, n // 3), size=n)]
+    if kind == "parallel":
+        X = X[:1] + 1e-6 * X
+    if kind == "scales":
+        X = X * 10.0 ** rng.integers(-6, 7, size=D)
+    return X
+
+
+def boxes(rng, normed, count, depth):
+    """Random boxes of the tree, and guesses."""
+    U, W = roots(normed)
+    at = rng.integers(len(U), size=count)
+    U, W = U[at], W[at]
+    for _ in range(depth):
+        edge = np.argmax(W * rng.uniform(0.5, 1, W.shape), axis=1)
+        both = halves(U, W, U, np.ones((count, 2), bool), edge)
+        side = rng.integers(2, size=count) * count + np.arange(count)
+        U, W = both[0][side], both[1][side]
+    return U, W, rng.uniform(-1, 1, U.shape)
+
+
+def cone_of(rng, n, D, kind, free):
+    X = samples(rng, n, D, kind)
+    lam = rng.standard_normal(n) * (rng.uniform(size=n) < 0.8)
+    normed = np.ones(D)
+    if free:
+        reach = 2.0 ** np.ceil(np.log2(np.abs(X).sum(axis=1).max() + 1e-9))
+        X, normed = np.hstack([X, np.full((n, 1), reach)]), np.append(normed, 0.0)
+        lam -= lam.mean()
+    return Cone.of(X, lam, normed), float(np.abs(lam) @ np.abs(X).sum(axis=1))
+
+
+def within(rng, U, W, count):
+    """Points of each box, corners among them, (count, n, D)."""
+    inside = rng.uniform(-1, 1, (count, *U.shape))
+    inside[: count // 3] = np.sign(inside[: count // 3])
+    inside[count // 3] = 0.0
+    return U + W * inside
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 20), D=st.integers(1, 6))
+@settings(max_examples=25)
+def test_no_box_holds_more_than_its_bound(kind, free, seed, n, D):
+    rng = np.random.default_rng(seed)
+    cone, spread = cone_of(rng, n, D, kind, free)
+    U, W, mean = boxes(rng, cone.normed, 12, int(rng.integers(0, 30)))
+    open_ = np.ones((len(U), 2), bool)
+    for G in (0.0, 0.01 * spread, spread):
+        found = bound_boxes(cone, G, U, W, mean, open_)
+        for points in within(rng, U, W, 60):
+            norm = G * np.linalg.norm(points * cone.normed, axis=1)
+            for side, sign in enumerate((1, -1)):
+                value = cone.value(sign * points) - norm
+                assert np.all(value <= found.bound[:, side] + 1e-12 * (spread + G))
+        assert np.all(np.abs(found.mean) <= 1)
+        assert np.all(W[np.arange(len(U)), found.edge] > 0) or np.any(W == 0)
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_bounds_are_the_same(kind, free, rng):
+    with ThreadPoolExecutor(2) as pool:
+        bounder = boxes_compiled.bounder(pool, 2)
+        for n, D in ((1, 1), (5, 2), (70, 3), (130, 7)):
+            cone, spread = cone_of(rng, n, D, kind, free)
+            U, W, mean = boxes(rng, cone.normed, 50, 15)
+            open_ = rng.uniform(size=(50, 2)) < 0.8
+            for G in (0.0, 0.05 * spread):
+                one = bound_boxes(cone, G, U, W, mean, open_)
+                two = bounder(cone, G, U, W, mean, open_)
+                assert np.array_equal(np.isfinite(one.bound), open_)
+                off = np.abs(one.bound[open_] - two.bound[open_])
+                assert np.all(off <= 1e-9 * (spread + G))
+
+
+@given(seed=st.integers(0, 10**6), D=st.integers(1, 6))
+@settings(max_examples=60)
+def test_the_maximum_on_a_box(seed, D):
+    rng = np.random.default_rng(seed)
+    Q = rng.standard_normal((20, D, D))
+    Q, g = Q + Q.transpose(0, 2, 1), 3 * rng.standard_normal((20, D))
+    C = -rng.uniform(0, 4 * D, 20)
+    bound, vertex = box_maximum(g, Q, C)
+    assert set(np.unique(vertex)) <= {-1.0, 1.0}
+    for z in (vertex, *rng.uniform(-1, 1, (300, 20, D)), *rng.choice([-1, 1], (100, 20, D))):
+        value = C + np.sum(g * z, axis=1) + np.einsum("nj,njk,nk->n", z, Q, z)
+        assert np.all(value <= bound + 1e-9)
+
+
+@given(seed=st.integers(0, 10**6), D=st.integers(1, 6), free=st.booleans())
+@settings(max_examples=60)
+def test_the_norm_from_below(seed, D, free):
+    rng = np.random.default_rng(seed)
+    normed = np.append(np.ones(D), 0.0) if free else np.ones(D)
+    U, W, _ = boxes(rng, normed, 20, int(rng.integers(0, 20)))
+    N, e, k = norm_below(U, W, normed)
+    for points in within(rng, U, W, 60):
+        v = (points - U) * normed
+        along = np.sum(e * v, axis=1)
+        least = N + along + k * (np.sum(v * v, axis=1) - along**2)
+        assert np.all(least <= np.linalg.norm(points * normed, axis=1) + 1e-12)
+
+
+def problem(n=60, d=4, bias="none", seed=0, loss="squared", weight_decay=0.05):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, d))
+    y = np.abs(X[:, 0]) - np.maximum(X[:, -1], 0) + 0.3 * rng.standard_normal(n)
+    return Problem(X, np.sign(y) if loss == "logistic" else y, loss, weight_decay, bias)
+
+
+def core_and_point(**terms):
+    core = Reduction(problem(**terms)).core
+    Lam = core.dual_point(np.random.default_rng(1).standard_normal(core.Y.shape))
+    return core, Lam
+
+
+@pytest.mark.parametrize(("bias", "d"), [("none", 2), ("none", 3), ("free", 1), ("free", 2)])
+def test_agrees_with_enumeration(bias, d):
+    core, Lam = core_and_point(bias=bias, d=d)
+    exact = gauge_bound(core, Lam, "low-rank")
+    *_, (_, last) = Directional().maximise(core, Lam, 20.0)
+    assert exact.lower * (1 - 1e-9) <= last.upper <= 1.001 * exact.upper
+    assert last.lower == pytest.approx(exact.lower, rel=1e-9)
+
+
+@pytest.mark.parametrize("bias", ["none", "penalized", "free"])
+def test_closes_in_from_above_and_names_the_best_neuron(bias):
+    core, Lam = core_and_point(d=5, bias=bias)
+    found = Oracle(core.X, core.free, np.random.default_rng(3)).search(
+        Lam, np.zeros((core.n_features, 0)), 2000
+    )
+    uppers = []
+    for _, bound in Directional().maximise(core, Lam, 20.0):
+        assert bound.upper >= found.value.max() * (1 - 1e-12)
+        uppers.append(bound.upper)
+        u, b = bound.neurons.U[:, 0], bound.neurons.b[0]
+        assert np.linalg.norm(u) == pytest.approx(1.0)
+        value = np.linalg.norm(Lam.T @ np.maximum(core.X @ u + b, 0))
+        assert value == pytest.approx(bound.lower, rel=1e-12)
+    assert np.all(np.diff(uppers) < 0)
+    assert uppers[-1] <= 1.0012 * found.value.max()
+
+
+def test_a_gauge_too_small_is_refuted_by_a_neuron(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    best = float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    outcome = search_boxes(cone, 0.5 * best, bound_boxes, lambda: False)
+    assert not outcome.closed
+    assert cone.value(outcome.direction[None])[0] > 0.5 * best * np.linalg.norm(outcome.direction)
+    assert search_boxes(cone, 1.3 * best, bound_boxes, lambda: False).closed
+
+
+def test_predictions_are_near_the_boxes_it_takes(rng):
+    for _ in range(3):
+        cone, _ = cone_of(rng, 80, 5, "normal", free=False)
+        U = rng.standard_normal((20000, 5))
+        G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+        outcome = search_boxes(cone, G, bound_boxes, lambda: False)
+        predicted, looked_at = predicted_boxes(cone, G, bound_boxes, lambda: False)
+        assert outcome.closed
+        assert looked_at <= outcome.boxes * 1.01 + 1000
+        assert outcome.boxes / 4 <= predicted <= 4 * outcome.boxes
+
+
+def test_stops_when_told(rng):
+    cone, _ = cone_of(rng, 30, 5, "normal", free=False)
+    outcome = search_boxes(cone, 1e-3, bound_boxes, lambda: True)
+    assert (outcome.closed, outcome.direction, outcome.boxes) == (False, None, 0)
+
+
+@pytest.mark.parametrize("power", [-300, -40, 40, 300])
+def test_powers_of_two_change_nothing_else(power):
+    core, Lam = core_and_point(d=3)
+    one, other = (Directional().bound(core, s * Lam) for s in (1.0, 2.0**power))
+    assert other.upper == pytest.approx(one.upper * 2.0**power, rel=1e-12)
+
+
+def test_order_and_duplicates_change_little(rng):
+    given = problem(d=3)
+    order = rng.permutation(60)
+    twice = np.concatenate([order, order])
+    uppers = []
+    for rows in (np.arange(60), order, twice):
+        core = Reduction(Problem(given.X[rows], given.Y[rows], "squared", 0.05, "none")).core
+        uppers.append(Directional().bound(core, core.dual_point(np.zeros(core.Y.shape))).upper)
+    assert uppers[1] == pytest.approx(uppers[0], rel=1e-9)
+    assert uppers[2] == pytest.approx(uppers[0], rel=1e-9)
+
+
+def test_without_numba_it_is_the_same(monkeypatch):
+    core, Lam = core_and_point(d=3)
+    fast = Directional().bound(core, Lam)
+    monkeypatch.setitem(sys.modules, "gapless.gauge.boxes_compiled", None)
+    slow = Directional().bound(core, Lam)
+    assert slow.upper == pytest.approx(fast.upper, rel=1e-6)
+
+
+@pytest.mark.parametrize("bias", ["free", "none"])
+def test_constant_data_and_no_dual_point(bias):
+    core = Reduction(Problem(np.ones((5, 2)), np.arange(5.0), "squared", 0.1, bias)).core
+    Lam = core.dual_point(np.zeros(core.Y.shape))
+    exact = gauge_bound(core, Lam, "low-rank").lower
+    assert Directional().bound(core, Lam).upper >= exact * (1 - 1e-12)
+    assert Directional().bound(core, 0 * Lam).upper == 0
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic"])
+@pytest.mark.parametrize("bias", ["free", "penalized", "none"])
+def test_ordinary_tables_are_proven(loss, bias):
+    given = problem(n=120, d=5, bias=bias, loss=loss, weight_decay=0.03)
+    network = train(given).network
+    answer = certify(
+        network, given.X, given.Y, weight_decay=0.03, loss=loss, bias=bias, time_limit=20, tol=0.01
+    )
+    assert answer.relative_gap <= 0.01
+    assert "directions" in answer.proof
+    other = train(given, random_state=5, tol=1e-4).certificate.objective
+    assert answer.lower_bound <= min(other, answer.objective)
+
+
+def test_is_refused_by_name_and_writes_no_file(tmp_path):
+    X = np.random.default_rng(0).standard_normal((30, 4))
+    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
+    with pytest.raises(ValueError, match="one output"):
+        certify(network, X, X[:, :2], weight_decay=0.1, method="directions")
+    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
+    proof = tmp_path / "proof.npz"
+    with pytest.raises(ValueError, match="no proof file"):
+        certify(network, X, X[:, 0], weight_decay=0.1, method="directions", proof=proof)
+    assert not proof.exists()
+    answer = certify(network, X, X[:, 0], weight_decay=0.1, proof=proof, time_limit=1)
+    assert "directions" not in answer.proof
+    assert proof.exists()
