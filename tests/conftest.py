@@ -21,7 +21,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 #: what hangs on the last digits, if anything does: continuous integration runs these files again
 #: under another BLAS kernel
 NUMERICAL = {
-    "test_closed_form", "test_closed_linear", "test_deep_bound", "test_direction", "test_estimators",
+    "test_closed_form", "test_closed_linear", "test_deep_bound", "test_direction",
+    "test_estimators",
     "test_extreme_points", "test_gauge", "test_interpolate", "test_newton",
     "test_path", "test_descent", "test_relaxation", "test_relaxed", "test_soundness",
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",

@@ -115,6 +115,7 @@ __all__ = [
     "is_whitened",
     "l0_l1_equivalence",
     "layer_alignment",
+    "losses",
     "neural_collapse",
     "optimal_member",
     "path",
