@@ -111,9 +111,10 @@ def test_the_maximum_on_a_box(seed, D):
     Q = rng.standard_normal((20, D, D))
     Q, g = Q + Q.transpose(0, 2, 1), 3 * rng.standard_normal((20, D))
     C = -rng.uniform(0, 4 * D, 20)
-    bound, vertex = box_maximum(g, Q, C)
+    bound, vertex, guess = box_maximum(g, Q, C)
     assert set(np.unique(vertex)) <= {-1.0, 1.0}
-    for z in (vertex, *rng.uniform(-1, 1, (300, 20, D)), *rng.choice([-1, 1], (100, 20, D))):
+    assert np.all(np.abs(guess) <= 1)
+    for z in (vertex, guess, *rng.uniform(-1, 1, (300, 20, D)), *rng.choice([-1, 1], (100, 20, D))):
         value = C + np.sum(g * z, axis=1) + np.einsum("nj,njk,nk->n", z, Q, z)
         assert np.all(value <= bound + 1e-9)
 

@@ -46,12 +46,12 @@ SPREAD = 0.8
 SLOPE, BELOW = 0.2, 1.5
 # Multiples of the largest row sum that are added to mu until M is positive definite.
 SHIFTS = (1e-6, 0.03, 0.08, 0.2, 0.45, 1.01)
-# Shifts tried of those that make it so.
-TRIES = 3
+# Sweeps over the multipliers then.
+ROUNDS = 2
 # Sweeps over the coordinates for a vertex of large value.
 SWEEPS = 3
-# How far the guessed mean moves to the vertex found.
-INHERIT = 0.3
+# How far the guessed mean moves to where the Lagrangian is largest, or to the vertex found.
+INHERIT = 0.5
 # Numbers of a block of boxes times samples: what stays in the cache.
 BLOCK = 1 << 16
 
@@ -149,14 +149,14 @@ def bound_boxes(data: Cone, G: float, U: Array, W: Array, mean: Array, open_: Ar
     Q = Q + (G * k)[:, None, None] * (e[:, :, None] * e[:, None, :])
     diagonal = np.arange(D)
     Q[:, diagonal, diagonal] -= (G * k)[:, None] * data.normed
-    bound, z = np.full((n, 2), -np.inf), np.zeros((2, n, D))
+    bound, z, guess = np.full((n, 2), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     steep = np.zeros((n, D))
     for j, sign in enumerate((1.0, -1.0)):
         at = np.flatnonzero(open_[:, j])
         g = (slope[at] + sign * data.q - G * e[at]) * W[at]
         Qw = Q[at] * W[at, :, None] * W[at, None, :]
         constant = C[at] + sign * (U[at] @ data.q) - G * N[at]
-        bound[at, j], z[j, at] = box_maximum(g, Qw, constant)
+        bound[at, j], z[j, at], guess[j, at] = box_maximum(g, Qw, constant)
         steep[at] = np.maximum(steep[at], np.abs(g) * (bound[at, j] > 0)[:, None])
     better = np.argmax(bound, axis=1)
     corner = z[better, np.arange(n)]
@@ -165,7 +165,7 @@ def bound_boxes(data: Cone, G: float, U: Array, W: Array, mean: Array, open_: Ar
     return Found(
         bound,
         np.argmax(score, axis=1),
-        (1 - INHERIT) * mean + INHERIT * corner,
+        (1 - INHERIT) * mean + INHERIT * guess[better, np.arange(n)],
         turned * (U + W * corner),
     )
 
@@ -235,10 +235,11 @@ def _from_below(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, 
     return constant, linear, square, BELOW * (1 - a / T) / T
 
 
-def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array]:
-    """At least ``max C + g.z + z^T Q z`` over ``|z_k| <= 1``, and a vertex z of large value.
+def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array, Array]:
+    """At least ``max C + g.z + z^T Q z`` over ``|z_k| <= 1``, for g (n, D), Q (n, D, D), C (n,).
 
-    g (n, D), Q (n, D, D), C (n,).  As good as it has to be: what is not positive is not improved.
+    As good as it has to be: what is not positive is not improved.  Also a vertex of large value
+    (n, D), and a guess at the maximiser.
     """
     D = g.shape[1]
     diagonal = np.arange(D)
@@ -247,35 +248,74 @@ def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array]:
     bound = C + np.abs(g).sum(axis=1) + np.maximum(rows - np.abs(own) + own, 0.0).sum(axis=1)
     z = np.where(g < 0, -1.0, 1.0)
     left = np.flatnonzero(bound > 0)
+    guess = z.copy()
     if len(left) == 0:
-        return bound, z
-    g, Q, C, own = g[left], Q[left], C[left], own[left]
-    top = rows[left].max(axis=1)
-    still = (rows[left] == 0) & (g == 0)  # edges of no length: nothing to bound
+        return bound, z, guess
+    g, Q, C, own, rows = g[left], Q[left], C[left], own[left], rows[left]
+    # 1. a vertex, coordinate by coordinate
     v = z[left]
     for _ in range(SWEEPS):
         for k in range(D):
             pull = 0.5 * g[:, k] + np.einsum("nj,nj->n", Q[:, k], v) - own[:, k] * v[:, k]
             v[:, k] = np.where(pull < 0, -1.0, 1.0)
-    z[left] = v
+    z[left] = guess[left] = v
     Qv = np.einsum("njk,nk->nj", Q, v)
     value = C + np.sum(v * (g + Qv), axis=1)
-    least = np.maximum(v * (Qv + 0.5 * g), 0.0)  # the multipliers of the vertex, if it is the best
-    best = bound[left]
-    tried, times = np.flatnonzero(value <= 0), np.zeros(len(left), dtype=int)
+    # 2. its multipliers, if it is the best, shifted until M is positive definite
+    least = np.maximum(v * (Qv + 0.5 * g), 0.0)
+    still = (rows == 0) & (g == 0)  # edges of no length: nothing to bound
+    mu, best = np.zeros_like(g), bound[left]
+    tried, done = np.flatnonzero(value <= 0), np.zeros(len(left), dtype=bool)
     for shift in SHIFTS:
         if len(tried) == 0:
             break
-        mu = np.where(still[tried], 0.0, least[tried] + shift * top[tried, None])
-        M = -Q[tried]
-        M[:, diagonal, diagonal] += np.where(still[tried], 1.0, mu)
-        solved, quadratic = _inverse_forms(M, g[tried])
-        dual = np.where(solved, C[tried] + mu.sum(axis=1) + 0.25 * quadratic, np.inf)
+        top = rows[tried].max(axis=1, keepdims=True)
+        mu[tried] = np.where(still[tried], 0.0, least[tried] + shift * top)
+        dual = _dual(g[tried], Q[tried], C[tried], mu[tried], still[tried])
         best[tried] = np.minimum(best[tried], dual)
-        times[tried] += solved
-        tried = tried[(best[tried] > 0) & (times[tried] < TRIES)]
+        done[tried] = dual < np.inf
+        tried = tried[~done[tried]]
+    # 3. each multiplier to its best
+    at = np.flatnonzero(done & (best > 0))
+    if len(at):
+        mu[at], guess[left[at]] = _improved(g[at], Q[at], mu[at], still[at])
+        dual = _dual(g[at], Q[at], C[at], mu[at], still[at])
+        best[at] = np.minimum(best[at], dual)
     bound[left] = best
-    return bound, z
+    return bound, z, guess
+
+
+def _form(Q: Array, mu: Array, still: Array) -> Array:
+    """``M = diag(mu) - Q``, the identity where edges have no length."""
+    M, diagonal = -Q, np.arange(Q.shape[1])
+    M[:, diagonal, diagonal] += np.where(still, 1.0, mu)
+    return M
+
+
+def _dual(g: Array, Q: Array, C: Array, mu: Array, still: Array) -> Array:
+    """``C + sum mu + g^T M^-1 g / 4``, infinite where M is not positive definite."""
+    positive, quadratic = _inverse_forms(_form(Q, mu, still), g)
+    return np.where(positive, C + mu.sum(axis=1) + 0.25 * quadratic, np.inf)
+
+
+def _improved(g: Array, Q: Array, mu: Array, still: Array) -> tuple[Array, Array]:
+    """Multipliers, each at its best in turn, and where the Lagrangian then is largest.
+
+    With ``V = M^-1`` and ``x = V g / 2`` a step d in mu_k makes x_k ``x_k / (1 + d V_kk)``, and the
+    dual is least where that is 1 in size.
+    """
+    V, mu = np.linalg.inv(_form(Q, mu, still)), mu.copy()
+    x = 0.5 * np.einsum("njk,nk->nj", V, g)
+    for _ in range(ROUNDS):
+        for k in range(g.shape[1]):
+            step = np.maximum((np.abs(x[:, k]) - 1) / V[:, k, k], -0.9 * mu[:, k])
+            step = np.where(still[:, k], 0.0, step)
+            shrink = step / (1 + step * V[:, k, k])
+            mu[:, k] += step
+            column = V[:, k].copy()
+            x -= (shrink * x[:, k])[:, None] * column
+            V -= shrink[:, None, None] * column[:, :, None] * column[:, None, :]
+    return mu, np.clip(x, -1.0, 1.0)
 
 
 def _inverse_forms(M: Array, g: Array) -> tuple[Array, Array]:

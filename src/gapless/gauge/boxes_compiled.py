@@ -18,11 +18,11 @@ from ..core.rounding import TINY
 from .boxes import (
     BELOW,
     INHERIT,
+    ROUNDS,
     SHIFTS,
     SLOPE,
     SPREAD,
     SWEEPS,
-    TRIES,
     Bounder,
     Cone,
     Found,
@@ -130,8 +130,91 @@ def _collect(X, linear, square, width, y, slope, packed, widths):  # type: ignor
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _box_maximum(g, Q, C, z, mu, A, h, Qz):  # type: ignore[no-untyped-def]
-    """As :func:`gapless.gauge.boxes.box_maximum`, of one box; z is written."""
+def _dual(g, Q, C, mu, still, A, h):  # type: ignore[no-untyped-def]
+    """``C + sum mu + g^T M^-1 g / 4``, infinite where M is not positive definite.
+
+    A has the Cholesky factor of M, and h the solution of ``A h = g``.
+    """
+    D = len(g)
+    dual = C
+    for k in range(D):
+        for j in range(k):
+            A[k, j] = -Q[k, j]
+        A[k, k] = 1.0 if still[k] else mu[k] - Q[k, k]
+        dual += mu[k]
+    for j in range(D):
+        pivot = A[j, j]
+        for k in range(j):
+            pivot -= A[j, k] * A[j, k]
+        if not pivot > 0:
+            return np.inf
+        root = np.sqrt(pivot)
+        A[j, j] = root
+        for i in range(j + 1, D):
+            entry = A[i, j]
+            for k in range(j):
+                entry -= A[i, k] * A[j, k]
+            A[i, j] = entry / root
+        right = g[j]
+        for k in range(j):
+            right -= A[j, k] * h[k]
+        h[j] = right / root
+        dual += 0.25 * h[j] * h[j]
+    return dual
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _improve(g, A, mu, still, V, x):  # type: ignore[no-untyped-def]
+    """Each multiplier to its best, one after the other; x is where the Lagrangian is largest.
+
+    With ``V = M^-1`` and ``x = V g / 2`` a step d in mu_k makes x_k ``x_k / (1 + d V_kk)``, and the
+    dual is least where that is 1 in size.
+    """
+    D = len(g)
+    # the inverse of the factor, then V
+    for c in range(D):
+        for r in range(c):
+            V[r, c] = 0.0
+        V[c, c] = 1 / A[c, c]
+        for r in range(c + 1, D):
+            entry = 0.0
+            for k in range(c, r):
+                entry -= A[r, k] * V[k, c]
+            V[r, c] = entry / A[r, r]
+    for i in range(D):
+        for j in range(i, D):
+            entry = 0.0
+            for k in range(j, D):
+                entry += V[k, i] * V[k, j]
+            A[i, j] = entry
+    for i in range(D):
+        for j in range(i, D):
+            V[i, j] = A[i, j]
+            V[j, i] = A[i, j]
+    for i in range(D):
+        entry = 0.0
+        for j in range(D):
+            entry += V[i, j] * g[j]
+        x[i] = 0.5 * entry
+    for _ in range(ROUNDS):
+        for k in range(D):
+            if still[k]:
+                continue
+            step = max((abs(x[k]) - 1) / V[k, k], -0.9 * mu[k])
+            shrink = step / (1 + step * V[k, k])
+            mu[k] += step
+            at = x[k]
+            for i in range(D):
+                A[0, i] = V[k, i]
+            for i in range(D):
+                x[i] -= shrink * at * A[0, i]
+                for j in range(D):
+                    V[i, j] -= shrink * A[0, i] * A[0, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _box_maximum(g, Q, C, z, x, mu, A, h, Qz, V, still):  # type: ignore[no-untyped-def]
+    """As :func:`gapless.gauge.boxes.box_maximum`, of one box; z and x are written."""
     D = len(g)
     bound, top = C, 0.0
     for k in range(D):
@@ -139,9 +222,10 @@ def _box_maximum(g, Q, C, z, mu, A, h, Qz):  # type: ignore[no-untyped-def]
         for j in range(D):
             row += abs(Q[k, j])
         top = max(top, row)
-        mu[k] = row
+        still[k] = row == 0 and g[k] == 0
         bound += abs(g[k]) + max(row - abs(Q[k, k]) + Q[k, k], 0.0)
         z[k] = -1.0 if g[k] < 0 else 1.0
+        x[k] = z[k]
     if bound <= 0:
         return bound
     for _ in range(SWEEPS):
@@ -157,45 +241,20 @@ def _box_maximum(g, Q, C, z, mu, A, h, Qz):  # type: ignore[no-untyped-def]
             pull += Q[k, j] * z[j]
         Qz[k] = pull
         value += z[k] * (g[k] + pull)
+        x[k] = z[k]
     if value > 0:
         return bound
-    times = 0
     for shift in STEPS:
-        dual = C
         for k in range(D):
-            for j in range(k):
-                A[k, j] = -Q[k, j]
-            if mu[k] == 0 and g[k] == 0:  # an edge of no length
-                A[k, k] = 1.0
-            else:
-                weight = max(z[k] * (Qz[k] + 0.5 * g[k]), 0.0) + shift * top
-                dual += weight
-                A[k, k] = weight - Q[k, k]
-        positive = True
-        for j in range(D):
-            pivot = A[j, j]
-            for k in range(j):
-                pivot -= A[j, k] * A[j, k]
-            if not pivot > 0:
-                positive = False
-                break
-            root = np.sqrt(pivot)
-            A[j, j] = root
-            for i in range(j + 1, D):
-                entry = A[i, j]
-                for k in range(j):
-                    entry -= A[i, k] * A[j, k]
-                A[i, j] = entry / root
-            right = g[j]
-            for k in range(j):
-                right -= A[j, k] * h[k]
-            h[j] = right / root
-            dual += 0.25 * h[j] * h[j]
-        if positive:
+            least = max(z[k] * (Qz[k] + 0.5 * g[k]), 0.0)
+            mu[k] = 0.0 if still[k] else least + shift * top
+        dual = _dual(g, Q, C, mu, still, A, h)
+        if dual < np.inf:
             bound = min(bound, dual)
-            times += 1
-            if bound <= 0 or times == TRIES:
-                break
+            if bound > 0:
+                _improve(g, A, mu, still, V, x)
+                bound = min(bound, _dual(g, Q, C, mu, still, A, h))
+            break
     return bound
 
 
@@ -219,10 +278,11 @@ def bound_boxes(  # type: ignore[no-untyped-def]
     t, T, s, r, linear = lanes[0], lanes[1], lanes[2], lanes[3], lanes[4]
     square, width, y = lanes[5], lanes[6], lanes[7]
     packed, slope, widths = np.empty(D * (D + 1) // 2), np.empty(D), np.empty(D)
-    Q, A = np.empty((D, D)), np.empty((D, D))
-    rows = np.empty((8, D))
+    Q, A, V = np.empty((D, D)), np.empty((D, D)), np.empty((D, D))
+    rows, still = np.empty((10, D)), np.empty(D, np.bool_)
     g, z, mu, h, Qz = rows[0], rows[1], rows[2], rows[3], rows[4]
-    e, corner, steep = rows[5], rows[6], rows[7]
+    e, corner, steep, x = rows[5], rows[6], rows[7], rows[8]
+    guess = rows[9]
     for box in range(n):
         u, w = U[box], W[box]
         packed[:] = 0.0
@@ -268,7 +328,7 @@ def bound_boxes(  # type: ignore[no-untyped-def]
             sign = 1.0 - 2.0 * side
             for k in range(D):
                 g[k] = (slope[k] + sign * q[k] - G * e[k]) * w[k]
-            found = _box_maximum(g, Q, C + sign * along - G * N, z, mu, A, h, Qz)
+            found = _box_maximum(g, Q, C + sign * along - G * N, z, x, mu, A, h, Qz, V, still)
             bound[box, side] = found
             if found > 0:
                 for k in range(D):
@@ -276,12 +336,14 @@ def bound_boxes(  # type: ignore[no-untyped-def]
             if found > best:
                 best, turned = found, sign
                 corner[:] = z
+                for k in range(D):
+                    guess[k] = min(max(x[k], -1.0), 1.0)
         most, chosen = -1.0, 0
         for k in range(D):
             score = widths[k] * w[k] * w[k] + SLOPE * steep[k]
             if score > most:
                 most, chosen = score, k
-            new[box, k] = (1 - INHERIT) * mean[box, k] + INHERIT * corner[k]
+            new[box, k] = (1 - INHERIT) * mean[box, k] + INHERIT * guess[k]
             vertex[box, k] = turned * (u[k] + w[k] * corner[k])
         edge[box] = chosen
 

@@ -35,7 +35,7 @@ from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import predicted_boxes, search_boxes
+from .tree import predicted_seconds, search_boxes
 
 # G over the best neuron known, one after the other.
 RATIOS = (2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.005, 1.002, 1.001, 1.0005, 1.0002, 1.0001)
@@ -47,8 +47,9 @@ NEAR, SECONDS = 1.06, 10.0
 STARTS = 128
 # Seconds that compiling takes, once on a machine.
 COMPILING = 30.0
-# How much longer than predicted a search may take: predictions are off by that much.
-PATIENCE = 2.0
+# A search is begun if it is predicted to take up to this many times the time left: predictions are
+# off by that much.  Ratios are passed over that a later one makes needless in this share of it.
+PATIENCE, SHARE = 2.0, 0.2
 
 
 class Directional(Relaxation):
@@ -83,35 +84,46 @@ class Directional(Relaxation):
         sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
         with ThreadPoolExecutor(cores := _cores()) as pool:
             bounder = _bounder(pool, cores, watch.left)
-            pace = None  # seconds a box
-            for ratio in RATIOS:
-                boxes, pending = 0, list(sides)
+            ratios = list(RATIOS)
+            while ratios:
+                skipped = self._affordable(ratios, sides, best, bounder, watch)
+                if skipped is None:
+                    return
+                ratios = ratios[skipped:]
+                pending = list(sides)
                 while pending:
-                    G = ratio * float(best.value[0])
-                    if not self._worthwhile(pending[0], G, bounder, pace, watch):
-                        return
-                    started = watch.seconds
+                    G = ratios[0] * float(best.value[0])
                     outcome = search_boxes(pending[0], G, bounder, watch.due)
-                    boxes += outcome.boxes
-                    pace = (watch.seconds - started) / outcome.boxes if outcome.boxes else pace
                     if outcome.direction is not None:
                         best = space.neuron(core, Lam, outcome.direction)
                     elif outcome.closed:  # also for any larger G
                         pending.pop(0)
                     else:
                         return
-                yield Lam, self._proven(space, G, best, ratio)
+                yield Lam, self._proven(space, G, best, ratios.pop(0))
 
-    def _worthwhile(
-        self, cone: Cone, G: float, bounder: Bounder, pace: float | None, watch: Watch
-    ) -> bool:
-        """Whether the boxes predicted can be bounded in the time left."""
-        if watch.left == np.inf:
-            return True
-        started = watch.seconds
-        boxes, looked_at = predicted_boxes(cone, G, bounder, watch.due)
-        own = (watch.seconds - started) / max(looked_at, 1)
-        return boxes * (own if pace is None else pace) <= PATIENCE * max(watch.left, 0.0)
+    def _affordable(
+        self,
+        ratios: list[float],
+        sides: list[Cone],
+        best: Candidates,
+        bounder: Bounder,
+        watch: Watch,
+    ) -> int | None:
+        """How many ratios to pass over: on to the last that takes a share of the time left.
+
+        The first where none does, if the time may do for that; else None.
+        """
+        left, affordable = watch.left, 0
+        for index, ratio in enumerate(ratios):
+            G = ratio * float(best.value[0])
+            seconds = sum(predicted_seconds(side, G, bounder, watch.due) for side in sides)
+            if index == 0 and seconds > PATIENCE * left:
+                return None
+            if seconds > SHARE * left:
+                break
+            affordable = index
+        return affordable
 
     def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
         upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside

@@ -8,6 +8,7 @@ tile the faces exactly.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -92,6 +93,13 @@ def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array) -> Boxes:
     high[at, edge] += W[at, edge]
     twice = (np.concatenate([x, x]) for x in (W, mean, open_))
     return np.concatenate([low, high]), *twice
+
+
+def predicted_seconds(data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool]) -> float:
+    """About how long :func:`search_boxes` takes."""
+    started = time.perf_counter()
+    boxes, looked_at = predicted_boxes(data, G, bounder, stop)
+    return boxes * (time.perf_counter() - started) / max(looked_at, 1)
 
 
 def predicted_boxes(
