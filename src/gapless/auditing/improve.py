@@ -88,7 +88,7 @@ def improve(
     solution = solve(
         trained.problem(), watch.part(),
         tol=tol, max_neurons=max(start.n_neurons, 1), init=lossless,
-        random_state=random_state, proving=watch.limited,
+        random_state=random_state, proof_time=None if watch.limited else 0.0,
     )  # fmt: skip
     better = settled(trained, solution.network)
     candidates = [_prune(trained, better, watch), better, lossless]

@@ -114,7 +114,7 @@ def _two_layers(
     if small and time_limit > 0:
         solution = solve(
             trained.problem(), watch.part(share=BETTER),
-            tol=TOL, init=plain, random_state=random_state, proving=True,
+            tol=TOL, init=plain, random_state=random_state, proof_time=None,
         )  # fmt: skip
         if solution.status is Status.STOPPED:
             raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..certificates.verify import data_digest
-from ..core.checks import positive
+from ..core.checks import not_negative, positive
 from ..core.problem import Problem
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
@@ -27,6 +27,11 @@ from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
 from .terminal import plain_console, print_notes, print_table
 
+# Seconds to prove in where nobody says.
+PROVE = 10.0
+# A gap from which on it is said why it is so wide.
+WIDE = 0.1
+
 
 def add_fit(commands: Any) -> None:
     """The command and its arguments."""
@@ -39,8 +44,13 @@ def add_fit(commands: Any) -> None:
     command.add_argument("--max-neurons", type=int, metavar="M")
     command.add_argument(
         "--time-limit", type=float, metavar="S",
-        help="seconds for all of it (default: 15, twice that to choose a weight decay, and more "
-        "for many rows; nothing is proven in them)",
+        help="seconds for all of it, the proof too (default: 15 to train, twice that to choose a "
+        "weight decay, and more for many rows)",
+    )  # fmt: skip
+    command.add_argument(
+        "--prove-time", type=float, metavar="S",
+        help=f"seconds to prove how good it is, once trained (default {PROVE:.0f}, or what "
+        "--time-limit leaves; 0: nothing)",
     )  # fmt: skip
     command.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     command.add_argument(
@@ -56,6 +66,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
     job = read_job(args)
+    _proof_time(args)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
     notes = list(job.notes)
 
@@ -71,7 +82,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
     with progress("training", tol=args.tol) as report:
         solution = solve(
             problem, watch.part(report), tol=args.tol, max_neurons=args.max_neurons,
-            random_state=args.seed, proving=args.time_limit is not None,
+            random_state=args.seed, proof_time=_proof_time(args),
         )  # fmt: skip
     network = job.scaling.unscale(solution.network)
 
@@ -98,6 +109,13 @@ def run_fit(args: argparse.Namespace) -> Answer:
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
     return Answer(facts, _show_fit, int(solution.status.unfinished))
+
+
+def _proof_time(args: argparse.Namespace) -> float | None:
+    """Seconds, or None for what a time limit leaves."""
+    if args.prove_time is not None:
+        return not_negative("--prove-time", args.prove_time)
+    return PROVE if args.time_limit is None else None
 
 
 def _choose(job: Job, watch: Watch, seed: int) -> float:
@@ -145,6 +163,7 @@ def _show_fit(facts: dict[str, Any]) -> None:
         ("status", Status[facts["status"]].value),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%} ({below})"),
+        ("proof", facts["proof"] + _why_wide(facts)),
         ("estimated gap", f"{estimate} (from a search: it proves nothing)"),
         ("neurons", str(facts["n_neurons"])),
         (f"{facts['score']} train / test", scores),
@@ -152,6 +171,16 @@ def _show_fit(facts: dict[str, Any]) -> None:
         ("seconds", f"{facts['seconds']:.1f}"),
     ]
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
+
+
+def _why_wide(facts: dict[str, Any]) -> str:
+    """What would narrow a wide gap."""
+    if facts["relative_gap"] <= WIDE:
+        return ""
+    more = "more time (--prove-time) or weight decay narrows the gap"
+    if "directions" in facts["proof"]:
+        return f"; {more}"
+    return f"; boxes of directions are for one output and a dozen dimensions: {more} little"
 
 
 def add_path(commands: Any) -> None:

@@ -47,7 +47,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
                 max_neurons=self.max_neurons,
                 init=init,
                 random_state=self._seed(),
-                proving=self.time_limit is not None,
+                proof_time=0.0 if self.time_limit is None else None,
             )
 
     def _seed(self) -> Any:

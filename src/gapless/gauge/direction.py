@@ -48,8 +48,9 @@ STARTS = 128
 # Seconds that compiling takes, once on a machine.
 COMPILING = 30.0
 # A search is begun if it is predicted to take up to this many times the time left: predictions are
-# off by that much.  Ratios are passed over that a later one makes needless in this share of it.
-PATIENCE, SHARE = 2.0, 0.2
+# off by that much.  Ratios are passed over for the last that is predicted to take this share of it:
+# a small one while nothing is proven, then most.
+PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.75
 
 
 class Directional(Relaxation):
@@ -84,27 +85,31 @@ class Directional(Relaxation):
         sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
         with ThreadPoolExecutor(cores := _cores()) as pool:
             bounder = _bounder(pool, cores, watch.left)
-            ratios = list(RATIOS)
+            ratios, share, pace = list(RATIOS), SAFE, None
             while ratios:
-                skipped = self._affordable(ratios, sides, best, bounder, watch)
+                skipped = self._affordable(ratios, share, pace, sides, best, bounder, watch)
                 if skipped is None:
                     return
                 ratios = ratios[skipped:]
-                pending = list(sides)
+                pending, boxes, started = list(sides), 0, watch.seconds
                 while pending:
                     G = ratios[0] * float(best.value[0])
                     outcome = search_boxes(pending[0], G, bounder, watch.due)
+                    boxes += outcome.boxes
                     if outcome.direction is not None:
                         best = space.neuron(core, Lam, outcome.direction)
                     elif outcome.closed:  # also for any larger G
                         pending.pop(0)
                     else:
                         return
+                share, pace = BOLD, (watch.seconds - started) / boxes
                 yield Lam, self._proven(space, G, best, ratios.pop(0))
 
     def _affordable(
         self,
         ratios: list[float],
+        share: float,
+        pace: float | None,
         sides: list[Cone],
         best: Candidates,
         bounder: Bounder,
@@ -112,15 +117,16 @@ class Directional(Relaxation):
     ) -> int | None:
         """How many ratios to pass over: on to the last that takes a share of the time left.
 
-        The first where none does, if the time may do for that; else None.
+        The first where none does, if the time may do for that; else None.  ``pace``: seconds a box,
+        where they are known.
         """
         left, affordable = watch.left, 0
         for index, ratio in enumerate(ratios):
             G = ratio * float(best.value[0])
-            seconds = sum(predicted_seconds(side, G, bounder, watch.due) for side in sides)
+            seconds = sum(predicted_seconds(s, G, bounder, watch.due, pace) for s in sides)
             if index == 0 and seconds > PATIENCE * left:
                 return None
-            if seconds > SHARE * left:
+            if seconds > share * left:
                 break
             affordable = index
         return affordable

@@ -95,11 +95,14 @@ def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array) -> Boxes:
     return np.concatenate([low, high]), *twice
 
 
-def predicted_seconds(data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool]) -> float:
-    """About how long :func:`search_boxes` takes."""
+def predicted_seconds(
+    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], pace: float | None = None
+) -> float:
+    """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known."""
     started = time.perf_counter()
     boxes, looked_at = predicted_boxes(data, G, bounder, stop)
-    return boxes * (time.perf_counter() - started) / max(looked_at, 1)
+    own = (time.perf_counter() - started) / max(looked_at, 1)
+    return boxes * (own if pace is None else pace)
 
 
 def predicted_boxes(

@@ -102,7 +102,7 @@ def train(
         init=init,
         random_state=random_state,
         oracle=oracle,
-        proving=time_limit is not None,
+        proof_time=0.0 if time_limit is None else None,
     )
 
 
@@ -116,7 +116,7 @@ def solve(
     init: Network | None = None,
     random_state: int | np.random.Generator | None = 0,
     oracle: str = "search",
-    proving: bool = False,
+    proof_time: float | None = 0.0,
 ) -> Solution:
     """:func:`train` until ``watch`` ends it.
 
@@ -127,8 +127,8 @@ def solve(
         Time and callback.
     tol, max_neurons, max_iter, init, random_state, oracle
         As in :func:`train`.
-    proving : bool, default False
-        Whether the rest of the time is for proofs.
+    proof_time : float or None, default 0
+        Seconds for proofs once training has ended; None for what it leaves of ``watch``.
 
     Returns
     -------
@@ -155,8 +155,9 @@ def solve(
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
-            if proving and status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
-                status = proven(state, status)
+            proving = watch if proof_time is None else Watch(proof_time)
+            if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
+                status = proven(state, status, proving)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
@@ -240,22 +241,23 @@ def judged(state: State, plan: Plan, status: Status) -> Status:
     return Status.of_gap(state.certificate.relative_gap, state.tol) or status
 
 
-def proven(state: State, status: Status) -> Status:
-    """Spend the seconds left on the proven bound; the status that follows.
+def proven(state: State, status: Status, watch: Watch) -> Status:
+    """Spend the time of ``watch`` on the proven bound; the status that follows.
 
     Parameters
     ----------
     state : State
         Its certificate is raised.
     status : Status
+    watch : Watch
 
     Returns
     -------
     Status
     """
-    if state.watch.due() or state.certificate.relative_gap <= state.tol:
+    if watch.due() or state.certificate.relative_gap <= state.tol:
         return status
-    for Lam, bound in prove(state.core, state.dual_point(), time_limit=state.watch.left):
+    for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
         if state.certificate.relative_gap <= state.tol or state.tell():
             break
