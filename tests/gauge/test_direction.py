@@ -1,7 +1,6 @@
 """Boxes of directions: every bound above what the box holds, in NumPy and compiled; the tree."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -90,18 +89,17 @@ def test_no_box_holds_more_than_its_bound(kind, free, seed, n, D):
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_bounds_are_the_same(kind, free, rng):
-    with ThreadPoolExecutor(2) as pool:
-        bounder = boxes_compiled.bounder(pool, 2)
-        for n, D in ((1, 1), (5, 2), (70, 3), (130, 7)):
-            cone, spread = cone_of(rng, n, D, kind, free)
-            U, W, mean = boxes(rng, cone.normed, 50, 15)
-            open_ = rng.uniform(size=(50, 2)) < 0.8
-            for G in (0.0, 0.05 * spread):
-                one = bound_boxes(cone, G, U, W, mean, open_)
-                two = bounder(cone, G, U, W, mean, open_)
-                assert np.array_equal(np.isfinite(one.bound), open_)
-                off = np.abs(one.bound[open_] - two.bound[open_])
-                assert np.all(off <= 1e-9 * (spread + G))
+    bounder = boxes_compiled.bounder()
+    for n, D in ((1, 1), (5, 2), (70, 3), (130, 7)):
+        cone, spread = cone_of(rng, n, D, kind, free)
+        U, W, mean = boxes(rng, cone.normed, 50, 15)
+        open_ = rng.uniform(size=(50, 2)) < 0.8
+        for G in (0.0, 0.05 * spread):
+            one = bound_boxes(cone, G, U, W, mean, open_)
+            two = bounder(cone, G, U, W, mean, open_)
+            assert np.array_equal(np.isfinite(one.bound), open_)
+            off = np.abs(one.bound[open_] - two.bound[open_])
+            assert np.all(off <= 1e-9 * (spread + G))
 
 
 @given(seed=st.integers(0, 10**6), D=st.integers(1, 6))

@@ -41,9 +41,9 @@ from ..core.checks import Array
 from ..core.rounding import TINY
 
 # The share of the spread in the guess at t; what is left is the distance to the guessed mean.
-SPREAD = 0.8
+SPREAD = 0.65
 # Weight of the slope in the choice of the edge to halve, and of samples bounded from below.
-SLOPE, BELOW = 0.2, 1.5
+SLOPE, BELOW = 0.4, 1.0
 # Multiples of the largest row sum that are added to mu until M is positive definite.
 SHIFTS = (1e-6, 0.03, 0.08, 0.2, 0.45, 1.01)
 # Sweeps over the multipliers then.

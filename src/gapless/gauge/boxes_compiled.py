@@ -6,7 +6,6 @@ once; they may be added in any order, which :func:`gapless.gauge.direction.round
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -353,8 +352,8 @@ def is_compiled() -> bool:
     return any(Path(str(bound_boxes.stats.cache_path)).glob("boxes_compiled.bound_boxes*.nbi"))
 
 
-def bounder(pool: ThreadPoolExecutor, threads: int) -> Bounder:
-    """:func:`gapless.gauge.boxes.bound_boxes` by compiled loops, a share of the boxes a thread."""
+def bounder() -> Bounder:
+    """:func:`gapless.gauge.boxes.bound_boxes` by compiled loops."""
     kept: dict[Cone, tuple[Array, ...]] = {}
     compiled: Any = bound_boxes
 
@@ -364,14 +363,7 @@ def bounder(pool: ThreadPoolExecutor, threads: int) -> Bounder:
         n, D = U.shape
         found = Found(np.empty((n, 2)), np.empty(n, np.int64), np.empty((n, D)), np.empty((n, D)))
         answers = found.bound, found.edge, found.mean, found.vertex
-        share = -(-n // threads)
-
-        def run(start: int) -> None:
-            part = slice(start, start + share)
-            boxes = [x[part] for x in (U, W, mean, open_, *answers)]
-            compiled(*kept[cone], cone.q, cone.normed, G, *boxes)
-
-        list(pool.map(run, range(0, n, share)))
+        compiled(*kept[cone], cone.q, cone.normed, G, U, W, mean, open_, *answers)
         return found
 
     return bound

@@ -19,9 +19,11 @@ that much is added to G.  What samples have beside the coordinates kept is charg
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -32,25 +34,25 @@ from ..core.problem import Problem
 from ..core.rounding import EPS
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
-from .boxes import Bounder, Cone, bound_boxes
+from .boxes import Bounder, Cone, Found, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
 from .tree import predicted_seconds, search_boxes
 
-# G over the best neuron known, one after the other.
-RATIOS = (2.0, 1.5, 1.2, 1.1, 1.05, 1.02, 1.01, 1.005, 1.002, 1.001, 1.0005, 1.0002, 1.0001)
+# G over the best neuron known, less one: half as much every third time.
+RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS = 18
 # Of a bound asked for by itself: how near it has to be, and seconds at most.
 NEAR, SECONDS = 1.06, 10.0
 # Starts of the search for the best neuron.
 STARTS = 128
-# Seconds that compiling takes, once on a machine.
-COMPILING = 30.0
-# A search is begun if it is predicted to take up to this many times the time left: predictions are
-# off by that much.  Ratios are passed over for the last that is predicted to take this share of it:
-# a small one while nothing is proven, then most.
-PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.75
+# Compiling takes some eight seconds, once on a machine: not in less time than this.
+COMPILING = 20.0
+# The first search is begun if it is predicted to take up to this many times the time left, as
+# predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
+# share of it: a small one while nothing is proven, then more.
+PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.4
 
 
 class Directional(Relaxation):
@@ -85,15 +87,16 @@ class Directional(Relaxation):
         sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
         with ThreadPoolExecutor(cores := _cores()) as pool:
             bounder = _bounder(pool, cores, watch.left)
-            ratios, share, pace = list(RATIOS), SAFE, None
-            while ratios:
-                skipped = self._affordable(ratios, share, pace, sides, best, bounder, watch)
-                if skipped is None:
+            at, pace, share, patience = 0, None, SAFE, PATIENCE
+            while at < len(RATIOS):
+                left = max(watch.left, 0.0)
+                predicted = partial(_seconds, sides, best, bounder, watch, pace)
+                chosen = _affordable(at, share * left, patience * left, predicted)
+                if chosen is None:
                     return
-                ratios = ratios[skipped:]
                 pending, boxes, started = list(sides), 0, watch.seconds
                 while pending:
-                    G = ratios[0] * float(best.value[0])
+                    G = RATIOS[chosen] * float(best.value[0])
                     outcome = search_boxes(pending[0], G, bounder, watch.due)
                     boxes += outcome.boxes
                     if outcome.direction is not None:
@@ -102,38 +105,13 @@ class Directional(Relaxation):
                         pending.pop(0)
                     else:
                         return
-                share, pace = BOLD, (watch.seconds - started) / boxes
-                yield Lam, self._proven(space, G, best, ratios.pop(0))
-
-    def _affordable(
-        self,
-        ratios: list[float],
-        share: float,
-        pace: float | None,
-        sides: list[Cone],
-        best: Candidates,
-        bounder: Bounder,
-        watch: Watch,
-    ) -> int | None:
-        """How many ratios to pass over: on to the last that takes a share of the time left.
-
-        The first where none does, if the time may do for that; else None.  ``pace``: seconds a box,
-        where they are known.
-        """
-        left, affordable = watch.left, 0
-        for index, ratio in enumerate(ratios):
-            G = ratio * float(best.value[0])
-            seconds = sum(predicted_seconds(s, G, bounder, watch.due, pace) for s in sides)
-            if index == 0 and seconds > PATIENCE * left:
-                return None
-            if seconds > share * left:
-                break
-            affordable = index
-        return affordable
+                pace = (watch.seconds - started) / boxes
+                at, share, patience = chosen + 1, BOLD, 1.0
+                yield Lam, self._proven(space, G, best, RATIOS[chosen])
 
     def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
         upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
-        words = f"boxes of directions, within {ratio - 1:.3g} of the best neuron found"
+        words = f"boxes of directions, within {ratio - 1:.2g} of the best neuron found"
         return GaugeBound(float(best.value[0]), upper, best, words)
 
 
@@ -200,6 +178,41 @@ class _Rotated:
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
 
 
+def _seconds(
+    sides: list[Cone],
+    best: Candidates,
+    bounder: Bounder,
+    watch: Watch,
+    pace: float | None,
+    ratio: float,
+) -> float:
+    """About how long boxes take at this ratio; ``pace``: seconds a box, where they are known."""
+    G = ratio * float(best.value[0])
+    return sum(predicted_seconds(side, G, bounder, watch.due, pace) for side in sides)
+
+
+def _affordable(
+    first: int,
+    seconds: float,
+    patience: float,
+    predicted: Callable[[float], float],
+) -> int | None:
+    """The last of the ratios from ``first`` on that is predicted to take at most ``seconds``.
+
+    ``first`` itself where none does, if it takes at most ``patience``; else None.
+    """
+    low, high = first, len(RATIOS) - 1
+    if (least := predicted(RATIOS[low])) > seconds:
+        return first if least <= patience else None
+    while low < high:  # the nearer, the longer
+        middle = (low + high + 1) // 2
+        if predicted(RATIOS[middle]) <= seconds:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     oracle = Oracle(core.design, core.free, np.random.default_rng(0))
     none = np.zeros((core.n_features, 0))
@@ -208,14 +221,22 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
 
 
 def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
-    """Compiled, where there is numba and the time to compile."""
-    try:
+    """A share of the boxes to each thread; compiled, where there is numba and time to compile."""
+    bounder: Bounder = bound_boxes
+    with suppress(ImportError, RuntimeError):  # RuntimeError: no place to keep what is compiled
         from . import boxes_compiled
-    except (ImportError, RuntimeError):  # RuntimeError: no place to keep what is compiled
-        return bound_boxes
-    if seconds < COMPILING and not boxes_compiled.is_compiled():
-        return bound_boxes
-    return boxes_compiled.bounder(pool, threads)
+
+        if seconds >= COMPILING or boxes_compiled.is_compiled():
+            bounder = boxes_compiled.bounder()
+
+    def shared(cone: Cone, G: float, *boxes: Array) -> Found:
+        share = -(-len(boxes[0]) // threads)
+        starts = range(0, len(boxes[0]), share)
+        parts = pool.map(lambda i: bounder(cone, G, *(x[i : i + share] for x in boxes)), starts)
+        fields = zip(*((f.bound, f.edge, f.mean, f.vertex) for f in parts))
+        return Found(*(np.concatenate(field) for field in fields))
+
+    return shared
 
 
 def _cores() -> int:
