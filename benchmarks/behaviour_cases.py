@@ -436,9 +436,9 @@ def _() -> Any:
 
 
 COMMANDS = (
-    "fit --dataset diabetes --weight-decay 0.2 --json",
-    "fit --dataset iris --weight-decay 0.05 --out m.safetensors --json",
-    "fit t.csv --target y --weight-decay 0.1 --bias penalized --out t.safetensors",
+    "fit --dataset diabetes --weight-decay 0.2 --prove-time 0 --json",
+    "fit --dataset iris --weight-decay 0.05 --prove-time 0 --out m.safetensors --json",
+    "fit t.csv --target y --weight-decay 0.1 --bias penalized --prove-time 0 --out t.safetensors",
     "predict t.safetensors t.csv", "info t.safetensors", "info m.safetensors --json",
     "certify t.safetensors t.csv --method norm --proof p.npz --json", "verify p.npz t.csv --json",
     "path t.csv --target y --n-values 4 --json", "spline t.csv --x a --y y --json",

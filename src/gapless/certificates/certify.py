@@ -264,10 +264,9 @@ def certify(
     X, y, weight_decay, loss, bias, sample_weight
         The training problem, as in :class:`gapless.Problem`.
     method : str, default "auto"
-        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm",
-        "directions" (branch and bound over directions, for one output and a dozen dimensions),
-        "quadratic", "doubly nonnegative", "branch and bound" (the same, split by signs of samples).
-        "auto" goes from cheap to costly until the time is up.
+        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (for
+        one output, a dozen dimensions), "quadratic", "doubly nonnegative", "branch and bound" (the
+        same, split by signs of samples).  "auto" goes from cheap to costly until the time is up.
     time_limit : float, default 10
         Seconds: half at most for the search behind the estimated bound, the rest for the
         relaxations; 0 for the cheap bounds only.  The bound only ever improves with time, and an
@@ -277,7 +276,7 @@ def certify(
     proof : path, optional
         Where to write a proof file for :func:`gapless.verify`.
     preparation : str, default ""
-        Text kept in the proof file: how the samples were made.
+        Text for the proof file: how samples were made.
     n_starts : int, default 1000
         Starts of the search behind the *estimated* bound.
     random_state : int or None, default 0
