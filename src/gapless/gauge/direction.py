@@ -52,7 +52,7 @@ COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
-PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.4
+PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.55
 
 
 class Directional(Relaxation):
@@ -187,8 +187,8 @@ def _seconds(
     ratio: float,
 ) -> float:
     """About how long boxes take at this ratio; ``pace``: seconds a box, where they are known."""
-    G = ratio * float(best.value[0])
-    return sum(predicted_seconds(side, G, bounder, watch.due, pace) for side in sides)
+    G, most = ratio * float(best.value[0]), PATIENCE * max(watch.left, 0.0)
+    return sum(predicted_seconds(side, G, bounder, watch.due, most, pace) for side in sides)
 
 
 def _affordable(
@@ -201,10 +201,14 @@ def _affordable(
 
     ``first`` itself where none does, if it takes at most ``patience``; else None.
     """
-    low, high = first, len(RATIOS) - 1
-    if (least := predicted(RATIOS[low])) > seconds:
+    if (least := predicted(RATIOS[first])) > seconds:
         return first if least <= patience else None
-    while low < high:  # the nearer, the longer
+    # the nearer, the longer, to predict as well: in growing steps, then by halves
+    low, step = first, 1
+    while low + step < len(RATIOS) and predicted(RATIOS[low + step]) <= seconds:
+        low, step = low + step, 2 * step
+    high = min(low + step, len(RATIOS)) - 1
+    while low < high:
         middle = (low + high + 1) // 2
         if predicted(RATIOS[middle]) <= seconds:
             low = middle

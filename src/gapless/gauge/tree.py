@@ -96,27 +96,36 @@ def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array) -> Boxes:
 
 
 def predicted_seconds(
-    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], pace: float | None = None
+    data: Cone,
+    G: float,
+    bounder: Bounder,
+    stop: Callable[[], bool],
+    most: float = np.inf,
+    pace: float | None = None,
 ) -> float:
-    """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known."""
+    """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known.
+
+    More than ``most`` seconds are not told apart.
+    """
     started = time.perf_counter()
-    boxes, looked_at = predicted_boxes(data, G, bounder, stop)
+    enough = NEVER if pace is None else most / pace
+    boxes, looked_at = predicted_boxes(data, G, bounder, stop, enough)
     own = (time.perf_counter() - started) / max(looked_at, 1)
     return boxes * (own if pace is None else pace)
 
 
 def predicted_boxes(
-    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool]
+    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], enough: float = NEVER
 ) -> tuple[float, int]:
     """About how many boxes a search bounds, and how many were looked at to say so.
 
-    Breadth first, a sample of each level of the tree standing for it.
+    Breadth first, a sample of each level of the tree standing for it, until there are ``enough``.
     """
     rng = np.random.default_rng(0)
     U, W = roots(data.normed)
     mean, open_, weight = np.zeros_like(U), np.ones((len(U), 2), dtype=bool), 1.0
     total, looked_at = 0.0, 0
-    while len(U) and total < NEVER and not stop():
+    while len(U) and total <= enough and not stop():
         total += weight * len(U)
         looked_at += len(U)
         found = bounder(data, G, U, W, mean, open_)
