@@ -37,7 +37,7 @@ from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, Found, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import predicted_seconds, search_boxes
+from .tree import predicted_seconds, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -241,6 +241,22 @@ def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
         return Found(*(np.concatenate(field) for field in fields))
 
     return shared
+
+
+def compile_loops() -> bool:
+    """Compile what bounds boxes, if this machine has not yet; whether it did.
+
+    Some eight seconds, once.
+    """
+    with suppress(ImportError, RuntimeError):
+        from . import boxes_compiled
+
+        if not boxes_compiled.is_compiled():
+            cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
+            U, W = roots(cone.normed)
+            boxes_compiled.bounder()(cone, 1.0, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+            return True
+    return False
 
 
 def _cores() -> int:
