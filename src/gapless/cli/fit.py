@@ -13,11 +13,9 @@ import numpy as np
 from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.problem import Problem
-from ..core.reduction import Reduction
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.relu_cv import CHOICE, CHOOSING
-from ..gauge.choose import METHODS
 from ..gauge.direction import compile_loops
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import choose_weight_decay
@@ -83,7 +81,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
     unlimited = args.prove_time is None and args.time_limit is None
-    if unlimited and METHODS["directions"].applies(Reduction(problem).core) and compile_loops():
+    if unlimited and compile_loops(problem):
         notes.append("compiled the loops of the proof, once on this machine")
     with progress("training", tol=args.tol) as report:
         solution = solve(

@@ -8,7 +8,7 @@ a design in place of X.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -106,12 +106,10 @@ class Design(ABC):
         return F
 
 
-class DenseDesign(Design):
-    """An array of samples."""
+class _MatrixDesign(Design):
+    """What an array and a matrix in compressed rows do alike."""
 
-    dense = True
-
-    def __init__(self, A: Array) -> None:
+    def __init__(self, A: Any) -> None:
         self.A, self.shape = A, A.shape
 
     def scores(self, U: Array, b: Array | None = None) -> Array:
@@ -121,7 +119,22 @@ class DenseDesign(Design):
         return S
 
     def pull_back(self, G: Array) -> Array:
-        return self.A.T @ G
+        return np.asarray(self.A.T @ G)
+
+    def rows(self, index: Array | slice) -> Self:
+        return type(self)(self.A[index])
+
+    def scaled(self, t: float) -> Self:
+        return type(self)(self.A * t)
+
+    def astype(self, dtype: type) -> Self:
+        return type(self)(self.A.astype(dtype, copy=False))
+
+
+class DenseDesign(_MatrixDesign):
+    """An array of samples."""
+
+    dense = True
 
     def gram(self) -> Array:
         return self.A.T @ self.A
@@ -139,38 +152,17 @@ class DenseDesign(Design):
         mean = self.mean()
         return max(float(row_norms(self.A[rows] - mean).max()) for rows in row_blocks(*self.shape))
 
-    def rows(self, index: Array | slice) -> DenseDesign:
-        return DenseDesign(self.A[index])
-
     def dense_rows(self, index: Array | slice) -> Array:
         return self.A[index]
-
-    def scaled(self, t: float) -> DenseDesign:
-        return DenseDesign(self.A * t)
 
     def with_ones(self) -> DenseDesign:
         return DenseDesign(np.hstack([self.A, np.ones((len(self), 1))]))
 
-    def astype(self, dtype: type) -> DenseDesign:
-        return DenseDesign(self.A.astype(dtype, copy=False))
 
-
-class SparseDesign(Design):
+class SparseDesign(_MatrixDesign):
     """A matrix in compressed rows; what has the shape of its scores is dense."""
 
     dense = False
-
-    def __init__(self, A: Any) -> None:
-        self.A, self.shape = A, A.shape
-
-    def scores(self, U: Array, b: Array | None = None) -> Array:
-        S: Array = self.A @ U
-        if b is not None:
-            S += b
-        return S
-
-    def pull_back(self, G: Array) -> Array:
-        return np.asarray(self.A.T @ G)
 
     def gram(self) -> Array:
         return (self.A.T @ self.A).toarray()
@@ -190,20 +182,11 @@ class SparseDesign(Design):
     def spread(self) -> float:
         return float(self.row_norms().max()) + float(np.linalg.norm(self.mean()))
 
-    def rows(self, index: Array | slice) -> SparseDesign:
-        return SparseDesign(self.A[index])
-
     def dense_rows(self, index: Array | slice) -> Array:
         return self.A[index].toarray()
 
-    def scaled(self, t: float) -> SparseDesign:
-        return SparseDesign(self.A * t)
-
     def with_ones(self) -> SparseDesign:
         return SparseDesign(sp.hstack([self.A, np.ones((len(self), 1))], format="csr"))
-
-    def astype(self, dtype: type) -> SparseDesign:
-        return SparseDesign(self.A.astype(dtype, copy=False))
 
 
 def design_of(X: Any) -> Design:

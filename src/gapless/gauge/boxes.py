@@ -33,6 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -63,7 +64,16 @@ class Side:
     X: Array
     p: Array
 
-    @property
+    @cached_property
+    def sizes(self) -> Array:
+        """``|X|``."""
+        return np.abs(self.X)
+
+    @cached_property
+    def squares(self) -> Array:
+        return self.X * self.X
+
+    @cached_property
     def pairs(self) -> Array:
         """Products ``x_j x_k``, j <= k, a row a sample."""
         j, k = np.triu_indices(self.X.shape[1])
@@ -190,9 +200,9 @@ def _even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]
         X, p = side.X, side.p
         if len(p) == 0:
             continue
-        t, T = U @ X.T, W @ np.abs(X).T
+        t, T = U @ X.T, W @ side.sizes.T
         shift = (1 - SPREAD) * ((W * mean) @ X.T)
-        spread = SPREAD * ((W * W) @ (X * X).T) + SPREAD / (1 - SPREAD) * shift**2
+        spread = SPREAD * ((W * W) @ side.squares.T) + SPREAD / (1 - SPREAD) * shift**2
         a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
         constant, linear, square, width = quadratics(a, T, a + turn * shift, spread)
         # what is not crossed is linear
@@ -203,7 +213,7 @@ def _even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]
         C += sign * (constant @ p)
         slope += sign * ((linear * turn * p) @ X)
         packed += sign * ((np.where(crossed, square, 0.0) * p) @ side.pairs)
-        widths += (np.where(crossed, width, 0.0) * p) @ (X * X)
+        widths += (np.where(crossed, width, 0.0) * p) @ side.squares
     Q = np.empty((n, D, D))
     Q[:, j, k] = Q[:, k, j] = packed
     return C, slope, Q, widths

@@ -1,7 +1,7 @@
 """The bounds of :mod:`gapless.gauge.boxes`, compiled: the same formulas, a box at a time.
 
 Sums run over samples first, in blocks that stay in the cache, so that a compiler may take many at
-once; they may be added in any order, which :func:`gapless.gauge.direction.rounding` charges.
+once; they may be added in any order, which :mod:`gapless.gauge.direction` charges.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..core.arrays import row_norms
 from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
+from ..core.reduction import Reduction
 from ..core.rounding import EPS
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
@@ -226,12 +227,9 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
 
 def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
     """A share of the boxes to each thread; compiled, where there is numba and time to compile."""
-    bounder: Bounder = bound_boxes
-    with suppress(ImportError, RuntimeError):  # RuntimeError: no place to keep what is compiled
-        from . import boxes_compiled
-
-        if seconds >= COMPILING or boxes_compiled.is_compiled():
-            bounder = boxes_compiled.bounder()
+    bounder, loops = bound_boxes, _loops()
+    if loops is not None and (seconds >= COMPILING or loops.is_compiled()):
+        bounder = loops.bounder()
 
     def shared(cone: Cone, G: float, *boxes: Array) -> Found:
         share = -(-len(boxes[0]) // threads)
@@ -243,20 +241,28 @@ def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
     return shared
 
 
-def compile_loops() -> bool:
-    """Compile what bounds boxes, if this machine has not yet; whether it did.
+def compile_loops(problem: Problem) -> bool:
+    """Compile what bounds boxes where ``problem`` has any and nothing is compiled; whether it did.
 
     Some eight seconds, once.
     """
-    with suppress(ImportError, RuntimeError):
-        from . import boxes_compiled
+    loops = _loops() if problem.n_outputs == 1 else None
+    # the core last: its samples are sorted and decomposed
+    if loops is None or loops.is_compiled() or not Directional().applies(Reduction(problem).core):
+        return False
+    cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
+    U, W = roots(cone.normed)
+    loops.bounder()(cone, 1.0, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+    return True
 
-        if not boxes_compiled.is_compiled():
-            cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
-            U, W = roots(cone.normed)
-            boxes_compiled.bounder()(cone, 1.0, U, W, 0 * U, np.ones((2, 2), dtype=bool))
-            return True
-    return False
+
+def _loops() -> Any:
+    """The compiled loops; None without numba, or a place to keep what is compiled."""
+    try:
+        from . import boxes_compiled
+    except (ImportError, RuntimeError):
+        return None
+    return boxes_compiled
 
 
 def _cores() -> int:

@@ -100,8 +100,8 @@ def predicted_seconds(
     G: float,
     bounder: Bounder,
     stop: Callable[[], bool],
-    most: float = np.inf,
-    pace: float | None = None,
+    most: float,
+    pace: float | None,
 ) -> float:
     """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known.
 

@@ -127,7 +127,7 @@ def _chosen(grid: Array, results: list[tuple[Array, Array, int]], rule: str) -> 
     if reached == 0:
         best = len(grid) // 2
         _warn(
-            f"one weight decay: {grid[best]:.3g}, the middle of the grid, is taken without a "
+            f" one weight decay: {grid[best]:.3g}, the middle of the grid, is taken without a "
             "comparison"
         )
         return Choice(grid, losses, scores, best)
@@ -140,8 +140,11 @@ def _chosen(grid: Array, results: list[tuple[Array, Array, int]], rule: str) -> 
 
 
 def _warn(what: str) -> None:
-    told = f"the time was over before every fold had finished {what}; raise time_limit"
-    warnings.warn(told.replace(" :", ":"), ConvergenceWarning, stacklevel=4)
+    warnings.warn(
+        f"the time was over before every fold had finished{what}; raise time_limit",
+        ConvergenceWarning,
+        stacklevel=4,  # the caller of choose_weight_decay
+    )
 
 
 def _best(losses: Array, rule: str) -> int:
