@@ -19,10 +19,9 @@ that much is added to G.  What samples have beside the coordinates kept is charg
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -35,10 +34,10 @@ from ..core.reduction import Reduction
 from ..core.rounding import EPS
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
-from .boxes import Bounder, Cone, Found, bound_boxes
+from .boxes import Bounder, Cone, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import predicted_seconds, roots, search_boxes
+from .tree import NEVER, Team, predicted_boxes, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -86,19 +85,19 @@ class Directional(Relaxation):
             return
         best = _best_neuron(core, Lam, watch)
         sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
+        bounder = _bounder(watch.left)
         with ThreadPoolExecutor(cores := _cores()) as pool:
-            bounder = _bounder(pool, cores, watch.left)
-            at, pace, share, patience = 0, None, SAFE, PATIENCE
+            team = Team(cores, pool.map)
+            forecast = _Forecast(sides, float(best.value[0]), bounder, watch, team)
+            at, share, patience = 0, SAFE, PATIENCE
             while at < len(RATIOS):
-                left = max(watch.left, 0.0)
-                predicted = partial(_seconds, sides, best, bounder, watch, pace)
-                chosen = _affordable(at, share * left, patience * left, predicted)
+                chosen = forecast.affordable(at, share, patience)
                 if chosen is None:
                     return
                 pending, boxes, started = list(sides), 0, watch.seconds
                 while pending:
                     G = RATIOS[chosen] * float(best.value[0])
-                    outcome = search_boxes(pending[0], G, bounder, watch.due)
+                    outcome = search_boxes(pending[0], G, bounder, watch.due, team)
                     boxes += outcome.boxes
                     if outcome.direction is not None:
                         best = space.neuron(core, Lam, outcome.direction)
@@ -106,7 +105,7 @@ class Directional(Relaxation):
                         pending.pop(0)
                     else:
                         return
-                pace = (watch.seconds - started) / boxes
+                forecast.pace = (watch.seconds - started) / boxes
                 at, share, patience = chosen + 1, BOLD, 1.0
                 yield Lam, self._proven(space, G, best, RATIOS[chosen])
 
@@ -179,43 +178,57 @@ class _Rotated:
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
 
 
-def _seconds(
-    sides: list[Cone],
-    best: Candidates,
-    bounder: Bounder,
-    watch: Watch,
-    pace: float | None,
-    ratio: float,
-) -> float:
-    """About how long boxes take at this ratio; ``pace``: seconds a box, where they are known."""
-    G, most = ratio * float(best.value[0]), PATIENCE * max(watch.left, 0.0)
-    return sum(predicted_seconds(side, G, bounder, watch.due, most, pace) for side in sides)
+class _Forecast:
+    """How long boxes take at each of :data:`RATIOS`; each is looked at once.
 
-
-def _affordable(
-    first: int,
-    seconds: float,
-    patience: float,
-    predicted: Callable[[float], float],
-) -> int | None:
-    """The last of the ratios from ``first`` on that is predicted to take at most ``seconds``.
-
-    ``first`` itself where none does, if it takes at most ``patience``; else None.
+    Attributes
+    ----------
+    pace : float
+        Seconds a box.
     """
-    if (least := predicted(RATIOS[first])) > seconds:
-        return first if least <= patience else None
-    # the nearer, the longer, to predict as well: in growing steps, then by halves
-    low, step = first, 1
-    while low + step < len(RATIOS) and predicted(RATIOS[low + step]) <= seconds:
-        low, step = low + step, 2 * step
-    high = min(low + step, len(RATIOS)) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if predicted(RATIOS[middle]) <= seconds:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+
+    def __init__(
+        self, sides: list[Cone], value: float, bounder: Bounder, watch: Watch, team: Team
+    ) -> None:
+        self.pace = np.inf
+        self._of = sides, value, bounder, watch, team
+        self._boxes: dict[int, float] = {}
+
+    def affordable(self, first: int, share: float, patience: float) -> int | None:
+        """The last of the ratios from ``first`` on that takes at most this share of what is left.
+
+        ``first`` itself where none does, if it takes at most ``patience`` of it; else None.
+        """
+        left = max(self._of[3].left, 0.0)
+        if (least := self._seconds(first, left)) > share * left:
+            return first if least <= patience * left else None
+        # the nearer, the longer, to predict as well: in growing steps, then by halves
+        low, step = first, 1
+        while low + step < len(RATIOS) and self._seconds(low + step, left) <= share * left:
+            low, step = low + step, 2 * step
+        high = min(low + step, len(RATIOS)) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._seconds(middle, left) <= share * left:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _seconds(self, at: int, left: float) -> float:
+        if at not in self._boxes:
+            sides, value, bounder, watch, team = self._of
+            started, boxes, looked_at = watch.seconds, 0.0, 0
+            for side in sides:
+                enough = PATIENCE * left / self.pace if self.pace < np.inf else NEVER
+                more, looked = predicted_boxes(
+                    side, RATIOS[at] * value, bounder, watch.due, enough, team
+                )
+                boxes, looked_at = boxes + more, looked_at + looked
+            self._boxes[at] = boxes
+            if self.pace == np.inf:
+                self.pace = (watch.seconds - started) / looked_at
+        return self._boxes[at] * self.pace
 
 
 def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
@@ -225,20 +238,12 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     return found.take(np.array([int(np.argmax(found.value))]))
 
 
-def _bounder(pool: ThreadPoolExecutor, threads: int, seconds: float) -> Bounder:
-    """A share of the boxes to each thread; compiled, where there is numba and time to compile."""
-    bounder, loops = bound_boxes, _loops()
+def _bounder(seconds: float) -> Bounder:
+    """Compiled, where there is numba and time to compile."""
+    loops = _loops()
     if loops is not None and (seconds >= COMPILING or loops.is_compiled()):
-        bounder = loops.bounder()
-
-    def shared(cone: Cone, G: float, *boxes: Array) -> Found:
-        share = -(-len(boxes[0]) // threads)
-        starts = range(0, len(boxes[0]), share)
-        parts = pool.map(lambda i: bounder(cone, G, *(x[i : i + share] for x in boxes)), starts)
-        fields = zip(*((f.bound, f.edge, f.mean, f.vertex) for f in parts))
-        return Found(*(np.concatenate(field) for field in fields))
-
-    return shared
+        return loops.bounder()
+    return bound_boxes
 
 
 def compile_loops(problem: Problem) -> bool:
@@ -252,7 +257,7 @@ def compile_loops(problem: Problem) -> bool:
         return False
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
-    loops.bounder()(cone, 1.0, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+    loops.bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
     return True
 
 

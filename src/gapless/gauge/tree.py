@@ -8,18 +8,19 @@ tile the faces exactly.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..core.checks import Array
+from ..core.threads import blas_threads
 from .boxes import Bounder, Cone
 
 # Boxes at a time, at most, and numbers: what a step of half a second takes.
-BATCH, NUMBERS = 2048, 1 << 26
+BATCH, NUMBERS = 1024, 1 << 26
 # Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
 NARROWEST = 2.0**-40
 # Boxes of a level that a prediction looks at, and those that no search bounds.
@@ -30,6 +31,17 @@ LOOKED_AT = 16
 
 #: centres, half-widths, means, open signs
 Boxes: TypeAlias = tuple[Array, ...]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Threads among which boxes are shared: how many, and their ``map``."""
+
+    count: int
+    map: Callable[..., Iterable[Any]]
+
+
+ALONE = Team(1, map)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,30 +63,49 @@ class Outcome:
     boxes: int
 
 
-def search_boxes(data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool]) -> Outcome:
+def search_boxes(
+    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], team: Team = ALONE
+) -> Outcome:
     """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch."""
-    U, W = roots(data.normed)
-    stack: list[Boxes] = [(U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool))]
-    count, batch = 0, int(np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH))
-    while stack:
-        if stop():
-            return Outcome(False, None, count)
-        U, W, mean, open_ = _take(stack, batch)
-        count += len(U)
-        found = bounder(data, G, U, W, mean, open_)
-        # looking at vertices costs as much as a bound: a few of the best will do
-        best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
-        corners = found.vertex[best]
-        excess = data.value(corners) - G * np.linalg.norm(corners * data.normed, axis=1)
-        if np.any(excess > 0):
-            return Outcome(False, corners[np.argmax(excess)], count)
-        still = ~(found.bound <= 0)  # what is no number proves nothing
-        at = np.flatnonzero(still.any(axis=1))
-        if len(at):
-            if W[at, found.edge[at]].min() < NARROWEST:  # halves would no longer be exact
+    stack, count = [_whole(data)], 0
+    most = int(np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH))
+    step = partial(_step, data, G, bounder)
+    with blas_threads(1):  # each of the team has one
+        while stack:
+            if stop():
                 return Outcome(False, None, count)
-            stack.append(halves(U[at], W[at], found.mean[at], still[at], found.edge[at]))
+            waiting = sum(len(boxes[0]) for boxes in stack)
+            size = min(most, -(-waiting // team.count))
+            batches = [_take(stack, size) for _ in range(team.count) if stack]
+            count += sum(len(boxes[0]) for boxes in batches)
+            for better, narrow, open_ in team.map(step, batches):
+                if better is not None or narrow:
+                    return Outcome(False, better, count)
+                stack.append(open_)
+            stack = [boxes for boxes in stack if len(boxes[0])]
     return Outcome(True, None, count)
+
+
+def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Array | None, bool, Boxes]:
+    """A better direction, if there is one; whether a box is too narrow to halve; halves of those
+    that are open."""
+    U, W, mean, open_ = boxes
+    found = bounder(data, G, U, W, mean, open_)
+    # looking at vertices costs as much as a bound: a few of the best will do
+    best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
+    corners = found.vertex[best]
+    excess = data.value(corners) - G * np.linalg.norm(corners * data.normed, axis=1)
+    better = corners[np.argmax(excess)] if np.any(excess > 0) else None
+    still = ~(found.bound <= 0)  # what is no number proves nothing
+    at = np.flatnonzero(still.any(axis=1))
+    narrow = bool(np.any(W[at, found.edge[at]] < NARROWEST))  # halves would no longer be exact
+    return better, narrow, halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
+
+
+def _whole(data: Cone) -> Boxes:
+    """All directions, and both signs."""
+    U, W = roots(data.normed)
+    return U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool)
 
 
 def roots(normed: Array) -> tuple[Array, Array]:
@@ -95,47 +126,33 @@ def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array) -> Boxes:
     return np.concatenate([low, high]), *twice
 
 
-def predicted_seconds(
+def predicted_boxes(
     data: Cone,
     G: float,
     bounder: Bounder,
     stop: Callable[[], bool],
-    most: float,
-    pace: float | None,
-) -> float:
-    """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known.
-
-    More than ``most`` seconds are not told apart.
-    """
-    started = time.perf_counter()
-    enough = NEVER if pace is None else most / pace
-    boxes, looked_at = predicted_boxes(data, G, bounder, stop, enough)
-    own = (time.perf_counter() - started) / max(looked_at, 1)
-    return boxes * (own if pace is None else pace)
-
-
-def predicted_boxes(
-    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], enough: float = NEVER
+    enough: float = NEVER,
+    team: Team = ALONE,
 ) -> tuple[float, int]:
     """About how many boxes a search bounds, and how many were looked at to say so.
 
     Breadth first, a sample of each level of the tree standing for it, until there are ``enough``.
     """
     rng = np.random.default_rng(0)
-    U, W = roots(data.normed)
-    mean, open_, weight = np.zeros_like(U), np.ones((len(U), 2), dtype=bool), 1.0
-    total, looked_at = 0.0, 0
-    while len(U) and total <= enough and not stop():
-        total += weight * len(U)
-        looked_at += len(U)
-        found = bounder(data, G, U, W, mean, open_)
-        still = ~(found.bound <= 0)  # what is no number proves nothing
-        at = np.flatnonzero(still.any(axis=1))
-        U, W, mean, open_ = halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
-        if len(U) > SAMPLED:
-            some = rng.choice(len(U), SAMPLED, replace=False)
-            weight *= len(U) / SAMPLED
-            U, W, mean, open_ = U[some], W[some], mean[some], open_[some]
+    boxes, weight, total, looked_at = _whole(data), 1.0, 0.0, 0
+    step = partial(_step, data, G, bounder)
+    with blas_threads(1):
+        while (n := len(boxes[0])) and total <= enough and not stop():
+            total += weight * n
+            looked_at += n
+            share = -(-n // team.count)
+            parts = [tuple(x[i : i + share] for x in boxes) for i in range(0, n, share)]
+            open_ = [o for _, _, o in team.map(step, parts)]
+            boxes = tuple(np.concatenate(x) for x in zip(*open_))
+            if (n := len(boxes[0])) > SAMPLED:
+                some = rng.choice(n, SAMPLED, replace=False)
+                weight *= n / SAMPLED
+                boxes = tuple(x[some] for x in boxes)
     return total, looked_at
 
 
