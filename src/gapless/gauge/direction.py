@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import NEVER, Team, predicted_boxes, roots, search_boxes
+from .tree import NEVER, Outcome, Team, predicted_boxes, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -58,7 +59,8 @@ PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.55
 class Directional(Relaxation):
     """Branch and bound over directions; see the module.
 
-    ``maximise`` leaves the dual point where it is and proves more and more of it.
+    ``maximise`` leaves the dual point where it is and proves more and more of it; ``decide`` asks
+    for one bound alone.
     """
 
     name = "directions"
@@ -84,35 +86,132 @@ class Directional(Relaxation):
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
         best = _best_neuron(core, Lam, watch)
-        sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
-        bounder = _bounder(watch.left)
-        with ThreadPoolExecutor(cores := _cores()) as pool:
-            team = Team(cores, pool.map)
-            forecast = _Forecast(sides, float(best.value[0]), bounder, watch, team)
-            at, share, patience = 0, SAFE, PATIENCE
-            while at < len(RATIOS):
-                chosen = forecast.affordable(at, share, patience)
-                if chosen is None:
+        search, at, share, patience = _Search(space, Lam, watch), 0, SAFE, PATIENCE
+        while (chosen := _affordable(search, at, best, share, patience)) is not None:
+            while not (outcome := search.decide(_gauge(best, chosen))).closed:
+                if outcome.direction is None:
                     return
-                pending, boxes, started = list(sides), 0, watch.seconds
-                while pending:
-                    G = RATIOS[chosen] * float(best.value[0])
-                    outcome = search_boxes(pending[0], G, bounder, watch.due, team)
-                    boxes += outcome.boxes
-                    if outcome.direction is not None:
-                        best = space.neuron(core, Lam, outcome.direction)
-                    elif outcome.closed:  # also for any larger G
-                        pending.pop(0)
-                    else:
-                        return
-                forecast.pace = (watch.seconds - started) / boxes
-                at, share, patience = chosen + 1, BOLD, 1.0
-                yield Lam, self._proven(space, G, best, RATIOS[chosen])
+                best = space.neuron(core, Lam, outcome.direction)
+            yield Lam, search.proven(_gauge(best, chosen), best)
+            at, share, patience = chosen + 1, BOLD, 1.0
 
-    def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
+    def decide(self, core: Problem, Lam: Array, G: float, time_limit: float) -> GaugeBound | None:
+        """Whether the gauge is at most G.
+
+        Parameters
+        ----------
+        core : Problem
+        Lam : array of shape (n_samples, 1)
+        G : float
+        time_limit : float
+            Seconds.
+
+        Returns
+        -------
+        GaugeBound or None
+            With ``upper`` as good as G, or with a neuron above G, ``lower``; None where time is too
+            short for either, or predicted to be.
+        """
+        watch = Watch(time_limit)
+        space = _Rotated.of(core, Lam[:, 0])
+        if space.spread == 0:
+            return GaugeBound(0.0, space.beside, None, self.name)
+        search = _Search(space, Lam, watch)
+        if search.seconds(G) > watch.left:
+            return None
+        outcome = search.decide(G)
+        if outcome.direction is not None:
+            best = space.neuron(core, Lam, outcome.direction)
+            return GaugeBound(float(best.value[0]), np.inf, best, self.name)
+        return search.proven(G, None) if outcome.closed else None
+
+
+class _Search:
+    """The directions of one dual point.
+
+    Attributes
+    ----------
+    pace : float
+        Seconds a box; of the last search, or of the first prediction.
+    """
+
+    def __init__(self, space: _Rotated, Lam: Array, watch: Watch) -> None:
+        self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
+        self.pace = np.inf
+        self._sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
+        self._closed = [np.inf, np.inf]
+        self._boxes: dict[float, float] = {}
+
+    def decide(self, G: float) -> Outcome:
+        """Whether no direction has ``h(u) > G ||u||``, or ``h(-u)``."""
+        started, boxes = self.watch.seconds, 0
+        with _team() as team:
+            for i, side in enumerate(self._sides):
+                if self._closed[i] <= G:
+                    continue
+                outcome = search_boxes(side, G, self.bounder, self.watch.due, team)
+                boxes += outcome.boxes
+                if not outcome.closed:
+                    return outcome
+                self._closed[i] = G
+        self.pace = (self.watch.seconds - started) / max(boxes, 1)
+        return Outcome(True, None, boxes)
+
+    def seconds(self, G: float) -> float:
+        """About how long that takes; more than :data:`PATIENCE` times what is left is not told
+        apart.  Each G is looked at once."""
+        if G not in self._boxes:
+            started, boxes, looked_at = self.watch.seconds, 0.0, 0
+            left = PATIENCE * max(self.watch.left, 0.0)
+            enough = left / self.pace if self.pace < np.inf else NEVER
+            with _team() as team:
+                for side in self._sides:
+                    more, looked = predicted_boxes(
+                        side, G, self.bounder, self.watch.due, enough, team
+                    )
+                    boxes, looked_at = boxes + more, looked_at + looked
+            self._boxes[G] = boxes
+            if self.pace == np.inf:
+                self.pace = (self.watch.seconds - started) / looked_at
+        return self._boxes[G] * self.pace
+
+    def proven(self, G: float, best: Candidates | None) -> GaugeBound:
+        """The bound of the gauge where none is above G but for rounding."""
+        space = self.space
         upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
-        words = f"boxes of directions, within {ratio - 1:.2g} of the best neuron found"
-        return GaugeBound(float(best.value[0]), upper, best, words)
+        value = 0.0 if best is None else float(best.value[0])
+        near = f", within {G / value - 1:.2g} of the best neuron found" if value else ""
+        return GaugeBound(value, upper, best, f"boxes of directions{near}")
+
+
+def _gauge(best: Candidates, at: int) -> float:
+    return float(RATIOS[at] * best.value[0])
+
+
+def _affordable(
+    search: _Search, first: int, best: Candidates, share: float, patience: float
+) -> int | None:
+    """The last of the ratios from ``first`` on that takes at most this share of the time left.
+
+    ``first`` itself where none does, if it takes at most ``patience`` of it; else None.
+    """
+    if first >= len(RATIOS):
+        return None
+    left = max(search.watch.left, 0.0)
+    if (least := search.seconds(_gauge(best, first))) > share * left:
+        return first if least <= patience * left else None
+    # the nearer, the longer, to predict as well: in growing steps, then by halves
+    low, step = first, 1
+    while low + step < len(RATIOS) and search.seconds(_gauge(best, low + step)) <= share * left:
+        low, step = low + step, 2 * step
+    high = min(low + step, len(RATIOS)) - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if search.seconds(_gauge(best, middle)) <= share * left:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,59 +277,6 @@ class _Rotated:
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
 
 
-class _Forecast:
-    """How long boxes take at each of :data:`RATIOS`; each is looked at once.
-
-    Attributes
-    ----------
-    pace : float
-        Seconds a box.
-    """
-
-    def __init__(
-        self, sides: list[Cone], value: float, bounder: Bounder, watch: Watch, team: Team
-    ) -> None:
-        self.pace = np.inf
-        self._of = sides, value, bounder, watch, team
-        self._boxes: dict[int, float] = {}
-
-    def affordable(self, first: int, share: float, patience: float) -> int | None:
-        """The last of the ratios from ``first`` on that takes at most this share of what is left.
-
-        ``first`` itself where none does, if it takes at most ``patience`` of it; else None.
-        """
-        left = max(self._of[3].left, 0.0)
-        if (least := self._seconds(first, left)) > share * left:
-            return first if least <= patience * left else None
-        # the nearer, the longer, to predict as well: in growing steps, then by halves
-        low, step = first, 1
-        while low + step < len(RATIOS) and self._seconds(low + step, left) <= share * left:
-            low, step = low + step, 2 * step
-        high = min(low + step, len(RATIOS)) - 1
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._seconds(middle, left) <= share * left:
-                low = middle
-            else:
-                high = middle - 1
-        return low
-
-    def _seconds(self, at: int, left: float) -> float:
-        if at not in self._boxes:
-            sides, value, bounder, watch, team = self._of
-            started, boxes, looked_at = watch.seconds, 0.0, 0
-            for side in sides:
-                enough = PATIENCE * left / self.pace if self.pace < np.inf else NEVER
-                more, looked = predicted_boxes(
-                    side, RATIOS[at] * value, bounder, watch.due, enough, team
-                )
-                boxes, looked_at = boxes + more, looked_at + looked
-            self._boxes[at] = boxes
-            if self.pace == np.inf:
-                self.pace = (watch.seconds - started) / looked_at
-        return self._boxes[at] * self.pace
-
-
 def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     oracle = Oracle(core.design, core.free, np.random.default_rng(0))
     none = np.zeros((core.n_features, 0))
@@ -268,6 +314,13 @@ def _loops() -> Any:
     except (ImportError, RuntimeError):
         return None
     return boxes_compiled
+
+
+@contextmanager
+def _team() -> Iterator[Team]:
+    """All cores."""
+    with ThreadPoolExecutor(cores := _cores()) as pool:
+        yield Team(cores, pool.map)
 
 
 def _cores() -> int:
