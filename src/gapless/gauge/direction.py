@@ -19,6 +19,7 @@ that much is added to G.  What samples have beside the coordinates kept is charg
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,12 +34,13 @@ from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.reduction import Reduction
 from ..core.rounding import EPS
+from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import NEVER, Outcome, Team, predicted_boxes, roots, search_boxes
+from .tree import BATCH, Outcome, Team, predicted_boxes, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -109,15 +111,15 @@ class Directional(Relaxation):
         Returns
         -------
         GaugeBound or None
-            With ``upper`` as good as G, or with a neuron above G, ``lower``; None where time is too
-            short for either, or predicted to be.
+            With ``upper`` as good as G, or with a neuron above G, ``lower``; None where neither is
+            predicted in half the time, or found in all of it.
         """
         watch = Watch(time_limit)
         space = _Rotated.of(core, Lam[:, 0])
         if space.spread == 0:
             return GaugeBound(0.0, space.beside, None, self.name)
         search = _Search(space, Lam, watch)
-        if search.seconds(G) > watch.left:
+        if search.seconds(G) > watch.left / PATIENCE:
             return None
         outcome = search.decide(G)
         if outcome.direction is not None:
@@ -132,15 +134,15 @@ class _Search:
     Attributes
     ----------
     pace : float
-        Seconds a box; of the last search, or of the first prediction.
+        Seconds a box, of the last search if there was one.
     """
 
     def __init__(self, space: _Rotated, Lam: Array, watch: Watch) -> None:
         self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
-        self.pace = np.inf
         self._sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
         self._closed = [np.inf, np.inf]
         self._boxes: dict[float, float] = {}
+        self.pace = self._pace()
 
     def decide(self, G: float) -> Outcome:
         """Whether no direction has ``h(u) > G ||u||``, or ``h(-u)``."""
@@ -161,19 +163,24 @@ class _Search:
         """About how long that takes; more than :data:`PATIENCE` times what is left is not told
         apart.  Each G is looked at once."""
         if G not in self._boxes:
-            started, boxes, looked_at = self.watch.seconds, 0.0, 0
-            left = PATIENCE * max(self.watch.left, 0.0)
-            enough = left / self.pace if self.pace < np.inf else NEVER
+            boxes, enough = 0.0, PATIENCE * max(self.watch.left, 0.0) / self.pace
             with _team() as team:
                 for side in self._sides:
-                    more, looked = predicted_boxes(
-                        side, G, self.bounder, self.watch.due, enough, team
-                    )
-                    boxes, looked_at = boxes + more, looked_at + looked
+                    boxes += predicted_boxes(side, G, self.bounder, self.watch.due, enough, team)[0]
             self._boxes[G] = boxes
-            if self.pace == np.inf:
-                self.pace = (self.watch.seconds - started) / looked_at
         return self._boxes[G] * self.pace
+
+    def _pace(self) -> float:
+        """Seconds a box of a full batch; what is compiled is loaded first."""
+        side = self._sides[0]
+        U, W = roots(side.normed)
+        boxes = (np.resize(x, (BATCH, len(side.normed))) for x in (U, W, 0 * U))
+        batch = *boxes, np.ones((BATCH, 2), dtype=bool)
+        self.bounder(side, 1.0, *(x[:2] for x in batch))
+        with _team() as team, blas_threads(1):
+            started = time.perf_counter()
+            list(team.map(lambda _: self.bounder(side, 1.0, *batch), range(team.count)))
+            return (time.perf_counter() - started) / (team.count * BATCH)
 
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
         """The bound of the gauge where none is above G but for rounding."""

@@ -24,7 +24,7 @@ BATCH, NUMBERS = 1024, 1 << 26
 # Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
 NARROWEST = 2.0**-40
 # Boxes of a level that a prediction looks at, and those that no search bounds.
-SAMPLED, NEVER = 256, 1e12
+SAMPLED, NEVER = 512, 1e12
 # Vertices of a batch whose values are looked at.
 LOOKED_AT = 16
 
@@ -115,14 +115,14 @@ def roots(normed: Array) -> tuple[Array, Array]:
     return np.eye(D)[faces], 1.0 - np.eye(D)[faces]
 
 
-def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array) -> Boxes:
-    """Both halves of boxes, cut at ``edge``."""
+def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array, *others: Array) -> Boxes:
+    """Both halves of boxes, cut at ``edge``, with what else is known of them."""
     at, W = np.arange(len(U)), W.copy()
     W[at, edge] /= 2
     low, high = U.copy(), U.copy()
     low[at, edge] -= W[at, edge]
     high[at, edge] += W[at, edge]
-    twice = (np.concatenate([x, x]) for x in (W, mean, open_))
+    twice = (np.concatenate([x, x]) for x in (W, mean, open_, *others))
     return np.concatenate([low, high]), *twice
 
 
@@ -139,21 +139,37 @@ def predicted_boxes(
     Breadth first, a sample of each level of the tree standing for it, until there are ``enough``.
     """
     rng = np.random.default_rng(0)
-    boxes, weight, total, looked_at = _whole(data), 1.0, 0.0, 0
-    step = partial(_step, data, G, bounder)
+    boxes, total, looked_at = _whole(data), 0.0, 0
+    weight = np.ones(len(boxes[0]))
+    level = partial(_level, data, G, bounder)
     with blas_threads(1):
-        while (n := len(boxes[0])) and total <= enough and not stop():
-            total += weight * n
+        while (n := len(weight)) and total <= enough and not stop():
+            total += weight.sum()
             looked_at += n
             share = -(-n // team.count)
-            parts = [tuple(x[i : i + share] for x in boxes) for i in range(0, n, share)]
-            open_ = [o for _, _, o in team.map(step, parts)]
-            boxes = tuple(np.concatenate(x) for x in zip(*open_))
-            if (n := len(boxes[0])) > SAMPLED:
-                some = rng.choice(n, SAMPLED, replace=False)
-                weight *= n / SAMPLED
+            columns = *boxes, weight
+            parts = [tuple(x[i : i + share] for x in columns) for i in range(0, n, share)]
+            *halved, weight, excess = (np.concatenate(x) for x in zip(*team.map(level, parts)))
+            boxes = tuple(halved)
+            if len(weight) > SAMPLED:
+                # the more it is above, the more boxes it has in it
+                mass = np.cumsum(weight * excess)
+                points = (rng.uniform() + np.arange(SAMPLED)) / SAMPLED * mass[-1]
+                some = np.minimum(np.searchsorted(mass, points), len(mass) - 1)
+                weight = mass[-1] / SAMPLED / excess[some]
                 boxes = tuple(x[some] for x in boxes)
     return total, looked_at
+
+
+def _level(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> Boxes:
+    """Halves of the boxes that are open, with their weights and how far their bound is above."""
+    U, W, mean, open_, weight = boxes
+    found = bounder(data, G, U, W, mean, open_)
+    still = ~(found.bound <= 0)  # what is no number proves nothing
+    at = np.flatnonzero(still.any(axis=1))
+    excess = found.bound[at].max(axis=1)
+    more = weight[at], np.where(excess < np.inf, excess, 1.0)
+    return halves(U[at], W[at], found.mean[at], still[at], found.edge[at], *more)
 
 
 def _take(stack: list[Boxes], most: int) -> Boxes:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..certificates.certify import prove
-from ..core.checks import choose, positive, positive_int
+from ..core.checks import Array, choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction
@@ -16,6 +16,7 @@ from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from ..gauge.choose import timely_bound
+from ..gauge.direction import Directional
 from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
@@ -26,6 +27,12 @@ from .state import Progress, State
 THREADED = 200_000
 # Gap of the network of a tenth of the rows: about what the sample itself is off by.
 COARSE_TOL = 1e-2
+# Seconds at least that boxes of directions may take to decide whether training is over, and the
+# share of a time limit.
+SETTLING, MOST_TIME = 10.0, 0.8
+# Share of the tolerance that the bound may use, as rounding is charged to it; how far above the
+# best neuron known it is looked for, and how finely.
+ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 
 
 def train(
@@ -103,6 +110,7 @@ def train(
         random_state=random_state,
         oracle=oracle,
         proof_time=0.0 if time_limit is None else None,
+        settle=True,
     )
 
 
@@ -117,6 +125,7 @@ def solve(
     random_state: int | np.random.Generator | None = 0,
     oracle: str = "search",
     proof_time: float | None = 0.0,
+    settle: bool = False,
 ) -> Solution:
     """:func:`train` until ``watch`` ends it.
 
@@ -129,6 +138,9 @@ def solve(
         As in :func:`train`.
     proof_time : float or None, default 0
         Seconds for proofs once training has ended; None for what it leaves of ``watch``.
+    settle : bool, default False
+        Whether boxes of directions, where there are few, first decide if ``tol`` is met; for as
+        long as training took, :data:`SETTLING` seconds at least.
 
     Returns
     -------
@@ -155,6 +167,8 @@ def solve(
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
+            if settle:
+                status = settled(state, plan, status, max_iter)
             proving = watch if proof_time is None else Watch(proof_time)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
@@ -239,6 +253,56 @@ def judged(state: State, plan: Plan, status: Status) -> Status:
         Lam = state.dual_point()
         state.prove(Lam, timely_bound(state.core, Lam, state.watch.left))
     return Status.of_gap(state.certificate.relative_gap, state.tol) or status
+
+
+def settled(state: State, plan: Plan, status: Status, max_iter: int) -> Status:
+    """Train and prove as one: whether any direction is left that violates the dual constraint.
+
+    Boxes of directions find one that searches missed, with which training goes on, or prove that
+    there is none, if that is predicted to take no longer than training has, or half of a limit.
+
+    Parameters
+    ----------
+    state : State
+        It is changed.
+    plan : Plan
+    status : Status
+        How the rounds ended.
+    max_iter : int
+
+    Returns
+    -------
+    Status
+    """
+    core, boxes = state.core, Directional()
+    while state.certificate.relative_gap > state.tol and not status.unfinished:
+        Lam = state.dual_point()
+        known = state.found.value.max(initial=0.0)
+        G = enough(core, Lam, known, state.value - ROOM * state.tol * abs(state.value))
+        if not boxes.applies(core) or known >= G:
+            break
+        watch = state.watch
+        seconds = MOST_TIME * watch.left if watch.limited else max(2 * watch.seconds, SETTLING)
+        bound = boxes.decide(core, Lam, G, seconds)
+        if bound is None:
+            break
+        if bound.neurons is None:
+            state.prove(Lam, bound)
+            return Status.of_gap(state.certificate.relative_gap, state.tol) or status
+        state.solve_master(bound.neurons)
+        status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
+    return status
+
+
+def enough(core: Problem, Lam: Array, least: float, lower: float) -> float:
+    """The largest bound of the gauge of ``Lam`` that proves ``lower``; 0 if ``least`` does not."""
+    low, high = 0.0, least
+    while core.proven_bound(Lam, high) >= lower and high < MOST_GAUGE * least:
+        low, high = high, 1.5 * high
+    for _ in range(BISECTIONS if low else 0):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if core.proven_bound(Lam, middle) >= lower else (low, middle)
+    return low
 
 
 def proven(state: State, status: Status, watch: Watch) -> Status:
