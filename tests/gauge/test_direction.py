@@ -14,7 +14,7 @@ from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
 from gapless.gauge.choose import gauge_bound
 from gapless.gauge.direction import Directional
 from gapless.gauge.search import Oracle
-from gapless.gauge.tree import halves, predicted_boxes, roots, search_boxes
+from gapless.gauge.tree import halves, predict_boxes, roots, search_boxes
 
 KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
 
@@ -187,10 +187,10 @@ def test_predictions_are_near_the_boxes_it_takes(rng):
         U = rng.standard_normal((20000, 5))
         G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
         outcome = search_boxes(cone, G, bound_boxes, lambda: False)
-        predicted, looked_at = predicted_boxes(cone, G, bound_boxes, lambda: False)
+        prediction = predict_boxes(cone, G, bound_boxes, lambda: False)
         assert outcome.closed
-        assert looked_at <= outcome.boxes * 1.01 + 1000
-        assert outcome.boxes / 4 <= predicted <= 4 * outcome.boxes
+        assert prediction.looked_at <= outcome.boxes * 1.01 + 1000
+        assert outcome.boxes / 4 <= prediction.boxes <= 4 * outcome.boxes
 
 
 def test_stops_when_told(rng):

@@ -40,7 +40,7 @@ from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import BATCH, Outcome, Team, predicted_boxes, roots, search_boxes
+from .tree import BATCH, Outcome, Team, predict_boxes, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -90,12 +90,14 @@ class Directional(Relaxation):
         best = _best_neuron(core, Lam, watch)
         search, at, share, patience = _Search(space, Lam, watch), 0, SAFE, PATIENCE
         while (chosen := _affordable(search, at, best, share, patience)) is not None:
-            while not (outcome := search.decide(_gauge(best, chosen))).closed:
-                if outcome.direction is None:
-                    return
+            outcome = search.decide(_gauge(best, chosen))
+            if outcome.closed:
+                yield Lam, search.proven(_gauge(best, chosen), best)
+                at, share, patience = chosen + 1, BOLD, 1.0
+            elif outcome.direction is not None:
                 best = space.neuron(core, Lam, outcome.direction)
-            yield Lam, search.proven(_gauge(best, chosen), best)
-            at, share, patience = chosen + 1, BOLD, 1.0
+            else:
+                return
 
     def decide(self, core: Problem, Lam: Array, G: float, time_limit: float) -> GaugeBound | None:
         """Whether the gauge is at most G.
@@ -135,6 +137,8 @@ class _Search:
     ----------
     pace : float
         Seconds a box, of the last search if there was one.
+    better : array of shape (D,) or None
+        A direction that a prediction met, above the G it was made for.
     """
 
     def __init__(self, space: _Rotated, Lam: Array, watch: Watch) -> None:
@@ -142,10 +146,13 @@ class _Search:
         self._sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
         self._closed = [np.inf, np.inf]
         self._boxes: dict[float, float] = {}
+        self.better: Array | None = None
         self.pace = self._pace()
 
     def decide(self, G: float) -> Outcome:
         """Whether no direction has ``h(u) > G ||u||``, or ``h(-u)``."""
+        if (u := self.better) is not None and self._gauge(u) > G:
+            return Outcome(False, u, 0)
         started, boxes = self.watch.seconds, 0
         with _team() as team:
             for i, side in enumerate(self._sides):
@@ -160,15 +167,26 @@ class _Search:
         return Outcome(True, None, boxes)
 
     def seconds(self, G: float) -> float:
-        """About how long that takes; more than :data:`PATIENCE` times what is left is not told
-        apart.  Each G is looked at once."""
+        """About how long that takes, no time where it is known to end at a direction above G.
+
+        More than :data:`PATIENCE` times what is left is not told apart.  Each G is looked at once.
+        """
         if G not in self._boxes:
             boxes, enough = 0.0, PATIENCE * max(self.watch.left, 0.0) / self.pace
             with _team() as team:
                 for side in self._sides:
-                    boxes += predicted_boxes(side, G, self.bounder, self.watch.due, enough, team)[0]
+                    found = predict_boxes(side, G, self.bounder, self.watch.due, enough, team)
+                    boxes += found.boxes
+                    if found.direction is not None:
+                        boxes, self.better = 0.0, found.direction
+                        break
             self._boxes[G] = boxes
         return self._boxes[G] * self.pace
+
+    def _gauge(self, u: Array) -> float:
+        """``max(h(u), h(-u)) / ||u||``."""
+        size = float(np.linalg.norm(u * self._sides[0].normed))
+        return max(float(side.value(u[None])[0]) for side in self._sides) / size
 
     def _pace(self) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..core.checks import Array
 from ..core.threads import blas_threads
-from .boxes import Bounder, Cone
+from .boxes import Bounder, Cone, Found
 
 # Boxes at a time, at most, and numbers: what a step of half a second takes.
 BATCH, NUMBERS = 1024, 1 << 26
@@ -91,15 +91,20 @@ def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Array |
     that are open."""
     U, W, mean, open_ = boxes
     found = bounder(data, G, U, W, mean, open_)
-    # looking at vertices costs as much as a bound: a few of the best will do
-    best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
-    corners = found.vertex[best]
-    excess = data.value(corners) - G * np.linalg.norm(corners * data.normed, axis=1)
-    better = corners[np.argmax(excess)] if np.any(excess > 0) else None
+    better = _better(data, G, found)
     still = ~(found.bound <= 0)  # what is no number proves nothing
     at = np.flatnonzero(still.any(axis=1))
     narrow = bool(np.any(W[at, found.edge[at]] < NARROWEST))  # halves would no longer be exact
     return better, narrow, halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
+
+
+def _better(data: Cone, G: float, found: Found) -> Array | None:
+    """A direction above G, where a vertex is one."""
+    # looking at vertices costs as much as a bound: a few of the best will do
+    best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
+    corners = found.vertex[best]
+    excess = data.value(corners) - G * np.linalg.norm(corners * data.normed, axis=1)
+    return corners[np.argmax(excess)] if np.any(excess > 0) else None
 
 
 def _whole(data: Cone) -> Boxes:
@@ -126,15 +131,34 @@ def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array, *others: 
     return np.concatenate([low, high]), *twice
 
 
-def predicted_boxes(
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a sample of the tree says of a search.
+
+    Attributes
+    ----------
+    boxes : float
+        About how many it bounds.
+    direction : array of shape (D,) or None
+        One that has ``h(u) > G ||u||``, if the sample has met it: the search would end there.
+    looked_at : int
+        Boxes of the sample.
+    """
+
+    boxes: float
+    direction: Array | None
+    looked_at: int
+
+
+def predict_boxes(
     data: Cone,
     G: float,
     bounder: Bounder,
     stop: Callable[[], bool],
     enough: float = NEVER,
     team: Team = ALONE,
-) -> tuple[float, int]:
-    """About how many boxes a search bounds, and how many were looked at to say so.
+) -> Prediction:
+    """About how many boxes a search bounds.
 
     Breadth first, a sample of each level of the tree standing for it, until there are ``enough``.
     """
@@ -149,8 +173,12 @@ def predicted_boxes(
             share = -(-n // team.count)
             columns = *boxes, weight
             parts = [tuple(x[i : i + share] for x in columns) for i in range(0, n, share)]
-            *halved, weight, excess = (np.concatenate(x) for x in zip(*team.map(level, parts)))
-            boxes = tuple(halved)
+            better, halved = zip(*team.map(level, parts))
+            for direction in better:
+                if direction is not None:
+                    return Prediction(total, direction, looked_at)
+            *opened, weight, excess = (np.concatenate(x) for x in zip(*halved))
+            boxes = tuple(opened)
             if len(weight) > SAMPLED:
                 # the more it is above, the more boxes it has in it
                 mass = np.cumsum(weight * excess)
@@ -158,18 +186,20 @@ def predicted_boxes(
                 some = np.minimum(np.searchsorted(mass, points), len(mass) - 1)
                 weight = mass[-1] / SAMPLED / excess[some]
                 boxes = tuple(x[some] for x in boxes)
-    return total, looked_at
+    return Prediction(total, None, looked_at)
 
 
-def _level(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> Boxes:
-    """Halves of the boxes that are open, with their weights and how far their bound is above."""
+def _level(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Array | None, Boxes]:
+    """A better direction, if there is one; halves of the boxes that are open, with their weights
+    and how far their bound is above."""
     U, W, mean, open_, weight = boxes
     found = bounder(data, G, U, W, mean, open_)
     still = ~(found.bound <= 0)  # what is no number proves nothing
     at = np.flatnonzero(still.any(axis=1))
     excess = found.bound[at].max(axis=1)
     more = weight[at], np.where(excess < np.inf, excess, 1.0)
-    return halves(U[at], W[at], found.mean[at], still[at], found.edge[at], *more)
+    open_halves = halves(U[at], W[at], found.mean[at], still[at], found.edge[at], *more)
+    return _better(data, G, found), open_halves
 
 
 def _take(stack: list[Boxes], most: int) -> Boxes:
