@@ -27,6 +27,8 @@ NARROWEST = 2.0**-40
 SAMPLED, NEVER = 512, 1e12
 # Vertices of a batch whose values are looked at.
 LOOKED_AT = 16
+# Boxes of a tree that is recorded at most, a byte each: half of what the checker takes.
+RECORDED = 1 << 24
 
 
 #: centres, half-widths, means, open signs
@@ -56,46 +58,75 @@ class Outcome:
         One that has, where it ended at it.
     boxes : int
         Boxes bounded.
+    tree : array of uint8 or None
+        Where that was asked for and all are closed: for each box, as bounded, 0 where it was
+        closed, else the edge it was halved at, counted from 1.
     """
 
     closed: bool
     direction: Array | None
     boxes: int
+    tree: Array | None = None
 
 
 def search_boxes(
-    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], team: Team = ALONE
+    data: Cone,
+    G: float,
+    bounder: Bounder,
+    stop: Callable[[], bool],
+    team: Team = ALONE,
+    record: int | None = None,
 ) -> Outcome:
-    """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch."""
-    stack, count = [_whole(data)], 0
-    most = int(np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH))
+    """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch.
+
+    ``record``: how many boxes may be recorded; with more it ends unfinished.
+    """
+    stack, count, batch = [_whole(data)], 0, batch_size(data, team)
+    codes: list[Array] = []
     step = partial(_step, data, G, bounder)
     with blas_threads(1):  # each of the team has one
         while stack:
-            if stop():
+            boxes = _take(stack, batch)
+            count += len(boxes[0])
+            if stop() or (record is not None and count > record):
                 return Outcome(False, None, count)
-            waiting = sum(len(boxes[0]) for boxes in stack)
-            size = min(most, -(-waiting // team.count))
-            batches = [_take(stack, size) for _ in range(team.count) if stack]
-            count += sum(len(boxes[0]) for boxes in batches)
-            for better, narrow, open_ in team.map(step, batches):
-                if better is not None or narrow:
-                    return Outcome(False, better, count)
-                stack.append(open_)
-            stack = [boxes for boxes in stack if len(boxes[0])]
-    return Outcome(True, None, count)
+            better, narrow, code, halved = zip(*team.map(step, _shares(boxes, team)))
+            if any(direction is not None for direction in better) or any(narrow):
+                return Outcome(False, next((u for u in better if u is not None), None), count)
+            if record is not None:
+                codes += code
+            if sum(len(low[0]) for low, _ in halved):  # lows first, whoever bounded them
+                both = (half for side in (0, 1) for half in (h[side] for h in halved))
+                stack.append(tuple(np.concatenate(x) for x in zip(*both)))
+    return Outcome(True, None, count, None if record is None else np.concatenate(codes))
 
 
-def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Array | None, bool, Boxes]:
-    """A better direction, if there is one; whether a box is too narrow to halve; halves of those
-    that are open."""
+def batch_size(data: Cone, team: Team = ALONE) -> int:
+    """Boxes at a time."""
+    each = np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH)
+    return team.count * int(each)
+
+
+def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
+    """Boxes shared out among the team."""
+    share = -(-len(boxes[0]) // team.count)
+    return [tuple(x[i : i + share] for x in boxes) for i in range(0, len(boxes[0]), share)]
+
+
+def _step(
+    data: Cone, G: float, bounder: Bounder, boxes: Boxes
+) -> tuple[Array | None, bool, Array, tuple[Boxes, Boxes]]:
+    """A better direction, if there is one; whether a box is too narrow to halve; for each box the
+    edge it is halved at, from 1, or 0; the halves."""
     U, W, mean, open_ = boxes
     found = bounder(data, G, U, W, mean, open_)
-    better = _better(data, G, found)
     still = ~(found.bound <= 0)  # what is no number proves nothing
     at = np.flatnonzero(still.any(axis=1))
     narrow = bool(np.any(W[at, found.edge[at]] < NARROWEST))  # halves would no longer be exact
-    return better, narrow, halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
+    code = np.zeros(len(U), dtype=np.uint8)
+    code[at] = found.edge[at] + 1
+    halved = halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
+    return _better(data, G, found), narrow, code, halved
 
 
 def _better(data: Cone, G: float, found: Found) -> Array | None:
@@ -120,15 +151,16 @@ def roots(normed: Array) -> tuple[Array, Array]:
     return np.eye(D)[faces], 1.0 - np.eye(D)[faces]
 
 
-def halves(U: Array, W: Array, mean: Array, open_: Array, edge: Array, *others: Array) -> Boxes:
+def halves(
+    U: Array, W: Array, mean: Array, open_: Array, edge: Array, *others: Array
+) -> tuple[Boxes, Boxes]:
     """Both halves of boxes, cut at ``edge``, with what else is known of them."""
     at, W = np.arange(len(U)), W.copy()
     W[at, edge] /= 2
     low, high = U.copy(), U.copy()
     low[at, edge] -= W[at, edge]
     high[at, edge] += W[at, edge]
-    twice = (np.concatenate([x, x]) for x in (W, mean, open_, *others))
-    return np.concatenate([low, high]), *twice
+    return (low, W, mean, open_, *others), (high, W, mean, open_, *others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,14 +202,12 @@ def predict_boxes(
         while (n := len(weight)) and total <= enough and not stop():
             total += weight.sum()
             looked_at += n
-            share = -(-n // team.count)
-            columns = *boxes, weight
-            parts = [tuple(x[i : i + share] for x in columns) for i in range(0, n, share)]
-            better, halved = zip(*team.map(level, parts))
+            better, halved = zip(*team.map(level, _shares((*boxes, weight), team)))
             for direction in better:
                 if direction is not None:
                     return Prediction(total, direction, looked_at)
-            *opened, weight, excess = (np.concatenate(x) for x in zip(*halved))
+            both = (half for pair in halved for half in pair)
+            *opened, weight, excess = (np.concatenate(x) for x in zip(*both))
             boxes = tuple(opened)
             if len(weight) > SAMPLED:
                 # the more it is above, the more boxes it has in it
@@ -189,7 +219,9 @@ def predict_boxes(
     return Prediction(total, None, looked_at)
 
 
-def _level(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Array | None, Boxes]:
+def _level(
+    data: Cone, G: float, bounder: Bounder, boxes: Boxes
+) -> tuple[Array | None, tuple[Boxes, Boxes]]:
     """A better direction, if there is one; halves of the boxes that are open, with their weights
     and how far their bound is above."""
     U, W, mean, open_, weight = boxes
