@@ -11,8 +11,9 @@ from gapless import Network, Problem, certify, train
 from gapless.core.reduction import Reduction
 from gapless.gauge import boxes_compiled
 from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
+from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
-from gapless.gauge.direction import Directional
+from gapless.gauge.direction import Directional, outputs_of
 from gapless.gauge.search import Oracle
 from gapless.gauge.tree import halves, predict_boxes, roots, search_boxes
 
@@ -171,6 +172,48 @@ def test_closes_in_from_above_and_names_the_best_neuron(bias):
     assert uppers[-1] <= 1.0012 * found.value.max()
 
 
+@given(seed=st.integers(0, 10**6), C=st.integers(1, 4), ratio=st.floats(1.02, 3.0))
+@settings(max_examples=60)
+def test_caps_cover_every_direction(seed, C, ratio):
+    rng = np.random.default_rng(seed)
+    if C == 4:
+        ratio = max(ratio, 1.3)  # their number grows with the power of the dimension
+    found = caps(C, ratio)
+    centres, cosines = (np.array(x) for x in zip(*found))
+    assert np.allclose(np.linalg.norm(centres, axis=1), 1)
+    assert np.all(cosines * (1 + ratio) >= 2 - 1e-12)
+    v = rng.standard_normal((500, C))
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    assert np.all(np.any(np.abs(v @ centres.T) >= cosines, axis=1))
+
+
+@pytest.mark.parametrize(("bias", "d"), [("none", 2), ("free", 1)])
+@pytest.mark.parametrize("C", [2, 3])
+def test_several_outputs_agree_with_enumeration(bias, d, C, rng):
+    X = rng.standard_normal((40, d))
+    core = Reduction(Problem(X, rng.standard_normal((40, C)), "squared", 0.05, bias)).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    exact = gauge_bound(core, Lam, "low-rank")
+    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, 5.0)]
+    assert min(uppers) >= exact.lower * (1 - 1e-9)
+    assert uppers[-1] <= (1.005 if C == 2 else 1.05) * exact.upper
+
+
+@pytest.mark.parametrize("bias", ["none", "free"])
+def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng):
+    X = rng.standard_normal((60, 3))
+    Y = np.eye(3)[rng.integers(3, size=60)]
+    core = Reduction(Problem(X, Y, "softmax", 0.05, bias)).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    found = Oracle(core.X, core.free, np.random.default_rng(3)).search(
+        Lam, np.zeros((core.n_features, 0)), 2000
+    )
+    assert outputs_of(Lam).shape == (3, 2)  # they sum to zero
+    for _, bound in Directional().maximise(core, Lam, 3.0):
+        assert bound.upper >= found.value.max() * (1 - 1e-12)
+    assert bound.upper <= 1.02 * found.value.max()
+
+
 def test_a_gauge_too_small_is_refuted_by_a_neuron(rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
     U = rng.standard_normal((20000, 4))
@@ -251,9 +294,9 @@ def test_ordinary_tables_are_proven(loss, bias):
 
 def test_is_refused_by_name_and_writes_no_file(tmp_path):
     X = np.random.default_rng(0).standard_normal((30, 4))
-    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
-    with pytest.raises(ValueError, match="one output"):
-        certify(network, X, X[:, :2], weight_decay=0.1, method="directions")
+    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 4)), np.zeros(4))
+    with pytest.raises(ValueError, match="up to 3 outputs"):
+        certify(network, X, X, weight_decay=0.1, method="directions")
     network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
     proof = tmp_path / "proof.npz"
     with pytest.raises(ValueError, match="no proof file"):

@@ -75,6 +75,18 @@ class Side:
             for s in parts
         ]
 
+    @cached_property
+    def stacked(self) -> tuple[Array, ...]:
+        """:attr:`blocks`, each of one array, filled up by zeros."""
+        n, D = self.X.shape
+        count = -(-n // SAMPLES)
+        if count == 0:
+            return (np.zeros((0, 1)), *(np.zeros((0, 1, 1)) for _ in range(5)))
+        size = SAMPLES if count > 1 else n
+        X, p = np.zeros((count * size, D)), np.zeros(count * size)
+        X[:n], p[:n] = self.X, self.p
+        return tuple(np.ascontiguousarray(np.stack(x)) for x in zip(*Side(X, p).blocks))
+
 
 @dataclass(frozen=True, eq=False)
 class Cone:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numba import njit
@@ -19,13 +18,11 @@ from .boxes import (
     BELOW,
     BOXES,
     ROUNDS,
-    SAMPLES,
     SHIFTS,
     SPREAD,
     SWEEPS,
     Bounder,
     Cone,
-    Side,
     bound_boxes,
 )  # fmt: skip
 
@@ -333,32 +330,16 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
                         bound[at[i]] = min(bound[at[i]], dual[i])
 
 
-def _blocks(side: Side) -> tuple[Array, ...]:
-    """As :attr:`gapless.gauge.boxes.Side.blocks`, each of one array, filled up by zeros."""
-    n, D = side.X.shape
-    count = -(-n // SAMPLES)
-    size = SAMPLES if count > 1 else n
-    X, p = np.zeros((count * size, D)), np.zeros(count * size)
-    X[:n], p[:n] = side.X, side.p
-    full = Side(X, p).blocks
-    if not full:
-        return (np.zeros((0, 1)), *(np.zeros((0, 1, 1)) for _ in range(5)))
-    return tuple(np.ascontiguousarray(np.stack(x)) for x in zip(*full))
-
-
 def bounder() -> Bounder:
     """:func:`gapless.gauge.boxes.bound_boxes` by compiled kernels."""
-    kept: dict[Cone, tuple[Any, ...]] = {}
 
     def even_part(cone: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
-        if cone not in kept:
-            kept[cone] = _blocks(cone.above), _blocks(cone.below)
         n, D = U.shape
         C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
         packed = np.zeros((n, D * (D + 1) // 2))
         guess, spread = (1 - SPREAD) * W * mean, SPREAD * W * W
-        for side, above in zip(kept[cone], (True, False)):
-            _collect(side, above, U, W, spread, guess, C, slope, packed, widths)
+        for side, above in ((cone.above, True), (cone.below, False)):
+            _collect(side.stacked, above, U, W, spread, guess, C, slope, packed, widths)
         return C, slope, packed, widths
 
     def scaled_forms(packed: Array, e: Array, bend: Array, W: Array, normed: Array) -> Array:

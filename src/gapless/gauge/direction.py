@@ -9,6 +9,9 @@ What matters most is in which coordinates boxes are cut: the eigenvectors of
 ``sum_i |lam_i| x_i x_i^T``.  A free bias b is one more coordinate, left out of the norm: on a face
 of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1``.
 
+Two or three outputs are one output for each of the caps that cover their sphere
+(:mod:`gapless.gauge.caps`), the finer the nearer G is to the best neuron.
+
 Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, its weight taken out,
 is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
 most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
@@ -38,6 +41,7 @@ from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
+from .caps import caps
 from .row_space import dimensions, row_space
 from .search import Oracle
 from .tree import BATCH, Outcome, Team, predict_boxes, roots, search_boxes
@@ -45,11 +49,15 @@ from .tree import BATCH, Outcome, Team, predict_boxes, roots, search_boxes
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
-MOST_DIMENSIONS = 18
+MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
+# Outputs in which a dual point has less than this are left out, and charged.
+OUTPUT_TOL = 1e-12
 # Of a bound asked for by itself: how near it has to be, and seconds at most.
 NEAR, SECONDS = 1.06, 10.0
 # Starts of the search for the best neuron.
 STARTS = 128
+# Caps and signs that a prediction looks at.
+FEW_SIDES = 6
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
@@ -66,12 +74,12 @@ class Directional(Relaxation):
     """
 
     name = "directions"
-    needs = "one output and at most 18 dimensions, a free bias counting as one"
+    needs = "up to 3 outputs and 18 dimensions, a free bias counting as one"
     files = False
 
     def applies(self, core: Problem) -> bool:
-        small = min(core.X.shape) <= 10 * MOST_DIMENSIONS
-        return core.n_outputs == 1 and small and dimensions(core) <= MOST_DIMENSIONS
+        small = core.n_outputs <= MOST_OUTPUTS and min(core.X.shape) <= 10 * MOST_DIMENSIONS
+        return small and dimensions(core) <= MOST_DIMENSIONS
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         bound = GaugeBound(0.0, np.inf, None, self.name)
@@ -83,47 +91,52 @@ class Directional(Relaxation):
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         self.require(core)
         watch = Watch(time_limit)
-        space = _Rotated.of(core, Lam[:, 0])
+        space = _Rotated.of(core, Lam)
         if space.spread == 0:  # constant data, or no dual point
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
         best = _best_neuron(core, Lam, watch)
-        search, at, share, patience = _Search(space, Lam, watch), 0, SAFE, PATIENCE
+        search, at, share, patience = _Search(space, watch), 0, SAFE, PATIENCE
         while (chosen := _affordable(search, at, best, share, patience)) is not None:
-            outcome = search.decide(_gauge(best, chosen))
+            G = float(RATIOS[chosen] * best.value[0])
+            outcome = search.decide(G, RATIOS[chosen])
             if outcome.closed:
-                yield Lam, search.proven(_gauge(best, chosen), best)
+                yield Lam, search.proven(G, best)
                 at, share, patience = chosen + 1, BOLD, 1.0
             elif outcome.direction is not None:
                 best = space.neuron(core, Lam, outcome.direction)
             else:
                 return
 
-    def decide(self, core: Problem, Lam: Array, G: float, time_limit: float) -> GaugeBound | None:
+    def decide(
+        self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
+    ) -> GaugeBound | None:
         """Whether the gauge is at most G.
 
         Parameters
         ----------
         core : Problem
-        Lam : array of shape (n_samples, 1)
+        Lam : array of shape (n_samples, n_outputs)
         G : float
+        known : float
+            What it is at least.
         time_limit : float
             Seconds.
 
         Returns
         -------
         GaugeBound or None
-            With ``upper`` as good as G, or with a neuron above G, ``lower``; None where neither is
-            predicted in half the time, or found in all of it.
+            With ``upper`` as good as G, or with a neuron above ``known``, ``lower``; None where
+            neither is predicted in half the time, or found in all of it.
         """
         watch = Watch(time_limit)
-        space = _Rotated.of(core, Lam[:, 0])
+        space = _Rotated.of(core, Lam)
         if space.spread == 0:
             return GaugeBound(0.0, space.beside, None, self.name)
-        search = _Search(space, Lam, watch)
-        if search.seconds(G) > watch.left / PATIENCE:
+        search, ratio = _Search(space, watch), G / known
+        if search.seconds(G, ratio) > watch.left / PATIENCE:
             return None
-        outcome = search.decide(G)
+        outcome = search.decide(G, ratio)
         if outcome.direction is not None:
             best = space.neuron(core, Lam, outcome.direction)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
@@ -137,60 +150,69 @@ class _Search:
     ----------
     pace : float
         Seconds a box, of the last search if there was one.
-    better : array of shape (D,) or None
-        A direction that a prediction met, above the G it was made for.
     """
 
-    def __init__(self, space: _Rotated, Lam: Array, watch: Watch) -> None:
+    def __init__(self, space: _Rotated, watch: Watch) -> None:
         self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
-        self._sides = [Cone.of(space.P, sign * Lam[:, 0], space.normed) for sign in (1.0, -1.0)]
-        self._closed = [np.inf, np.inf]
-        self._boxes: dict[float, float] = {}
-        self.better: Array | None = None
+        # by ratio: boxes, how many, and a direction above; by cap and sign: up to which G
+        self._predicted: dict[float, tuple[float, Array | None]] = {}
+        self._closed: dict[tuple[float, ...], float] = {}
         self.pace = self._pace()
 
-    def decide(self, G: float) -> Outcome:
-        """Whether no direction has ``h(u) > G ||u||``, or ``h(-u)``."""
-        if (u := self.better) is not None and self._gauge(u) > G:
-            return Outcome(False, u, 0)
+    def decide(self, G: float, ratio: float) -> Outcome:
+        """Whether no direction has ``||H(u)|| > G ||u||``.
+
+        One that it ends at is above ``G / ratio`` at least, and above G where there is one output.
+        """
+        if (better := self._predicted.get(G, (0.0, None))[1]) is not None:
+            return Outcome(False, better, 0)
         started, boxes = self.watch.seconds, 0
         with _team() as team:
-            for i, side in enumerate(self._sides):
-                if self._closed[i] <= G:
+            for v, cosine in self._sides(ratio):
+                if self._closed.get(tuple(v), np.inf) <= cosine * G:
                     continue
-                outcome = search_boxes(side, G, self.bounder, self.watch.due, team)
+                side = self.space.cone(v)
+                outcome = search_boxes(side, cosine * G, self.bounder, self.watch.due, team)
                 boxes += outcome.boxes
                 if not outcome.closed:
                     return outcome
-                self._closed[i] = G
+                self._closed[tuple(v)] = cosine * G  # also for any larger
         self.pace = (self.watch.seconds - started) / max(boxes, 1)
         return Outcome(True, None, boxes)
 
-    def seconds(self, G: float) -> float:
-        """About how long that takes, no time where it is known to end at a direction above G.
+    def seconds(self, G: float, ratio: float) -> float:
+        """About how long that takes, no time where it is known to end at a direction.
 
-        More than :data:`PATIENCE` times what is left is not told apart.  Each G is looked at once.
+        More than :data:`PATIENCE` times what is left is not told apart.  Each G is looked at once,
+        of many caps a few.
         """
-        if G not in self._boxes:
-            boxes, enough = 0.0, PATIENCE * max(self.watch.left, 0.0) / self.pace
+        sides = self._sides(ratio)
+        if not sides:
+            return np.inf
+        if G not in self._predicted:
+            boxes, better = 0.0, None
+            some = sides[:: -(-len(sides) // FEW_SIDES)]
+            enough = PATIENCE * max(self.watch.left, 0.0) / self.pace
             with _team() as team:
-                for side in self._sides:
-                    found = predict_boxes(side, G, self.bounder, self.watch.due, enough, team)
-                    boxes += found.boxes
-                    if found.direction is not None:
-                        boxes, self.better = 0.0, found.direction
+                for v, cosine in some:
+                    found = predict_boxes(
+                        self.space.cone(v), cosine * G, self.bounder, self.watch.due, enough, team
+                    )
+                    boxes += found.boxes * len(sides) / len(some)
+                    if (better := found.direction) is not None:
+                        boxes = 0.0
                         break
-            self._boxes[G] = boxes
-        return self._boxes[G] * self.pace
+            self._predicted[G] = boxes, better
+        return self._predicted[G][0] * self.pace
 
-    def _gauge(self, u: Array) -> float:
-        """``max(h(u), h(-u)) / ||u||``."""
-        size = float(np.linalg.norm(u * self._sides[0].normed))
-        return max(float(side.value(u[None])[0]) for side in self._sides) / size
+    def _sides(self, ratio: float) -> list[tuple[Array, float]]:
+        """Both signs of each cap."""
+        both = [(v, cosine) for v, cosine in caps(self.space.Lam.shape[1], ratio)]
+        return both + [(-v, cosine) for v, cosine in both]
 
     def _pace(self) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""
-        side = self._sides[0]
+        side = self.space.cone(self._sides(2.0)[0][0])
         U, W = roots(side.normed)
         boxes = (np.resize(x, (BATCH, len(side.normed))) for x in (U, W, 0 * U))
         batch = *boxes, np.ones((BATCH, 2), dtype=bool)
@@ -209,10 +231,6 @@ class _Search:
         return GaugeBound(value, upper, best, f"boxes of directions{near}")
 
 
-def _gauge(best: Candidates, at: int) -> float:
-    return float(RATIOS[at] * best.value[0])
-
-
 def _affordable(
     search: _Search, first: int, best: Candidates, share: float, patience: float
 ) -> int | None:
@@ -223,41 +241,46 @@ def _affordable(
     if first >= len(RATIOS):
         return None
     left = max(search.watch.left, 0.0)
-    if (least := search.seconds(_gauge(best, first))) > share * left:
+
+    def seconds(at: int) -> float:
+        return search.seconds(float(RATIOS[at] * best.value[0]), RATIOS[at])
+
+    if (least := seconds(first)) > share * left:
         return first if least <= patience * left else None
     # the nearer, the longer, to predict as well: in growing steps, then by halves
     low, step = first, 1
-    while low + step < len(RATIOS) and search.seconds(_gauge(best, low + step)) <= share * left:
+    while low + step < len(RATIOS) and seconds(low + step) <= share * left:
         low, step = low + step, 2 * step
     high = min(low + step, len(RATIOS)) - 1
     while low < high:
         middle = (low + high + 1) // 2
-        if search.seconds(_gauge(best, middle)) <= share * left:
-            low = middle
-        else:
-            high = middle - 1
+        low, high = (middle, high) if seconds(middle) <= share * left else (low, middle - 1)
     return low
 
 
 @dataclass(frozen=True, eq=False)
 class _Rotated:
-    """The samples in the coordinates in which boxes are cut.
+    """The samples in the coordinates in which boxes are cut, the dual point in those it has.
 
     Attributes
     ----------
     P : array of shape (n_samples, D)
         Samples; the last column, of a free bias, holds the power of two that is its unit.
+    Lam : array of shape (n_samples, r)
+        The dual point in the outputs that it has.
     basis : array of shape (n_features, rank)
     mean : array of shape (n_features,)
     normed : array of shape (D,)
         0 for the bias, 1 elsewhere.
     spread : float
-        ``sum_i |lam_i| ||x_i||_1``.
+        ``sum_i ||Lam_i|| ||x_i||_1``.
     stretch, beside : float
-        A bound of the norm of ``basis``, and what samples have beside it, in any neuron.
+        A bound of the norm of ``basis`` times that of the outputs, and what samples and dual point
+        have beside them, in any neuron.
     """
 
     P: Array
+    Lam: Array
     basis: Array
     mean: Array
     normed: Array
@@ -266,25 +289,37 @@ class _Rotated:
     beside: float
 
     @classmethod
-    def of(cls, core: Problem, lam: Array) -> _Rotated:
+    def of(cls, core: Problem, Lam: Array) -> _Rotated:
+        outputs = outputs_of(Lam)
+        part = Lam @ outputs
+        unit = 1 + float(np.linalg.norm(outputs.T @ outputs - np.eye(part.shape[1]))) + 64 * EPS
+        missed = row_norms(Lam - part @ outputs.T) + 64 * EPS * row_norms(Lam)
+        sizes = row_norms(part) * (1 + 64 * EPS)
         space = row_space(core)
         X, rank = space.samples, space.rank
-        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * np.abs(lam)) @ X)[1][:, ::-1]
+        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * sizes) @ X)[1][:, ::-1]
         P = X @ turn
         stretch = 1 + float(np.linalg.norm(turn.T @ turn - np.eye(rank))) + 16 * rank * EPS
         lost = row_norms(X - P @ turn.T) + 16 * (rank + 4) * EPS * rank * row_norms(X)
         left = space.left * stretch + lost
         if core.free:  # a neuron measures the samples from the one it bends at
             left = left + left.max()
-        beside = float(left @ np.abs(lam)) * (1 + len(lam) * EPS) * space.stretch * stretch
+        beside = float(left @ sizes) * space.stretch * stretch * unit
+        if part.shape[1] < Lam.shape[1] or Lam.shape[1] > 1:
+            beside += float(missed @ core.reach)
+        beside *= 1 + 2 * len(Lam) * EPS
         normed = np.ones(rank)
         if core.free and rank:
             reach = 2.0 ** np.ceil(np.log2(np.abs(P).sum(axis=1).max() * (1 + 4 * rank * EPS)))
             P = np.hstack([P, np.full((len(P), 1), reach)])
             normed = np.append(normed, 0.0)
-        spread = float(np.abs(lam) @ np.abs(P).sum(axis=1))
-        basis = space.basis @ turn
-        return cls(P, basis, space.mean, normed, spread, space.stretch * stretch, beside)
+        spread = float(sizes @ np.abs(P).sum(axis=1))
+        basis, stretch = space.basis @ turn, space.stretch * stretch * unit
+        return cls(P, part, basis, space.mean, normed, spread, stretch, beside)
+
+    def cone(self, v: Array) -> Cone:
+        """The one output ``Lam v``."""
+        return Cone.of(self.P, self.Lam @ v, self.normed)
 
     def rounding(self, G: float) -> float:
         """What the bound of a box may be off by; see the module."""
@@ -300,6 +335,15 @@ class _Rotated:
         u, b = u / size, b / size - float(self.mean @ u) / size
         active = np.maximum(core.design.scores(u) + b, 0.0)
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
+
+
+def outputs_of(Lam: Array) -> Array:
+    """Orthonormal columns (C, r) that span the rows of ``Lam`` but for rounding: those of softmax
+    sum to zero."""
+    if Lam.shape[1] == 1:
+        return np.eye(1)
+    _, s, Vt = np.linalg.svd(Lam, full_matrices=False)
+    return Vt[s > OUTPUT_TOL * s[0]].T
 
 
 def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:

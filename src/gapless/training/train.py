@@ -283,8 +283,8 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int) -> Status:
             break
         watch = state.watch
         seconds = MOST_TIME * watch.left if watch.limited else max(2 * watch.seconds, SETTLING)
-        bound = boxes.decide(core, Lam, G, seconds)
-        if bound is None:
+        bound = boxes.decide(core, Lam, G, known, seconds)
+        if bound is None or (bound.neurons is not None and bound.lower <= core.weight_decay):
             break
         if bound.neurons is None:
             state.prove(Lam, bound)
