@@ -63,7 +63,7 @@ COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
-PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.75
+PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.6
 
 
 class Directional(Relaxation):
