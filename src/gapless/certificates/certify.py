@@ -151,7 +151,7 @@ def prove(
     time_limit : float, default 0
         Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
     files : bool, default False
-        Only proofs that the checker of proof files can repeat.
+        With all that proof files need.
 
     Yields
     ------

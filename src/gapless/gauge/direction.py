@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -36,9 +36,10 @@ from ..core.rounding import EPS
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, Found, bound_boxes
+from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import predicted_seconds, roots, search_boxes
+from .tree import batch_size, predicted_seconds, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -54,17 +55,30 @@ COMPILING = 20.0
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
 PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.55
+# The share of the time for a search that a proof file is wanted of: the checker, NumPy in one
+# thread, takes some five times as long, and repeats it before the file is written.
+RECORDING = 0.15
 
 
 class Directional(Relaxation):
     """Branch and bound over directions; see the module.
 
     ``maximise`` leaves the dual point where it is and proves more and more of it.
+
+    Parameters
+    ----------
+    record : bool, default False
+        Whether bounds come with their trees of boxes, for proof files.
     """
 
     name = "directions"
     needs = "one output and at most 18 dimensions, a free bias counting as one"
-    files = False
+
+    def __init__(self, record: bool = False) -> None:
+        self.record = record
+
+    def for_files(self) -> Directional:
+        return Directional(record=True)
 
     def applies(self, core: Problem) -> bool:
         small = min(core.X.shape) <= 10 * MOST_DIMENSIONS
@@ -79,7 +93,7 @@ class Directional(Relaxation):
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         self.require(core)
-        watch = Watch(time_limit)
+        watch = Watch(time_limit * (RECORDING if self.record else 1.0))
         space = _Rotated.of(core, Lam[:, 0])
         if space.spread == 0:  # constant data, or no dual point
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
@@ -96,19 +110,25 @@ class Directional(Relaxation):
                 if chosen is None:
                     return
                 pending, boxes, started = list(sides), 0, watch.seconds
+                trees: list[Array] = []
                 while pending:
                     G = RATIOS[chosen] * float(best.value[0])
-                    outcome = search_boxes(pending[0], G, bounder, watch.due)
+                    outcome = search_boxes(pending[0], G, bounder, watch.due, self.record)
                     boxes += outcome.boxes
                     if outcome.direction is not None:
                         best = space.neuron(core, Lam, outcome.direction)
                     elif outcome.closed:  # also for any larger G
                         pending.pop(0)
+                        if outcome.tree is not None:
+                            trees.append(outcome.tree)
                     else:
                         return
                 pace = (watch.seconds - started) / boxes
                 at, share, patience = chosen + 1, BOLD, 1.0
-                yield Lam, self._proven(space, G, best, RATIOS[chosen])
+                proven = self._proven(space, G, best, RATIOS[chosen])
+                if self.record:
+                    proven = replace(proven, boxes=space.proof(G, trees, batch_size(sides[0])))
+                yield Lam, proven
 
     def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
         upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
@@ -167,6 +187,12 @@ class _Rotated:
         """What the bound of a box may be off by; see the module."""
         n, D = self.P.shape
         return EPS * (8 * (n + 64) * (D + 4) + 200 * (D + 4) ** 3) * (self.spread + G)
+
+    def proof(self, G: float, trees: list[Array], batch: int) -> BoxProof:
+        """What a proof file needs of a search."""
+        sums = np.abs(self.P[:, self.normed > 0]).sum(axis=1)
+        reach = float(self.P[0, -1] / sums.max())
+        return BoxProof(G, self.basis, reach, np.concatenate(trees), batch)
 
     def neuron(self, core: Problem, Lam: Array, direction: Array) -> Candidates:
         """The neuron of a direction, its value computed anew."""

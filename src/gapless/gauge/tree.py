@@ -26,6 +26,8 @@ NARROWEST = 2.0**-40
 SAMPLED, NEVER = 256, 1e12
 # Vertices of a batch whose values are looked at.
 LOOKED_AT = 16
+# Boxes at most of a tree that is recorded, a byte each.
+RECORDED = 1 << 24
 
 
 #: centres, half-widths, means, open signs
@@ -44,20 +46,29 @@ class Outcome:
         One that has, where it ended at it.
     boxes : int
         Boxes bounded.
+    tree : array of uint8 or None
+        Where that was asked for and all are closed: for each box, as bounded, 0 where it was
+        closed, else the edge it was halved at, counted from 1.
     """
 
     closed: bool
     direction: Array | None
     boxes: int
+    tree: Array | None = None
 
 
-def search_boxes(data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool]) -> Outcome:
-    """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch."""
+def search_boxes(
+    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], record: bool = False
+) -> Outcome:
+    """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch.
+
+    With ``record`` it ends unfinished where there are more than :data:`RECORDED` boxes.
+    """
     U, W = roots(data.normed)
     stack: list[Boxes] = [(U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool))]
-    count, batch = 0, int(np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH))
+    count, batch, codes = 0, batch_size(data), []
     while stack:
-        if stop():
+        if stop() or (record and count > RECORDED):
             return Outcome(False, None, count)
         U, W, mean, open_ = _take(stack, batch)
         count += len(U)
@@ -70,11 +81,19 @@ def search_boxes(data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool
             return Outcome(False, corners[np.argmax(excess)], count)
         still = ~(found.bound <= 0)  # what is no number proves nothing
         at = np.flatnonzero(still.any(axis=1))
+        if record:
+            codes.append(np.zeros(len(U), dtype=np.uint8))
+            codes[-1][at] = found.edge[at] + 1
         if len(at):
             if W[at, found.edge[at]].min() < NARROWEST:  # halves would no longer be exact
                 return Outcome(False, None, count)
             stack.append(halves(U[at], W[at], found.mean[at], still[at], found.edge[at]))
-    return Outcome(True, None, count)
+    return Outcome(True, None, count, np.concatenate(codes) if record else None)
+
+
+def batch_size(data: Cone) -> int:
+    """Boxes at a time."""
+    return int(np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH))
 
 
 def roots(normed: Array) -> tuple[Array, Array]:
