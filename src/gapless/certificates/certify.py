@@ -170,15 +170,15 @@ def prove(
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     else:
         first = METHODS[method].bound(core, Lam)
-    best = core.proven_bound(Lam, first.upper)
+    best, check = core.proven_bound(Lam, first.upper), 0.0
     yield Lam, first
     for step in [] if first.tight else steps:
-        if watch.due():
+        if watch.left <= check:  # boxes in a proof file are checked within the limit
             return
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
-            for point, bound in step.maximise(core, Lam, watch.left):
+            for point, bound in step.maximise(core, Lam, watch.left - check):
                 if (value := core.proven_bound(point, bound.upper)) > best:
-                    best = value
+                    best, check = value, bound.boxes.seconds if bound.boxes else 0.0
                     yield point, bound
 
 

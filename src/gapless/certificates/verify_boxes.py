@@ -32,9 +32,11 @@ import numpy as np
 
 EPS = np.finfo(float).eps
 NARROWEST = 2.0**-40  # edges below are not halved
-TRIES = ((0.65,.5), (0.5,.5))  # guesses at the share of the variance of t that is left, one a try
+# Of the guess at t: tries, how far each moves to where the bound is largest, and the share of the
+# variance of t that is left.
+TRIES, STEP, SPREAD = 3, 0.4, 0.8
 SWEEPS = 3  # over the multipliers
-BLOCK = 1 << 18  # numbers of a block of boxes times samples
+BATCH, BLOCK = 2048, 1 << 15  # boxes at a time; boxes times samples of a block, in the cache
 # Boxes times samples times dimensions: an hour.  Beside the tree as many boxes as it has, and these.
 MAX_WORK, MORE = 10**12, 10**5
 
@@ -112,7 +114,7 @@ def flaw(P: Any, lam: Any, free: int, G: float, tree: Any, batch: int) -> str:
         return "the tree is no sequence of boxes"
     if len(tree) * n * D > MAX_WORK:
         return "the boxes are too many to check"
-    spare, size = len(tree) + MORE, max(64, BLOCK // n)
+    spare = len(tree) + MORE
     for sign in (1.0, -1.0):
         sides, faces = _sides(P, sign * lam), np.eye(D)[: D - free]
         stack, leaves = [(faces, 1.0 - faces, np.ones((len(faces), 2), bool))], []
@@ -128,8 +130,8 @@ def flaw(P: Any, lam: Any, free: int, G: float, tree: Any, batch: int) -> str:
                     return "the tree halves an edge that is none"
                 if len(cut):
                     stack.append(_halves(U[cut], W[cut], both[cut], edge))
-            while leaves and (not stack or sum(len(x[0]) for x in leaves) >= size):
-                U, W, open_ = _take(leaves, size)
+            while leaves and (not stack or sum(len(x[0]) for x in leaves) >= BATCH):
+                U, W, open_ = _take(leaves, BATCH)
                 at, edge, open_ = _open(sides, U, W, open_, free, G)
                 spare -= 2 * len(at)
                 if spare < 0 or np.any(W[at, edge] < NARROWEST):
@@ -166,48 +168,39 @@ def _sides(P: Any, lam: Any) -> Any:
 
 
 def _open(sides: Any, U: Any, W: Any, open_: Any, free: int, G: float) -> Any:
-    """The boxes on which the claim is not proven, and which edge of them to halve."""
+    """The boxes and signs for which the claim is not proven, and which edge to halve."""
     left, guess, open_ = np.arange(len(U)), np.zeros_like(U), open_.copy()
-    for spread, step in TRIES:
-        bound, x, score = _bounds(sides, U[left], W[left], open_[left], guess, spread, free, G)
+    for _ in range(TRIES):
+        bound, x, score = _bounds(sides, U[left], W[left], open_[left], guess, free, G)
         open_[left] &= ~(bound <= 0)  # what is no number proves nothing
         more = open_[left].any(axis=1)
-        left, guess, score = left[more], guess[more] + step * (x - guess)[more], score[more]
+        left, guess, score = left[more], guess[more] + STEP * (x - guess)[more], score[more]
         if len(left) == 0:
             break
     return left, np.argmax(score, axis=1), open_[left]
 
 
-def _bounds(sides, U, W, open_, guess, spread: float, free: int, G: float) -> Any:
+def _bounds(sides: Any, U: Any, W: Any, open_: Any, guess: Any, free: int, G: float) -> Any:
     """At least the largest ``h(z) - G ||z||``; where it may be; how much each edge matters."""
     (n, D), (groups, q) = U.shape, sides
-    C, g, packed, score = np.zeros(n), np.zeros((n, D)), 0.0, 0.0
-    for (X, p, squares, pairs), bound in zip(groups, (_above, _below), strict=True):
-        t, T = U @ X.T, W @ np.abs(X).T + 4 * (D + 2) * EPS * np.abs(X).sum(axis=1)
-        turn, shift = np.where(t < 0, -1.0, 1.0), (W * guess) @ X.T
-        constant, linear, square = np.abs(t), turn.copy(), np.zeros_like(t)
-        at = constant < T
-        a = constant[at]
-        variance = (spread * ((W * W) @ squares.T) + (1 - spread) * shift * shift)[at]
-        constant[at], first, square[at] = bound(a, T[at], a + (turn * shift)[at], variance)
-        linear[at] *= first
-        C += constant @ p
-        g += (linear * p) @ X
-        packed = packed + (square * p) @ pairs
-        score = score + (square * np.abs(p)) @ squares
+    size = max(8, BLOCK // sum(len(p) for _, p, _, _ in groups))
+    parts = [slice(i, i + size) for i in range(0, n, size)]
+    C, g, packed, score = (
+        np.concatenate(x)
+        for x in zip(*(_even(groups, U[s], W[s], guess[s]) for s in parts), strict=True)
+    )
     Q = np.empty((n, D, D))
     j, k = np.triu_indices(D)
     Q[:, j, k] = Q[:, k, j] = packed
-    Un, Wn = U[:, : D - free], W[:, : D - free]
-    N = np.linalg.norm(Un, axis=1)
-    e = np.zeros((n, D))
-    e[:, : D - free] = Un / N[:, None]
-    A, B = N + np.sum(np.abs(e) * W, axis=1), np.sum(Wn * Wn, axis=1)
+    # less G times what the norm is at least
+    normed = np.arange(D) < D - free
+    N = np.linalg.norm(U * normed, axis=1)
+    e = U * normed / N[:, None]
+    A, B = N + np.sum(np.abs(e) * W, axis=1), np.sum(W * W * normed, axis=1)
     curved = G / (A + np.sqrt(A * A + B))
-    Q += curved[:, None, None] * (e[:, :, None] * e[:, None, :])
-    Q[:, range(D - free), range(D - free)] -= curved[:, None]
+    Q += curved[:, None, None] * (e[:, :, None] * e[:, None, :] - np.diag(normed))
     Q *= W[:, :, None] * W[:, None, :]
-    # u and -u at once
+    # u and -u: the odd part turns
     box, sign = np.nonzero(open_)
     q = np.where(sign == 0, 1.0, -1.0)[:, None] * q
     C, g = (C - G * N)[box] + np.sum(U[box] * q, axis=1), ((g - G * e)[box] + q) * W[box]
@@ -216,6 +209,22 @@ def _bounds(sides, U, W, open_, guess, spread: float, free: int, G: float) -> An
     slope[sign, box] = np.abs(g)
     worst = np.argmax(bound, axis=0), np.arange(n)
     return bound.T, x[worst], score * W * W + 0.3 * slope[worst]
+
+
+def _even(groups: Any, U: Any, W: Any, guess: Any) -> Any:
+    """``sum_i lam_i |p_i.z| / 2`` from above: constant, slope, form; and how much edges matter."""
+    total = [0.0, 0.0, 0.0, 0.0]
+    for (X, p, squares, pairs), bound in zip(groups, (_above, _below), strict=True):
+        t, T = U @ X.T, W @ np.abs(X).T + 4 * (X.shape[1] + 2) * EPS * np.abs(X).sum(axis=1)
+        a, turn, shift = np.abs(t), np.where(t < 0, -1.0, 1.0), (W * guess) @ X.T
+        variance = SPREAD * ((W * W) @ squares.T) + (1 - SPREAD) * shift * shift
+        crossed = a < T
+        constant, linear, square = bound(a, np.where(crossed, T, a + 1), a + turn * shift, variance)
+        constant, linear = np.where(crossed, constant, a), np.where(crossed, linear, 1.0)
+        square = np.where(crossed, square, 0.0) * p
+        terms = constant @ p, (linear * turn * p) @ X, square @ pairs, np.abs(square) @ squares
+        total = [x + y for x, y in zip(total, terms, strict=True)]
+    return total
 
 
 def _above(a: Any, T: Any, mean: Any, variance: Any) -> Any:

@@ -39,7 +39,7 @@ from .boxes import Bounder, Cone, Found, bound_boxes
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import batch_size, predicted_seconds, roots, search_boxes
+from .tree import RECORDED, batch_size, predicted_seconds, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -55,9 +55,9 @@ COMPILING = 20.0
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
 PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.55
-# The share of the time for a search that a proof file is wanted of: the checker, NumPy in one
-# thread, takes some five times as long, and repeats it before the file is written.
-RECORDING = 0.15
+# Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
+# It repeats a proof before it is written, within the same limit of time.
+CHECKED, EACH = 5e-6, 5.5e-9
 
 
 class Directional(Relaxation):
@@ -93,7 +93,7 @@ class Directional(Relaxation):
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         self.require(core)
-        watch = Watch(time_limit * (RECORDING if self.record else 1.0))
+        watch = Watch(time_limit)
         space = _Rotated.of(core, Lam[:, 0])
         if space.spread == 0:  # constant data, or no dual point
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
@@ -103,17 +103,19 @@ class Directional(Relaxation):
         with ThreadPoolExecutor(cores := _cores()) as pool:
             bounder = _bounder(pool, cores, watch.left)
             at, pace, share, patience = 0, None, SAFE, PATIENCE
+            check, kept = (CHECKED + EACH * space.P.size) * self.record, 0.0
             while at < len(RATIOS):
                 left = max(watch.left, 0.0)
-                predicted = partial(_seconds, sides, best, bounder, watch, pace)
+                predicted = partial(_seconds, sides, best, bounder, watch, pace, check)
                 chosen = _affordable(at, share * left, patience * left, predicted)
                 if chosen is None:
                     return
                 pending, boxes, started = list(sides), 0, watch.seconds
                 trees: list[Array] = []
+                most = min(int(left / check), RECORDED) if self.record else None
                 while pending:
                     G = RATIOS[chosen] * float(best.value[0])
-                    outcome = search_boxes(pending[0], G, bounder, watch.due, self.record)
+                    outcome = search_boxes(pending[0], G, bounder, watch.due, most)
                     boxes += outcome.boxes
                     if outcome.direction is not None:
                         best = space.neuron(core, Lam, outcome.direction)
@@ -127,7 +129,10 @@ class Directional(Relaxation):
                 at, share, patience = chosen + 1, BOLD, 1.0
                 proven = self._proven(space, G, best, RATIOS[chosen])
                 if self.record:
-                    proven = replace(proven, boxes=space.proof(G, trees, batch_size(sides[0])))
+                    kept, before = check * sum(len(tree) for tree in trees), kept
+                    watch.deadline += before - kept  # time to check what is proven so far
+                    batch = batch_size(sides[0])
+                    proven = replace(proven, boxes=space.proof(G, trees, batch, kept))
                 yield Lam, proven
 
     def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
@@ -188,11 +193,11 @@ class _Rotated:
         n, D = self.P.shape
         return EPS * (8 * (n + 64) * (D + 4) + 200 * (D + 4) ** 3) * (self.spread + G)
 
-    def proof(self, G: float, trees: list[Array], batch: int) -> BoxProof:
+    def proof(self, G: float, trees: list[Array], batch: int, seconds: float) -> BoxProof:
         """What a proof file needs of a search."""
         sums = np.abs(self.P[:, self.normed > 0]).sum(axis=1)
         reach = float(self.P[0, -1] / sums.max())
-        return BoxProof(G, self.basis, reach, np.concatenate(trees), batch)
+        return BoxProof(G, self.basis, reach, np.concatenate(trees), batch, seconds)
 
     def neuron(self, core: Problem, Lam: Array, direction: Array) -> Candidates:
         """The neuron of a direction, its value computed anew."""
@@ -211,11 +216,15 @@ def _seconds(
     bounder: Bounder,
     watch: Watch,
     pace: float | None,
+    check: float,
     ratio: float,
 ) -> float:
-    """About how long boxes take at this ratio; ``pace``: seconds a box, where they are known."""
+    """About how long boxes take at this ratio; ``pace``: seconds a box, where they are known.
+
+    ``check``: seconds that each takes later.
+    """
     G, most = ratio * float(best.value[0]), PATIENCE * max(watch.left, 0.0)
-    return sum(predicted_seconds(side, G, bounder, watch.due, most, pace) for side in sides)
+    return sum(predicted_seconds(side, G, bounder, watch.due, most, pace, check) for side in sides)
 
 
 def _affordable(

@@ -24,6 +24,8 @@ class BoxProof:
         :func:`gapless.gauge.tree.search_boxes`: 0 for a leaf, else the edge halved, from 1.
     batch : int
         How many boxes it takes at a time.
+    seconds : float
+        About what the checker takes.
     """
 
     G: float
@@ -31,3 +33,4 @@ class BoxProof:
     reach: float
     tree: Array
     batch: int
+    seconds: float

@@ -26,7 +26,7 @@ NARROWEST = 2.0**-40
 SAMPLED, NEVER = 256, 1e12
 # Vertices of a batch whose values are looked at.
 LOOKED_AT = 16
-# Boxes at most of a tree that is recorded, a byte each.
+# Boxes of a tree that is recorded at most, a byte each: half of what the checker takes.
 RECORDED = 1 << 24
 
 
@@ -58,17 +58,17 @@ class Outcome:
 
 
 def search_boxes(
-    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], record: bool = False
+    data: Cone, G: float, bounder: Bounder, stop: Callable[[], bool], record: int | None = None
 ) -> Outcome:
     """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch.
 
-    With ``record`` it ends unfinished where there are more than :data:`RECORDED` boxes.
+    ``record``: how many boxes may be recorded; with more it ends unfinished.
     """
     U, W = roots(data.normed)
     stack: list[Boxes] = [(U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool))]
     count, batch, codes = 0, batch_size(data), []
     while stack:
-        if stop() or (record and count > RECORDED):
+        if stop() or (record is not None and count > record):
             return Outcome(False, None, count)
         U, W, mean, open_ = _take(stack, batch)
         count += len(U)
@@ -81,14 +81,14 @@ def search_boxes(
             return Outcome(False, corners[np.argmax(excess)], count)
         still = ~(found.bound <= 0)  # what is no number proves nothing
         at = np.flatnonzero(still.any(axis=1))
-        if record:
+        if record is not None:
             codes.append(np.zeros(len(U), dtype=np.uint8))
             codes[-1][at] = found.edge[at] + 1
         if len(at):
             if W[at, found.edge[at]].min() < NARROWEST:  # halves would no longer be exact
                 return Outcome(False, None, count)
             stack.append(halves(U[at], W[at], found.mean[at], still[at], found.edge[at]))
-    return Outcome(True, None, count, np.concatenate(codes) if record else None)
+    return Outcome(True, None, count, np.concatenate(codes) if codes else None)
 
 
 def batch_size(data: Cone) -> int:
@@ -121,16 +121,17 @@ def predicted_seconds(
     stop: Callable[[], bool],
     most: float,
     pace: float | None,
+    check: float = 0.0,
 ) -> float:
     """About how long :func:`search_boxes` takes, at ``pace`` seconds a box where that is known.
 
-    More than ``most`` seconds are not told apart.
+    And ``check`` seconds more for each.  More than ``most`` seconds are not told apart.
     """
     started = time.perf_counter()
-    enough = NEVER if pace is None else most / pace
+    enough = NEVER if pace is None else most / (pace + check)
     boxes, looked_at = predicted_boxes(data, G, bounder, stop, enough)
     own = (time.perf_counter() - started) / max(looked_at, 1)
-    return boxes * (own if pace is None else pace)
+    return boxes * ((own if pace is None else pace) + check)
 
 
 def predicted_boxes(
