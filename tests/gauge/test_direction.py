@@ -249,16 +249,21 @@ def test_ordinary_tables_are_proven(loss, bias):
     assert answer.lower_bound <= min(other, answer.objective)
 
 
-def test_is_refused_by_name_and_writes_no_file(tmp_path):
+def test_is_refused_by_name():
     X = np.random.default_rng(0).standard_normal((30, 4))
     network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
     with pytest.raises(ValueError, match="one output"):
         certify(network, X, X[:, :2], weight_decay=0.1, method="directions")
-    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
-    proof = tmp_path / "proof.npz"
-    with pytest.raises(ValueError, match="no proof file"):
-        certify(network, X, X[:, 0], weight_decay=0.1, method="directions", proof=proof)
-    assert not proof.exists()
-    answer = certify(network, X, X[:, 0], weight_decay=0.1, proof=proof, time_limit=1)
-    assert "directions" not in answer.proof
-    assert proof.exists()
+
+
+def test_records_one_number_a_box_and_no_more_than_it_may(rng):
+    cone, spread = cone_of(rng, 40, 4, "normal", free=False)
+    outcome = search_boxes(cone, spread / 10, bound_boxes, lambda: False, record=10**6)
+    assert outcome.closed
+    assert outcome.tree.dtype == np.uint8
+    inner, boxes = int(np.sum(outcome.tree > 0)), len(outcome.tree)
+    assert boxes == outcome.boxes == 4 + 2 * inner > 20
+    assert outcome.tree.max() <= 4
+    few = search_boxes(cone, spread / 10, bound_boxes, lambda: False, record=boxes - 1)
+    assert (few.closed, few.tree) == (False, None)
+    assert search_boxes(cone, spread / 10, bound_boxes, lambda: False).tree is None

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -300,18 +301,15 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """What follows from a tree of boxes of directions; see :mod:`verify_boxes`."""
-    try:
-        from .verify_boxes import gauge_by_boxes
-    except ImportError:  # this file was copied out of its package
-        try:
-            from verify_boxes import gauge_by_boxes
-        except ImportError:
-            raise Invalid("for this proof verify_boxes.py must stand beside verify.py") from None
+    try:  # beside this file, also where that was copied out of its package
+        boxes = import_module(f"{__package__ or ''}.verify_boxes".removeprefix("."))
+    except ImportError:
+        raise Invalid("for this proof verify_boxes.py has to stand beside verify.py") from None
     _need(Lam.shape[1] == 1, "boxes are for one output")
     fields = (proof[key] for key in ("basis", "gauge", "reach", "tree", "batch"))
-    gauge, flaw = gauge_by_boxes(A[:, : A.shape[1] - free], Lam[:, 0], free, *fields)
+    gauge, flaw = boxes.gauge_by_boxes(A[:, : A.shape[1] - free], Lam[:, 0], free, *fields)
     _need(not flaw, flaw)
-    return gauge
+    return float(gauge)
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:

@@ -1,27 +1,30 @@
 """Re-check a proof by boxes of directions with NumPy alone; a part of the checker of proof files.
 
-Claim: ``h(z) = sum_i lam_i (p_i.z)_+ <= G ||z||`` for all z, given as a tree of boxes.  Up to its
-length every z lies on a face ``z_k = 1, |z_j| <= 1`` of a cube; faces are halved as the tree
-says, and on each leaf, ``u + v`` with ``|v_j| <= w_j``, the claim is proven anew:
+Claim: ``h(z) = sum_i lam_i (p_i.z)_+ <= G ||z||`` for all z.  Up to its length every z, or -z, lies
+on a face ``z_k = 1, |z_j| <= 1`` of a cube.  Faces are halved as a tree says, and on each leaf, the
+``z = u + v`` with ``|v_j| <= w_j``, the claim is proven anew:
 
-1. ``(t)_+ = (t + |t|) / 2``.  With ``a = |p_i.u|``, ``T = sum_j w_j |p_ij|`` and the sign of t turned
-   so that t = a at the centre, ``L = T - a > 0`` where t changes sign, |t| is at most
+1. ``(t)_+ = (t + |t|) / 2``, t = p_i.z.  With ``T = sum_j w_j |p_ij|`` and the sign of t turned so
+   that at the centre it is a >= 0, |t| = t if a >= T.  Else ``L = T - a``, and |t| is at most
 
-       (t^2 / c + c) / 2  for any c > 0,   or   t + 2 L (z (t + L) - 1)^2  for 0 <= z <= 1 / (2 L):
+       (t^2 / c + c) / 2  for any c > 0,   or   t + 2 L (z (t + L) - 1)^2  for 0 <= z <= 1 / (2 L),
 
-   at t = -L that is L, its slope there at least -1, and it is convex; and at least t, -t, or the
-   chords ``t (t - a) / T``.  Which, c and z are free: the least for t of a guessed mean and variance.
-2. ``||u + v|| >= N + e.v + k (|v|^2 - (e.v)^2)``, ``N = ||u||``, ``e = u / N`` and
-   ``k = 1 / (A + sqrt(A^2 + B))``, ``A = N + sum |e_j| w_j``, ``B = |w|^2``; as the distance r from the
-   line of u adds ``sqrt(s^2 + r^2) - s``, which falls with s <= A and is concave in r^2 <= B.
-3. So ``h - G ||.||`` is at most ``C + g.x + x^T Q x``, ``v = w x``, ``|x_k| <= 1``, which for
-   ``M = diag(mu) - Q`` positive definite, mu >= 0, is at most ``C + sum mu + g^T M^-1 g / 4``.
+   which is convex, above t, and at t = -L has the value L and a slope of at least -1; and |t| is at
+   least t, -t, and the chords ``t (t - a) / T``.  Which of them, c and z are free: what is best for
+   a t of guessed mean and variance.
+2. ``||u + v|| >= N + e.v + k (|v|^2 - (e.v)^2)`` with ``N = ||u||``, ``e = u / N``,
+   ``k = 1 / (A + sqrt(A^2 + B))``, ``A = N + sum_j |e_j| w_j`` and ``B = |w|^2``: at distance r from
+   the line of u a point has ``sqrt(s^2 + r^2) - s`` more than its part s there, and that falls in
+   s <= A and is concave in r^2 <= B.
+3. So ``h - G ||.||`` is at most ``C + g.x + x^T Q x`` with ``v = w x``, ``|x_k| <= 1``, which for
+   mu >= 0 and ``M = diag(mu) - Q`` positive definite is at most
+   ``C + sum_k mu_k + g^T M^-1 g / 4``.
 
-Where that is not negative the leaf is halved further.
+A leaf where that is positive is halved further.
 
-Rounding.  All numbers of a sample in a box are below ``4 (D + 2) ||p_i||_1``, their sums are charged
-to G, the Cholesky factor of M box by box by the trace of M.  Centres and widths
-are dyadic, halves exact.
+Rounding.  Centres and widths are dyadic, halves exact.  What is summed for sample i is below
+``4 (D + 2) |lam_i| ||p_i||_1`` on a box; the error of such sums is added to G, that of the Cholesky
+factor of M to each bound.
 """
 
 from __future__ import annotations
@@ -32,12 +35,13 @@ import numpy as np
 
 EPS = np.finfo(float).eps
 NARROWEST = 2.0**-40  # edges below are not halved
+TINY = 1e-120  # coordinates below count as zero: rows have norm 1 at most, and this is charged
 # Of the guess at t: tries, how far each moves to where the bound is largest, and the share of the
 # variance of t that is left.
 TRIES, STEP, SPREAD = 3, 0.4, 0.8
 SWEEPS = 3  # over the multipliers
 BATCH, BLOCK = 2048, 1 << 15  # boxes at a time; boxes times samples of a block, in the cache
-# Boxes times samples times dimensions: an hour.  Beside the tree as many boxes as it has, and these.
+# Boxes times samples times dimensions: two hours.  Boxes beside the tree: as many, and MORE.
 MAX_WORK, MORE = 10**12, 10**5
 
 
@@ -46,10 +50,10 @@ def gauge_by_boxes(
 ) -> tuple[float, str]:
     """A bound of ``|sum_i lam_i (a_i.u + b)_+|``, ``||u|| <= 1``, and why it is none, or "".
 
-    With ``p_i = V^T a_i`` less their mean if b is free, ``z = V^T u`` and any V, ``||z||`` is at most
-    the norm of V, and ``a_i.u`` is ``p_i.z``, plus what all share, to within ``||a_i - V V^T a_i||``.
-    A neuron of best b bends at a sample, so then ``|b| <= max_i ||p_i||_1`` where ``|z_j| <= 1``: b in
-    a larger unit is the last coordinate.
+    Let ``p_i = V^T a_i``, less their mean if b is free, and ``z = V^T u``, for any V.  Then
+    ``||z||`` is at most the norm of V, and ``a_i.u``, less what all share, is ``p_i.z`` to within
+    ``||a_i - V V^T a_i||``.  A neuron of best b bends at a sample: where ``|z_j| <= 1``, |b| is at
+    most the largest ``||p_i||_1``.  In a unit as large or larger b is one more coordinate.
 
     Parameters
     ----------
@@ -75,17 +79,18 @@ def gauge_by_boxes(
     (m, r), P = V.shape, A @ V
     shift = P.mean(axis=0) * free
     P = P - shift
-    beside = np.linalg.norm(A - (P + shift) @ V.T, axis=1)
-    sizes = np.linalg.norm(A, axis=1) + np.linalg.norm(V) * (
-        np.linalg.norm(P, axis=1) + np.linalg.norm(shift)
-    )
-    beside = beside + 8 * (r + 4) * EPS * sizes
-    stretch = 1 + np.linalg.norm(V.T @ V - np.eye(r)) + 8 * (m + r) * EPS * (1 + np.sum(V * V))
+    P[np.abs(P) < TINY] = 0.0  # no square or product underflows
+    near, size = P + shift, np.linalg.norm(V)
+    beside = np.linalg.norm(A - near @ V.T, axis=1) + 1e20 * TINY
+    sizes = np.linalg.norm(A, axis=1) + size * np.linalg.norm(np.abs(P) + np.abs(shift), axis=1)
+    beside += 8 * (r + 4) * EPS * sizes
+    stretch = 1 + np.linalg.norm(V.T @ V - np.eye(r)) + 8 * (m + r) * EPS * (1 + size * size)
     if free:
         unit = max(reach, 1 + 4 * r * EPS) * np.abs(P).sum(axis=1).max()
         P, beside = np.hstack([P, np.full((len(P), 1), unit)]), beside + beside.max()
-    (n, D), size = P.shape, float(np.abs(lam) @ np.abs(P).sum(axis=1)) + G
-    rounding = 32 * (n + 8 * D) * (D + 4) * EPS * size
+    n, D = P.shape
+    total = float(np.abs(lam) @ np.abs(P).sum(axis=1)) + G
+    rounding = 32 * (n + 8 * D) * (D + 4) * EPS * total
     gauge = (G + rounding) * stretch + float(np.abs(lam) @ beside) * (1 + n * EPS)
     return gauge * (1 + 8 * EPS), flaw(P, lam, free, G, tree, int(batch))
 
@@ -110,21 +115,23 @@ def flaw(P: Any, lam: Any, free: int, G: float, tree: Any, batch: int) -> str:
     str
     """
     n, D = P.shape
-    if tree.dtype != np.uint8 or tree.ndim != 1 or not 1 <= batch <= 1 << 14:
+    if tree.dtype != np.uint8 or tree.ndim != 1 or not 1 <= batch <= BATCH:
         return "the tree is no sequence of boxes"
     if len(tree) * n * D > MAX_WORK:
         return "the boxes are too many to check"
     spare = len(tree) + MORE
     for sign in (1.0, -1.0):
         sides, faces = _sides(P, sign * lam), np.eye(D)[: D - free]
-        stack, leaves = [(faces, 1.0 - faces, np.ones((len(faces), 2), bool))], []
+        stack: list[Any] = [(faces, 1.0 - faces, np.ones((len(faces), 2), bool))]  # both: z, -z
+        leaves: list[Any] = []
         while stack or leaves:
             if stack:
                 U, W, both = _take(stack, batch)
                 code, tree = tree[: len(U)], tree[len(U) :]
                 if len(code) < len(U):
                     return "the tree ends before its leaves"
-                leaves.append((U[code == 0], W[code == 0], both[code == 0]))
+                if not np.all(code):
+                    leaves.append((U[code == 0], W[code == 0], both[code == 0]))
                 cut, edge = np.flatnonzero(code), code[code > 0].astype(int) - 1
                 if np.any(edge >= D) or np.any(W[cut, edge] < NARROWEST):
                     return "the tree halves an edge that is none"
@@ -132,7 +139,11 @@ def flaw(P: Any, lam: Any, free: int, G: float, tree: Any, batch: int) -> str:
                     stack.append(_halves(U[cut], W[cut], both[cut], edge))
             while leaves and (not stack or sum(len(x[0]) for x in leaves) >= BATCH):
                 U, W, open_ = _take(leaves, BATCH)
-                at, edge, open_ = _open(sides, U, W, open_, free, G)
+                at, edge, open_, bound = _open(sides, U, W, open_, free, G)
+                z = U[at[np.argsort(-bound)[:8]]]
+                value = np.maximum(np.concatenate([z, -z]) @ P.T, 0.0) @ (sign * lam)
+                if np.any(value > G * np.tile(np.linalg.norm(z[:, : D - free], axis=1), 2)):
+                    return "a neuron tops the gauge"
                 spare -= 2 * len(at)
                 if spare < 0 or np.any(W[at, edge] < NARROWEST):
                     return "a box may hold a neuron that tops the gauge"
@@ -161,14 +172,14 @@ def _halves(U: Any, W: Any, open_: Any, edge: Any) -> Any:
 
 
 def _sides(P: Any, lam: Any) -> Any:
-    """By the sign of lam: samples, their share of ``sum |t|``, squares, products; and P^T lam / 2."""
+    """By the sign of lam: samples, lam / 2, squares and products; and ``P^T lam / 2``."""
     j, k = np.triu_indices(P.shape[1])
     parts = ((P[at], lam[at] / 2) for at in (lam > 0, lam < 0))
     return [(X, p, X * X, X[:, j] * X[:, k]) for X, p in parts], P.T @ lam / 2
 
 
 def _open(sides: Any, U: Any, W: Any, open_: Any, free: int, G: float) -> Any:
-    """The boxes and signs for which the claim is not proven, and which edge to halve."""
+    """The boxes on which the claim is not proven, which edge to halve, for which signs, bounds."""
     left, guess, open_ = np.arange(len(U)), np.zeros_like(U), open_.copy()
     for _ in range(TRIES):
         bound, x, score = _bounds(sides, U[left], W[left], open_[left], guess, free, G)
@@ -177,13 +188,13 @@ def _open(sides: Any, U: Any, W: Any, open_: Any, free: int, G: float) -> Any:
         left, guess, score = left[more], guess[more] + STEP * (x - guess)[more], score[more]
         if len(left) == 0:
             break
-    return left, np.argmax(score, axis=1), open_[left]
+    return left, np.argmax(score, axis=1), open_[left], bound[more].max(axis=1)
 
 
 def _bounds(sides: Any, U: Any, W: Any, open_: Any, guess: Any, free: int, G: float) -> Any:
     """At least the largest ``h(z) - G ||z||``; where it may be; how much each edge matters."""
     (n, D), (groups, q) = U.shape, sides
-    size = max(8, BLOCK // sum(len(p) for _, p, _, _ in groups))
+    size = max(8, BLOCK // max(1, sum(len(p) for _, p, _, _ in groups)))
     parts = [slice(i, i + size) for i in range(0, n, size)]
     C, g, packed, score = (
         np.concatenate(x)
@@ -236,19 +247,27 @@ def _above(a: Any, T: Any, mean: Any, variance: Any) -> Any:
     wedge = mean + 2 * L * ((z * far - 1) ** 2 + z * z * variance) < c
     off = z * T - 1
     constant = np.where(wedge, a + 2 * L * off * off, 0.5 * (a * a / c + c))
-    return constant, np.where(wedge, 1 + 4 * L * z * off, a / c), np.where(wedge, 2 * L * z * z, 0.5 / c)
+    return (
+        constant,
+        np.where(wedge, 1 + 4 * L * z * off, a / c),
+        np.where(wedge, 2 * L * z * z, 0.5 / c),
+    )
 
 
 def _below(a: Any, T: Any, mean: Any, variance: Any) -> Any:
     """``|a + y| >= constant + linear y + square y^2`` for ``|y| <= T``, a < T."""
     chords = mean * mean + variance - a * mean > T * np.abs(mean)
     side = np.where(mean < 0, -1.0, 1.0)
-    return np.where(chords, 0.0, side * a), np.where(chords, a / T, side), np.where(chords, 1 / T, 0.0)
+    return (
+        np.where(chords, 0.0, side * a),
+        np.where(chords, a / T, side),
+        np.where(chords, 1 / T, 0.0),
+    )
 
 
 def _maximum(C: Any, g: Any, Q: Any) -> Any:
     """At least ``max C + g.x + x^T Q x``, ``|x_k| <= 1``, by any multipliers; and a guess at x."""
-    n, D = g.shape
+    D = g.shape[1]
     rows = np.abs(Q).sum(axis=2)
     own = np.einsum("nkk->nk", Q)
     bound = C + np.abs(g).sum(axis=1) + np.maximum(rows - np.abs(own) + own, 0.0).sum(axis=1)
@@ -257,24 +276,22 @@ def _maximum(C: Any, g: Any, Q: Any) -> Any:
     if len(at) == 0:
         return bound, x
     C, g, Q, rows = C[at], g[at], Q[at], rows[at]
-    # edges of no length have no multiplier
-    mu = rows * 1.01 + 1e-9 * rows.max(axis=1, keepdims=True)
-    still = (rows == 0) & (g == 0)
+    top = np.max(rows + np.abs(g), axis=1, keepdims=True) + 1e-300
+    mu = 1.01 * rows + 1e-9 * top  # more than the row sums: positive definite
     M = -Q
-    M[:, range(D), range(D)] += np.where(still, 1.0, mu)
+    M[:, range(D), range(D)] += mu
     V = np.linalg.inv(M)
     v = 0.5 * np.einsum("njk,nk->nj", V, g)
     for _ in range(SWEEPS):  # each multiplier to where its own x_k is 1 in size
         for k in range(D):
             step = np.maximum((np.abs(v[:, k]) - 1) / V[:, k, k], -0.9 * mu[:, k])
-            step[still[:, k]] = 0.0
             shrink = step / (1 + step * V[:, k, k])
             mu[:, k] += step
             column = V[:, k].copy()
             v -= (shrink * v[:, k])[:, None] * column
             V -= shrink[:, None, None] * column[:, :, None] * column[:, None, :]
     M = -Q
-    M[:, range(D), range(D)] += np.where(still, 1.0, mu)
+    M[:, range(D), range(D)] += mu
     dual = C + mu.sum(axis=1) + 0.25 * _inverse_form(M, g)
     dual += 32 * (D + 4) ** 2 * EPS * np.einsum("nkk->n", np.abs(M))
     bound[at], x[at] = np.fmin(bound[at], dual), np.clip(v, -1.0, 1.0)

@@ -56,8 +56,8 @@ COMPILING = 20.0
 # share of it: a small one while nothing is proven, then more.
 PATIENCE, SAFE, BOLD = 2.0, 0.1, 0.55
 # Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
-# It repeats a proof before it is written, within the same limit of time.
-CHECKED, EACH = 5e-6, 5.5e-9
+# It repeats a proof before it is written, within the same limit of time; this long at most.
+CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
 
 
 class Directional(Relaxation):
@@ -112,9 +112,9 @@ class Directional(Relaxation):
                     return
                 pending, boxes, started = list(sides), 0, watch.seconds
                 trees: list[Array] = []
-                most = min(int(left / check), RECORDED) if self.record else None
                 while pending:
                     G = RATIOS[chosen] * float(best.value[0])
+                    most = _recordable(left, check, trees) if self.record else None
                     outcome = search_boxes(pending[0], G, bounder, watch.due, most)
                     boxes += outcome.boxes
                     if outcome.direction is not None:
@@ -129,10 +129,10 @@ class Directional(Relaxation):
                 at, share, patience = chosen + 1, BOLD, 1.0
                 proven = self._proven(space, G, best, RATIOS[chosen])
                 if self.record:
-                    kept, before = check * sum(len(tree) for tree in trees), kept
+                    kept, before = check * sum(map(len, trees)), kept
                     watch.deadline += before - kept  # time to check what is proven so far
-                    batch = batch_size(sides[0])
-                    proven = replace(proven, boxes=space.proof(G, trees, batch, kept))
+                    tree = space.proof(G, trees, batch_size(sides[0]), kept)
+                    proven = replace(proven, boxes=tree)
                 yield Lam, proven
 
     def _proven(self, space: _Rotated, G: float, best: Candidates, ratio: float) -> GaugeBound:
@@ -225,6 +225,11 @@ def _seconds(
     """
     G, most = ratio * float(best.value[0]), PATIENCE * max(watch.left, 0.0)
     return sum(predicted_seconds(side, G, bounder, watch.due, most, pace, check) for side in sides)
+
+
+def _recordable(seconds: float, check: float, trees: list[Array]) -> int:
+    """How many boxes more can be checked in this time, at ``check`` seconds each."""
+    return min(int(min(seconds, LONGEST) / check) - sum(map(len, trees)), RECORDED)
 
 
 def _affordable(

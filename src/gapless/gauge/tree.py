@@ -68,10 +68,12 @@ def search_boxes(
     stack: list[Boxes] = [(U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool))]
     count, batch, codes = 0, batch_size(data), []
     while stack:
-        if stop() or (record is not None and count > record):
+        if stop():
             return Outcome(False, None, count)
         U, W, mean, open_ = _take(stack, batch)
         count += len(U)
+        if record is not None and count > record:
+            return Outcome(False, None, count)
         found = bounder(data, G, U, W, mean, open_)
         # looking at vertices costs as much as a bound: a few of the best will do
         best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
