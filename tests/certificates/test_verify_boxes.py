@@ -19,6 +19,7 @@ from gapless.core.losses import LOSSES
 from gapless.core.reduction import Reduction
 from gapless.gauge import direction
 from gapless.gauge.boxes import Cone, bound_boxes
+from gapless.gauge.choose import relaxations
 from gapless.gauge.tree import batch_size, search_boxes
 
 HERE = Path(verify_boxes.__file__).parent
@@ -222,6 +223,20 @@ def test_no_neuron_is_overlooked(free, seed, D):
     assert verify_boxes.flaw(P, lam, free, 4 * best, roots, 64) == ""
 
 
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=30)
+def test_quadratic_functions_are_on_their_side_of_the_absolute_value(seed):
+    rng = np.random.default_rng(seed)
+    T = np.exp(rng.uniform(-5, 5, 200))
+    a = T * rng.uniform(0, 1, 200)
+    mean, variance = rng.uniform(-3, 3, 200) * T, T**2 * np.exp(rng.uniform(-20, 2, 200))
+    y = T * np.linspace(-1, 1, 401)[:, None]
+    for bound, sign in ((verify_boxes._above, 1), (verify_boxes._below, -1)):
+        constant, linear, square = bound(a, T, mean, variance)
+        over = sign * (constant + linear * y + square * y * y - np.abs(a + y))
+        assert np.all(over >= -1e-12 * (T + np.abs(constant) + np.abs(linear * y)))
+
+
 @pytest.mark.parametrize("free", [0, 1])
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), D=st.integers(1, 5))
 @settings(max_examples=40)
@@ -316,3 +331,10 @@ def test_this_part_of_the_checker_imports_numpy_alone():
     nodes = [x for x in ast.walk(tree) if isinstance(x, ast.Import | ast.ImportFrom)]
     names = {getattr(x, "module", None) or x.names[0].name for x in nodes}
     assert names == {"__future__", "typing", "numpy"}
+
+
+def test_auto_leaves_out_what_no_file_can_hold():
+    X, y, _ = samples("normal", 2001, 4)
+    core = Reduction(Problem(X, y, weight_decay=0.05)).core
+    assert [m.name for m in relaxations(core, "auto", files=True)] == ["directions"]
+    assert "quadratic" in [m.name for m in relaxations(core, "auto")]

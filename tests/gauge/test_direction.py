@@ -257,13 +257,15 @@ def test_is_refused_by_name():
 
 
 def test_records_one_number_a_box_and_no_more_than_it_may(rng):
-    cone, spread = cone_of(rng, 40, 4, "normal", free=False)
-    outcome = search_boxes(cone, spread / 10, bound_boxes, lambda: False, record=10**6)
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    outcome = search_boxes(cone, G, bound_boxes, lambda: False, record=10**6)
     assert outcome.closed
     assert outcome.tree.dtype == np.uint8
     inner, boxes = int(np.sum(outcome.tree > 0)), len(outcome.tree)
     assert boxes == outcome.boxes == 4 + 2 * inner > 20
     assert outcome.tree.max() <= 4
-    few = search_boxes(cone, spread / 10, bound_boxes, lambda: False, record=boxes - 1)
+    few = search_boxes(cone, G, bound_boxes, lambda: False, record=boxes - 1)
     assert (few.closed, few.tree) == (False, None)
-    assert search_boxes(cone, spread / 10, bound_boxes, lambda: False).tree is None
+    assert search_boxes(cone, G, bound_boxes, lambda: False).tree is None

@@ -22,7 +22,7 @@ from ..core.files import write
 from ..core.losses import LOSSES, is_known
 from ..core.problem import Problem
 from ..core.reduction import Reduction
-from ..gauge.base import GaugeBound, Proof
+from ..gauge.base import FILE_SAMPLES, GaugeBound, Proof
 from ..gauge.cells import SHARE
 from ..gauge.proof_boxes import BoxProof
 from ..gauge.proof_cells import CheckedSamples
@@ -33,8 +33,6 @@ from .verify import Invalid, data_digest, design, proven, slack
 MARGIN = 1e-9
 # The checker's work for a gauge to exceed its maximum by this share is small.
 DIRECTIONS_MARGIN = 1e-7
-# The conic checker factorises matrices of this order.
-MAX_SAMPLES = 2000
 
 
 def write_proof(
@@ -89,10 +87,10 @@ def write_proof(
         fields |= _boxes(fields, reduction, X, bound.boxes)
         fields |= {"kind": "boxes", "gauge": bound.boxes.G * unit}
     elif some and bound.multipliers is not None:
-        if core.n_samples > MAX_SAMPLES:
+        if core.n_samples > FILE_SAMPLES:
             raise ValueError(
                 f"a proof by {bound.proof} for {core.n_samples} samples cannot be written as a "
-                f"file: the checker takes up to {MAX_SAMPLES}; use method='norm'"
+                f"file: the checker takes up to {FILE_SAMPLES}; use method='norm'"
             )
         fields |= _conic(fields, reduction, X, Lam, scale, bound.multipliers)
         fields["kind"] = "conic"

@@ -13,9 +13,9 @@ on a face ``z_k = 1, |z_j| <= 1`` of a cube.  Faces are halved as a tree says, a
    least t, -t, and the chords ``t (t - a) / T``.  Which of them, c and z are free: what is best for
    a t of guessed mean and variance.
 2. ``||u + v|| >= N + e.v + k (|v|^2 - (e.v)^2)`` with ``N = ||u||``, ``e = u / N``,
-   ``k = 1 / (A + sqrt(A^2 + B))``, ``A = N + sum_j |e_j| w_j`` and ``B = |w|^2``: at distance r from
-   the line of u a point has ``sqrt(s^2 + r^2) - s`` more than its part s there, and that falls in
-   s <= A and is concave in r^2 <= B.
+   ``k = 1 / (A + sqrt(A^2 + B))``, ``A = N + sum_j |e_j| w_j`` and ``B = |w|^2``: at distance r
+   from the line of u a point has ``sqrt(s^2 + r^2) - s`` more than its part s there, and that falls
+   in s <= A and is concave in r^2 <= B.
 3. So ``h - G ||.||`` is at most ``C + g.x + x^T Q x`` with ``v = w x``, ``|x_k| <= 1``, which for
    mu >= 0 and ``M = diag(mu) - Q`` positive definite is at most
    ``C + sum_k mu_k + g^T M^-1 g / 4``.

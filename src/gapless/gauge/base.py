@@ -36,6 +36,8 @@ from .proof_cells import CheckedSamples, ProofCell
 LARGE = 1e100
 # A bound this close to a value attained has nothing left to gain: the share that rounding takes.
 TIGHT = 1e-6
+# The checker of proof files factorises matrices of this order for a relaxation.
+FILE_SAMPLES = 2000
 
 
 class Proof(ABC):
@@ -180,6 +182,9 @@ class GaugeMethod(ABC):
 
 class Relaxation(GaugeMethod):
     """A bound that gets better with time; the dual point may be moved to prove more."""
+
+    #: samples up to which the checker of proof files can repeat it
+    file_samples: ClassVar[float] = FILE_SAMPLES
 
     def for_files(self) -> Relaxation:
         """The same, with all that a proof file needs: itself, unless that has to be recorded."""

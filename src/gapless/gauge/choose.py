@@ -108,6 +108,7 @@ def relaxations(core: Problem, method: str = "auto", files: bool = False) -> lis
     """
     if method == "auto":
         chosen = [RELAXATIONS[name] for name in AUTO if RELAXATIONS[name].applies(core)]
+        chosen = [m for m in chosen if not files or core.n_samples <= m.file_samples]
     else:
         METHODS[choose("method", method, METHODS)].require(core)
         chosen = [RELAXATIONS[method]] if method in RELAXATIONS else []

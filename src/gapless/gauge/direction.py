@@ -73,6 +73,7 @@ class Directional(Relaxation):
 
     name = "directions"
     needs = "one output and at most 18 dimensions, a free bias counting as one"
+    file_samples = np.inf
 
     def __init__(self, record: bool = False) -> None:
         self.record = record
