@@ -223,6 +223,33 @@ def test_no_neuron_is_overlooked(free, seed, D):
     assert verify_boxes.flaw(P, lam, free, 4 * best, roots, 64) == ""
 
 
+@pytest.mark.parametrize("free", [0, 1])
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=10)
+def test_whatever_the_coordinates_the_gauge_is_no_less_than_a_neuron_has(free, seed):
+    """Coordinates that leave a direction out, stretch, or a unit too small for the bias."""
+    rng = np.random.default_rng(seed)
+    A, lam = rng.standard_normal((10, 3)), rng.standard_normal(10)
+    A, lam = A - free * A.mean(axis=0), lam - free * lam.mean()
+    A[:, 2] *= 0.6
+    U = rng.standard_normal((2000, 3))
+    scores = A @ (U / np.linalg.norm(U, axis=1, keepdims=True)).T
+    kinks = -scores if free else np.zeros((1, 2000))
+    best = max(float(np.abs(lam @ np.maximum(scores + b, 0)).max()) for b in kinks)
+    whole, outcomes = np.linalg.qr(rng.standard_normal((3, 3)))[0], []
+    for basis in (whole, np.eye(3)[:, :2], 2 * whole, whole + 0.01 * rng.standard_normal((3, 3))):
+        roots = np.zeros(2 * basis.shape[1], np.uint8)
+        for reach in (1.0, 0.01):
+            for share in (0.7, 0.97, 1.1):
+                gauge, flaw = verify_boxes.gauge_by_boxes(
+                    A, lam, free, basis, share * best, reach, roots, 64
+                )
+                assert flaw or gauge >= best
+                outcomes.append(flaw)
+    assert outcomes[2] == ""
+    assert any(outcomes)
+
+
 @given(seed=st.integers(0, 10**6))
 @settings(max_examples=30)
 def test_quadratic_functions_are_on_their_side_of_the_absolute_value(seed):

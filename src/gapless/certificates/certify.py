@@ -274,7 +274,8 @@ def certify(
     tol : float, default 1e-4
         Relative gap at which to stop.
     proof : path, optional
-        Where to write a proof file for :func:`gapless.verify`.
+        Where to write a proof file for :func:`gapless.verify`.  Checking a tree of boxes takes
+        longer than finding it; the time for that is kept back of ``time_limit``.
     preparation : str, default ""
         Text for the proof file: how samples were made.
     n_starts : int, default 1000

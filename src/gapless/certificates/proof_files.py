@@ -59,7 +59,8 @@ def write_proof(
     Returns
     -------
     float
-        The lower bound on all networks' objectives, as the checker finds it.
+        The lower bound on all networks' objectives, as the checker finds it: it repeats the proof
+        before it is written.
 
     Raises
     ------
