@@ -1,6 +1,7 @@
 """Boxes of directions: every bound above what the box holds, in NumPy and compiled; the tree."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
 from gapless.gauge.direction import Directional, outputs_of
 from gapless.gauge.search import Oracle
-from gapless.gauge.tree import halves, predict_boxes, roots, search_boxes
+from gapless.gauge.tree import Team, halves, predict_boxes, roots, search_boxes
 
 KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
 
@@ -292,16 +293,38 @@ def test_ordinary_tables_are_proven(loss, bias):
     assert answer.lower_bound <= min(other, answer.objective)
 
 
-def test_is_refused_by_name_and_writes_no_file(tmp_path):
+def test_is_refused_by_name(tmp_path):
     X = np.random.default_rng(0).standard_normal((30, 4))
     network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 4)), np.zeros(4))
     with pytest.raises(ValueError, match="up to 3 outputs"):
         certify(network, X, X, weight_decay=0.1, method="directions")
-    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
+    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
     proof = tmp_path / "proof.npz"
-    with pytest.raises(ValueError, match="no proof file"):
-        certify(network, X, X[:, 0], weight_decay=0.1, method="directions", proof=proof)
+    with pytest.raises(ValueError, match="1 for a proof file"):
+        certify(network, X, X[:, :2], weight_decay=0.1, method="directions", proof=proof)
     assert not proof.exists()
-    answer = certify(network, X, X[:, 0], weight_decay=0.1, proof=proof, time_limit=1)
-    assert "directions" not in answer.proof
-    assert proof.exists()
+
+
+def test_records_one_number_a_box_and_no_more_than_it_may(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    outcome = search_boxes(cone, G, bound_boxes, lambda: False, record=10**6)
+    assert outcome.closed
+    assert outcome.tree.dtype == np.uint8
+    inner, boxes = int(np.sum(outcome.tree > 0)), len(outcome.tree)
+    assert boxes == outcome.boxes == 4 + 2 * inner > 20
+    assert outcome.tree.max() <= 4
+    few = search_boxes(cone, G, bound_boxes, lambda: False, record=boxes - 1)
+    assert (few.closed, few.tree) == (False, None)
+    assert search_boxes(cone, G, bound_boxes, lambda: False).tree is None
+
+
+def test_the_record_does_not_hang_on_the_threads(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    with ThreadPoolExecutor(3) as pool:
+        three = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, pool.map), 10**6)
+    in_turn = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, map), 10**6)
+    assert np.array_equal(three.tree, in_turn.tree)

@@ -151,7 +151,7 @@ def prove(
     time_limit : float, default 0
         Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
     files : bool, default False
-        Only proofs that the checker of proof files can repeat.
+        With all that proof files need.
 
     Yields
     ------
@@ -170,15 +170,15 @@ def prove(
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     else:
         first = METHODS[method].bound(core, Lam)
-    best = core.proven_bound(Lam, first.upper)
+    best, check = core.proven_bound(Lam, first.upper), 0.0
     yield Lam, first
     for step in [] if first.tight else steps:
-        if watch.due():
+        if watch.left <= check:  # boxes in a proof file are checked within the limit
             return
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
-            for point, bound in step.maximise(core, Lam, watch.left):
+            for point, bound in step.maximise(core, Lam, watch.left - check):
                 if (value := core.proven_bound(point, bound.upper)) > best:
-                    best = value
+                    best, check = value, bound.boxes.seconds if bound.boxes else 0.0
                     yield point, bound
 
 
@@ -274,7 +274,8 @@ def certify(
     tol : float, default 1e-4
         Relative gap at which to stop.
     proof : path, optional
-        Where to write a proof file for :func:`gapless.verify`.
+        Where to write a proof file for :func:`gapless.verify`.  Checking a tree of boxes takes
+        longer than finding it; the time for that is kept back of ``time_limit``.
     preparation : str, default ""
         Text for the proof file: how samples were made.
     n_starts : int, default 1000

@@ -99,22 +99,22 @@ def relaxations(core: Problem, method: str = "auto", files: bool = False) -> lis
     method : str, default "auto"
         "auto", for those that apply, or a key of :data:`METHODS`: itself, if it is a relaxation.
     files : bool, default False
-        Only such as the checker of proof files can repeat.
+        With what the checker of proof files needs to repeat them.
 
     Raises
     ------
     ValueError
         When the method named is unknown or does not apply to the data.
     """
-    if method == "auto":
-        chosen = (RELAXATIONS[name] for name in AUTO)
-        return [m for m in chosen if (m.files or not files) and m.applies(core)]
-    METHODS[choose("method", method, METHODS)].require(core)
-    if files and method in RELAXATIONS and not RELAXATIONS[method].files:
-        raise ValueError(
-            f"method={method!r} has no proof file yet; use another method, or write none"
-        )
-    return [RELAXATIONS[method]] if method in RELAXATIONS else []
+    if method != "auto":
+        named = METHODS[choose("method", method, METHODS)]
+        named = named.for_files() if files and isinstance(named, Relaxation) else named
+        named.require(core)
+        return [named] if isinstance(named, Relaxation) else []
+    every = [RELAXATIONS[name] for name in AUTO]
+    if files:
+        every = [m.for_files() for m in every if core.n_samples <= m.file_samples]
+    return [m for m in every if m.applies(core)]
 
 
 def is_exact(core: Problem) -> bool:

@@ -26,7 +26,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,9 +42,10 @@ from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, bound_boxes
 from .caps import caps
+from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import BATCH, Outcome, Team, predict_boxes, roots, search_boxes
+from .tree import BATCH, RECORDED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
 
 # G over the best neuron known, less one: half as much every third time.
 RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
@@ -64,6 +65,9 @@ COMPILING = 20.0
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
 PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.6
+# Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
+# It repeats a proof before it is written, within the same limit of time; this long at most.
+CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
 
 
 class Directional(Relaxation):
@@ -71,14 +75,26 @@ class Directional(Relaxation):
 
     ``maximise`` leaves the dual point where it is and proves more and more of it; ``decide`` asks
     for one bound alone.
+
+    Parameters
+    ----------
+    record : bool, default False
+        Whether bounds come with their trees of boxes, for proof files: of one output.
     """
 
     name = "directions"
-    needs = "up to 3 outputs and 18 dimensions, a free bias counting as one"
-    files = False
+    needs = "up to 3 outputs (1 for a proof file) and 18 dimensions, a free bias counting as one"
+    file_samples = np.inf
+
+    def __init__(self, record: bool = False) -> None:
+        self.record = record
+
+    def for_files(self) -> Directional:
+        return Directional(record=True)
 
     def applies(self, core: Problem) -> bool:
-        small = core.n_outputs <= MOST_OUTPUTS and min(core.X.shape) <= 10 * MOST_DIMENSIONS
+        most = 1 if self.record else MOST_OUTPUTS
+        small = core.n_outputs <= most and min(core.X.shape) <= 10 * MOST_DIMENSIONS
         return small and dimensions(core) <= MOST_DIMENSIONS
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
@@ -96,7 +112,7 @@ class Directional(Relaxation):
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
         best = _best_neuron(core, Lam, watch)
-        search, at, share, patience = _Search(space, watch), 0, SAFE, PATIENCE
+        search, at, share, patience = _Search(space, watch, self.record), 0, SAFE, PATIENCE
         while (chosen := _affordable(search, at, best, share, patience)) is not None:
             G = float(RATIOS[chosen] * best.value[0])
             outcome = search.decide(G, RATIOS[chosen])
@@ -152,8 +168,11 @@ class _Search:
         Seconds a box, of the last search if there was one.
     """
 
-    def __init__(self, space: _Rotated, watch: Watch) -> None:
+    def __init__(self, space: _Rotated, watch: Watch, record: bool = False) -> None:
         self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
+        # seconds that the checker of proof files takes for a box, and in all for what is proven
+        self._check, self._kept = (CHECKED + EACH * space.P.size) * record, 0.0
+        self._trees: dict[tuple[float, ...], Array] = {}
         # by ratio: boxes, how many, and a direction above; by cap and sign: up to which G
         self._predicted: dict[float, tuple[float, Array | None]] = {}
         self._closed: dict[tuple[float, ...], float] = {}
@@ -171,12 +190,14 @@ class _Search:
             for v, cosine in self._sides(ratio):
                 if self._closed.get(tuple(v), np.inf) <= cosine * G:
                     continue
-                side = self.space.cone(v)
-                outcome = search_boxes(side, cosine * G, self.bounder, self.watch.due, team)
+                side, most = self.space.cone(v), self._recordable(boxes)
+                outcome = search_boxes(side, cosine * G, self.bounder, self.watch.due, team, most)
                 boxes += outcome.boxes
                 if not outcome.closed:
                     return outcome
                 self._closed[tuple(v)] = cosine * G  # also for any larger
+                if outcome.tree is not None:
+                    self._trees[tuple(v)] = outcome.tree
         self.pace = (self.watch.seconds - started) / max(boxes, 1)
         return Outcome(True, None, boxes)
 
@@ -192,7 +213,7 @@ class _Search:
         if G not in self._predicted:
             boxes, better = 0.0, None
             some = sides[:: -(-len(sides) // FEW_SIDES)]
-            enough = PATIENCE * max(self.watch.left, 0.0) / self.pace
+            enough = PATIENCE * max(self.watch.left, 0.0) / (self.pace + self._check)
             with _team() as team:
                 for v, cosine in some:
                     found = predict_boxes(
@@ -203,7 +224,13 @@ class _Search:
                         boxes = 0.0
                         break
             self._predicted[G] = boxes, better
-        return self._predicted[G][0] * self.pace
+        return self._predicted[G][0] * (self.pace + self._check)
+
+    def _recordable(self, boxes: int) -> int | None:
+        """How many boxes more can be checked in the time that is left; None without a record."""
+        if not self._check:
+            return None
+        return min(int(min(self.watch.left, LONGEST) / self._check) - boxes, RECORDED)
 
     def _sides(self, ratio: float) -> list[tuple[Array, float]]:
         """Both signs of each cap."""
@@ -228,7 +255,15 @@ class _Search:
         upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
         value = 0.0 if best is None else float(best.value[0])
         near = f", within {G / value - 1:.2g} of the best neuron found" if value else ""
-        return GaugeBound(value, upper, best, f"boxes of directions{near}")
+        bound = GaugeBound(value, upper, best, f"boxes of directions{near}")
+        if not self._trees:
+            return bound
+        tree = np.concatenate([self._trees[v] for v in ((1.0,), (-1.0,))])
+        # time to check what is proven so far
+        self.watch.deadline += self._kept - self._check * len(tree)
+        self._kept = self._check * len(tree)
+        batch = batch_size(space.cone(np.ones(1)), Team(_cores(), map))
+        return replace(bound, boxes=space.proof(G, tree, batch, self._kept))
 
 
 def _affordable(
@@ -325,6 +360,12 @@ class _Rotated:
         """What the bound of a box may be off by; see the module."""
         n, D = self.P.shape
         return EPS * (8 * (n + 64) * (D + 4) + 200 * (D + 4) ** 3) * (self.spread + G)
+
+    def proof(self, G: float, tree: Array, batch: int, seconds: float) -> BoxProof:
+        """What a proof file needs of a search."""
+        sums = np.abs(self.P[:, self.normed > 0]).sum(axis=1)
+        reach = float(self.P[0, -1] / sums.max())
+        return BoxProof(G, self.basis, reach, tree, batch, seconds)
 
     def neuron(self, core: Problem, Lam: Array, direction: Array) -> Candidates:
         """The neuron of a direction, its value computed anew."""
