@@ -21,7 +21,7 @@ from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import choose_weight_decay
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
-from ..training.train import solve
+from ..training.train import proof_times, solve
 from .command import Answer, add_command
 from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
@@ -67,7 +67,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
     job = read_job(args)
-    _proof_time(args)
+    if args.prove_time is not None:
+        not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
     notes = list(job.notes)
 
@@ -83,10 +84,11 @@ def run_fit(args: argparse.Namespace) -> Answer:
     unlimited = args.prove_time is None and args.time_limit is None
     if unlimited and compile_loops(problem):
         notes.append("compiled the loops of the proof, once on this machine")
+    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, PROVE)
     with progress("training", tol=args.tol) as report:
         solution = solve(
-            problem, watch.part(report), tol=args.tol, max_neurons=args.max_neurons,
-            random_state=args.seed, proof_time=_proof_time(args),
+            problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
+            random_state=args.seed, proof_time=proof_time,
         )  # fmt: skip
     network = job.scaling.unscale(solution.network)
 
@@ -113,13 +115,6 @@ def run_fit(args: argparse.Namespace) -> Answer:
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
     return Answer(facts, _show_fit, int(solution.status.unfinished))
-
-
-def _proof_time(args: argparse.Namespace) -> float | None:
-    """Seconds, or None for what a time limit leaves."""
-    if args.prove_time is not None:
-        return not_negative("--prove-time", args.prove_time)
-    return PROVE if args.time_limit is None else None
 
 
 def _choose(job: Job, watch: Watch, seed: int) -> float:

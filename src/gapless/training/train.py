@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -26,6 +27,12 @@ from .state import Progress, State
 THREADED = 200_000
 # Gap of the network of a tenth of the rows: about what the sample itself is off by.
 COARSE_TOL = 1e-2
+# Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
+# small fits are to stay quick, and what is not proven by then takes minutes.
+LEAST, MOST_PROOF = 1.0, 15.0
+
+#: seconds for proofs, or a function of those that training took; None for what a watch has left
+ProofTime: TypeAlias = float | Callable[[float], float] | None
 
 
 def train(
@@ -116,7 +123,7 @@ def solve(
     init: Network | None = None,
     random_state: int | np.random.Generator | None = 0,
     oracle: str = "search",
-    proof_time: float | None = 0.0,
+    proof_time: ProofTime = 0.0,
 ) -> Solution:
     """:func:`train` until ``watch`` ends it.
 
@@ -127,8 +134,9 @@ def solve(
         Time and callback.
     tol, max_neurons, max_iter, init, random_state, oracle
         As in :func:`train`.
-    proof_time : float or None, default 0
-        Seconds for proofs once training has ended; None for what it leaves of ``watch``.
+    proof_time : float, callable or None, default 0
+        Seconds for proofs once training has ended, or a function that makes them of the seconds
+        that training took; None for what it leaves of ``watch``.
 
     Returns
     -------
@@ -155,12 +163,46 @@ def solve(
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
-            proving = watch if proof_time is None else Watch(proof_time)
+            seconds = proof_time(watch.seconds) if callable(proof_time) else proof_time
+            proving = watch if seconds is None else Watch(seconds)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
+
+
+def as_long(trained: float) -> float:
+    """Seconds for the proof where nobody says: about as many as training took."""
+    return min(max(trained, LEAST), MOST_PROOF)
+
+
+def proof_times(
+    watch: Watch, time_limit: float | None, prove_time: float | None, default: ProofTime
+) -> tuple[float, ProofTime]:
+    """Seconds that training leaves to the proof, and the ``proof_time`` of :func:`solve`.
+
+    Parameters
+    ----------
+    watch : Watch
+        Of training and proof together where there is a ``time_limit``, else of training.
+    time_limit, prove_time : float or None
+        As the user gives them.  A time limit covers both: of what is left of it the proof gets
+        ``prove_time``, half at most, or what training leaves.
+    default : ProofTime
+        Where the user gives neither.
+
+    Returns
+    -------
+    kept : float
+    proof_time : ProofTime
+    """
+    if prove_time is None:
+        return 0.0, default if time_limit is None else None
+    if time_limit is None:
+        return 0.0, prove_time
+    kept = min(prove_time, watch.left / 2)
+    return kept, kept
 
 
 def begin(state: State, plan: Plan, max_iter: int) -> None:
@@ -259,7 +301,8 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
-        if state.certificate.relative_gap <= state.tol or state.tell():
+        asked = state.tell() is Status.STOPPED  # the time of training may be over
+        if asked or state.certificate.relative_gap <= state.tol:
             break
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
