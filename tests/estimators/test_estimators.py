@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gapless import (
+    Certificate,
     Problem,
     ReLUClassifier,
     ReLUClassifierCV,
@@ -33,9 +34,9 @@ from gapless import (
 CHECKED = [
     ReLURegressor(tol=0.1),
     ReLUClassifier(tol=0.1),
-    ReLUClassifier(loss="hinge", tol=0.1),
-    ReLUClassifier(loss="squared", bias="penalized", tol=0.1),
-    ReLURegressor(loss="huber", bias="none", tol=0.1),
+    ReLUClassifier(loss="hinge", tol=0.1, prove_time=0),
+    ReLUClassifier(loss="squared", bias="penalized", tol=0.1, prove_time=0),
+    ReLURegressor(loss="huber", bias="none", tol=0.1, prove_time=0),
 ]
 
 
@@ -197,9 +198,43 @@ def test_a_fit_proves_what_it_has_trained(proofs):
     assert proofs == [pytest.approx(30, abs=1)]
     assert proven.certificate_.relative_gap <= 0.02
     assert proven.status_ is Status.OPTIMAL
+    assert proven.solution_.advice == ""
+    assert str(proven.certificate_).startswith("no network of any width is more than ")
+    assert str(proven.certificate_)[:-1] in repr(proven.solution_)
     default = ReLURegressor(0.1).fit(X, y)
     assert default.certificate_.lower_bound > plain.certificate_.lower_bound
     np.testing.assert_array_equal(default.predict(X), plain.predict(X))  # only the proof is new
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "why"),
+    [
+        ((50, 5), 1, "6 dimensions"),
+        ((40, 30), 1, "more than 18 dimensions, too many for boxes of directions"),
+        ((40, 5), 2, "2 outputs, too many for boxes"),
+        ((900, 3), 2, "903 samples and features for other relaxations, which bear 900"),
+    ],
+)
+def test_a_wide_gap_says_why(shape, outputs, why):
+    X = np.random.default_rng(0).standard_normal(shape)
+    Y = np.abs(X[:, :outputs])
+    model = ReLURegressor(0.01, prove_time=1e-3, tol=0.05).fit(X, Y)
+    assert model.certificate_.relative_gap > 0.1
+    assert why in model.solution_.advice
+    assert ", weight decay 0." in model.solution_.advice
+    assert model.solution_.advice in repr(model.solution_)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 0.0123, 0.0999, 0.5, 0.994, 1.0, 3.0, np.nan])
+def test_what_is_known_holds(gap):
+    words = str(Certificate(1.0, 1.0 - gap, 1.0 - gap, "a proof"))
+    if not gap < 1:
+        assert words.startswith("nothing is proven")
+    elif gap == 0:
+        assert words == "no network of any width is better (proven)"
+    else:
+        share = float(words.split("more than ")[1].split("%")[0]) / 100
+        assert gap <= share <= max(1.1 * gap, 1.1e-6)
 
 
 @pytest.mark.parametrize("kind", [ReLURegressorCV, ReLUClassifierCV])

@@ -30,8 +30,6 @@ from .terminal import plain_console, print_notes, print_table
 
 # Seconds to prove in where nobody says.
 PROVE = 10.0
-# A gap from which on it is said why it is so wide.
-WIDE = 0.1
 
 
 def add_fit(commands: Any) -> None:
@@ -94,6 +92,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 3. what it is worth, and the files
     facts: dict[str, Any] = {
+        "known": solution.known,
+        "advice": solution.advice,
         "status": solution.status.name,
         "task": job.task,
         **solution.certificate.as_dict(),
@@ -159,10 +159,12 @@ def _show_fit(facts: dict[str, Any]) -> None:
     estimate = about(facts["estimated_relative_gap"])
     scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
     rows = [
+        ("known", facts["known"]),
+        *([("advice", facts["advice"])] if facts["advice"] else []),
         ("status", Status[facts["status"]].value),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%} ({below})"),
-        ("proof", facts["proof"] + _why_wide(facts)),
+        ("proof", facts["proof"]),
         ("estimated gap", f"{estimate} (from a search: it proves nothing)"),
         ("neurons", str(facts["n_neurons"])),
         (f"{facts['score']} train / test", scores),
@@ -170,16 +172,6 @@ def _show_fit(facts: dict[str, Any]) -> None:
         ("seconds", f"{facts['seconds']:.1f}"),
     ]
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
-
-
-def _why_wide(facts: dict[str, Any]) -> str:
-    """What would narrow a wide gap."""
-    if facts["relative_gap"] <= WIDE:
-        return ""
-    more = "more time (--prove-time) or weight decay narrows the gap"
-    if "directions" in facts["proof"]:
-        return f"; {more}"
-    return f"; boxes of directions are for one output and a dozen dimensions: {more} little"
 
 
 def add_path(commands: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..certificates.certify import prove
+from ..certificates.wide import why_wide
 from ..core.checks import choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
@@ -289,7 +290,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
     Parameters
     ----------
     state : State
-        Its certificate is raised.
+        Its certificate is raised, its advice set.
     status : Status
     watch : Watch
 
@@ -304,6 +305,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         asked = state.tell() is Status.STOPPED  # the time of training may be over
         if asked or state.certificate.relative_gap <= state.tol:
             break
+    state.advice = why_wide(state.core, state.certificate)
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
