@@ -155,6 +155,39 @@ def test_cross_validation_and_the_last_fit_share_one_limit(clock):
     assert model.status_ is Status.TIME_LIMIT
 
 
+def test_training_leaves_its_time_to_the_proof(clock, monkeypatch):
+    begun = []
+
+    def prove(*_, time_limit):
+        begun.append((clock[0] - start, time_limit))
+        yield from ()
+
+    monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", prove)
+    given, start = problem(), clock[0]
+    for model in (
+        ReLURegressor(1e-3, time_limit=12.0, prove_time=5.0, tol=1e-9),
+        ReLURegressor(1e-3, time_limit=4.0, prove_time=9.0, tol=1e-9),  # half at most
+    ):
+        start = clock[0]
+        with pytest.warns(ConvergenceWarning, match="Time limit"):
+            model.fit(given.X, given.Y[:, 0])
+    assert begun == [
+        (pytest.approx(at, abs=1), pytest.approx(s, abs=1)) for at, s in ((7, 5), (2, 2))
+    ]
+
+
+def test_a_proof_takes_as_long_as_training(clock):
+    given = problem(weight_decay=0.1)
+    took = []
+    for prove_time in (0.0, None):
+        begun = clock[0]
+        model = ReLURegressor(0.1, prove_time=prove_time, tol=1e-3)
+        model.fit(given.X, given.Y[:, 0])
+        took.append(clock[0] - begun)
+    trained, all_of_it = took
+    assert trained + 0.5 < all_of_it <= 2 * max(trained, 1.0) + 1
+
+
 @pytest.mark.parametrize("bad", [0, -1, "soon"])
 def test_limits_are_positive_seconds(bad):
     given = problem()
@@ -282,7 +315,7 @@ def test_a_fit_without_a_limit_takes_what_a_person_waits_for(clock):
     X = rng.standard_normal((150, 5)) * [1e4, 20, 0.1, 30, 1e-3]  # a table as it comes
     y = rng.standard_normal(150)
     with pytest.warns(ConvergenceWarning, match="Time limit"):
-        model = ReLURegressor(weight_decay=1e-5, tol=1e-9).fit(X, y)
+        model = ReLURegressor(weight_decay=1e-5, tol=1e-9, prove_time=0).fit(X, y)
     assert model.status_ is Status.TIME_LIMIT
     assert 14 < clock[0] < 17
     assert model.score(X, y) > 0

@@ -22,8 +22,8 @@ from ..core.problem import Problem
 from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
-from ..gauge.base import LARGE, Dual, GaugeBound
-from ..gauge.choose import METHODS, relaxations, timely_bound
+from ..gauge.base import LARGE, Dual, GaugeBound, Relaxation
+from ..gauge.choose import METHODS, planned, timely_bound
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
@@ -137,8 +137,9 @@ def prove(
     """Dual points with proven bounds of their gauges, better and better, cheap before costly.
 
     First ``Lam`` itself by the sharpest cheap bound; unless that is exact, and while
-    ``time_limit`` seconds last, the relaxations, which also move the dual point.  A method
-    named is used alone, a relaxation after the norm bound, so that there is an answer at once.
+    ``time_limit`` seconds last, the relaxations, which also move the dual point, by turns
+    (:func:`gapless.gauge.choose.planned`).  A method named is used alone, a relaxation after the
+    norm bound, so that there is an answer at once.
 
     Parameters
     ----------
@@ -164,22 +165,31 @@ def prove(
         When the method named is unknown or does not apply, as the first is asked for.
     """
     watch = Watch(time_limit)
-    steps = relaxations(core, method, files)
-    if method == "auto" or steps:
+    turns = planned(core, watch.left, method, files)
+    if method == "auto" or turns:
         cheap = "auto" if method == "auto" else "norm"
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     else:
         first = METHODS[method].bound(core, Lam)
     best, check = core.proven_bound(Lam, first.upper), 0.0
     yield Lam, first
-    for step in [] if first.tight else steps:
+    runs: dict[Relaxation, Iterator[Dual]] = {}
+    for number, turn in enumerate([] if first.tight else turns):
         if watch.left <= check:  # boxes in a proof file are checked within the limit
             return
+        part, run = Watch(min(turn.seconds, watch.left)), runs.get(turn.method)
+        if run is None:
+            again = any(later.method is turn.method for later in turns[number + 1 :])
+            left = watch.left if again else part.left
+            run = turn.method.maximise(core, Lam, left - check)
+            runs[turn.method] = run
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
-            for point, bound in step.maximise(core, Lam, watch.left - check):
+            for point, bound in run:
                 if (value := core.proven_bound(point, bound.upper)) > best:
                     best, check = value, bound.boxes.seconds if bound.boxes else 0.0
                     yield point, bound
+                if part.due():
+                    break
 
 
 def evidence(

@@ -118,8 +118,8 @@ class GaugeMethod(ABC):
     #: in words, what a problem must be for ``applies``
     needs: ClassVar[str]
     #: for :func:`gapless.conditions`: what data it is for, and how they are answered;
-    #: ``{data}`` stands for their rank in words.  The rest, as none of the exact bounds applies:
-    summary: ClassVar[str] = "{data}: convex relaxations and cells of signs"
+    #: ``{data}`` stands for their rank in words
+    summary: ClassVar[str] = "{data}"
 
     @abstractmethod
     def applies(self, core: Problem) -> bool:
