@@ -22,6 +22,8 @@ that much is added to G.  What samples have beside the coordinates kept is charg
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -402,19 +404,27 @@ def _bounder(seconds: float) -> Bounder:
     return bound_boxes
 
 
-def compile_loops(problem: Problem) -> bool:
-    """Compile what bounds boxes where ``problem`` has any and nothing is compiled; whether it did.
+def begin_compiling(problem: Problem) -> subprocess.Popen[bytes] | None:
+    """Compile what bounds boxes, where ``problem`` has any and nothing is compiled, beside.
 
-    Some eight seconds, once.
+    Some eight seconds of another process, once on a machine; None where there is nothing to do.
     """
-    loops = _loops() if problem.n_outputs == 1 else None
+    loops = _loops()
     # the core last: its samples are sorted and decomposed
     if loops is None or loops.is_compiled() or not Directional().applies(Reduction(problem).core):
-        return False
+        return None
+    code = f"from {__name__} import compile_loops; compile_loops()"
+    # what lies in the working directory is not imported
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=quiet, stderr=quiet)
+
+
+def compile_loops() -> None:
+    """Compile what bounds boxes, and keep it."""
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
-    loops.bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
-    return True
+    _loops().bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
 
 
 def _loops() -> Any:
