@@ -319,11 +319,13 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
     Status
     """
     core, boxes = state.core, Directional()
-    while not watch.due() and state.certificate.relative_gap > state.tol and not status.unfinished:
+    if watch.due() or not boxes.applies(core):
+        return status
+    while state.certificate.relative_gap > state.tol and not status.unfinished:
         Lam = state.dual_point()
         known = state.found.value.max(initial=0.0)
         G = enough(core, Lam, known, state.value - ROOM * state.tol * abs(state.value))
-        if not boxes.applies(core) or known >= G:
+        if known >= G:
             break
         bound = boxes.decide(core, Lam, G, known, MOST_TIME * watch.left)
         if bound is None or (bound.neurons is not None and bound.lower <= core.weight_decay):
