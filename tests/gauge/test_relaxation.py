@@ -230,10 +230,10 @@ def test_conditions_in_words():
     assert rank(low) == 3
     assert conditions(low) == "rank 3 data: exact enumeration"
     words = conditions(Problem(rng.standard_normal((500, 8)), rng.standard_normal(500)))
-    assert words.startswith("rank 8 data with free bias: quadratic bound for 0.5 s, then boxes of")
+    assert words.startswith("rank 8 data with free bias: boxes of directions, then quadratic bound, ")
     wide = conditions(Problem(rng.standard_normal((40, 60)), rng.standard_normal(40)))
     assert wide.endswith("free bias: doubly nonnegative relaxation and cells of signs")
-    many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 2))))
+    many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 4))))
     assert many.endswith("norm bound, nothing better applies")
     assert "whitened" in conditions(white)
 
@@ -280,7 +280,7 @@ def test_the_spike_free_formula_is_refused_elsewhere():
     ("shape", "order"),
     [
         ((60, 8), ["doubly nonnegative", "directions", "doubly nonnegative"]),
-        ((400, 8), ["quadratic", "directions", "quadratic", "doubly nonnegative"]),
+        ((400, 8), ["directions", "quadratic", "doubly nonnegative"]),
         ((200, 60), ["quadratic", "doubly nonnegative"]),
         ((60, 30), ["doubly nonnegative"]),
         ((1200, 30), ["quadratic"]),
@@ -322,7 +322,8 @@ def test_turns_are_bounded_and_resumed(shape, order, rng, monkeypatch):
     turns = planned(core, 10.0)
     assert [turn.method.name for turn in turns] == order
     assert turns[-1].seconds == np.inf
-    assert len(turns) == 1 or turns[0].seconds <= 5
+    # boxes of directions end by themselves once they foresee no end
+    assert len(turns) == 1 or turns[0].seconds <= 5 or order[0] == "directions"
 
 
 def test_interrupt_keeps_the_best_bound(monkeypatch):

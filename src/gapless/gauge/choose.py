@@ -35,10 +35,9 @@ CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
 STEPS, STEP, STEP_CUBE = 300, 5e-4, 1e-9
 # It begins where that takes at most this share of the time.
 EARLY = 0.15
-# Shares of the quadratic bound, whose first round of five has most of it: before boxes of
-# directions, which may come to nothing; before the doubly nonnegative relaxation, where that has
-# half the time to be of use and where it has not.
-BEFORE_BOXES, BEFORE_LIFTING, ELSE = 0.05, 0.1, 0.5
+# Shares of the quadratic bound, whose first round of five has most of it, before the doubly
+# nonnegative relaxation: where that has half the time to be of use, and where it has not.
+BEFORE_LIFTING, ELSE = 0.1, 0.5
 # Share of boxes of directions where cells of signs can go on; from LATE dimensions on these are
 # alone if they are of use in half of the time.
 BOXES, LATE, HALF = 0.85, 15, 0.5
@@ -172,7 +171,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
     if boxes:
-        return [("quadratic", BEFORE_BOXES * seconds), ("directions", np.inf), rest, cells]
+        return [("directions", np.inf), rest, cells]
     if use <= (EARLY if "directions" not in able else HALF) * seconds:
         return [cells]
     if use == np.inf:

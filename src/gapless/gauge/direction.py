@@ -47,10 +47,10 @@ from .caps import caps
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import BATCH, RECORDED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
+from .tree import RECORDED, SAMPLED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
 
-# G over the best neuron known, less one: half as much every third time.
-RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
+# G over the best neuron known, less one: half as much every third time, from 8 to 1e-4.
+RATIOS = 1 + 8 * 0.5 ** (np.arange(50) / 3)
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -61,6 +61,9 @@ NEAR, SECONDS = 1.06, 10.0
 STARTS = 128
 # Caps and signs that a prediction looks at.
 FEW_SIDES = 6
+# Share of the time left that a level of a prediction may take, for fewer boxes than it is best of,
+# and those at least.
+PREDICTING, LEAST_SAMPLE = 1e-3, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
@@ -215,11 +218,14 @@ class _Search:
         if G not in self._predicted:
             boxes, better = 0.0, None
             some = sides[:: -(-len(sides) // FEW_SIDES)]
-            enough = PATIENCE * max(self.watch.left, 0.0) / (self.pace + self._check)
+            left = max(self.watch.left, 0.0)
+            enough = PATIENCE * left / (self.pace + self._check)
+            sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
             with _team() as team:
                 for v, cosine in some:
+                    side, stop = self.space.cone(v), self.watch.due
                     found = predict_boxes(
-                        self.space.cone(v), cosine * G, self.bounder, self.watch.due, enough, team
+                        side, cosine * G, self.bounder, stop, enough, team, sample
                     )
                     boxes += found.boxes * len(sides) / len(some)
                     if (better := found.direction) is not None:
@@ -243,13 +249,14 @@ class _Search:
         """Seconds a box of a full batch; what is compiled is loaded first."""
         side = self.space.cone(self._sides(2.0)[0][0])
         U, W = roots(side.normed)
-        boxes = (np.resize(x, (BATCH, len(side.normed))) for x in (U, W, 0 * U))
-        batch = *boxes, np.ones((BATCH, 2), dtype=bool)
+        size = batch_size(side)
+        boxes = (np.resize(x, (size, len(side.normed))) for x in (U, W, 0 * U))
+        batch = *boxes, np.ones((size, 2), dtype=bool)
         self.bounder(side, 1.0, *(x[:2] for x in batch))
         with _team() as team, blas_threads(1):
             started = time.perf_counter()
             list(team.map(lambda _: self.bounder(side, 1.0, *batch), range(team.count)))
-            return (time.perf_counter() - started) / (team.count * BATCH)
+            return (time.perf_counter() - started) / (team.count * size)
 
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
         """The bound of the gauge where none is above G but for rounding."""
@@ -277,19 +284,20 @@ def _affordable(
     """
     if first >= len(RATIOS):
         return None
-    left = max(search.watch.left, 0.0)
+    begun, left = search.watch.seconds, max(search.watch.left, 0.0)
 
     def seconds(at: int) -> float:
         return search.seconds(float(RATIOS[at] * best.value[0]), RATIOS[at])
 
     if (least := seconds(first)) > share * left:
         return first if least <= patience * left else None
-    # the nearer, the longer, to predict as well: in growing steps, then by halves
+    # the nearer, the longer, to predict as well: in growing steps, then by halves, for as long as
+    # the search itself may take
     low, step = first, 1
     while low + step < len(RATIOS) and seconds(low + step) <= share * left:
         low, step = low + step, 2 * step
     high = min(low + step, len(RATIOS)) - 1
-    while low < high:
+    while low < high and search.watch.seconds - begun < share * left:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if seconds(middle) <= share * left else (low, middle - 1)
     return low
