@@ -230,7 +230,7 @@ def test_conditions_in_words():
     assert rank(low) == 3
     assert conditions(low) == "rank 3 data: exact enumeration"
     words = conditions(Problem(rng.standard_normal((500, 8)), rng.standard_normal(500)))
-    assert words.startswith("rank 8 data with free bias: boxes of directions, then quadratic bound, ")
+    assert words.startswith("rank 8 data with free bias: boxes of directions, then quadratic bound")
     wide = conditions(Problem(rng.standard_normal((40, 60)), rng.standard_normal(40)))
     assert wide.endswith("free bias: doubly nonnegative relaxation and cells of signs")
     many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 4))))

@@ -59,8 +59,8 @@ OUTPUT_TOL = 1e-12
 NEAR, SECONDS = 1.06, 10.0
 # Starts of the search for the best neuron.
 STARTS = 128
-# Caps and signs that a prediction looks at.
-FEW_SIDES = 6
+# Caps and signs that a prediction looks at; seconds that a search of one takes whatever it bounds.
+FEW_SIDES, SIDE = 6, 1e-3
 # Share of the time left that a level of a prediction may take, for fewer boxes than it is best of,
 # and those at least.
 PREDICTING, LEAST_SAMPLE = 1e-3, 32
@@ -232,7 +232,7 @@ class _Search:
                         boxes = 0.0
                         break
             self._predicted[G] = boxes, better
-        return self._predicted[G][0] * (self.pace + self._check)
+        return self._predicted[G][0] * (self.pace + self._check) + SIDE * len(sides)
 
     def _recordable(self, boxes: int) -> int | None:
         """How many boxes more can be checked in the time that is left; None without a record."""
