@@ -9,7 +9,7 @@ from ..core.problem import Problem
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.choose import RELAXATIONS
-from ..gauge.direction import MOST_DIMENSIONS
+from ..gauge.direction import MOST_DIMENSIONS, MOST_OUTPUTS
 from ..gauge.doubly_nonnegative import MAX_ORDER
 from ..gauge.row_space import dimensions
 from ..gauge.search import Oracle
@@ -40,7 +40,7 @@ def why_wide(core: Problem, certificate: Certificate) -> str:
     boxes, lifted = (RELAXATIONS[m].applies(core) for m in ("directions", "doubly nonnegative"))
     if boxes:
         why = f"{dimensions(core)} dimensions"
-    elif core.n_outputs == 1:
+    elif core.n_outputs <= MOST_OUTPUTS:
         why = f"more than {MOST_DIMENSIONS} dimensions, too many for boxes of directions"
     else:
         why = f"{core.n_outputs} outputs, too many for boxes of directions"

@@ -182,6 +182,8 @@ def solve(
             status = settled(state, plan, status, max_iter, deciding)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
+            if seconds != 0:
+                state.advice = why_wide(state.core, state.certificate)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
@@ -319,7 +321,7 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
     Status
     """
     core, boxes = state.core, Directional()
-    if watch.due() or not boxes.applies(core):
+    if watch.due() or plan.oracle != "search" or not boxes.applies(core):
         return status
     while state.certificate.relative_gap > state.tol and not status.unfinished:
         Lam = state.dual_point()
@@ -355,7 +357,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
     Parameters
     ----------
     state : State
-        Its certificate is raised, its advice set.
+        Its certificate is raised.
     status : Status
     watch : Watch
 
@@ -370,7 +372,6 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         asked = state.tell() is Status.STOPPED  # the time of training may be over
         if asked or state.certificate.relative_gap <= state.tol:
             break
-    state.advice = why_wide(state.core, state.certificate)
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
