@@ -17,6 +17,7 @@ BELOW = {
     "bridges": {"core"},
     "certificates": {"gauge", "core"},
     "closed": {"gauge", "core"},
+    "games": {"gauge", "core"},
     "training": {"certificates", "gauge", "core"},
     "curves": {"training", "closed", "certificates", "core"},
     "plotting": {"curves", "training", "structure", "core"},

@@ -38,6 +38,11 @@ from .estimators.output_layer import ConvexOutputLayer
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
+from .games.certificate import GameCertificate
+from .games.generator import GaussianGenerator
+from .games.mixture import MixtureMomentGAN
+from .games.moment import MomentGAN, certify_generator
+from .games.progressive import ProgressiveMomentGAN
 from .gauge.choose import conditions
 from .gauge.row_space import rank
 from .gauge.spike_free import is_spike_free, spike_free_test
@@ -72,17 +77,22 @@ __all__ = [
     "DeepSolution",
     "Equivalence",
     "ExtremePoints",
+    "GameCertificate",
     "GapDisplay",
+    "GaussianGenerator",
     "History",
     "HypothesisError",
     "Improvement",
     "Interpolation",
+    "MixtureMomentGAN",
+    "MomentGAN",
     "Network",
     "NeuronDisplay",
     "Optimality",
     "PathDisplay",
     "Problem",
     "Progress",
+    "ProgressiveMomentGAN",
     "ReLUClassifier",
     "ReLUClassifierCV",
     "ReLURegressor",
@@ -100,6 +110,7 @@ __all__ = [
     "WhitenedReLURegressor",
     "audit",
     "certify",
+    "certify_generator",
     "compare_samples",
     "conditions",
     "critical_weight_decay",
