@@ -13,9 +13,19 @@ from ..core.checks import Array, choose, not_negative, positive_int
 from .certificate import GameCertificate
 from .discriminators import Discriminator, Linear, Quadratic
 from .generator import GaussianGenerator
+from .homogeneous import RandomFeatures, ReLU
 
 #: every discriminator by name
-DISCRIMINATORS: dict[str, type[Discriminator]] = {kind.name: kind for kind in (Linear, Quadratic)}
+DISCRIMINATORS: dict[str, type[Discriminator]] = {
+    kind.name: kind for kind in (Linear, Quadratic, RandomFeatures, ReLU)
+}
+
+
+def game_of(name: str, X: Array, features: Any, random_state: Any) -> Discriminator:
+    """The game against a discriminator, on data that were checked."""
+    kind = DISCRIMINATORS[choose("discriminator", name, DISCRIMINATORS)]
+    rng = check_random_state(random_state)
+    return RandomFeatures(X, rng, features) if kind is RandomFeatures else kind(X, rng)
 
 
 def read_samples(estimator: Any, X: Any, reset: bool = True) -> Array:
@@ -28,6 +38,7 @@ class Generative(DensityMixin, BaseEstimator):  # type: ignore[misc]
     """What has a ``generator_`` can sample, and be told from data by a discriminator."""
 
     discriminator: str = "quadratic"
+    features: Any = None
     generator_: GaussianGenerator
     random_state: Any
 
@@ -70,31 +81,36 @@ class Generative(DensityMixin, BaseEstimator):  # type: ignore[misc]
             Not positive, the larger the better; in the units of ``weight_decay``.
         """
         check_is_fitted(self)
-        kind = DISCRIMINATORS[self.discriminator]
-        game = kind(read_samples(self, X, reset=False), check_random_state(self.random_state))
+        data = read_samples(self, X, reset=False)
+        game = game_of(self.discriminator, data, self.features, self.random_state)
         return -game.discrepancy(self.generator_)
 
 
 class MomentGAN(Generative):
-    """The best generator of a Wasserstein game against one discriminator, in closed form.
+    """The best generator of a Wasserstein game against one discriminator, with its certificate.
 
     Minimises the mean squared norm of what is generated such that no discriminator neuron of norm
     one tells it from the data by more than ``weight_decay``; see
     :mod:`gapless.games.discriminators` for the game, its scaling and the formulas.
 
-    What such a generator knows is what its discriminator sees: the mean (``"linear"``) or mean and
-    covariance (``"quadratic"``).  That the optimum is proven does not make samples look real.
+    What such a generator knows is what its discriminator sees: the mean (``"linear"``), mean and
+    covariance (``"quadratic"``), means of ReLU neurons, given (``"random features"``) or all
+    (``"relu"``).  The first two are formulas; the others are linear programs whose generator is a
+    list of points at one distance from the mean, see :mod:`gapless.games.homogeneous`.  That the
+    optimum is proven does not make samples look real.
 
     Parameters
     ----------
-    discriminator : {"quadratic", "linear"}, default "quadratic"
+    discriminator : {"quadratic", "linear", "random features", "relu"}, default "quadratic"
     weight_decay : float, default 0.0
         Of the discriminator, in units of what it sees: of variance for the quadratic one.
     n_components : int, optional
         Of a quadratic discriminator in place of the weight decay: directions that the generator
         varies in; the weight decay is then the eigenvalue that follows them.
+    features : int or array of shape (n_features, n_neurons), default 100
+        Of ``"random features"``: how many random neurons of norm one, or which ones.
     random_state : int, RandomState or None, default 0
-        Of iterations on data too large for a decomposition.
+        Of random neurons, searches, and iterations on data too large for a decomposition.
 
     Attributes
     ----------
@@ -105,7 +121,7 @@ class MomentGAN(Generative):
     mean_ : array of shape (n_features,)
         About which the game is played: zero for a linear discriminator, else the mean of X.
     components_ : array of shape (n_components_, n_features)
-        Of unit norm, the directions in which samples vary.
+        Of unit norm, the directions in which samples vary; none where they are points.
     variances_ : array of shape (n_components_,)
         Of the samples in those.
     n_components_ : int
@@ -129,11 +145,13 @@ class MomentGAN(Generative):
         discriminator: str = "quadratic",
         weight_decay: float = 0.0,
         n_components: int | None = None,
+        features: Any = 100,
         random_state: Any = 0,
     ) -> None:
         self.discriminator = discriminator
         self.weight_decay = weight_decay
         self.n_components = n_components
+        self.features = features
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> MomentGAN:
@@ -157,15 +175,15 @@ class MomentGAN(Generative):
             with a weight decay or a discriminator that is not quadratic.
         """
         data = read_samples(self, X)
-        kind = DISCRIMINATORS[choose("discriminator", self.discriminator, DISCRIMINATORS)]
+        game = game_of(self.discriminator, data, self.features, self.random_state)
         weight_decay = not_negative("weight_decay", self.weight_decay)
-        if self.n_components is not None and (weight_decay > 0 or kind is not Quadratic):
+        quadratic = isinstance(game, Quadratic)
+        if self.n_components is not None and (weight_decay > 0 or not quadratic):
             raise ValueError(
                 f"n_components={self.n_components} stands for the weight decay of a quadratic "
                 f"discriminator, got weight_decay={weight_decay} and {self.discriminator!r}; "
                 "leave one of them out"
             )
-        game = kind(data, check_random_state(self.random_state))
         if self.n_components is not None and isinstance(game, Quadratic):
             weight_decay = game.weight_decay_of(positive_int("n_components", self.n_components))
         self._keep(game, weight_decay)
@@ -184,7 +202,13 @@ class MomentGAN(Generative):
 
 
 def certify_generator(
-    X: Any, samples: Any, weight_decay: float, discriminator: str = "quadratic"
+    X: Any,
+    samples: Any,
+    weight_decay: float,
+    discriminator: str = "quadratic",
+    *,
+    features: Any = 100,
+    random_state: Any = 0,
 ) -> GameCertificate:
     """What is proven about a generator that anybody trained.
 
@@ -197,7 +221,9 @@ def certify_generator(
         known.  A certificate for samples is one for THESE samples.
     weight_decay : float
         Of the discriminator; see :mod:`gapless.games.discriminators` for the scaling.
-    discriminator : {"quadratic", "linear"}, default "quadratic"
+    discriminator : {"quadratic", "linear", "random features", "relu"}, default "quadratic"
+    features, random_state
+        As of :class:`MomentGAN`.
 
     Returns
     -------
@@ -217,9 +243,7 @@ def certify_generator(
     >>> bool(certificate.lower_bound <= certificate.price)
     True
     """
-    model = MomentGAN(discriminator, weight_decay)
-    kind = DISCRIMINATORS[choose("discriminator", discriminator, DISCRIMINATORS)]
-    game = kind(read_samples(model, X), check_random_state(0))
+    game = game_of(discriminator, read_samples(MomentGAN(), X), features, random_state)
     if not isinstance(samples, GaussianGenerator):
         samples = as_generator(read_samples(MomentGAN(), samples))
     if samples.n_features != game.X.shape[1]:
