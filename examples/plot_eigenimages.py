@@ -37,9 +37,8 @@ model = MomentGAN(n_components=given.components).fit(X)
 mark = model.certificate_
 print(f"{given.components} directions: objective {mark.objective:.6f}, proven at least "
       f"{mark.lower_bound:.6f}, violation {mark.violation:.1e}")  # fmt: skip
-stages = ProgressiveMomentGAN(
-    (4, 2, 1), (side, side), n_components=(5, given.components // 2, given.components)
-).fit(X)  # fmt: skip
+counts = (given.components // 6, given.components // 2, given.components)
+stages = ProgressiveMomentGAN((4, 2, 1), (side, side), n_components=counts).fit(X)
 worst = max(m.violation / max(m.weight_decay, 1e-12) for m in stages.certificates_)
 print(f"stages: violation at most {worst:.1e} of the weight decay")
 
