@@ -200,6 +200,38 @@ def test_parameters_are_refused(model, words):
         model.fit(data(10, 3))
 
 
+@pytest.mark.parametrize("discriminator", ["linear", "quadratic", "random features"])
+@pytest.mark.parametrize("unit", [1e-60, 1e60])
+def test_units_do_not_matter(discriminator, unit):
+    X = data(20, 3)
+    plain = MomentGAN(discriminator, 0.1, features=4).fit(X)
+    degree = 2 if discriminator == "quadratic" else 1
+    scaled = MomentGAN(discriminator, 0.1 * unit**degree, features=4).fit(X * unit)
+    a, b = plain.certificate_, scaled.certificate_
+    assert b.objective == pytest.approx(a.objective * unit**2, rel=1e-6)
+    assert b.lower_bound == pytest.approx(a.lower_bound * unit**2, rel=1e-6)
+    with pytest.raises(ValueError, match="beyond 1e\\+140"):
+        MomentGAN(discriminator).fit(X * 1e150)
+
+
+@pytest.mark.parametrize("discriminator", ["linear", "quadratic", "random features", "relu"])
+@pytest.mark.parametrize("X", [np.ones((5, 3)), np.zeros((4, 2)), np.full((1, 2), 7.0)])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_constant_data_are_one_point(discriminator, X, weight_decay):
+    model = MomentGAN(discriminator, weight_decay).fit(X)
+    assert model.certificate_.gap <= 1e-10
+    wanted = X[0]
+    if discriminator == "linear" and X.any():
+        wanted = X[0] * (1 - weight_decay / np.linalg.norm(X[0]))
+    np.testing.assert_allclose(model.sample(2, 0), [wanted] * 2, atol=1e-12)
+
+
+def test_data_far_from_zero_are_charged():
+    X = data(50, 3) + 1e7
+    mark = MomentGAN(n_components=2).fit(X).certificate_
+    assert 0 <= mark.gap <= 1e-6 * mark.objective
+
+
 def test_generators_are_checked():
     with pytest.raises(ValueError, match="weights"):
         GaussianGenerator(np.ones(2), np.zeros((2, 3)), np.zeros((2, 0, 3)))

@@ -28,6 +28,9 @@ from .certificate import GameCertificate
 from .generator import GaussianGenerator
 from .second_moment import SecondMoment, column_means
 
+# Sums of squares of many such numbers are finite.
+LARGEST = 1e140
+
 
 class Discriminator(ABC):
     """One kind of discriminator, with what it makes of data.
@@ -36,6 +39,11 @@ class Discriminator(ABC):
     ----------
     X : array of shape (n_samples, n_features)
     rng : RandomState
+
+    Raises
+    ------
+    ValueError
+        For numbers whose squares overflow.
     """
 
     name: ClassVar[str]
@@ -44,6 +52,8 @@ class Discriminator(ABC):
 
     def __init__(self, X: Array, rng: np.random.RandomState) -> None:
         self.X, self.rng = X, rng
+        if max(float(X.max()), -float(X.min())) > LARGEST:
+            raise ValueError(f"X has numbers beyond {LARGEST:g}, whose squares overflow; rescale X")
         self.centre = column_means(X) if self.centred else np.zeros(X.shape[1])
 
     @abstractmethod
@@ -141,15 +151,16 @@ class Quadratic(Discriminator):
         k, d = V.shape[1], len(V)
         # V V^T / t is at most I, however far from orthonormal V is
         t = 1 + float(np.linalg.norm(V.T @ V - np.eye(k))) + 2 * (d + k) * EPS * k
-        inner = float(np.sum(V * self.moment.times(V)))
-        lost = k * self.moment.rounding + 8 * (d + k) * EPS * (self.moment.trace + inner)
-        lower = (inner - weight_decay * float(np.sum(V * V)) * (1 + 8 * d * EPS)) / t - lost
+        size, inner = float(np.sum(V * V)), float(np.sum(V * self.moment.times(V)))
+        # |v|^T |S| |v| is at most the trace of S for a unit v
+        lost = 2 * size * (self.moment.rounding + 2 * self.moment.terms * EPS * self.moment.trace)
+        lower = (inner - weight_decay * size * (1 + 8 * d * EPS)) / t - lost
         objective, charge = mean_square(generator, self.centre)
         return GameCertificate(
             objective + charge,
             max(lower, 0.0),
             max(self.discrepancy(generator) - weight_decay, 0.0),
-            float(np.sum(V * V)) / t if lower > 0 else 0.0,
+            size / t if lower > 0 else 0.0,
             weight_decay,
             f"projector on {k} directions of the second moment",
         )

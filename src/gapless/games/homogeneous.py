@@ -121,7 +121,7 @@ class RandomFeatures(Discriminator):
         oracle = Oracle(np.ascontiguousarray(self.U.T), False, self.rng_of_search())
         nothing = np.zeros(G.shape[1])
         solved = _Solved(weight_decay, G, nothing, self.reach, np.zeros(len(c)))
-        for _ in range(COLUMN_ROUNDS):
+        for _ in range(COLUMN_ROUNDS if self.reach > 0 else 0):  # constant data: the one point
             columns = np.hstack([c[:, None] / self.reach, np.maximum(self.U.T @ G, 0.0)])
             if (program := _program(columns, c, weight_decay)) is None:
                 break

@@ -25,13 +25,16 @@ class ReLUGenerator:
     Raises
     ------
     ValueError
-        For shapes that do not fit.
+        For shapes that do not fit, NaN and infinite entries.
     """
 
     weights: tuple[Array, ...]
     output: Array
 
     def __post_init__(self) -> None:
+        weights = tuple(to_2d("weights", W) for W in self.weights)
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "output", to_2d("output", self.output))
         shapes = [np.shape(W) for W in (*self.weights, self.output)]
         if len(shapes) < 2 or any(a[1:] != b[:1] for a, b in itertools.pairwise(shapes)):
             raise ValueError(

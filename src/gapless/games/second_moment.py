@@ -58,6 +58,8 @@ class SecondMoment:
     trace : float
     rounding : float
         What S may be off by in norm.
+    terms : int
+        Products that a number of :meth:`times` sums.
     """
 
     def __init__(self, X: Array, mean: Array) -> None:
@@ -77,6 +79,7 @@ class SecondMoment:
         else:
             self.trace = sum(float(np.sum(b * b)) for b in centred_blocks(X, mean)) / n
         self.rounding = (n + 8) * EPS * self.trace
+        self.terms = d + 8 if self.matrix is not None else n + d + 8
 
     def times(self, V: Array) -> Array:
         """``S V`` (n_features, k)."""
@@ -177,7 +180,7 @@ class SecondMoment:
         inside = Q.T @ SQ
         beside = float(np.linalg.norm(SQ - Q @ inside))
         rest = max(self.trace - float(np.trace(inside)), 0.0)
-        lost = 32 * sum(R.shape) * EPS * (self.trace + float(np.sum(R * R)))
+        lost = 32 * (self.terms + len(R)) * EPS * (self.trace + float(np.sum(R * R)))
         return max(proven_norm((inside + inside.T) / 2 - B.T @ B), rest) + beside + lost
 
 
