@@ -29,7 +29,7 @@ def by_patterns(X, U, beta):
     problem = cp.Problem(
         cp.Minimize(cp.sum(cp.norm(W, axis=1))), [cp.abs(moments - c) <= beta, *in_arc]
     )
-    problem.solve(cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+    problem.solve(cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
     return problem.value**2
 
 

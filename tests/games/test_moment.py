@@ -26,22 +26,30 @@ def test_contract(estimator, check):
 
 
 @pytest.mark.parametrize(("n", "d"), SHAPES)
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 1.5])
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.6, 1.5])
 def test_the_quadratic_closed_form_is_the_semidefinite_program(n, d, share):
     X = data(n, d)
     S = np.cov(X.T, bias=True).reshape(d, d)
     beta = share * np.linalg.norm(S, 2)
     M = cp.Variable((d, d), PSD=True)
     problem = cp.Problem(cp.Minimize(cp.trace(M)), [cp.sigma_max(M - S) <= beta])
-    problem.solve(cp.CLARABEL, tol_gap_abs=1e-11, tol_gap_rel=1e-11, tol_feas=1e-11)
+    problem.solve(cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
     model = MomentGAN(weight_decay=beta).fit(X)
     mark, size = model.certificate_, np.trace(S)
     assert mark.objective == pytest.approx(problem.value, abs=1e-8 * size)
     assert mark.gap <= 1e-10 * size
     assert mark.violation <= 1e-10 * size
     factor = model.generator_.factors[0]
-    if share:
-        np.testing.assert_allclose(factor.T @ factor, M.value, atol=1e-4 * size)
+    np.testing.assert_allclose(factor.T @ factor, M.value, atol=1e-3 * size)
+
+
+@pytest.mark.parametrize(("n", "d"), SHAPES)
+def test_without_weight_decay_the_covariance_is_kept(n, d):
+    X = data(n, d)
+    model = MomentGAN().fit(X)
+    factor, S = model.generator_.factors[0], np.cov(X.T, bias=True)
+    np.testing.assert_allclose(factor.T @ factor, S.reshape(d, d), atol=1e-10)
+    assert model.certificate_.gap <= 1e-10 * np.trace(S.reshape(d, d))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 2.0])
@@ -52,7 +60,7 @@ def test_the_linear_closed_form_is_the_cone_program(share):
     G = cp.Variable((20, 5))
     mismatch = cp.norm(mean - cp.sum(G, axis=0) / 20)
     problem = cp.Problem(cp.Minimize(cp.sum_squares(G) / 20), [mismatch <= beta])
-    problem.solve(cp.CLARABEL, tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+    problem.solve(cp.CLARABEL, tol_gap_abs=1e-9, tol_gap_rel=1e-9, tol_feas=1e-9)
     model = MomentGAN("linear", beta).fit(X)
     assert model.certificate_.objective == pytest.approx(problem.value, abs=1e-8)
     assert model.certificate_.gap <= 1e-12 * np.sum(X * X)

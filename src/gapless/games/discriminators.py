@@ -159,15 +159,15 @@ class Quadratic(Discriminator):
         return GameCertificate(
             objective + charge,
             max(lower, 0.0),
-            max(self.discrepancy(generator) - weight_decay, 0.0),
+            max(self.discrepancy(generator, weight_decay) - weight_decay, 0.0),
             size / t if lower > 0 else 0.0,
             weight_decay,
             f"projector on {k} directions of the second moment",
         )
 
-    def discrepancy(self, generator: GaussianGenerator) -> float:
-        """``||S - M||_2``."""
-        return self.moment.distance(np.vstack(list(moment_rows(generator, self.centre))))
+    def discrepancy(self, generator: GaussianGenerator, guess: float = 0.0) -> float:
+        """``||S - M||_2``; ``guess`` as for :func:`gapless.games.second_moment.proven_norm`."""
+        return self.moment.distance(np.vstack(list(moment_rows(generator, self.centre))), guess)
 
 
 def point(x: Array) -> GaussianGenerator:

@@ -29,7 +29,9 @@ ALL = 1024
 # Of subspace iteration: directions beside those asked for, and passes over the data.
 BESIDE, PASSES = 16, 6
 # How far above the computed norm it is first tried to be proven: relative, each in turn.
-SLACK = (1e-11, 1e-8, 1e-4)
+SLACK = (1e-11, 1e-8, 1e-4, 1e-2)
+# To which an iteration estimates a norm, relative.
+ROUGH = 1e-5
 
 
 def centred_blocks(X: Array, mean: Array) -> Iterator[Array]:
@@ -153,21 +155,24 @@ class SecondMoment:
         values, turn = scipy.linalg.eigh(Q.T @ self.times(Q))
         return values[::-1], Q @ turn[:, ::-1]
 
-    def distance(self, R: Array) -> float:
-        """A proven upper bound of ``||S - R^T R||_2`` for rows R (k, n_features)."""
+    def distance(self, R: Array, guess: float = 0.0) -> float:
+        """A proven upper bound of ``||S - R^T R||_2`` for rows R (k, n_features).
+
+        ``guess`` as for :func:`proven_norm`.
+        """
         size = self.trace + float(np.sum(R * R))
         charge = self.rounding + (len(R) + 8) * EPS * size
         if self.matrix is not None:
-            return proven_norm(self.matrix - R.T @ R) + charge
+            return proven_norm(self.matrix - R.T @ R, guess) + charge
         if self.rows is None:
             return self._trace_bound(R) + charge
         both = np.vstack([self.rows, R])
         if len(both) >= both.shape[1]:
-            return proven_norm(self.rows.T @ self.rows - R.T @ R) + charge
+            return proven_norm(self.rows.T @ self.rows - R.T @ R, guess) + charge
         # in the row space of both: S - R^T R = Q (T diag(1, -1) T^T) Q^T for both^T = Q T
         T = scipy.linalg.qr(both.T, mode="r")[0][: len(both)]
         signs = np.repeat([1.0, -1.0], [len(self.rows), len(R)])
-        return proven_norm((T * signs) @ T.T) + charge + 32 * sum(both.shape) * EPS * size
+        return proven_norm((T * signs) @ T.T, guess) + charge + 32 * sum(both.shape) * EPS * size
 
     def _trace_bound(self, R: Array) -> float:
         """Where S is never formed: what R leaves is bounded by its trace, on R's row space apart.
@@ -184,25 +189,34 @@ class SecondMoment:
         return max(proven_norm((inside + inside.T) / 2 - B.T @ B), rest) + beside + lost
 
 
-def proven_norm(A: Array) -> float:
+def proven_norm(A: Array, guess: float = 0.0) -> float:
     """An upper bound of ``||A||_2`` for symmetric A, whatever the eigenvalue routine said.
 
     ``t I - A`` and ``t I + A`` have Cholesky factors, which shows that their eigenvalues are above
-    ``-(d + 4) EPS trace`` (Demmel 1989; Rump 2006).
+    ``-(d + 4) EPS trace`` (Demmel 1989; Rump 2006).  A ``guess`` that holds, as of a closed form,
+    is found first, and an estimate is not needed: many eigenvalues of that size are what an
+    iteration finds slowly.
     """
     d = len(A)
     if d == 0 or not np.any(A):
         return 0.0
+    if guess > 0 and (bound := _bounded(A, guess * (1 + SLACK[0]))) is not None:
+        return bound
     if d <= ALL:
         norm = float(np.abs(scipy.linalg.eigvalsh(A)).max())
     else:
-        norm = float(np.abs(eigsh(A, 1, which="LM", v0=np.ones(d), return_eigenvectors=False))[0])
-    for slack in SLACK:
-        level = norm * (1 + slack)
-        try:
-            for sign in (1.0, -1.0):
-                scipy.linalg.cholesky(level * np.eye(d) + sign * A, check_finite=False)
-        except scipy.linalg.LinAlgError:
-            continue
-        return level + (d + 4) * EPS * (d * level + abs(float(np.trace(A))))
-    return float(np.linalg.norm(A)) * (1 + (d * d) * EPS)
+        found = eigsh(A, 1, which="LM", v0=np.ones(d), tol=ROUGH, return_eigenvectors=False)
+        norm = float(np.abs(found[0]))
+    bounds = (_bounded(A, norm * (1 + slack)) for slack in SLACK)
+    return next((b for b in bounds if b is not None), float(np.linalg.norm(A)) * (1 + d * d * EPS))
+
+
+def _bounded(A: Array, level: float) -> float | None:
+    """``level`` with its rounding where it bounds ``||A||_2``, else None."""
+    d = len(A)
+    try:
+        for sign in (1.0, -1.0):
+            scipy.linalg.cholesky(level * np.eye(d) + sign * A, check_finite=False)
+    except scipy.linalg.LinAlgError:
+        return None
+    return level + (d + 4) * EPS * (d * level + abs(float(np.trace(A))))
