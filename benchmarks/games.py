@@ -35,6 +35,8 @@ from .problems import DATA
 HERE = Path(__file__).parent
 SETS = {"mnist": "mnist", "cifar": "cifar10_subset", "olivetti": "olivetti"}
 KINDS = ("MLP GAN", "DCGAN")
+#: learning rates that each is tuned over
+RATES = (1e-4, 2e-4, 5e-4)
 SHAPES = {"mnist": (28, 28, 1), "cifar": (32, 32, 3), "olivetti": (64, 64, 1)}
 #: epochs of the network that gives features
 EPOCHS = {"mnist": 3, "cifar": 15, "olivetti": 60}
@@ -110,10 +112,10 @@ def measure(features, X, Xte, samples):
     return metrics.compare({"": np.clip(samples, 0, 1)}, X, Xte, features)[""]
 
 
-def run(name, seconds, kinds, rows, sheets):
+def run(name, seconds, kinds, rates, rows, sheets):
     X, y, Xte, yte = load(name)
     shape, drawn = SHAPES[name], {}
-    from .gans import RATES, FeatureNet
+    from .gans import FeatureNet
 
     features = FeatureNet(X, y, shape, EPOCHS[name])
     rows.found.setdefault(name, {})["about"] = {
@@ -139,7 +141,7 @@ def run(name, seconds, kinds, rows, sheets):
     for kind in kinds:
         if all(rows.has(name, f"{kind}, {s:g} s") for s in seconds):
             continue
-        gan, rate = tuned(kind, X, shape, seconds[0], features, RATES)
+        gan, rate = tuned(kind, X, shape, seconds[0], features, rates)
         for s in seconds:
             gan.train(s)
             average = better(gan, X, features)
@@ -254,6 +256,7 @@ def main():
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], default=list(SETS))
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0, 300.0])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of GANs")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of learning")
     parser.add_argument("--sheets", help="folder for pictures of samples")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")
     given = parser.parse_args()
@@ -262,7 +265,7 @@ def main():
     torch.set_num_threads(1)
     rows = Rows(HERE / "games.json", given.fresh)
     for name in given.sets or SETS:
-        run(name, sorted(given.seconds), given.kinds, rows, given.sheets)
+        run(name, sorted(given.seconds), given.kinds, given.rates, rows, given.sheets)
         if not rows.has(name, "descent"):
             rows.add(name, "descent", descent(load(name)[0]))
         report(rows.found, HERE / "GAMES.md")

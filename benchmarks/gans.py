@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 BATCH, LATENTS = 128, 64
-RATES = (1e-4, 2e-4, 5e-4)
 # Of the moving average of the generator's weights.
 MEMORY = 0.999
 
