@@ -255,7 +255,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], default=list(SETS))
     parser.add_argument("--seconds", type=float, nargs="+", default=[30.0, 300.0])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="of GANs")
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=KINDS, help="of GANs")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of learning")
     parser.add_argument("--sheets", help="folder for pictures of samples")
     parser.add_argument("--fresh", action="store_true", help="measure everything again")

@@ -118,7 +118,7 @@ class RandomFeatures(Discriminator):
         has a solution.
         """
         c = self._moments()
-        oracle = Oracle(np.ascontiguousarray(self.U.T), False, self.rng_of_search())
+        oracle = Oracle(np.ascontiguousarray(self.U.T), False, self._search_rng())
         nothing = np.zeros(G.shape[1])
         solved = _Solved(weight_decay, G, nothing, self.reach, np.zeros(len(c)))
         for _ in range(COLUMN_ROUNDS if self.reach > 0 else 0):  # constant data: the one point
@@ -129,7 +129,8 @@ class RandomFeatures(Discriminator):
             solved = _Solved(weight_decay, G, m[1:], float(m[0]), v)
             if self.watch.due():
                 break
-            found = oracle.search(v[:, None], G[:, m[1:] > 0], STARTS).U
+            near = G[:, m[1:] > 0]
+            found = oracle.search(v[:, None], near, STARTS, stop=self.watch.due).U
             values = v @ np.maximum(self.U.T @ found, 0.0)
             lacking = np.argsort(-values)[:ADDED]
             lacking = lacking[values[lacking] > 1 + self.close]
@@ -139,7 +140,7 @@ class RandomFeatures(Discriminator):
             G = np.hstack([G, found[:, lacking]])
         return solved
 
-    def rng_of_search(self) -> np.random.Generator:
+    def _search_rng(self) -> np.random.Generator:
         """Searches draw from NumPy's newer generators."""
         return np.random.default_rng(int(self.rng.randint(np.iinfo(np.int32).max)))
 
@@ -173,13 +174,13 @@ class RandomFeatures(Discriminator):
         )  # fmt: skip
         weight = float(np.abs(v).sum()) * (1 + len(v) * EPS)
         dual = float(self._moments() @ v) - weight_decay * weight - lost
-        reach = max(dual, 0.0) / bound.upper if bound.upper > 0 else 0.0
+        least = max(dual, 0.0) / bound.upper if bound.upper > 0 else 0.0  # of all mass
         objective, charge = mean_square(generator, self.centre)
         return GameCertificate(
             objective + charge,
-            reach * reach * (1 - 8 * EPS),
+            least * least * (1 - 8 * EPS),
             max(self.discrepancy(generator) - weight_decay, 0.0),
-            2 * reach * weight / bound.upper if bound.upper > 0 else 0.0,
+            2 * least * weight / bound.upper if bound.upper > 0 else 0.0,
             weight_decay,
             f"{np.count_nonzero(v)} neurons, their gauge by {bound.proof}",
         )
@@ -215,8 +216,9 @@ class ReLU(RandomFeatures):
         solved = self._columns(weight_decay, np.zeros((len(self.U), 0)))
         for _ in range(ROW_ROUNDS):
             rows, lam = self._against(*self._points(self._generator(solved)))
-            oracle = Oracle(rows / self.size, False, self.rng_of_search())
-            found = oracle.search(lam[:, None] * self.size, self.U[:, solved.dual != 0], STARTS)
+            oracle = Oracle(rows / self.size, False, self._search_rng())
+            used, Lam = self.U[:, solved.dual != 0], lam[:, None] * self.size
+            found = oracle.search(Lam, used, STARTS, stop=self.watch.due)
             violated = np.argsort(-found.value)[:ADDED]
             violated = violated[found.value[violated] > limit]
             if len(violated) == 0 or self.watch.due():
@@ -225,7 +227,7 @@ class ReLU(RandomFeatures):
             self.U = np.hstack([self.U, found.U[:, violated]])
             solved = self._columns(weight_decay, solved.directions[:, near])
         # the data themselves violate nothing: mixed in, as much as it takes
-        share = min(weight_decay / max(float(found.value.max()), TINY), 1.0)
+        share = min(weight_decay / max(float(np.max(found.value, initial=0.0)), TINY), 1.0)
         left = share * solved.data_mass + (1 - share) * self.reach
         return replace(solved, masses=share * solved.masses, data_mass=left)
 
