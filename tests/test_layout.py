@@ -17,9 +17,10 @@ BELOW = {
     "bridges": {"core"},
     "certificates": {"gauge", "core"},
     "closed": {"gauge", "core"},
+    "games": {"gauge", "core"},
     "training": {"certificates", "gauge", "core"},
     "curves": {"training", "closed", "certificates", "core"},
-    "plotting": {"curves", "training", "structure", "core"},
+    "plotting": {"curves", "training", "games", "structure", "core"},
     "estimators": {"curves", "training", "closed", "structure", "core"},
     "auditing": {
         "plotting", "training", "closed", "structure", "bridges", "certificates", "core",

@@ -38,6 +38,13 @@ from .estimators.output_layer import ConvexOutputLayer
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
+from .games.certificate import GameCertificate
+from .games.gda import GDAResult, gda, gda_rate
+from .games.generator import GaussianGenerator
+from .games.mixture import MixtureMomentGAN
+from .games.moment import MomentGAN, certify_generator
+from .games.progressive import ProgressiveMomentGAN
+from .games.relu_generator import ReLUGenerator
 from .gauge.choose import conditions
 from .gauge.row_space import rank
 from .gauge.spike_free import is_spike_free, spike_free_test
@@ -45,6 +52,7 @@ from .gauge.whitened import is_whitened
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.games import WidthSweepDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
@@ -72,19 +80,26 @@ __all__ = [
     "DeepSolution",
     "Equivalence",
     "ExtremePoints",
+    "GDAResult",
+    "GameCertificate",
     "GapDisplay",
+    "GaussianGenerator",
     "History",
     "HypothesisError",
     "Improvement",
     "Interpolation",
+    "MixtureMomentGAN",
+    "MomentGAN",
     "Network",
     "NeuronDisplay",
     "Optimality",
     "PathDisplay",
     "Problem",
     "Progress",
+    "ProgressiveMomentGAN",
     "ReLUClassifier",
     "ReLUClassifierCV",
+    "ReLUGenerator",
     "ReLURegressor",
     "ReLURegressorCV",
     "RegularizationPath",
@@ -98,8 +113,10 @@ __all__ = [
     "TangentKernelRegressor",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
+    "WidthSweepDisplay",
     "audit",
     "certify",
+    "certify_generator",
     "compare_samples",
     "conditions",
     "critical_weight_decay",
@@ -109,6 +126,8 @@ __all__ = [
     "extreme_points",
     "from_sklearn",
     "from_torch",
+    "gda",
+    "gda_rate",
     "improve",
     "interpolate",
     "is_spike_free",
