@@ -69,7 +69,7 @@ COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
-PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.6
+PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.8
 # Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
 # It repeats a proof before it is written, within the same limit of time; this long at most.
 CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
@@ -181,6 +181,7 @@ class _Search:
         # by ratio: boxes, how many, and a direction above; by cap and sign: up to which G
         self._predicted: dict[float, tuple[float, Array | None]] = {}
         self._closed: dict[tuple[float, ...], float] = {}
+        self._off = 1.0  # boxes bounded, of those predicted
         self.pace = self._pace()
 
     def decide(self, G: float, ratio: float) -> Outcome:
@@ -204,6 +205,9 @@ class _Search:
                 if outcome.tree is not None:
                     self._trees[tuple(v)] = outcome.tree
         self.pace = (self.watch.seconds - started) / max(boxes, 1)
+        predicted = self._predicted.get(G, (0.0, None))[0]
+        if predicted and boxes:  # where it was off it is so again
+            self._off = float(np.clip(boxes / predicted, 0.5, 2.0))
         return Outcome(True, None, boxes)
 
     def seconds(self, G: float, ratio: float) -> float:
@@ -232,7 +236,8 @@ class _Search:
                         boxes = 0.0
                         break
             self._predicted[G] = boxes, better
-        return self._predicted[G][0] * (self.pace + self._check) + SIDE * len(sides)
+        boxes = self._off * self._predicted[G][0]
+        return boxes * (self.pace + self._check) + SIDE * len(sides)
 
     def _recordable(self, boxes: int) -> int | None:
         """How many boxes more can be checked in the time that is left; None without a record."""
