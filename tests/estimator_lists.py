@@ -21,6 +21,8 @@ EASY = {
     "ReLUClassifier": {"weight_decay": 0.1},
     "ReLURegressorCV": {"n_values": 3, "cv": 2},
     "ReLUClassifierCV": {"n_values": 3, "cv": 2},
+    "ReLUConvRegressor": {"size": 2, "weight_decay": 0.1},
+    "ReLUConvClassifier": {"size": 2, "weight_decay": 0.1},
     "ConvexRandomFeatures": {"n_filters": 4, "patch_size": 3, "image_shape": (6, 6)},
 }
 

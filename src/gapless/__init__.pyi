@@ -25,12 +25,14 @@ from .closed.whitened import (
 from .core.deep_network import DeepNetwork, DeepSolution, Optimality
 from .core.hypotheses import HypothesisError
 from .core.network import Network
+from .core.patches import Patches
 from .core.problem import Problem
 from .core.result import Certificate, History, Solution, Status
 from .curves.depth import solve_deep_lasso, solve_last_bias
 from .curves.members import optimal_member, sliding_intervals
 from .curves.spline import SplineSolution, solve_spline, spline_path
 from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
 from .estimators.kernels import TangentKernelRegressor
@@ -45,6 +47,7 @@ from .gauge.whitened import is_whitened
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.filters import FilterDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
@@ -72,6 +75,7 @@ __all__ = [
     "DeepSolution",
     "Equivalence",
     "ExtremePoints",
+    "FilterDisplay",
     "GapDisplay",
     "History",
     "HypothesisError",
@@ -80,11 +84,14 @@ __all__ = [
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "Patches",
     "PathDisplay",
     "Problem",
     "Progress",
     "ReLUClassifier",
     "ReLUClassifierCV",
+    "ReLUConvClassifier",
+    "ReLUConvRegressor",
     "ReLURegressor",
     "ReLURegressorCV",
     "RegularizationPath",

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
@@ -22,9 +23,10 @@ class AtWeightDecay(ReLUFit):
     warm_start: bool
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1])
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X = self._design(X, new=True)
+        watch = Watch.patient(self.time_limit, design_of(X).size)
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
         init: Network | None = getattr(self, "network_", None) if self.warm_start else None
         if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):

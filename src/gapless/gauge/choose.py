@@ -81,7 +81,7 @@ def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto"
     GaugeBound
         Infinite where not even the norm of the data is known in time.
     """
-    n, k = core.X.shape
+    n, k = core.design.n_rows, core.n_features
     order = min(n, k)
     if method == "auto" and is_exact(core) and CONES.get(dimensions(core), 0.0) * n > seconds:
         method = "norm"
@@ -108,7 +108,7 @@ def relaxations(core: Problem, method: str = "auto", files: bool = False) -> lis
     """
     if method == "auto":
         chosen = (RELAXATIONS[name] for name in AUTO)
-        return [m for m in chosen if (m.files or not files) and m.applies(core)]
+        return [m for m in chosen if (m.files or not files) and m.fits(core)]
     METHODS[choose("method", method, METHODS)].require(core)
     if files and method in RELAXATIONS and not RELAXATIONS[method].files:
         raise ValueError(
@@ -119,7 +119,7 @@ def relaxations(core: Problem, method: str = "auto", files: bool = False) -> lis
 
 def is_exact(core: Problem) -> bool:
     """Whether an exact method applies, so that its bound has the best neuron to add."""
-    return CHEAP["low-rank"].applies(core)
+    return CHEAP["low-rank"].fits(core)
 
 
 def conditions(problem: Problem) -> str:
@@ -153,4 +153,4 @@ def conditions(problem: Problem) -> str:
 
 
 def _sharpest(core: Problem) -> GaugeMethod:
-    return next(method for method in CHEAP.values() if method.applies(core))
+    return next(method for method in CHEAP.values() if method.fits(core))

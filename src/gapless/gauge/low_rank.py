@@ -15,6 +15,7 @@ from ..core.problem import Problem
 from ..core.rounding import EPS
 from .base import GaugeBound, GaugeMethod
 from .cones import bisect_cones
+from .lifted import liftable, lifted
 from .row_space import dimensions, row_space
 
 # Local maxima that an enumeration lists, the best ones.
@@ -41,15 +42,18 @@ class LowRank(GaugeMethod):
     name = "low-rank"
     needs = "rank 3 at most up to 20,000 samples, 4 up to 200, a free bias counting as one"
     summary = "{data}: exact enumeration"
+    pools = True
 
     def applies(self, core: Problem) -> bool:
         if core.n_features > MAX_FEATURES:
             return False
+        if core.design.pooled and not liftable(core):
+            return False
         size = dimensions(core)
-        return size <= 2 or core.n_samples <= MAX_SAMPLES.get(size, 0)
+        return size <= 2 or core.design.n_rows <= MAX_SAMPLES.get(size, 0)
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        space = row_space(core)
+        space, Lam = row_space(core), lifted(core, Lam)
         P, size, left = space.samples, np.linalg.norm(Lam, axis=1), space.left
         with np.errstate(over="ignore"):
             far = row_norms(P)
@@ -59,6 +63,8 @@ class LowRank(GaugeMethod):
         if not np.isfinite(spread):
             return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", "directions")
         beside = float(left @ size) * (1 + len(size) * EPS)  # the row space, in any neuron
+        if core.design.pooled:  # what dividing by the sizes of pools rounds
+            beside += 4 * EPS * spread
         if space.rank == 0:
             return GaugeBound(0.0, beside, None, "constant data: exact", "directions")
         found, cones, rounding = self._enumerated(P, Lam, core.free, spread)

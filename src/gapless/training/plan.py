@@ -25,6 +25,8 @@ ORACLES = ("search", "spike-free")
 LARGE = 50_000
 # More rows than this start from the network of a tenth of them.
 MANY_ROWS = 50_000
+# Patches of an image are much alike: of so many.
+MANY_PATCHES = 400_000
 # In so many dimensions at most, a free bias counting as one, an exact bound lists the local maxima
 # of the gauge; in more than SWIFT it takes longer than a search.
 LISTED, SWIFT = 2, 3
@@ -102,7 +104,8 @@ class Plan:
         warm: bool = False,
     ) -> Plan:
         """The plan for a core problem; ``warm``, from a network that may be good already."""
-        many = core.n_samples > MANY_ROWS
+        rows = core.design.n_rows
+        many = rows > (MANY_PATCHES if core.design.pooled else MANY_ROWS)
         if oracle == "spike-free":
             slides = 0 if many else 1
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
@@ -111,7 +114,7 @@ class Plan:
         costly = exact and dimensions > SWIFT
         # where each search is exact and cheap, random networks only take time
         random = not exact or costly
-        large = core.n_samples * core.n_features > LARGE
+        large = core.design.size > LARGE
         return cls(
             oracle="search",
             bounds="patient" if costly else "sharp",
@@ -140,7 +143,7 @@ class Plan:
         known = bound.neurons if self.neurons != "none" else None
         if self.neurons == "listed" and known is not None and not effort.quiet:
             return known
-        crowd = min(self.climbers * state.network.n_neurons, SCORES // len(Lam))
+        crowd = min(self.climbers * state.network.n_neurons, SCORES // state.core.design.n_rows)
         first = state.history.n_rounds == 0
         exact = self.kinks == "always" or (self.kinks == "later" and not first)
         found = state.oracle.search(

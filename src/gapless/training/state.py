@@ -162,7 +162,7 @@ class State:
     def solve_master(self, found: Candidates) -> None:
         """The master over the network's neurons and those of ``found`` that violate, merged."""
         U, b, a = with_candidates(self.network, violating(found, self.smooth))
-        Z = np.maximum(self.core.design.scores(U, b), 0.0)
+        Z = self.core.design.activations(U, b)
         due = self.watch.due if len(a) else never  # there is always time for the null model
         a, c = solve_master(self.smooth, Z, a, self.network.output_bias, self.accuracy, due)
         network = Network(U, b, a, c).merge(self.core.design)
@@ -265,7 +265,7 @@ class State:
         """The ``count`` neurons of largest weight, refitted."""
         U, b, size = unit_directions(network)
         keep = np.argsort(-size, kind="stable")[:count]
-        Z = np.maximum(self.core.design.scores(U[:, keep], b[keep]), 0.0)
+        Z = self.core.design.activations(U[:, keep], b[keep])
         a = network.output_weights[keep] * size[keep, None]
         a, c = solve_master(self.smooth, Z, a, network.output_bias, self.accuracy)
         return Network(U[:, keep], b[keep], a, c).balance()

@@ -146,7 +146,7 @@ def solve(
         max_neurons = positive_int("max_neurons", max_neurons)
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
-    n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
+    n_threads = 1 if problem.design.size < THREADED else None
     # what is not finite has its own status, and is no better than the best network
     with blas_threads(n_threads), np.errstate(all="ignore"):
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
