@@ -13,6 +13,7 @@ from ..core.reduction import Reduction
 from .base import GaugeBound, GaugeMethod, Relaxation
 from .direction import Directional
 from .doubly_nonnegative import DoublyNonnegative
+from .faces import Faces
 from .low_rank import LowRank
 from .norm import Norm
 from .quadratic import Quadratic
@@ -31,6 +32,7 @@ CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), Spik
 #: bounds that get better with time, in the order in which they are worth trying
 RELAXATIONS: dict[str, Relaxation] = {
     "directions": Directional(),
+    "faces": Faces(),
     "quadratic": Quadratic(),
     "doubly nonnegative": DoublyNonnegative(),
     "branch and bound": DoublyNonnegative(max_cells=MAX_CELLS),
@@ -38,7 +40,7 @@ RELAXATIONS: dict[str, Relaxation] = {
 #: every bound by name
 METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
 # What "auto" goes on with.  Branch and bound begins as the doubly nonnegative relaxation.
-AUTO = ("directions", "quadratic", "branch and bound")
+AUTO = ("faces", "directions", "quadratic", "branch and bound")
 
 
 def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:

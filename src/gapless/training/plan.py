@@ -104,8 +104,8 @@ class Plan:
         warm: bool = False,
     ) -> Plan:
         """The plan for a core problem; ``warm``, from a network that may be good already."""
-        rows = core.design.n_rows
-        many = rows > (MANY_PATCHES if core.design.pooled else MANY_ROWS)
+        rows, pooled = core.design.n_rows, core.design.pooled
+        many = rows > (MANY_PATCHES if pooled else MANY_ROWS)
         if oracle == "spike-free":
             slides = 0 if many else 1
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
@@ -119,7 +119,7 @@ class Plan:
             oracle="search",
             bounds="patient" if costly else "sharp",
             neurons="none" if not exact else "listed" if dimensions <= LISTED else "added",
-            start="rows" if many else "random" if random else "empty",
+            start="rows" if many and not pooled else "random" if random else "empty",
             kinks="quiet" if large else "later" if warm else "always",
             widths=WIDTHS if random else (),
             descends="until quiet" if many else "always",
