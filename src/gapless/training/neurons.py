@@ -6,6 +6,7 @@ import numpy as np
 
 from ..core.candidates import Candidates
 from ..core.checks import Array
+from ..core.design import Design
 from ..core.network import Network
 from ..core.problem import Problem
 
@@ -13,6 +14,22 @@ from ..core.problem import Problem
 MAX_NEW = 300
 # A candidate violates the dual constraint by more than this share, the rounding of its value.
 VIOLATES = 1e-9
+# On more patches than this no two neurons have one pattern, and comparing them takes long.
+MANY_PATCHES = 400_000
+
+
+def many_patches(design: Design) -> bool:
+    """Whether a design pools so many rows that steps on single neurons take longer than they bring.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    bool
+    """
+    return design.pooled and design.n_rows > MANY_PATCHES
 
 
 def unit_directions(network: Network) -> tuple[Array, Array, Array]:
@@ -75,6 +92,8 @@ def violating(found: Candidates, core: Problem) -> Candidates:
     found = found.take(found.value > core.weight_decay * (1 + VIOLATES))
     if len(found) == 0:
         return found
+    if many_patches(core.design):
+        return found.take(np.argsort(-found.value, kind="stable")[:MAX_NEW])
     best: dict[bytes, int] = {}
     names = core.design.patterns(found.U, found.b, VIOLATES)
     for j in np.argsort(-found.value, kind="stable").tolist():

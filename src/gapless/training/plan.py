@@ -18,6 +18,7 @@ from ..gauge.choose import is_exact, timely_bound
 from ..gauge.row_space import row_space
 from ..gauge.search import Oracle
 from ..gauge.spike_free_search import RelaxedOracle
+from .neurons import many_patches
 
 ORACLES = ("search", "spike-free")
 # Where X has more numbers than this only the best candidates of a search take exact kink steps:
@@ -25,8 +26,6 @@ ORACLES = ("search", "spike-free")
 LARGE = 50_000
 # More rows than this start from the network of a tenth of them.
 MANY_ROWS = 50_000
-# Patches of an image are much alike: of so many.
-MANY_PATCHES = 400_000
 # In so many dimensions at most, a free bias counting as one, an exact bound lists the local maxima
 # of the gauge; in more than SWIFT it takes longer than a search.
 LISTED, SWIFT = 2, 3
@@ -104,8 +103,8 @@ class Plan:
         warm: bool = False,
     ) -> Plan:
         """The plan for a core problem; ``warm``, from a network that may be good already."""
-        rows, pooled = core.design.n_rows, core.design.pooled
-        many = rows > (MANY_PATCHES if pooled else MANY_ROWS)
+        pooled = core.design.pooled
+        many = many_patches(core.design) if pooled else core.n_samples > MANY_ROWS
         if oracle == "spike-free":
             slides = 0 if many else 1
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
