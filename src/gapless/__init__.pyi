@@ -15,6 +15,7 @@ from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed.norm_bounds import deep_lower_bound
 from .closed.rank_one import solve_rank_one_relu
 from .closed.scalar import critical_weight_decay, deep_prox
+from .closed.singular_values import solve_singular_values
 from .closed.spike_free import solve_spike_free
 from .closed.whitened import (
     solve_nearly_whitened_relu,
@@ -140,6 +141,7 @@ __all__ = [
     "solve_parallel_whitened_relu",
     "solve_ramp_svm",
     "solve_rank_one_relu",
+    "solve_singular_values",
     "solve_spike_free",
     "solve_spline",
     "solve_two_layer_linear",

@@ -18,9 +18,7 @@ def core_of(X, C, bias, rng):
 
 @pytest.mark.parametrize("kind", ["normal", "integer", "repeated", "opposite", "on a plane"])
 @pytest.mark.parametrize("bias", ["none", "free"])
-@given(
-    seed=st.integers(0, 10**6), n=st.integers(4, 9), r=st.integers(2, 4), C=st.integers(1, 3)
-)
+@given(seed=st.integers(0, 10**6), n=st.integers(4, 9), r=st.integers(2, 4), C=st.integers(1, 3))
 @settings(max_examples=8, deadline=None)
 def test_no_direction_exceeds_it_and_one_attains_it(kind, bias, seed, n, r, C):
     rng = np.random.default_rng(seed)
@@ -81,7 +79,7 @@ def test_filters_of_four_numbers(rng):
 def test_nothing_is_proven_where_cells_cannot_be_told(rng):
     """Hyperplanes that meet within rounding, but not quite."""
     P = np.array([[1.0, 0, 0], [0, 1, 0], [1, 1, 3e-13], [0, 0, 1]])
-    u, value, upper = largest_of_cells(P, rng.standard_normal((4, 2)), 0.0)
+    _, value, upper = largest_of_cells(P, rng.standard_normal((4, 2)), 0.0)
     assert upper == np.inf or upper >= value
 
 

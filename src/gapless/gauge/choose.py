@@ -18,6 +18,7 @@ from .low_rank import LowRank
 from .norm import Norm
 from .quadratic import Quadratic
 from .row_space import dimensions, row_space
+from .singular_values import SingularValues
 from .spike_free import SpikeFree
 from .whitened import Whitened
 
@@ -31,6 +32,7 @@ CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
 #: bounds that get better with time, in the order in which they are worth trying
 RELAXATIONS: dict[str, Relaxation] = {
+    "singular values": SingularValues(),
     "directions": Directional(),
     "faces": Faces(),
     "quadratic": Quadratic(),
@@ -40,7 +42,7 @@ RELAXATIONS: dict[str, Relaxation] = {
 #: every bound by name
 METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
 # What "auto" goes on with.  Branch and bound begins as the doubly nonnegative relaxation.
-AUTO = ("faces", "directions", "quadratic", "branch and bound")
+AUTO = ("singular values", "faces", "directions", "quadratic", "branch and bound")
 
 
 def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
