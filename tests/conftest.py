@@ -26,6 +26,7 @@ NUMERICAL = {
     "test_extreme_points", "test_gauge", "test_interpolate", "test_newton",
     "test_path", "test_descent", "test_relaxation", "test_relaxed", "test_soundness",
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",
+    "test_verify_boxes",
 }  # fmt: skip
 
 

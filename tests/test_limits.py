@@ -78,10 +78,10 @@ def test_many_rows_obey_the_clock(clock, monkeypatch):
 
 
 def test_what_the_search_leaves_goes_into_the_proof_and_no_more(clock):
-    given = problem(bias="none", n=20, d=8, weight_decay=0.2)
+    given = problem(bias="none", n=30, d=25, weight_decay=0.2)  # too many for boxes
     begun = clock[0]
-    solution = train(given, time_limit=12.0, tol=1e-4)
-    assert clock[0] - begun <= 12.0 + 40 * TICK
+    solution = train(given, time_limit=30.0, tol=1e-4)
+    assert clock[0] - begun <= 30.0 + 40 * TICK
     rounds = solution.history.n_rounds
     assert solution.certificate.lower_bound > train(given, tol=1e-4).certificate.lower_bound
     assert rounds == train(given, tol=1e-4).history.n_rounds  # proofs are no rounds
@@ -89,15 +89,16 @@ def test_what_the_search_leaves_goes_into_the_proof_and_no_more(clock):
 
 @pytest.mark.parametrize("bias", ["free", "none"])
 @pytest.mark.parametrize("method", ["auto", "quadratic", "branch and bound"])
-def test_certify_obeys_the_clock(bias, method, clock):
+def test_certify_obeys_the_clock(bias, method, request):
     given = problem(bias=bias, n=30, d=4)
     network = train(given, max_iter=2).network
+    terms = {"weight_decay": 1e-3, "bias": bias, "method": method, "tol": 1e-9}
+    # numba looks at the clock as it loads what is compiled
+    certify(network, given.X, given.Y, **terms, time_limit=1.0)
+    clock = request.getfixturevalue("clock")
     for seconds in (0.0, 0.5, 3.0):
         begun = clock[0]
-        certificate = certify(
-            network, given.X, given.Y,
-            weight_decay=1e-3, bias=bias, method=method, time_limit=seconds, tol=1e-9,
-        )  # fmt: skip
+        certificate = certify(network, given.X, given.Y, **terms, time_limit=seconds)
         assert clock[0] - begun <= seconds + 1.0 + 40 * TICK
         assert 0 <= certificate.lower_bound <= certificate.objective
 
@@ -153,6 +154,39 @@ def test_cross_validation_and_the_last_fit_share_one_limit(clock):
     assert model.path_[-1] is model.solution_
     assert model.path_.weight_decays[-1] == model.weight_decay_
     assert model.status_ is Status.TIME_LIMIT
+
+
+def test_training_leaves_its_time_to_the_proof(clock, monkeypatch):
+    begun = []
+
+    def prove(*_, time_limit):
+        begun.append((clock[0] - start, time_limit))
+        yield from ()
+
+    monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", prove)
+    given, start = problem(), clock[0]
+    for model in (
+        ReLURegressor(1e-3, time_limit=12.0, prove_time=5.0, tol=1e-9),
+        ReLURegressor(1e-3, time_limit=4.0, prove_time=9.0, tol=1e-9),  # half at most
+    ):
+        start = clock[0]
+        with pytest.warns(ConvergenceWarning, match="Time limit"):
+            model.fit(given.X, given.Y[:, 0])
+    assert begun == [
+        (pytest.approx(at, abs=1), pytest.approx(s, abs=1)) for at, s in ((7, 5), (2, 2))
+    ]
+
+
+def test_a_proof_takes_as_long_as_training(clock):
+    given = problem(weight_decay=0.1)
+    took = []
+    for prove_time in (0.0, None):
+        begun = clock[0]
+        model = ReLURegressor(0.1, prove_time=prove_time, tol=1e-3)
+        model.fit(given.X, given.Y[:, 0])
+        took.append(clock[0] - begun)
+    trained, all_of_it = took
+    assert trained + 0.5 < all_of_it <= 2 * max(trained, 1.0) + 1
 
 
 @pytest.mark.parametrize("bad", [0, -1, "soon"])
@@ -228,7 +262,7 @@ def test_an_interrupt_of_the_proof_is_an_interrupt(monkeypatch):
         yield from ()
 
     monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", interrupted)
-    given = problem(weight_decay=0.3)
+    given = problem(weight_decay=0.3, d=25)  # too many for boxes of directions
     assert train(given, time_limit=60).status is Status.STOPPED
     assert train(given).status is not Status.STOPPED
 
@@ -282,7 +316,7 @@ def test_a_fit_without_a_limit_takes_what_a_person_waits_for(clock):
     X = rng.standard_normal((150, 5)) * [1e4, 20, 0.1, 30, 1e-3]  # a table as it comes
     y = rng.standard_normal(150)
     with pytest.warns(ConvergenceWarning, match="Time limit"):
-        model = ReLURegressor(weight_decay=1e-5, tol=1e-9).fit(X, y)
+        model = ReLURegressor(weight_decay=1e-5, tol=1e-9, prove_time=0).fit(X, y)
     assert model.status_ is Status.TIME_LIMIT
     assert 14 < clock[0] < 17
     assert model.score(X, y) > 0

@@ -58,6 +58,8 @@ def test_fit_predict_info_certify(folder):
     assert result["status"] == "OPTIMAL"  # two columns and a free bias: the gauge is exact
     assert result["relative_gap"] <= 1e-3
     assert result["test_score"] > 0.95 > result["baseline_test_score"]
+    assert result["known"].startswith("no network of any width is more than 0.")
+    assert result["advice"] == ""
     assert "constant columns left out: unit" in result["notes"]
     assert (folder / "m.png").stat().st_size > 10_000
 
@@ -78,6 +80,7 @@ def test_fit_predict_info_certify(folder):
     )
     assert again["objective"] == pytest.approx(result["objective"], rel=1e-8)
     assert again["relative_gap"] <= 1e-3
+    assert again["known"].startswith("no network of any width is ")
 
 
 def test_classification_with_text_target_and_parquet(folder):
@@ -107,6 +110,13 @@ def test_automatic_weight_decay_on_a_bundled_data_set():
     assert result["task"] == "classification"
     assert result["test_score"] > 0.85
     assert any("chosen by 5-fold" in note for note in result["notes"])
+
+
+def test_the_report_leads_with_what_is_proven_and_says_why_it_is_little():
+    fit = "fit", "--dataset", "breast_cancer", "--weight-decay", "0.02", "--prove-time", "0.1"
+    words = " ".join(gapless(*fit).stdout.split())
+    assert words.index("known no network of any width") < words.index("advice more than 18 dim")
+    assert words.index(", weight decay 0.") < words.index("status")
 
 
 def test_time_limit_has_its_exit_code(folder):

@@ -1,6 +1,9 @@
 """The scikit-learn contract and what users do with estimators."""
 
+import os
 import pickle
+import signal
+import sys
 import warnings
 
 import numpy as np
@@ -17,15 +20,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gapless import Problem, ReLUClassifier, ReLURegressor, Status
+from gapless import (
+    Certificate,
+    Problem,
+    ReLUClassifier,
+    ReLUClassifierCV,
+    ReLURegressor,
+    ReLURegressorCV,
+    Status,
+)
 
 # A coarse gap: the checks are about the contract, not about the optimum.
 CHECKED = [
     ReLURegressor(tol=0.1),
     ReLUClassifier(tol=0.1),
-    ReLUClassifier(loss="hinge", tol=0.1),
-    ReLUClassifier(loss="squared", bias="penalized", tol=0.1),
-    ReLURegressor(loss="huber", bias="none", tol=0.1),
+    ReLUClassifier(loss="hinge", tol=0.1, prove_time=0),
+    ReLUClassifier(loss="squared", bias="penalized", tol=0.1, prove_time=0),
+    ReLURegressor(loss="huber", bias="none", tol=0.1, prove_time=0),
 ]
 
 
@@ -140,6 +151,8 @@ def test_warm_start_and_convergence_warning(diabetes):
         (ReLURegressor(tol=-1), "tol must be"),
         (ReLURegressor(max_neurons=0), "max_neurons must be"),
         (ReLURegressor(time_limit=0), "time_limit must be"),
+        (ReLURegressor(prove_time=-1), "prove_time must be"),
+        (ReLURegressorCV(prove_time="long"), "prove_time must be"),
     ],
 )
 def test_bad_parameters(model, message, diabetes):
@@ -155,3 +168,103 @@ def test_bad_data(diabetes):
         ReLURegressor().fit(X.where(X < 1), y)
     with pytest.raises(ValueError, match="sample_weight must be finite"):
         ReLURegressor().fit(X, y, sample_weight=-np.ones(len(X)))
+
+
+@pytest.fixture
+def proofs(monkeypatch):
+    """The real proof, and how often it began."""
+    module, begun = sys.modules["gapless.training.train"], []
+    real = module.prove
+
+    def prove(*args, **options):
+        begun.append(options["time_limit"])
+        return real(*args, **options)
+
+    monkeypatch.setattr(module, "prove", prove)
+    return begun
+
+
+def table(n=60, d=4):
+    X = np.random.default_rng(0).standard_normal((n, d))
+    return X, np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
+
+
+def test_a_fit_proves_what_it_has_trained(proofs):
+    X, y = table()
+    plain = ReLURegressor(0.1, prove_time=0).fit(X, y)
+    assert proofs == []
+    assert plain.certificate_.relative_gap > 0.3
+    proven = ReLURegressor(0.1, prove_time=30, tol=0.02).fit(X, y)
+    assert proofs == [pytest.approx(30, abs=1)]
+    assert proven.certificate_.relative_gap <= 0.02
+    assert proven.status_ is Status.OPTIMAL
+    assert proven.solution_.advice == ""
+    assert str(proven.certificate_).startswith("no network of any width is more than ")
+    assert str(proven.certificate_)[:-1] in repr(proven.solution_)
+    default = ReLURegressor(0.1).fit(X, y)
+    assert default.certificate_.lower_bound > plain.certificate_.lower_bound
+    np.testing.assert_array_equal(default.predict(X), plain.predict(X))  # only the proof is new
+
+
+@pytest.mark.parametrize(
+    ("shape", "outputs", "why"),
+    [
+        ((50, 5), 1, "6 dimensions"),
+        ((40, 30), 1, "more than 18 dimensions, too many for boxes of directions"),
+        ((40, 5), 2, "2 outputs, too many for boxes"),
+        ((900, 3), 2, "903 samples and features for other relaxations, which bear 900"),
+    ],
+)
+def test_a_wide_gap_says_why(shape, outputs, why):
+    X = np.random.default_rng(0).standard_normal(shape)
+    Y = np.abs(X[:, :outputs])
+    model = ReLURegressor(0.01, prove_time=1e-3, tol=0.05).fit(X, Y)
+    assert model.certificate_.relative_gap > 0.1
+    assert why in model.solution_.advice
+    assert ", weight decay 0." in model.solution_.advice
+    assert model.solution_.advice in repr(model.solution_)
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-9, 0.0123, 0.0999, 0.5, 0.994, 1.0, 3.0, np.nan])
+def test_what_is_known_holds(gap):
+    words = str(Certificate(1.0, 1.0 - gap, 1.0 - gap, "a proof"))
+    if not gap < 1:
+        assert words.startswith("nothing is proven")
+    elif gap == 0:
+        assert words == "no network of any width is better (proven)"
+    else:
+        share = float(words.split("more than ")[1].split("%")[0]) / 100
+        assert gap <= share <= max(1.1 * gap, 1.1e-6)
+
+
+@pytest.mark.parametrize("kind", [ReLURegressorCV, ReLUClassifierCV])
+def test_folds_and_paths_are_not_proven_the_network_on_all_data_is(kind, proofs):
+    X, y = table()
+    y = y if kind is ReLURegressorCV else y > 1
+    model = kind(n_values=4, ratio=0.05, cv=2, prove_time=0.5).fit(X, y)
+    assert len(proofs) == 1
+    unproven = kind(n_values=4, ratio=0.05, cv=2, prove_time=0).fit(X, y)
+    assert len(proofs) == 1
+    assert unproven.certificate_.lower_bound < model.certificate_.lower_bound
+    assert model.weight_decay_ == unproven.weight_decay_
+
+
+def test_an_interrupted_proof_leaves_the_best_so_far(monkeypatch):
+    X, y = table()
+    plain = ReLURegressor(0.1, prove_time=0).fit(X, y)
+    module = sys.modules["gapless.training.train"]
+    real = module.prove
+
+    def prove(*args, **options):
+        for number, proof in enumerate(real(*args, **options)):
+            if number == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            yield proof
+
+    monkeypatch.setattr(module, "prove", prove)
+    model = ReLURegressor(0.1, prove_time=60)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.status_ is Status.STOPPED
+    assert plain.certificate_.lower_bound < model.certificate_.lower_bound
+    assert model.certificate_.lower_bound <= model.certificate_.objective

@@ -1,6 +1,7 @@
 """Boxes of directions: every bound above what the box holds, in NumPy and compiled; the tree."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from gapless import Network, Problem, certify, train
 from gapless.core.reduction import Reduction
 from gapless.gauge import boxes_compiled
 from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
+from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
-from gapless.gauge.direction import Directional
+from gapless.gauge.direction import Directional, begin_compiling, outputs_of
 from gapless.gauge.search import Oracle
-from gapless.gauge.tree import halves, predicted_boxes, roots, search_boxes
+from gapless.gauge.tree import Team, halves, predict_boxes, roots, search_boxes
 
 KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
 
@@ -42,8 +44,8 @@ def boxes(rng, normed, count, depth):
     for _ in range(depth):
         edge = np.argmax(W * rng.uniform(0.5, 1, W.shape), axis=1)
         both = halves(U, W, U, np.ones((count, 2), bool), edge)
-        side = rng.integers(2, size=count) * count + np.arange(count)
-        U, W = both[0][side], both[1][side]
+        U = np.where(rng.integers(2, size=count)[:, None] == 0, both[0][0], both[1][0])
+        W = both[0][1]
     return U, W, rng.uniform(-1, 1, U.shape)
 
 
@@ -171,6 +173,48 @@ def test_closes_in_from_above_and_names_the_best_neuron(bias):
     assert uppers[-1] <= 1.0012 * found.value.max()
 
 
+@given(seed=st.integers(0, 10**6), C=st.integers(1, 4), ratio=st.floats(1.02, 3.0))
+@settings(max_examples=60)
+def test_caps_cover_every_direction(seed, C, ratio):
+    rng = np.random.default_rng(seed)
+    if C == 4:
+        ratio = max(ratio, 1.3)  # their number grows with the power of the dimension
+    found = caps(C, ratio)
+    centres, cosines = (np.array(x) for x in zip(*found))
+    assert np.allclose(np.linalg.norm(centres, axis=1), 1)
+    assert np.all(cosines * (1 + ratio) >= 2 - 1e-12)
+    v = rng.standard_normal((500, C))
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    assert np.all(np.any(np.abs(v @ centres.T) >= cosines, axis=1))
+
+
+@pytest.mark.parametrize(("bias", "d"), [("none", 2), ("free", 1)])
+@pytest.mark.parametrize("C", [2, 3])
+def test_several_outputs_agree_with_enumeration(bias, d, C, rng):
+    X = rng.standard_normal((40, d))
+    core = Reduction(Problem(X, rng.standard_normal((40, C)), "squared", 0.05, bias)).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    exact = gauge_bound(core, Lam, "low-rank")
+    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, 5.0)]
+    assert min(uppers) >= exact.lower * (1 - 1e-9)
+    assert uppers[-1] <= (1.005 if C == 2 else 1.05) * exact.upper
+
+
+@pytest.mark.parametrize("bias", ["none", "free"])
+def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng):
+    X = rng.standard_normal((60, 3))
+    Y = np.eye(3)[rng.integers(3, size=60)]
+    core = Reduction(Problem(X, Y, "softmax", 0.05, bias)).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    found = Oracle(core.X, core.free, np.random.default_rng(3)).search(
+        Lam, np.zeros((core.n_features, 0)), 2000
+    )
+    assert outputs_of(Lam).shape == (3, 2)  # they sum to zero
+    for _, bound in Directional().maximise(core, Lam, 3.0):
+        assert bound.upper >= found.value.max() * (1 - 1e-12)
+    assert bound.upper <= 1.02 * found.value.max()
+
+
 def test_a_gauge_too_small_is_refuted_by_a_neuron(rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
     U = rng.standard_normal((20000, 4))
@@ -187,16 +231,16 @@ def test_predictions_are_near_the_boxes_it_takes(rng):
         U = rng.standard_normal((20000, 5))
         G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
         outcome = search_boxes(cone, G, bound_boxes, lambda: False)
-        predicted, looked_at = predicted_boxes(cone, G, bound_boxes, lambda: False)
+        prediction = predict_boxes(cone, G, bound_boxes, lambda: False)
         assert outcome.closed
-        assert looked_at <= outcome.boxes * 1.01 + 1000
-        assert outcome.boxes / 4 <= predicted <= 4 * outcome.boxes
+        assert prediction.looked_at <= outcome.boxes * 1.01 + 1000
+        assert outcome.boxes / 4 <= prediction.boxes <= 4 * outcome.boxes
 
 
 def test_stops_when_told(rng):
     cone, _ = cone_of(rng, 30, 5, "normal", free=False)
     outcome = search_boxes(cone, 1e-3, bound_boxes, lambda: True)
-    assert (outcome.closed, outcome.direction, outcome.boxes) == (False, None, 0)
+    assert (outcome.closed, outcome.direction) == (False, None)
 
 
 @pytest.mark.parametrize("power", [-300, -40, 40, 300])
@@ -249,16 +293,46 @@ def test_ordinary_tables_are_proven(loss, bias):
     assert answer.lower_bound <= min(other, answer.objective)
 
 
-def test_is_refused_by_name_and_writes_no_file(tmp_path):
+def test_is_refused_by_name(tmp_path):
     X = np.random.default_rng(0).standard_normal((30, 4))
+    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 4)), np.zeros(4))
+    with pytest.raises(ValueError, match="up to 3 outputs"):
+        certify(network, X, X, weight_decay=0.1, method="directions")
     network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 2)), np.zeros(2))
-    with pytest.raises(ValueError, match="one output"):
-        certify(network, X, X[:, :2], weight_decay=0.1, method="directions")
-    network = Network(np.zeros((4, 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
     proof = tmp_path / "proof.npz"
-    with pytest.raises(ValueError, match="no proof file"):
-        certify(network, X, X[:, 0], weight_decay=0.1, method="directions", proof=proof)
+    with pytest.raises(ValueError, match="1 for a proof file"):
+        certify(network, X, X[:, :2], weight_decay=0.1, method="directions", proof=proof)
     assert not proof.exists()
-    answer = certify(network, X, X[:, 0], weight_decay=0.1, proof=proof, time_limit=1)
-    assert "directions" not in answer.proof
-    assert proof.exists()
+
+
+def test_records_one_number_a_box_and_no_more_than_it_may(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    outcome = search_boxes(cone, G, bound_boxes, lambda: False, record=10**6)
+    assert outcome.closed
+    assert outcome.tree.dtype == np.uint8
+    inner, boxes = int(np.sum(outcome.tree > 0)), len(outcome.tree)
+    assert boxes == outcome.boxes == 4 + 2 * inner > 20
+    assert outcome.tree.max() <= 4
+    few = search_boxes(cone, G, bound_boxes, lambda: False, record=boxes - 1)
+    assert (few.closed, few.tree) == (False, None)
+    assert search_boxes(cone, G, bound_boxes, lambda: False).tree is None
+
+
+def test_the_record_does_not_hang_on_the_threads(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    U = rng.standard_normal((20000, 4))
+    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    with ThreadPoolExecutor(3) as pool:
+        three = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, pool.map), 10**6)
+    in_turn = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, map), 10**6)
+    assert np.array_equal(three.tree, in_turn.tree)
+
+
+def test_loops_are_compiled_by_another_process(rng):
+    X = rng.standard_normal((30, 4))
+    process = begin_compiling(Problem(X, X[:, 0], weight_decay=0.1))
+    assert process is None or process.wait() == 0
+    assert boxes_compiled.is_compiled() or process is not None
+    assert begin_compiling(Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))) is None

@@ -1,6 +1,7 @@
 """Every bound is valid, and the relaxations beat what is below them."""
 
 import itertools
+import time
 
 import cvxpy as cp
 import numpy as np
@@ -21,8 +22,10 @@ from gapless import (
 from gapless.certificates.certify import prove
 from gapless.core.losses import LOSSES
 from gapless.core.reduction import Reduction
+from gapless.gauge.base import GaugeBound
 from gapless.gauge.cells import Cell, Geometry
-from gapless.gauge.choose import METHODS
+from gapless.gauge.choose import METHODS, planned
+from gapless.gauge.direction import Directional
 from gapless.gauge.doubly_nonnegative import DoublyNonnegative
 from gapless.gauge.quadratic import Quadratic, quadratic_value
 from gapless.gauge.search import Oracle
@@ -226,6 +229,12 @@ def test_conditions_in_words():
     assert METHODS["spike-free"].applies(white)
     assert rank(low) == 3
     assert conditions(low) == "rank 3 data: exact enumeration"
+    words = conditions(Problem(rng.standard_normal((500, 8)), rng.standard_normal(500)))
+    assert words.startswith("rank 8 data with free bias: quadratic bound for 0.5 s, then boxes of")
+    wide = conditions(Problem(rng.standard_normal((40, 60)), rng.standard_normal(40)))
+    assert wide.endswith("free bias: doubly nonnegative relaxation and cells of signs")
+    many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 2))))
+    assert many.endswith("norm bound, nothing better applies")
     assert "whitened" in conditions(white)
 
 
@@ -265,6 +274,55 @@ def test_the_spike_free_formula_is_refused_elsewhere():
     assert is_spike_free(core) is False
     with pytest.raises(ValueError, match="spike-free"):
         next(prove(core, np.ones((3, 1)), "spike-free"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((60, 8), ["doubly nonnegative", "directions", "doubly nonnegative"]),
+        ((400, 8), ["quadratic", "directions", "quadratic", "doubly nonnegative"]),
+        ((200, 60), ["quadratic", "doubly nonnegative"]),
+        ((60, 30), ["doubly nonnegative"]),
+        ((1200, 30), ["quadratic"]),
+    ],
+)
+def test_turns_are_bounded_and_resumed(shape, order, rng, monkeypatch):
+    """Methods that go on for ever, and prove nothing, on a clock that each look moves."""
+    now, began, seen = [0.0], [], []
+
+    def look():
+        now[0] += 0.01
+        return now[0]
+
+    def forever(self, core, Lam, time_limit):
+        began.append((self.name, time_limit))
+        while True:
+            if seen[-1:] != [self.name]:
+                seen.append(self.name)
+            yield Lam, GaugeBound(0.0, np.inf, None, self.name)
+
+    def useless(self, core, Lam, time_limit):
+        began.append((self.name, time_limit))
+        seen.append(self.name)
+        yield from ()
+
+    problem = Problem(rng.standard_normal(shape), rng.standard_normal(shape[0]), weight_decay=0.1)
+    core = Reduction(problem).core
+    Lam = dual_point(core, rng)
+    monkeypatch.setattr(Quadratic, "maximise", forever)
+    monkeypatch.setattr(DoublyNonnegative, "maximise", forever)
+    monkeypatch.setattr(Directional, "maximise", useless)
+    monkeypatch.setattr(time, "perf_counter", look)
+    proofs = list(prove(core, Lam, time_limit=10.0))
+    assert len(proofs) == 1
+    assert seen == [name for name in order if name in seen]
+    assert now[0] <= 11
+    names = [name for name, _ in began]
+    assert len(set(names)) == len(names)  # each begins once
+    turns = planned(core, 10.0)
+    assert [turn.method.name for turn in turns] == order
+    assert turns[-1].seconds == np.inf
+    assert len(turns) == 1 or turns[0].seconds <= 5
 
 
 def test_interrupt_keeps_the_best_bound(monkeypatch):

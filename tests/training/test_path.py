@@ -174,7 +174,7 @@ def test_rules_on_a_table_of_losses():
         choose_weight_decay(diabetes(), [0.1], rule="least")
 
 
-SMALL = {"n_values": 2, "ratio": 0.3, "cv": 2, "tol": 0.1}
+SMALL = {"n_values": 2, "ratio": 0.3, "cv": 2, "tol": 0.1, "prove_time": 0.05}
 
 
 @parametrize_with_checks([ReLURegressorCV(**SMALL), ReLUClassifierCV(**SMALL)])

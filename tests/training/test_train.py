@@ -106,8 +106,9 @@ def test_the_first_search_of_a_warm_start_takes_few_exact_steps(monkeypatch, rng
     assert exact[2:] == [False, True]
 
 
-def test_heuristic_is_not_called_optimal():
-    solution = train(diabetes(), tol=1e-2)
+def test_heuristic_is_not_called_optimal(rng):
+    X = rng.standard_normal((120, 25))  # too many dimensions for boxes of directions
+    solution = train(Problem(X, np.abs(X[:, 0]) + X[:, 1], weight_decay=0.1), tol=1e-2)
     assert solution.status in (Status.HEURISTIC, Status.STALLED, Status.NEAR_OPTIMAL)
     assert solution.certificate.estimated_relative_gap <= 1e-2
     assert (solution.status is Status.NEAR_OPTIMAL) == (solution.certificate.relative_gap <= 0.1)
@@ -125,11 +126,12 @@ def test_objective_beats_a_planted_network(rng):
 
 def test_rows_order_duplicates_rotation_and_sparsity_do_not_matter(rng):
     base = diabetes(bias="penalized")
-    X, Y = base.X, base.Y
+    X, Y = base.X[:, :5], base.Y  # few enough for boxes of directions to close at once
+    base = Problem(X, Y, weight_decay=0.1, bias="penalized")
     reference = train(base, tol=1e-3).certificate.objective
     order = rng.permutation(len(X))
     counts = rng.integers(1, 4, len(X))
-    Q = qr(rng.standard_normal((10, 10)))[0]
+    Q = qr(rng.standard_normal((5, 5)))[0]
     options = {"weight_decay": 0.1, "bias": "penalized"}
     shuffled = Problem(X[order], Y[order], **options)
     sparse = Problem(sp.csr_matrix(X), Y, **options)
@@ -234,7 +236,7 @@ def test_no_neurons_from_weight_decay_max_on():
 def test_time_left_is_spent_on_the_proof_and_the_estimate_stays_the_search_s(rng):
     X = rng.standard_normal((12, 20))
     problem = Problem(X, X[:, 0] * X[:, 1], weight_decay=0.1, bias="none")
-    quick = train(problem)
+    quick = train(problem, max_iter=1)
     assert not quick.status.proven  # no bound as cheap as a round reaches these data
     timed = train(problem, tol=5e-3, time_limit=20)
     assert timed.certificate.relative_gap <= 5e-3
@@ -265,3 +267,31 @@ def test_master_of_many_rows_from_its_moments(monkeypatch, bias):
     b, d = solve_master(problem, Z, *start)
     np.testing.assert_allclose(Z @ b + d, Z @ a + c, atol=1e-6)
     assert np.any(d) == (bias == "free")
+
+
+@pytest.mark.parametrize("bias", ["none", "penalized", "free"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "huber"])
+def test_few_features_are_proven_without_a_limit(bias, loss, rng):
+    X = rng.standard_normal((70, 5))
+    y = np.abs(X[:, 0]) - np.maximum(X[:, 1], 0) + 0.3 * rng.standard_normal(70)
+    y = np.sign(y) if loss == "logistic" else y
+    solution = train(Problem(X, y, loss, 0.05, bias))
+    assert solution.status is Status.OPTIMAL
+    assert 0 <= solution.certificate.relative_gap <= 1e-3
+
+
+def test_a_neuron_that_searches_missed_is_found_by_boxes(monkeypatch, rng):
+    """Searches that find next to nothing: boxes name what violates, and training goes on."""
+    X = rng.standard_normal((60, 4))
+    problem = Problem(X, np.abs(X[:, 0]) - np.abs(X[:, 1]), weight_decay=0.05)
+    whole = train(problem)
+    search = Oracle.search
+
+    def blind(oracle, *args, **options):
+        found = search(oracle, *args, **options)
+        return found.take(np.argsort(found.value)[:1])
+
+    monkeypatch.setattr(Oracle, "search", blind)
+    found = train(problem)
+    assert found.status is Status.OPTIMAL
+    assert found.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-3)

@@ -22,13 +22,15 @@ from ..core.problem import Problem
 from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
-from ..gauge.base import LARGE, Dual, GaugeBound
-from ..gauge.choose import METHODS, relaxations, timely_bound
+from ..gauge.base import LARGE, Dual, GaugeBound, Relaxation
+from ..gauge.choose import METHODS, RELAXATIONS, planned, timely_bound
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
 # Seconds at least for the search, as an estimate from none is worth nothing, and for a first proof.
 LEAST_SEARCH, LEAST_PROOF = 0.5, 1.0
+# Shares of the time for the search: half, little where boxes of directions apply.
+HALF, LITTLE = 0.5, 0.15
 # The estimated gap of one search around a network is stated no finer than this.
 ONE_SEARCH = 1e-3
 
@@ -137,8 +139,9 @@ def prove(
     """Dual points with proven bounds of their gauges, better and better, cheap before costly.
 
     First ``Lam`` itself by the sharpest cheap bound; unless that is exact, and while
-    ``time_limit`` seconds last, the relaxations, which also move the dual point.  A method
-    named is used alone, a relaxation after the norm bound, so that there is an answer at once.
+    ``time_limit`` seconds last, the relaxations, which also move the dual point, by turns
+    (:func:`gapless.gauge.choose.planned`).  A method named is used alone, a relaxation after the
+    norm bound, so that there is an answer at once.
 
     Parameters
     ----------
@@ -151,7 +154,7 @@ def prove(
     time_limit : float, default 0
         Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
     files : bool, default False
-        Only proofs that the checker of proof files can repeat.
+        With all that proof files need.
 
     Yields
     ------
@@ -164,22 +167,31 @@ def prove(
         When the method named is unknown or does not apply, as the first is asked for.
     """
     watch = Watch(time_limit)
-    steps = relaxations(core, method, files)
-    if method == "auto" or steps:
+    turns = planned(core, watch.left, method, files)
+    if method == "auto" or turns:
         cheap = "auto" if method == "auto" else "norm"
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     else:
         first = METHODS[method].bound(core, Lam)
-    best = core.proven_bound(Lam, first.upper)
+    best, check = core.proven_bound(Lam, first.upper), 0.0
     yield Lam, first
-    for step in [] if first.tight else steps:
-        if watch.due():
+    runs: dict[Relaxation, Iterator[Dual]] = {}
+    for number, turn in enumerate([] if first.tight else turns):
+        if watch.left <= check:  # boxes in a proof file are checked within the limit
             return
+        part, run = Watch(min(turn.seconds, watch.left)), runs.get(turn.method)
+        if run is None:
+            again = any(later.method is turn.method for later in turns[number + 1 :])
+            left = watch.left if again else part.left
+            run = turn.method.maximise(core, Lam, left - check)
+            runs[turn.method] = run
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
-            for point, bound in step.maximise(core, Lam, watch.left):
+            for point, bound in run:
                 if (value := core.proven_bound(point, bound.upper)) > best:
-                    best = value
+                    best, check = value, bound.boxes.seconds if bound.boxes else 0.0
                     yield point, bound
+                if part.due():
+                    break
 
 
 def evidence(
@@ -193,7 +205,8 @@ def evidence(
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """What :func:`certificate` needs: dual points near a network, with proven bounds.
 
-    The search takes half of ``time_limit`` at most, the proofs what it leaves.
+    The search takes half of ``time_limit`` at most, little where boxes of directions apply, and the
+    proofs what it leaves.
 
     Parameters
     ----------
@@ -231,7 +244,9 @@ def evidence(
     size = power_of_two(float(np.abs(own).max()))
     if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size
-    stop = Watch(max(LEAST_SEARCH, watch.left / 2)).due
+    # boxes of directions are a search, too
+    share = LITTLE if RELAXATIONS["directions"].fits(core) else HALF
+    stop = Watch(max(LEAST_SEARCH, share * watch.left)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))
     proofs = prove(core, own, method, watch.left, files)
@@ -264,17 +279,20 @@ def certify(
     X, y, weight_decay, loss, bias, sample_weight
         The training problem, as in :class:`gapless.Problem`.
     method : str, default "auto"
-        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (for
-        one output, a dozen dimensions), "quadratic", "doubly nonnegative", "branch and bound" (the
-        same, split by signs of samples).  "auto" goes from cheap to costly until the time is up.
+        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (up
+        to three outputs, a dozen dimensions), "faces" (several outputs, rank 7 at most, few
+        samples), "singular values" (several outputs), "quadratic", "doubly nonnegative", "branch
+        and bound" (the same, split by signs of samples).  "auto" goes from cheap to costly until
+        the time is up.
     time_limit : float, default 10
-        Seconds: half at most for the search behind the estimated bound, the rest for the
-        relaxations; 0 for the cheap bounds only.  The bound only ever improves with time, and an
-        interrupt (Ctrl-C) keeps the best so far.
+        Seconds: half at most for the search behind the estimated bound (a seventh where boxes of
+        directions apply), the rest for the relaxations; 0 for the cheap bounds only.  The bound
+        only ever improves with time, and an interrupt (Ctrl-C) keeps the best so far.
     tol : float, default 1e-4
         Relative gap at which to stop.
     proof : path, optional
-        Where to write a proof file for :func:`gapless.verify`.
+        Where to write a proof file for :func:`gapless.verify`.  Checking a tree of boxes takes
+        longer than finding it; the time for that is kept back of ``time_limit``.
     preparation : str, default ""
         Text for the proof file: how samples were made.
     n_starts : int, default 1000

@@ -1,7 +1,8 @@
 """Proof files: what :mod:`gapless.certificates.verify` needs to re-check a lower bound, as arrays.
 
-The checker knows three kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
-enumeration) the rank and the gauge alone.  All others become ``conic``: signs, D and N of
+The checker knows four kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
+enumeration) the rank and the gauge alone, ``boxes`` (branch and bound over directions) coordinates
+and a tree.  All others become ``conic``: signs, D and N of
 :mod:`gapless.gauge.proof_cells`.  What their forms lack to be positive semidefinite is added here,
 so that the checker has to factorise and nothing to correct.
 """
@@ -21,18 +22,17 @@ from ..core.files import write
 from ..core.losses import LOSSES, is_known
 from ..core.problem import Problem
 from ..core.reduction import Reduction
-from ..gauge.base import GaugeBound, Proof
+from ..gauge.base import FILE_SAMPLES, GaugeBound, Proof
 from ..gauge.cells import SHARE
+from ..gauge.proof_boxes import BoxProof
 from ..gauge.proof_cells import CheckedSamples
-from ..gauge.row_space import rank
+from ..gauge.row_space import RANK_TOL, rank
 from .verify import Invalid, data_digest, design, proven, slack
 
 # What another machine's rounding may take from the bound the checker finds on this one.
 MARGIN = 1e-9
 # The checker's work for a gauge to exceed its maximum by this share is small.
 DIRECTIONS_MARGIN = 1e-7
-# The conic checker factorises matrices of this order.
-MAX_SAMPLES = 2000
 
 
 def write_proof(
@@ -59,7 +59,8 @@ def write_proof(
     Returns
     -------
     float
-        The lower bound on all networks' objectives, as the checker finds it.
+        The lower bound on all networks' objectives, as the checker finds it: it repeats the proof
+        before it is written.
 
     Raises
     ------
@@ -84,14 +85,17 @@ def write_proof(
     fields = _by_norm(reduction, X, scale * reduction.step * Lam)
     fields["preparation"] = preparation
     some = rank(core) > 0  # else there is nothing but rounding, which the norm bounds
+    unit = scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
     if some and bound.check == "directions":
-        gauge = bound.upper * scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
-        fields |= {"kind": "directions", "rank": rank(core), "gauge": gauge}
+        fields |= {"kind": "directions", "rank": rank(core), "gauge": bound.upper * unit}
+    elif some and bound.boxes is not None:
+        fields |= _boxes(fields, reduction, X, bound.boxes)
+        fields |= {"kind": "boxes", "gauge": bound.boxes.G * unit}
     elif some and bound.multipliers is not None:
-        if core.n_samples > MAX_SAMPLES:
+        if core.n_samples > FILE_SAMPLES:
             raise ValueError(
                 f"a proof by {bound.proof} for {core.n_samples} samples cannot be written as a "
-                f"file: the checker takes up to {MAX_SAMPLES}; use method='norm'"
+                f"file: the checker takes up to {FILE_SAMPLES}; use method='norm'"
             )
         fields |= _conic(fields, reduction, X, Lam, scale, bound.multipliers)
         fields["kind"] = "conic"
@@ -126,6 +130,19 @@ def _by_norm(reduction: Reduction, X: Array, Lam: Array) -> dict[str, Any]:
         "ratio": np.ones(len(X)),
         "kind": "norm",
     }
+
+
+def _boxes(
+    fields: dict[str, Any], reduction: Reduction, X: Array, proof: BoxProof
+) -> dict[str, Any]:
+    """The fields of a proof by boxes: the coordinates in which they are cut, and the tree."""
+    core = reduction.core
+    A = design(fields, X, fields["Lam"], int(core.free))[0][:, : None if not core.free else -1]
+    P = core.design.array() @ proof.basis
+    # the same coordinates of the checker's samples, which differ by a shift, a scale and a rotation
+    P -= core.free * (core.sample_weight @ P)
+    U, _, Vt = np.linalg.svd(np.linalg.lstsq(A, P, RANK_TOL)[0], full_matrices=False)
+    return {"basis": U @ Vt, "reach": proof.reach, "tree": proof.tree, "batch": proof.batch}
 
 
 def _conic(

@@ -5,7 +5,8 @@ below the bound.  By weak duality it follows from ONE statement on the dual poin
 A, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless it is free), proven
 by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias counting): cones of
 (u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
-gauge; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
+gauge; ``boxes`` (one output): the same with boxes of directions and quadratic functions, in
+:mod:`verify_boxes`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
 ``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
@@ -19,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zipfile
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,12 @@ import numpy as np
 EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
 MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
+MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensions no search ends
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
-ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N"}
+ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N", "basis", "tree"}
 NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
+NUMBERS |= {"reach", "batch"}
 
 
 class Invalid(Exception):
@@ -120,6 +124,7 @@ def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
     _need(known, "the file has a field twice, or one of another name")
     most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
     most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
+    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES}
     small = [k for k in names if k not in ("D", "N")]
     fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
     if "signs" in fields:  # multipliers for no more cells than cover all signs
@@ -164,7 +169,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     """
     X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
     _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
-    numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS}
+    numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS | {"tree"}}
     _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
     _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")
     proof, free = fields | numbers, int(fields["bias"] == "free")
@@ -179,8 +184,8 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     A, merged, rounding = design(proof, X, w * V, free)
     far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
     rounding += 4 * (lost + 16 * EPS * one) * far
-    bound = {"norm": _norm, "directions": _directions, "conic": _conic}[str(proof["kind"])]
-    gauge = bound(proof, A, merged, free) + rounding
+    kinds = {"norm": _norm, "directions": _directions, "conic": _conic, "boxes": _boxes}
+    gauge = kinds[str(proof["kind"])](proof, A, merged, free) + rounding
     V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
     size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
     # zero sums by scaling the heavier sign down; the logarithm of T is below 1000
@@ -292,6 +297,19 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
         halves[0, c, i[edge]] = halves[1, c, j[edge]] = (V[c, i[edge]] + V[c, j[edge]]) / 2
         cones = np.concatenate([*halves, cones])
     return float(gauge + np.linalg.norm(A - A @ Vt.T @ Vt) * np.linalg.norm(Lam))
+
+
+def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """What follows from a tree of boxes of directions; see :mod:`verify_boxes`."""
+    try:  # beside this file, also where that was copied out of its package
+        boxes = import_module(f"{__package__ or ''}.verify_boxes".removeprefix("."))
+    except ImportError:
+        raise Invalid("for this proof verify_boxes.py has to stand beside verify.py") from None
+    _need(Lam.shape[1] == 1, "boxes are for one output")
+    fields = (proof[key] for key in ("basis", "gauge", "reach", "tree", "batch"))
+    gauge, flaw = boxes.gauge_by_boxes(A[:, : A.shape[1] - free], Lam[:, 0], free, *fields)
+    _need(not flaw, flaw)
+    return float(gauge)
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:

@@ -16,12 +16,12 @@ from ..core.problem import Problem
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.relu_cv import CHOICE, CHOOSING
-from ..gauge.direction import compile_loops
+from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import choose_weight_decay
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
-from ..training.train import solve
+from ..training.train import proof_times, solve
 from .command import Answer, add_command
 from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
@@ -30,8 +30,6 @@ from .terminal import plain_console, print_notes, print_table
 
 # Seconds to prove in where nobody says.
 PROVE = 10.0
-# A gap from which on it is said why it is so wide.
-WIDE = 0.1
 
 
 def add_fit(commands: Any) -> None:
@@ -67,9 +65,12 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if weight_decay != "auto":
         weight_decay = positive("--weight-decay", weight_decay)
     job = read_job(args)
-    _proof_time(args)
+    if args.prove_time is not None:
+        not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
     notes = list(job.notes)
+    unlimited = args.prove_time is None and args.time_limit is None
+    compiler = begin_compiling(job.problem(1.0)) if unlimited else None
 
     # 1. the weight decay
     if not watch.limited:
@@ -80,18 +81,21 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
-    unlimited = args.prove_time is None and args.time_limit is None
-    if unlimited and compile_loops(problem):
+    if compiler is not None:
+        compiler.wait()
         notes.append("compiled the loops of the proof, once on this machine")
+    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, PROVE)
     with progress("training", tol=args.tol) as report:
         solution = solve(
-            problem, watch.part(report), tol=args.tol, max_neurons=args.max_neurons,
-            random_state=args.seed, proof_time=_proof_time(args),
+            problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
+            random_state=args.seed, proof_time=proof_time,
         )  # fmt: skip
     network = job.scaling.unscale(solution.network)
 
     # 3. what it is worth, and the files
     facts: dict[str, Any] = {
+        "known": solution.known,
+        "advice": solution.advice,
         "status": solution.status.name,
         "task": job.task,
         **solution.certificate.as_dict(),
@@ -113,13 +117,6 @@ def run_fit(args: argparse.Namespace) -> Answer:
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
     return Answer(facts, _show_fit, int(solution.status.unfinished))
-
-
-def _proof_time(args: argparse.Namespace) -> float | None:
-    """Seconds, or None for what a time limit leaves."""
-    if args.prove_time is not None:
-        return not_negative("--prove-time", args.prove_time)
-    return PROVE if args.time_limit is None else None
 
 
 def _choose(job: Job, watch: Watch, seed: int) -> float:
@@ -164,10 +161,12 @@ def _show_fit(facts: dict[str, Any]) -> None:
     estimate = about(facts["estimated_relative_gap"])
     scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
     rows = [
+        ("known", facts["known"]),
+        *([("advice", facts["advice"])] if facts["advice"] else []),
         ("status", Status[facts["status"]].value),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%} ({below})"),
-        ("proof", facts["proof"] + _why_wide(facts)),
+        ("proof", facts["proof"]),
         ("estimated gap", f"{estimate} (from a search: it proves nothing)"),
         ("neurons", str(facts["n_neurons"])),
         (f"{facts['score']} train / test", scores),
@@ -175,16 +174,6 @@ def _show_fit(facts: dict[str, Any]) -> None:
         ("seconds", f"{facts['seconds']:.1f}"),
     ]
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
-
-
-def _why_wide(facts: dict[str, Any]) -> str:
-    """What would narrow a wide gap."""
-    if facts["relative_gap"] <= WIDE:
-        return ""
-    more = "more time (--prove-time) or weight decay narrows the gap"
-    if "directions" in facts["proof"]:
-        return f"; {more}"
-    return f"; boxes of directions are for one output and a dozen dimensions: {more} little"
 
 
 def add_path(commands: Any) -> None:

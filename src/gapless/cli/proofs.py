@@ -113,7 +113,8 @@ def run_certify(args: argparse.Namespace) -> Answer:
     )  # fmt: skip
     problem = Problem(X, Y, **terms)
     facts = {
-        **certificate.as_dict(), "n_neurons": network.n_neurons, "status": header.status,
+        "known": str(certificate), **certificate.as_dict(),
+        "n_neurons": network.n_neurons, "status": header.status,
         "data": conditions(problem), "notes": _compare(header, problem, certificate),
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
@@ -145,6 +146,7 @@ def _compare(header: Header, problem: Problem, proven: Certificate) -> list[str]
 
 def _show_certificate(facts: dict[str, Any]) -> None:
     console = plain_console()
+    console.print(f"known          {facts['known']}")
     console.print(f"data           {facts['data']}")
     console.print(f"objective      {facts['objective']:.6g}")
     console.print(f"lower bound    {facts['lower_bound']:.6g}, proven for every width")

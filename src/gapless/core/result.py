@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
 from .network import Network
+
+# Per cent of a proven gap below which nobody asks.
+FINEST = 1e-4
 
 
 class Verdict(Enum):
@@ -118,6 +122,9 @@ class Certificate(Bounded):
         """Not proven: (objective - estimated_lower_bound) / objective."""
         return _ratio(max(self.objective - self.estimated_lower_bound, 0.0), self.objective)
 
+    def __str__(self) -> str:
+        return known(self.relative_gap)
+
     def as_dict(self) -> dict[str, Any]:
         """The fields and the gaps, for a table or a file.
 
@@ -130,6 +137,40 @@ class Certificate(Bounded):
             "relative_gap": self.relative_gap,
             "estimated_relative_gap": self.estimated_relative_gap,
         }
+
+
+def known(relative_gap: float, seconds: float | None = None) -> str:
+    """What a proven relative gap says, in one sentence; rounded up, so that it holds.
+
+    Parameters
+    ----------
+    relative_gap : float
+    seconds : float, optional
+        That it took to prove it.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> known(0.01234, 4.2)
+    'no network of any width is more than 1.3% better (proven in 4.2 s)'
+    """
+    if not relative_gap < 1:
+        return "nothing is proven of how much better another network may be"
+    if seconds is None:
+        proven = "proven"
+    else:
+        proven = f"proven in {max(seconds, 0.1):.{1 if seconds < 10 else 0}f} s"
+    if relative_gap <= 0:
+        return f"no network of any width is better ({proven})"
+    percent = max(100 * relative_gap, FINEST)
+    unit = 10.0 ** (math.floor(math.log10(percent)) - 1)
+    return (
+        f"no network of any width is more than {unit * math.ceil(percent / unit):.6g}% better "
+        f"({proven})"
+    )
 
 
 def about(share: float) -> str:
@@ -170,15 +211,41 @@ class History:
         self.estimated_lower_bound.append(certificate.estimated_lower_bound)
         self.n_neurons.append(n_neurons)
 
+    def proven_after(self) -> float | None:
+        """Seconds, training included, after which the best proven bound was there."""
+        best = max(self.lower_bound, default=None)
+        return None if best is None else self.seconds[self.lower_bound.index(best)]
+
     def __len__(self) -> int:
         return len(self.seconds)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solution:
-    """A network with its certificate, how it was found, and how the search ended."""
+    """A network with its certificate, how it was found, and how the search ended.
+
+    Attributes
+    ----------
+    network : Network
+    certificate : Certificate
+    status : Status
+    history : History
+    advice : str
+        Where a proof was tried and the proven gap is wide: why, and what would narrow it.
+    """
 
     network: Network
     certificate: Certificate
     status: Status
     history: History
+    advice: str = field(default="", kw_only=True)
+
+    @property
+    def known(self) -> str:
+        """What is proven, in one sentence."""
+        return known(self.certificate.relative_gap, self.history.proven_after())
+
+    def __repr__(self) -> str:
+        neurons, objective = self.network.n_neurons, self.certificate.objective
+        advice = f"; {self.advice}" if self.advice else ""
+        return f"<Solution: {neurons} neurons, objective {objective:.6g}; {self.known}{advice}>"

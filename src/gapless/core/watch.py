@@ -88,9 +88,14 @@ class Watch:
             return Status.STOPPED
         return Status.TIME_LIMIT if self.due() else None
 
-    def part(self, callback: Callable[[Any], object] | None = None, share: float = 1.0) -> Watch:
-        """The watch of a part of this solve, which may take a share of the time left."""
-        return Watch(share * self.left, callback)
+    def part(
+        self,
+        callback: Callable[[Any], object] | None = None,
+        share: float = 1.0,
+        kept: float = 0.0,
+    ) -> Watch:
+        """The watch of a part of this solve: a share of the time left but for seconds ``kept``."""
+        return Watch(share * (self.left - kept), callback)
 
 
 def never() -> bool:

@@ -92,7 +92,7 @@ class ReLUConvRegressor(Convolution, ReLURegression):
         ReLUs are averaged over as many places an axis as leave four cells a side, over all, over
         none, or over so many.  Global pooling, of the papers, is poor on centred images.
     weight_decay : float, default 0.001
-    bias, loss, tol, max_neurons, time_limit, random_state, warm_start, verbose
+    bias, loss, tol, max_neurons, time_limit, prove_time, random_state, warm_start, verbose
         As in :class:`ReLURegressor`.
 
     Attributes
@@ -137,6 +137,7 @@ class ReLUConvRegressor(Convolution, ReLURegression):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         random_state: Any = 0,
         warm_start: bool = False,
         verbose: int = 0,
@@ -151,6 +152,7 @@ class ReLUConvRegressor(Convolution, ReLURegression):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -167,7 +169,7 @@ class ReLUConvClassifier(Convolution, ReLUClassification):
         As in :class:`ReLUConvRegressor`.
     loss : {"logistic", "hinge", "squared"}, default "logistic"
         As in :class:`ReLUClassifier`.
-    bias, tol, max_neurons, time_limit, random_state, warm_start, verbose
+    bias, tol, max_neurons, time_limit, prove_time, random_state, warm_start, verbose
         As in :class:`ReLURegressor`.
 
     Attributes
@@ -200,6 +202,7 @@ class ReLUConvClassifier(Convolution, ReLUClassification):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         random_state: Any = 0,
         warm_start: bool = False,
         verbose: int = 0,
@@ -214,6 +217,7 @@ class ReLUConvClassifier(Convolution, ReLUClassification):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose

@@ -15,13 +15,14 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.checks import Array, choose
+from ..core.checks import Array, choose, not_negative
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
 from ..training.progress import progress
-from ..training.train import solve
+from ..training.train import as_long, proof_times, solve
 from .targets import Classification, Regression, encode_labels, validated
 
 
@@ -32,6 +33,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
     tol: float
     max_neurons: int | None
     time_limit: float | None
+    prove_time: float | None
     random_state: Any
     verbose: int
     #: what scikit-learn's check of X lets pass beside dense tables
@@ -40,16 +42,23 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         raise NotImplementedError
 
+    def _watch(self, X: Any, fits: float = 1.0) -> Watch:
+        """Of all that a fit does; without a time limit, of all but the proof."""
+        if self.prove_time is not None:
+            not_negative("prove_time", self.prove_time)
+        return Watch.patient(self.time_limit, design_of(X).size, fits)
+
     def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
+        kept, proof_time = proof_times(watch, self.time_limit, self.prove_time, as_long)
         with progress("training", bool(self.verbose), self.tol) as report:
             return solve(
                 problem,
-                watch.part(report),
+                watch.part(report, kept=kept),
                 tol=self.tol,
                 max_neurons=self.max_neurons,
                 init=init,
                 random_state=self._seed(),
-                proof_time=0.0 if self.time_limit is None else None,
+                proof_time=proof_time,
             )
 
     def _seed(self) -> Any:

@@ -11,7 +11,6 @@ from ..core.checks import Array
 from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.watch import Watch
 from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 
@@ -26,7 +25,7 @@ class AtWeightDecay(ReLUFit):
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X = self._design(X, new=True)
-        watch = Watch.patient(self.time_limit, design_of(X).size)
+        watch = self._watch(design_of(X))
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
         init: Network | None = getattr(self, "network_", None) if self.warm_start else None
         if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):
@@ -60,14 +59,17 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         Whether biases are unpenalised, penalised like weights, or absent.
     loss : {"squared", "huber"} or Loss, default "squared"
     tol : float, default 1e-3
-        Relative gap to reach, proven where a proof is cheap, else estimated.
+        Relative gap to reach: proven where a proof is cheap, else estimated.
     max_neurons : int, optional
         The widest network allowed.
     time_limit : float, optional
-        Seconds; what the search leaves of them goes into the proof.  Without a limit training
-        ends after 15 and five more for each million numbers in X, what few tables take, and
-        proves only what costs no time.  An interrupt (Ctrl-C) also leaves the best network so far
-        in the attributes.
+        Seconds for training and proof.  Without a limit training ends after 15 and five more for
+        each million numbers in X, what few tables take.  An interrupt (Ctrl-C) also leaves the
+        best network so far, and the best proof, in the attributes.
+    prove_time : float, optional
+        Seconds, at most, to prove how good the network is once it is trained; the proof ends as
+        soon as the gap is within ``tol``.  By default as long as training took, from 1 to 15, or
+        what it leaves of the ``time_limit``; 0 proves only what costs no time.
     random_state : int, RandomState or None, default 0
         Seed of the search; the same seed gives the same network.
     warm_start : bool, default False
@@ -107,6 +109,7 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         random_state: Any = 0,
         warm_start: bool = False,
         verbose: int = 0,
@@ -117,6 +120,7 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose
@@ -131,7 +135,7 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
 
     Parameters
     ----------
-    weight_decay, bias, tol, max_neurons, time_limit, random_state, warm_start, verbose
+    weight_decay, bias, tol, max_neurons, time_limit, prove_time, random_state, warm_start, verbose
         As in :class:`ReLURegressor`.
     loss : {"logistic", "hinge", "squared"}, default "logistic"
         "logistic" is the cross-entropy of the softmax for more than two classes; "hinge" and
@@ -162,6 +166,7 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         random_state: Any = 0,
         warm_start: bool = False,
         verbose: int = 0,
@@ -172,6 +177,7 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.random_state = random_state
         self.warm_start = warm_start
         self.verbose = verbose

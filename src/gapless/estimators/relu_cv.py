@@ -38,7 +38,7 @@ class ByCrossValidation(ReLUFit):
     n_jobs: int | None
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], CHOICE)
+        watch = self._watch(X, CHOICE)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
         seed = self._seed()
@@ -129,6 +129,9 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         most for the folds.  A warning says so when it cut them
         short; the choice is then among the weight decays that every fold has finished, and where
         there is none the middle of the grid.
+    prove_time : float, optional
+        As in :class:`gapless.ReLURegressor`, for the network on all data; the others, of the folds
+        and along the path, are not proven.
     n_jobs : int, optional
         Folds at once, as in joblib.
 
@@ -168,6 +171,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
         verbose: int = 0,
@@ -182,6 +186,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -192,7 +197,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
 
     Parameters
     ----------
-    weight_decays, n_values, ratio, cv, rule, tol, max_neurons, time_limit, n_jobs
+    weight_decays, n_values, ratio, cv, rule, tol, max_neurons, time_limit, prove_time, n_jobs
         As in :class:`ReLURegressorCV`; weight decays are ranked by validation loss.
     bias, loss, random_state, verbose
         As in :class:`gapless.ReLUClassifier`.
@@ -228,6 +233,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         tol: float = 1e-3,
         max_neurons: int | None = None,
         time_limit: float | None = None,
+        prove_time: float | None = None,
         n_jobs: int | None = None,
         random_state: Any = 0,
         verbose: int = 0,
@@ -242,6 +248,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         self.tol = tol
         self.max_neurons = max_neurons
         self.time_limit = time_limit
+        self.prove_time = prove_time
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose

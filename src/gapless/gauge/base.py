@@ -28,6 +28,7 @@ from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.reduction import power_of_two
+from .proof_boxes import BoxProof
 from .proof_cells import CheckedSamples, ProofCell
 
 # Sizes of dual points beyond this, or below its inverse, are taken out: their squares, and the
@@ -35,6 +36,8 @@ from .proof_cells import CheckedSamples, ProofCell
 LARGE = 1e100
 # A bound this close to a value attained has nothing left to gain: the share that rounding takes.
 TIGHT = 1e-6
+# The checker of proof files factorises matrices of this order for a relaxation.
+FILE_SAMPLES = 2000
 
 
 class Proof(ABC):
@@ -82,6 +85,8 @@ class GaugeBound:
         How the checker of proof files repeats it where the data say all.
     multipliers : Proof or None
         What the checker needs beside the data, if it does.
+    boxes : BoxProof or None
+        The same of a proof by boxes of directions, where it was asked for.
     """
 
     lower: float
@@ -90,6 +95,7 @@ class GaugeBound:
     proof: str
     check: str = "norm"
     multipliers: Proof | None = None
+    boxes: BoxProof | None = None
 
     @property
     def tight(self) -> bool:
@@ -112,8 +118,8 @@ class GaugeMethod(ABC):
     #: in words, what a problem must be for ``applies``
     needs: ClassVar[str]
     #: for :func:`gapless.conditions`: what data it is for, and how they are answered;
-    #: ``{data}`` stands for their rank in words.  The rest, as none of the exact bounds applies:
-    summary: ClassVar[str] = "{data}: convex relaxations and cells of signs"
+    #: ``{data}`` stands for their rank in words
+    summary: ClassVar[str] = "{data}"
     #: whether it holds for designs that pool, as patches of images do
     pools: ClassVar[bool] = False
 
@@ -163,7 +169,12 @@ class GaugeMethod(ABC):
         neurons = bound.neurons and replace(bound.neurons, value=bound.neurons.value * size)
         upper = float(np.nextafter(bound.upper * size, np.inf))
         return replace(
-            bound, lower=bound.lower * size, upper=upper, neurons=neurons, multipliers=None
+            bound,
+            lower=bound.lower * size,
+            upper=upper,
+            neurons=neurons,
+            multipliers=None,
+            boxes=None,
         )
 
     def require(self, core: Problem) -> None:
@@ -182,8 +193,12 @@ class GaugeMethod(ABC):
 class Relaxation(GaugeMethod):
     """A bound that gets better with time; the dual point may be moved to prove more."""
 
-    #: whether the checker of proof files can repeat it
-    files: ClassVar[bool] = True
+    #: samples up to which the checker of proof files can repeat it
+    file_samples: ClassVar[float] = FILE_SAMPLES
+
+    def for_files(self) -> Relaxation:
+        """The same, with all that a proof file needs: itself, unless that has to be recorded."""
+        return self
 
     @abstractmethod
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:

@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -53,8 +53,8 @@ ROUNDS = 2
 SWEEPS = 3
 # How far the guessed mean moves to where the Lagrangian is largest, or to the vertex found.
 INHERIT = 0.5
-# Numbers of a block of boxes times samples: what stays in the cache.
-BLOCK = 1 << 16
+# Boxes and samples of a block: what stays in the cache and keeps BLAS busy.
+BOXES, SAMPLES = 64, 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +65,27 @@ class Side:
     p: Array
 
     @cached_property
-    def sizes(self) -> Array:
-        """``|X|``."""
-        return np.abs(self.X)
-
-    @cached_property
-    def squares(self) -> Array:
-        return self.X * self.X
-
-    @cached_property
-    def pairs(self) -> Array:
-        """Products ``x_j x_k``, j <= k, a row a sample."""
+    def blocks(self) -> list[tuple[Array, ...]]:
+        """Of :data:`SAMPLES` each: p, X, then ``X^T``, its sizes and squares, and, a row a sample,
+        products ``x_j x_k``, j <= k."""
         j, k = np.triu_indices(self.X.shape[1])
-        return self.X[:, j] * self.X[:, k]
+        parts = [slice(i, i + SAMPLES) for i in range(0, len(self.p), SAMPLES)]
+        return [
+            (self.p[s], X := self.X[s], T := X.T.copy(), np.abs(T), T * T, X[:, j] * X[:, k])
+            for s in parts
+        ]
+
+    @cached_property
+    def stacked(self) -> tuple[Array, ...]:
+        """:attr:`blocks`, each of one array, filled up by zeros."""
+        n, D = self.X.shape
+        count = -(-n // SAMPLES)
+        if count == 0:
+            return (np.zeros((0, 1)), *(np.zeros((0, 1, 1)) for _ in range(5)))
+        size = SAMPLES if count > 1 else n
+        X, p = np.zeros((count * size, D)), np.zeros(count * size)
+        X[:n], p[:n] = self.X, self.p
+        return tuple(np.ascontiguousarray(np.stack(x)) for x in zip(*Side(X, p).blocks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,28 +153,32 @@ class Found:
 Bounder: TypeAlias = Callable[[Cone, float, Array, Array, Array, Array], Found]
 
 
-def bound_boxes(data: Cone, G: float, U: Array, W: Array, mean: Array, open_: Array) -> Found:
+def bound_boxes(
+    data: Cone,
+    G: float,
+    U: Array,
+    W: Array,
+    mean: Array,
+    open_: Array,
+    kernels: tuple[Callable[..., Any], ...] | None = None,
+) -> Found:
     """Bounds of ``h(u) - G ||u||`` on boxes around U (n, D) of half-widths W.
 
-    ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for.
+    ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for; ``kernels``:
+    in place of :func:`even_part`, :func:`scaled_forms` and :func:`box_maximum`.
     """
-    size = max(8, BLOCK // max(1, data.n_samples))
-    parts = [slice(i, i + size) for i in range(0, len(U), size)]
-    blocks = [_even_part(data, U[s], W[s], mean[s]) for s in parts]
-    C, slope, Q, widths = (np.concatenate(x) for x in zip(*blocks))
+    even, forms, maximum = kernels or (even_part, scaled_forms, box_maximum)
+    C, slope, packed, widths = even(data, U, W, mean)
     N, e, k = norm_below(U, W, data.normed)
     n, D = U.shape
-    Q = Q + (G * k)[:, None, None] * (e[:, :, None] * e[:, None, :])
-    diagonal = np.arange(D)
-    Q[:, diagonal, diagonal] -= (G * k)[:, None] * data.normed
+    Q = forms(packed, e, G * k, W, data.normed)
     bound, z, guess = np.full((n, 2), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     steep = np.zeros((n, D))
     for j, sign in enumerate((1.0, -1.0)):
         at = np.flatnonzero(open_[:, j])
         g = (slope[at] + sign * data.q - G * e[at]) * W[at]
-        Qw = Q[at] * W[at, :, None] * W[at, None, :]
         constant = C[at] + sign * (U[at] @ data.q) - G * N[at]
-        bound[at, j], z[j, at], guess[j, at] = box_maximum(g, Qw, constant)
+        bound[at, j], z[j, at], guess[j, at] = maximum(g, Q[at], constant)
         steep[at] = np.maximum(steep[at], np.abs(g) * (bound[at, j] > 0)[:, None])
     better = np.argmax(bound, axis=1)
     corner = z[better, np.arange(n)]
@@ -189,38 +201,32 @@ def norm_below(U: Array, W: Array, normed: Array) -> tuple[Array, Array, Array]:
     return N, e, 1 / (np.sqrt(A * A + B) + A)
 
 
-def _even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
-    """Constant (n,), slope (n, D), quadratic form (n, D, D) that bound e from above, and how much
-    each squared edge contributes (n, D)."""
+def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
+    """A constant (n,), slope (n, D) and quadratic form (n, D (D + 1) / 2) that bound e from above,
+    and how much each squared edge contributes (n, D)."""
     n, D = U.shape
-    C, slope = np.zeros(n), np.zeros((n, D))
     j, k = np.triu_indices(D)
-    packed, widths = np.zeros((n, len(j))), np.zeros((n, D))
-    for side, quadratics in ((data.above, _from_above), (data.below, _from_below)):
-        X, p = side.X, side.p
-        if len(p) == 0:
-            continue
-        t, T = U @ X.T, W @ side.sizes.T
-        shift = (1 - SPREAD) * ((W * mean) @ X.T)
-        spread = SPREAD * ((W * W) @ side.squares.T) + SPREAD / (1 - SPREAD) * shift**2
-        a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
-        constant, linear, square, width = quadratics(a, T, a + turn * shift, spread)
-        # what is not crossed is linear
-        crossed = a < T
-        constant = np.where(crossed, constant, a)
-        linear = np.where(crossed, linear, 1.0)
-        sign = 1.0 if side is data.above else -1.0
-        C += sign * (constant @ p)
-        slope += sign * ((linear * turn * p) @ X)
-        packed += sign * ((np.where(crossed, square, 0.0) * p) @ side.pairs)
-        widths += (np.where(crossed, width, 0.0) * p) @ side.squares
-    Q = np.empty((n, D, D))
-    Q[:, j, k] = Q[:, k, j] = packed
-    return C, slope, Q, widths
+    own = np.flatnonzero(j == k)
+    C, slope, packed, widths = (np.zeros((n, m)) for m in (1, D, len(j), D))
+    guess, spread = (1 - SPREAD) * W * mean, SPREAD * W * W
+    for i in range(0, n, BOXES):
+        s = slice(i, i + BOXES)
+        for side, quadratics in ((data.above, _from_above), (data.below, _from_below)):
+            for p, X, turned, sizes, squares, pairs in side.blocks:
+                t, T = U[s] @ turned, W[s] @ sizes
+                coefficients = quadratics(t, T, spread[s] @ squares, guess[s] @ turned)
+                constant, linear, square, width = (p * x for x in coefficients)
+                C[s, 0] += constant.sum(axis=1)
+                slope[s] += linear @ X
+                packed[s] += square @ pairs
+                widths[s] += width @ pairs[:, own]
+    return C[:, 0], slope, packed, widths
 
 
-def _from_above(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, ...]:
-    """``|t| <= constant + linear y + square y^2`` for t = a + y, ``|y| <= T``; and square."""
+def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
+    """``|t + y| <= constant + linear y + square y^2`` for ``|y| <= T``; and square."""
+    a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
+    mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
     L = np.maximum(T - a, 0.0)
     c = np.sqrt(mean * mean + spread) + TINY
     far = np.maximum(mean + L, 1e-3 * T)
@@ -231,18 +237,36 @@ def _from_above(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, 
     off = np.where(parabola, a, a - r)
     constant = np.where(parabola, bow * a * a + 0.5 * c, a + bow * off * off)
     linear = np.where(parabola, 2 * bow * a, 1 + 2 * bow * off)
-    return constant, linear, bow, bow
+    crossed = a < T  # the others are linear
+    square = np.where(crossed, bow, 0.0)
+    linear = turn * np.where(crossed, linear, 1.0)
+    return np.where(crossed, constant, a), linear, square, square
 
 
-def _from_below(a: Array, T: Array, mean: Array, spread: Array) -> tuple[Array, ...]:
-    """``|t| >= constant + linear y + square y^2``, and what the error is per square of an edge."""
-    T = np.where(a < T, T, 1.0)  # the others are linear
-    secant = mean * mean + spread - a * mean > T * np.abs(mean)
+def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
+    """``-|t + y|`` likewise, and what the error is per square of an edge."""
+    a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
+    mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
+    crossed = a < T  # the others are linear
+    reach = np.where(crossed, T, 1.0)
+    secant = mean * mean + spread - a * mean > reach * np.abs(mean)
     side = np.where(mean < 0, -1.0, 1.0)
-    constant = np.where(secant, 0.0, side * a)
-    linear = np.where(secant, a / T, side)
-    square = np.where(secant, 1 / T, 0.0)
-    return constant, linear, square, BELOW * (1 - a / T) / T
+    constant = np.where(crossed, np.where(secant, 0.0, side * a), a)
+    linear = turn * np.where(crossed, np.where(secant, a / reach, side), 1.0)
+    square = np.where(crossed & secant, 1 / reach, 0.0)
+    width = np.where(crossed, BELOW * (1 - a / reach) / reach, 0.0)
+    return -constant, -linear, -square, width
+
+
+def scaled_forms(packed: Array, e: Array, bend: Array, W: Array, normed: Array) -> Array:
+    """Forms (n, D, D) of the even part, packed, less ``bend (|v|^2 - (e.v)^2)``, for v = W z."""
+    D = len(normed)
+    j, k = np.triu_indices(D)
+    at, own = np.empty((D, D), dtype=np.int64), np.arange(D)
+    at[j, k] = at[k, j] = np.arange(len(j))
+    Q = packed.take(at, axis=1) + (bend[:, None] * e)[:, :, None] * e[:, None, :]
+    Q[:, own, own] -= bend[:, None] * normed
+    return Q * W[:, :, None] * W[:, None, :]
 
 
 def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array, Array]:

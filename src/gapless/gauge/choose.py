@@ -1,9 +1,12 @@
 """All bounds of the gauge, and which to take: the one list that a new bound joins.
 
-:data:`CHEAP` are computed at once, :data:`RELAXATIONS` go on for as long as there is time.
+:data:`CHEAP` are computed at once, :data:`RELAXATIONS` go on for as long as there is time, by turns
+(:func:`planned`).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,11 +25,25 @@ from .singular_values import SingularValues
 from .spike_free import SpikeFree
 from .whitened import Whitened
 
+# Seconds of a proof that is planned in words.
+USUAL = 10.0
 # Splitting goes on while time lasts; beyond this a step takes too long to be worth it.
 MAX_CELLS = 128
 # Seconds of a decomposition over the cube of its order, and by dimension those a sample of a bound
 # that bisects cones: at most, near an optimum.
 CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
+# The doubly nonnegative relaxation is of use after so many steps.  Each takes an eigendecomposition
+# a cell: its seconds, and besides over the cube of the order.
+STEPS, STEP, STEP_CUBE = 300, 5e-4, 1e-9
+# It begins where that takes at most this share of the time.
+EARLY = 0.15
+# Shares of the quadratic bound, whose first round of five has most of it: before boxes of
+# directions, which may come to nothing; before the doubly nonnegative relaxation, where that has
+# half the time to be of use and where it has not.
+BEFORE_BOXES, BEFORE_LIFTING, ELSE = 0.05, 0.1, 0.5
+# Share of boxes of directions where cells of signs can go on; from LATE dimensions on these are
+# alone if they are of use in half of the time.
+BOXES, LATE, HALF = 0.85, 15, 0.5
 
 #: bounds of a given dual point, sharpest first; the last applies to all data
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
@@ -41,8 +58,33 @@ RELAXATIONS: dict[str, Relaxation] = {
 }
 #: every bound by name
 METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
-# What "auto" goes on with.  Branch and bound begins as the doubly nonnegative relaxation.
-AUTO = ("singular values", "faces", "directions", "quadratic", "branch and bound")
+# What "auto" goes on with, and as what.  Branch and bound begins as the doubly nonnegative
+# relaxation.
+AUTO = {
+    "singular values": "thresholded singular values",
+    "faces": "faces of cells",
+    "directions": "boxes of directions",
+    "quadratic": "quadratic bound",
+    "branch and bound": "doubly nonnegative relaxation and cells of signs",
+}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A relaxation's turn in a proof.
+
+    Attributes
+    ----------
+    method : Relaxation
+    seconds : float
+        At most; infinity for all that is left.
+    words : str
+        What, for how long.
+    """
+
+    method: Relaxation
+    seconds: float
+    words: str
 
 
 def gauge_bound(core: Problem, Lam: Array, method: str = "auto") -> GaugeBound:
@@ -94,31 +136,69 @@ def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto"
     return gauge_bound(core, Lam, method)
 
 
-def relaxations(core: Problem, method: str = "auto", files: bool = False) -> list[Relaxation]:
-    """The relaxations that the method goes on with after a cheap bound, cheapest first.
+def planned(core: Problem, seconds: float, method: str = "auto", files: bool = False) -> list[Turn]:
+    """The turns that relaxations take after a cheap bound.
+
+    What is of use soon begins, by the work predicted from samples and features; boxes of directions
+    come before cells of signs where there are few dimensions; what goes on for ever ends.
 
     Parameters
     ----------
     core : Problem
+    seconds : float
+        For all of them.
     method : str, default "auto"
         "auto", for those that apply, or a key of :data:`METHODS`: itself, if it is a relaxation.
     files : bool, default False
-        Only such as the checker of proof files can repeat.
+        With what the checker of proof files needs to repeat them.
 
     Raises
     ------
     ValueError
         When the method named is unknown or does not apply to the data.
     """
-    if method == "auto":
-        chosen = (RELAXATIONS[name] for name in AUTO)
-        return [m for m in chosen if (m.files or not files) and m.fits(core)]
-    METHODS[choose("method", method, METHODS)].require(core)
-    if files and method in RELAXATIONS and not RELAXATIONS[method].files:
-        raise ValueError(
-            f"method={method!r} has no proof file yet; use another method, or write none"
-        )
-    return [RELAXATIONS[method]] if method in RELAXATIONS else []
+    if method != "auto":
+        named = METHODS[choose("method", method, METHODS)]
+        named = named.for_files() if files and isinstance(named, Relaxation) else named
+        named.require(core)
+        return [Turn(named, np.inf, method)] if isinstance(named, Relaxation) else []
+    every = {name: RELAXATIONS[name] for name in AUTO}
+    if files:
+        every = {k: m.for_files() for k, m in every.items() if core.n_samples <= m.file_samples}
+    able = {name: m for name, m in every.items() if m.fits(core)}
+    turns: list[tuple[str, float]] = [
+        (name, np.inf) for name in ("singular values", "faces") if name in able
+    ]
+    if not core.design.pooled:
+        turns += _turns(core, seconds, set(able))
+    return [Turn(able[name], most, _words(name, most)) for name, most in turns if name in able]
+
+
+def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, float]]:
+    """Who comes when, for how many seconds; see :func:`planned`."""
+    use = lifting_seconds(core) if "branch and bound" in able else np.inf
+    rest, cells = ("quadratic", np.inf), ("branch and bound", np.inf)
+    boxes = "directions" in able and not (dimensions(core) >= LATE and use <= HALF * seconds)
+    if boxes and use <= EARLY * seconds:
+        return [("branch and bound", use), ("directions", BOXES * seconds), cells]
+    if boxes:
+        return [("quadratic", BEFORE_BOXES * seconds), ("directions", np.inf), rest, cells]
+    if use <= (EARLY if "directions" not in able else HALF) * seconds:
+        return [cells]
+    if use == np.inf:
+        return [rest]
+    return [("quadratic", (BEFORE_LIFTING if use < 2 * seconds else ELSE) * seconds), cells]
+
+
+def lifting_seconds(core: Problem) -> float:
+    """About how long the doubly nonnegative relaxation takes to be of use."""
+    cells = 2 if core.n_outputs == 1 else 1
+    order = 1 + core.n_samples + core.n_features + core.free + core.n_outputs * (cells == 1)
+    return STEPS * cells * (STEP + STEP_CUBE * order**3)
+
+
+def _words(name: str, seconds: float) -> str:
+    return AUTO[name] + (f" for {seconds:.2g} s" if seconds < np.inf else "")
 
 
 def is_exact(core: Problem) -> bool:
@@ -137,7 +217,7 @@ def conditions(problem: Problem) -> str:
     -------
     str
         The rank of the design (centred when the bias is free) and the sharpest cheap bound that
-        applies to these data.
+        applies to these data, or in which order relaxations prove in ten seconds.
 
     Raises
     ------
@@ -153,7 +233,11 @@ def conditions(problem: Problem) -> str:
     """
     core = Reduction(problem).core
     data = f"rank {row_space(core).rank} data" + (" with free bias" if core.free else "")
-    return _sharpest(core).summary.format(data=data)
+    method = _sharpest(core)
+    if method is CHEAP["norm"]:
+        turns = [turn.words for turn in planned(core, USUAL)]
+        return f"{data}: " + ", then ".join(turns or ["norm bound, nothing better applies"])
+    return method.summary.format(data=data)
 
 
 def _sharpest(core: Problem) -> GaugeMethod:

@@ -98,12 +98,15 @@ class DoublyNonnegative(Relaxation):
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         """Dual points that prove more and more, until ``time_limit`` or a standstill.
 
+        The best so far after each check, so that its caller may go elsewhere meanwhile.
+
         ``Lam`` is not needed: the program begins with no neurons.
         """
         self.require(core)
         watch = Watch(time_limit)
         run = Alternation(core, OfTraining(core))
         best, quiet, count, most = -np.inf, 0, len(run.cells), FIRST
+        dual: Dual = Lam, GaugeBound(0.0, np.inf, None, self.name)
         # seconds of a step a cell, an eigendecomposition, and of a proof: nothing else ends in time
         pace = SETTING_UP * watch.seconds / count
         while (steps := int(min(most, watch.left / (pace * len(run.cells)) - 1))) > 0:
@@ -116,7 +119,8 @@ class DoublyNonnegative(Relaxation):
             quiet = 0 if value > best + GAIN * abs(best) else quiet + 1
             if value > best:
                 best = value
-                yield Lam, GaugeBound(0.0, upper, None, _in_words(proof), multipliers=proof)
+                dual = Lam, GaugeBound(0.0, upper, None, _in_words(proof), multipliers=proof)
+            yield dual
             if quiet >= STANDSTILL or (quiet >= QUIET and run.settled):
                 cells = min(count, SPLIT)
                 if count >= self.max_cells or watch.left < WORTH * pace * (count + cells):

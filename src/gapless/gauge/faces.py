@@ -63,12 +63,17 @@ class Faces(Relaxation):
     """Enumeration of faces; see the module.  The dual point stays where it is."""
 
     name = "faces"
-    needs = "rank 7 at most and few samples: some 40 of rank 5"
-    files = False
+    needs = "several outputs, rank 7 at most and few samples: some 40 of rank 5"
+    file_samples = 0  # the checker enumerates lower ranks only
     pools = True
+
+    def for_files(self) -> Faces:
+        raise ValueError("method='faces' has no proof file; use another method, or write none")
 
     def applies(self, core: Problem) -> bool:
         if core.n_features > MAX_FEATURES or (core.design.pooled and not liftable(core)):
+            return False
+        if core.n_outputs * core.design.places == 1:  # boxes of directions take less
             return False
         rank = row_space(core).rank
         anchors = core.design.n_rows if core.free else 1

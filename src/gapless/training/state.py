@@ -81,6 +81,8 @@ class State:
         ``value`` before the start and at each search.
     smoothing : float
         Of hinge and pinball in the master.
+    advice : str
+        What would narrow a wide proven gap.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class State:
         self.past: list[float] = []
         self.smoothing = SMOOTHING
         self.gap: float | None = None
+        self.advice = ""
         empty = constant_network(core, np.zeros(core.n_outputs))
         self.network = self.best = empty if init is None else reduction.apply(init)
         self.value = self.best.objective(core)
@@ -259,7 +262,7 @@ class State:
         gap = STATED * gained / abs(objective) if objective else 0.0
         final = stated(final, max(gap, FINEST * self.tol))
         self.history.record(self.watch.seconds, final, network.n_neurons)
-        return Solution(network, final, status, self.history)
+        return Solution(network, final, status, self.history, advice=self.advice)
 
     def _record(self, certificate: Certificate) -> None:
         self.certificate = certificate

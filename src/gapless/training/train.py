@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
 from ..certificates.certify import prove
-from ..core.checks import choose, positive, positive_int
+from ..certificates.wide import why_wide
+from ..core.checks import Array, choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction
@@ -16,6 +18,7 @@ from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from ..gauge.choose import timely_bound
+from ..gauge.direction import Directional
 from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
@@ -26,6 +29,18 @@ from .state import Progress, State
 THREADED = 200_000
 # Gap of the network of a tenth of the rows: about what the sample itself is off by.
 COARSE_TOL = 1e-2
+# Seconds at least that boxes of directions may take to decide whether training is over, and of the
+# time for proofs the share.
+SETTLING, MOST_TIME = 12.0, 0.8
+# Share of the tolerance that the bound may use, as rounding is charged to it; how far above the
+# best neuron known it is looked for, and how finely.
+ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
+# Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
+# small fits are to stay quick, and what is not proven by then takes minutes.
+LEAST, MOST_PROOF = 1.0, 15.0
+
+#: seconds for proofs, or a function of those that training took; None for what a watch has left
+ProofTime: TypeAlias = float | Callable[[float], float] | None
 
 
 def train(
@@ -103,6 +118,7 @@ def train(
         random_state=random_state,
         oracle=oracle,
         proof_time=0.0 if time_limit is None else None,
+        settle=time_limit is None,
     )
 
 
@@ -116,7 +132,8 @@ def solve(
     init: Network | None = None,
     random_state: int | np.random.Generator | None = 0,
     oracle: str = "search",
-    proof_time: float | None = 0.0,
+    proof_time: ProofTime = 0.0,
+    settle: bool = False,
 ) -> Solution:
     """:func:`train` until ``watch`` ends it.
 
@@ -127,8 +144,12 @@ def solve(
         Time and callback.
     tol, max_neurons, max_iter, init, random_state, oracle
         As in :func:`train`.
-    proof_time : float or None, default 0
-        Seconds for proofs once training has ended; None for what it leaves of ``watch``.
+    proof_time : float, callable or None, default 0
+        Seconds for proofs once training has ended, or a function that makes them of the seconds
+        that training took; None for what it leaves of ``watch``.
+    settle : bool, default False
+        Whether boxes of directions decide if ``tol`` is met, for as long as training took or
+        :data:`SETTLING` seconds, where no other time is given for proofs.
 
     Returns
     -------
@@ -155,12 +176,48 @@ def solve(
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
-            proving = watch if proof_time is None else Watch(proof_time)
+            seconds = proof_time(watch.seconds) if callable(proof_time) else proof_time
+            proving = watch if seconds is None else Watch(seconds)
+            deciding = Watch(max(2 * watch.seconds, SETTLING)) if settle else proving
+            status = settled(state, plan, status, max_iter, deciding)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
+
+
+def as_long(trained: float) -> float:
+    """Seconds for the proof where nobody says: about as many as training took."""
+    return min(max(trained, LEAST), MOST_PROOF)
+
+
+def proof_times(
+    watch: Watch, time_limit: float | None, prove_time: float | None, default: ProofTime
+) -> tuple[float, ProofTime]:
+    """Seconds that training leaves to the proof, and the ``proof_time`` of :func:`solve`.
+
+    Parameters
+    ----------
+    watch : Watch
+        Of training and proof together where there is a ``time_limit``, else of training.
+    time_limit, prove_time : float or None
+        As the user gives them.  A time limit covers both: of what is left of it the proof gets
+        ``prove_time``, half at most, or what training leaves.
+    default : ProofTime
+        Where the user gives neither.
+
+    Returns
+    -------
+    kept : float
+    proof_time : ProofTime
+    """
+    if prove_time is None:
+        return 0.0, default if time_limit is None else None
+    if time_limit is None:
+        return 0.0, prove_time
+    kept = min(prove_time, watch.left / 2)
+    return kept, kept
 
 
 def begin(state: State, plan: Plan, max_iter: int) -> None:
@@ -241,13 +298,64 @@ def judged(state: State, plan: Plan, status: Status) -> Status:
     return Status.of_gap(state.certificate.relative_gap, state.tol) or status
 
 
+def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watch) -> Status:
+    """Train and prove as one: whether any direction is left that violates the dual constraint.
+
+    Boxes of directions find one that searches missed, with which training goes on, or prove that
+    there is none, if that is predicted to take half of the time that ``watch`` has left.
+
+    Parameters
+    ----------
+    state : State
+        It is changed.
+    plan : Plan
+    status : Status
+        How the rounds ended.
+    max_iter : int
+    watch : Watch
+
+    Returns
+    -------
+    Status
+    """
+    core, boxes = state.core, Directional()
+    if watch.due() or not boxes.fits(core):
+        return status
+    while state.certificate.relative_gap > state.tol and not status.unfinished:
+        Lam = state.dual_point()
+        known = state.found.value.max(initial=0.0)
+        G = enough(core, Lam, known, state.value - ROOM * state.tol * abs(state.value))
+        if known >= G:
+            break
+        bound = boxes.decide(core, Lam, G, known, MOST_TIME * watch.left)
+        if bound is None or (bound.neurons is not None and bound.lower <= core.weight_decay):
+            break
+        if bound.neurons is None:
+            state.prove(Lam, bound)
+            return Status.of_gap(state.certificate.relative_gap, state.tol) or status
+        state.solve_master(bound.neurons)
+        status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
+    return status
+
+
+def enough(core: Problem, Lam: Array, least: float, lower: float) -> float:
+    """The largest bound of the gauge of ``Lam`` that proves ``lower``; 0 if ``least`` does not."""
+    low, high = 0.0, least
+    while core.proven_bound(Lam, high) >= lower and high < MOST_GAUGE * least:
+        low, high = high, 1.5 * high
+    for _ in range(BISECTIONS if low else 0):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if core.proven_bound(Lam, middle) >= lower else (low, middle)
+    return low
+
+
 def proven(state: State, status: Status, watch: Watch) -> Status:
     """Spend the time of ``watch`` on the proven bound; the status that follows.
 
     Parameters
     ----------
     state : State
-        Its certificate is raised.
+        Its certificate is raised, its advice set.
     status : Status
     watch : Watch
 
@@ -259,8 +367,10 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
-        if state.certificate.relative_gap <= state.tol or state.tell():
+        asked = state.tell() is Status.STOPPED  # the time of training may be over
+        if asked or state.certificate.relative_gap <= state.tol:
             break
+    state.advice = why_wide(state.core, state.certificate)
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
