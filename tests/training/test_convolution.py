@@ -150,3 +150,13 @@ def test_a_neuron_limit_and_a_warm_start():
     assert few.network.n_neurons <= 2
     more = train(problem, init=few.network, max_iter=5)
     assert more.certificate.objective <= few.certificate.objective
+
+
+def test_boxes_of_directions_bound_the_exact_gauge(rng):
+    patches = Patches(rng.standard_normal((5, 5)), 3, pool="global")
+    core = Reduction(Problem(patches, rng.standard_normal(5), bias="none")).core
+    Lam = core.dual_point(np.zeros_like(core.Y))
+    exact = gauge_bound(core, Lam)
+    boxes = gauge_bound(core, Lam, "directions of patches")
+    assert exact.lower <= boxes.upper
+    assert boxes.lower <= exact.upper

@@ -19,6 +19,7 @@ from .doubly_nonnegative import DoublyNonnegative
 from .faces import Faces
 from .low_rank import LowRank
 from .norm import Norm
+from .patch_directions import PatchDirections
 from .quadratic import Quadratic
 from .row_space import dimensions, row_space
 from .singular_values import SingularValues
@@ -52,6 +53,7 @@ RELAXATIONS: dict[str, Relaxation] = {
     "singular values": SingularValues(),
     "directions": Directional(),
     "faces": Faces(),
+    "directions of patches": PatchDirections(),
     "quadratic": Quadratic(),
     "doubly nonnegative": DoublyNonnegative(),
     "branch and bound": DoublyNonnegative(max_cells=MAX_CELLS),
@@ -63,6 +65,7 @@ METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
 AUTO = {
     "singular values": "thresholded singular values",
     "faces": "faces of cells",
+    "directions of patches": "boxes of directions",
     "directions": "boxes of directions",
     "quadratic": "quadratic bound",
     "branch and bound": "doubly nonnegative relaxation and cells of signs",
@@ -167,7 +170,9 @@ def planned(core: Problem, seconds: float, method: str = "auto", files: bool = F
         every = {k: m.for_files() for k, m in every.items() if core.n_samples <= m.file_samples}
     able = {name: m for name, m in every.items() if m.fits(core)}
     turns: list[tuple[str, float]] = [
-        (name, np.inf) for name in ("singular values", "faces") if name in able
+        (name, np.inf)
+        for name in ("singular values", "faces", "directions of patches")
+        if name in able
     ]
     if not core.design.pooled:
         turns += _turns(core, seconds, set(able))
