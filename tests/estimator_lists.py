@@ -23,6 +23,8 @@ EASY = {
     "ReLUClassifierCV": {"n_values": 3, "cv": 2},
     "MixtureMomentGAN": {"n_clusters": 2, "n_components": 2},
     "ProgressiveMomentGAN": {"image_shape": (6, 6)},
+    "ReLUConvRegressor": {"size": 2, "weight_decay": 0.1},
+    "ReLUConvClassifier": {"size": 2, "weight_decay": 0.1},
     "ConvexRandomFeatures": {"n_filters": 4, "patch_size": 3, "image_shape": (6, 6)},
 }
 

@@ -15,6 +15,7 @@ from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed.norm_bounds import deep_lower_bound
 from .closed.rank_one import solve_rank_one_relu
 from .closed.scalar import critical_weight_decay, deep_prox
+from .closed.singular_values import solve_singular_values
 from .closed.spike_free import solve_spike_free
 from .closed.whitened import (
     solve_nearly_whitened_relu,
@@ -25,12 +26,14 @@ from .closed.whitened import (
 from .core.deep_network import DeepNetwork, DeepSolution, Optimality
 from .core.hypotheses import HypothesisError
 from .core.network import Network
+from .core.patches import Patches
 from .core.problem import Problem
 from .core.result import Certificate, History, Solution, Status
 from .curves.depth import solve_deep_lasso, solve_last_bias
 from .curves.members import optimal_member, sliding_intervals
 from .curves.spline import SplineSolution, solve_spline, spline_path
 from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
 from .estimators.kernels import TangentKernelRegressor
@@ -52,6 +55,7 @@ from .gauge.whitened import is_whitened
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.filters import FilterDisplay
 from .plotting.games import WidthSweepDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
@@ -80,6 +84,7 @@ __all__ = [
     "DeepSolution",
     "Equivalence",
     "ExtremePoints",
+    "FilterDisplay",
     "GDAResult",
     "GameCertificate",
     "GapDisplay",
@@ -93,12 +98,15 @@ __all__ = [
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "Patches",
     "PathDisplay",
     "Problem",
     "Progress",
     "ProgressiveMomentGAN",
     "ReLUClassifier",
     "ReLUClassifierCV",
+    "ReLUConvClassifier",
+    "ReLUConvRegressor",
     "ReLUGenerator",
     "ReLURegressor",
     "ReLURegressorCV",
@@ -152,6 +160,7 @@ __all__ = [
     "solve_parallel_whitened_relu",
     "solve_ramp_svm",
     "solve_rank_one_relu",
+    "solve_singular_values",
     "solve_spike_free",
     "solve_spline",
     "solve_two_layer_linear",

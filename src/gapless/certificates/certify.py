@@ -245,7 +245,7 @@ def evidence(
     if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size
     # boxes of directions are a search, too
-    share = LITTLE if RELAXATIONS["directions"].applies(core) else HALF
+    share = LITTLE if RELAXATIONS["directions"].fits(core) else HALF
     stop = Watch(max(LEAST_SEARCH, share * watch.left)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))
@@ -280,9 +280,10 @@ def certify(
         The training problem, as in :class:`gapless.Problem`.
     method : str, default "auto"
         The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (up
-        to three outputs, a dozen dimensions), "quadratic", "doubly nonnegative", "branch and bound"
-        (the same, split by signs of samples).  "auto" goes from cheap to costly until the time is
-        up.
+        to three outputs, a dozen dimensions), "faces" (several outputs, rank 7 at most, few
+        samples), "singular values" (several outputs), "quadratic", "doubly nonnegative", "branch
+        and bound" (the same, split by signs of samples).  "auto" goes from cheap to costly until
+        the time is up.
     time_limit : float, default 10
         Seconds: half at most for the search behind the estimated bound (a seventh where boxes of
         directions apply), the rest for the relaxations; 0 for the cheap bounds only.  The bound

@@ -37,7 +37,10 @@ def why_wide(core: Problem, certificate: Certificate) -> str:
     """
     if certificate.relative_gap <= WIDE:
         return ""
-    boxes, lifted = (RELAXATIONS[m].applies(core) for m in ("directions", "doubly nonnegative"))
+    boxes, lifted = (RELAXATIONS[m].fits(core) for m in ("directions", "doubly nonnegative"))
+    if core.design.pooled:
+        why = f"pooled patches of {core.n_features} numbers: exact bounds are for filters of a few"
+        return f"{why}{_share(core)}: smaller filters or more weight decay narrow the gap"
     if boxes:
         why = f"{dimensions(core)} dimensions"
     elif core.n_outputs <= MOST_OUTPUTS:

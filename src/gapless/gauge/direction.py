@@ -424,7 +424,7 @@ def begin_compiling(problem: Problem) -> subprocess.Popen[bytes] | None:
     """
     loops = _loops()
     # the core last: its samples are sorted and decomposed
-    if loops is None or loops.is_compiled() or not Directional().applies(Reduction(problem).core):
+    if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
         return None
     code = f"from {__name__} import compile_loops; compile_loops()"
     # what lies in the working directory is not imported

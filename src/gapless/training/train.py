@@ -167,7 +167,7 @@ def solve(
         max_neurons = positive_int("max_neurons", max_neurons)
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
-    n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
+    n_threads = 1 if problem.design.size < THREADED else None
     # what is not finite has its own status, and is no better than the best network
     with blas_threads(n_threads), np.errstate(all="ignore"):
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
@@ -321,7 +321,7 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
     Status
     """
     core, boxes = state.core, Directional()
-    if watch.due() or plan.oracle != "search" or not boxes.applies(core):
+    if watch.due() or plan.oracle != "search" or not boxes.fits(core):
         return status
     while state.certificate.relative_gap > state.tol and not status.unfinished:
         Lam = state.dual_point()
