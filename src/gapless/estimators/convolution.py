@@ -76,9 +76,8 @@ class ReLUConvRegressor(Convolution, ReLURegression):
 
     with ``f(x) = sum_jq V_jq mean_{p in P_q} (x_p.u_j + b_j)_+ + c``, x_p the patches of an image.
     The certificate holds against every number of filters of this size, stride, padding and pooling.
-    It is exact for filters of two numbers; of up to a dozen it is proven to per cents where outputs
-    and places are few (three together at most), given time; elsewhere only the estimated gap says
-    how good a network is.
+    It is exact for filters of two numbers, and near for three and four; elsewhere it is valid and
+    wide, and only the estimated gap says how good a network is.
 
     Images are taken as given: scale them, as ``X / 255``.
 
