@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gapless import (
     Network,
+    Patches,
     Problem,
     certify,
     conditions,
@@ -234,7 +235,7 @@ def test_conditions_in_words():
     wide = conditions(Problem(rng.standard_normal((40, 60)), rng.standard_normal(40)))
     assert wide.endswith("free bias: doubly nonnegative relaxation and cells of signs")
     many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 4))))
-    assert many.endswith("norm bound, nothing better applies")
+    assert many.endswith("thresholded singular values")
     assert "whitened" in conditions(white)
 
 
@@ -345,9 +346,12 @@ def test_every_method_by_name(name):
     rng = np.random.default_rng(0)
     Q = np.linalg.qr(rng.standard_normal((6, 4)))[0].T
     X = np.linspace(-1, 1, 8)[:, None] if name == "low-rank" else Q
-    y = rng.standard_normal(len(X))
-    zero = Network(np.zeros((X.shape[1], 0)), np.zeros(0), np.zeros((0, 1)), np.zeros(1))
-    c = certify(zero, X, y, weight_decay=0.05, bias="none", method=name, time_limit=0.5)
+    C = 2 if name in ("faces", "singular values") else 1
+    if name == "directions of patches":
+        X = Patches(rng.standard_normal((8, 6)), size=3, pool="global")
+    y = rng.standard_normal((len(X), C))
+    zero = Network(np.zeros((X.shape[1], 0)), np.zeros(0), np.zeros((0, C)), np.zeros(C))
+    c = certify(zero, X, y, weight_decay=0.05, bias="none", method=name, time_limit=1.0)
     assert 0 < c.lower_bound <= c.objective
 
 
