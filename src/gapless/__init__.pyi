@@ -33,6 +33,11 @@ from .curves.spline import SplineSolution, solve_spline, spline_path
 from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
+from .estimators.kernel_networks import (
+    HiddenLayer,
+    KernelNetworkClassifier,
+    KernelNetworkRegressor,
+)
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
 from .estimators.relu import ReLUClassifier, ReLURegressor
@@ -42,9 +47,12 @@ from .gauge.choose import conditions
 from .gauge.row_space import rank
 from .gauge.spike_free import is_spike_free, spike_free_test
 from .gauge.whitened import is_whitened
+from .kernels.alignment import HiddenTarget, alignment, pairwise_loss
+from .kernels.network import KernelNetwork
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.grams import GramDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
@@ -73,10 +81,16 @@ __all__ = [
     "Equivalence",
     "ExtremePoints",
     "GapDisplay",
+    "GramDisplay",
+    "HiddenLayer",
+    "HiddenTarget",
     "History",
     "HypothesisError",
     "Improvement",
     "Interpolation",
+    "KernelNetwork",
+    "KernelNetworkClassifier",
+    "KernelNetworkRegressor",
     "Network",
     "NeuronDisplay",
     "Optimality",
@@ -98,6 +112,7 @@ __all__ = [
     "TangentKernelRegressor",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
+    "alignment",
     "audit",
     "certify",
     "compare_samples",
@@ -118,6 +133,7 @@ __all__ = [
     "losses",
     "neural_collapse",
     "optimal_member",
+    "pairwise_loss",
     "path",
     "predicted_collapse",
     "prune",
