@@ -70,7 +70,8 @@ def test_layers_align_the_classes(digits):
     model = KernelNetworkClassifier().fit(X[:400], y[:400])
     scales = np.geomspace(0.1, 100, 13)
     before, after = (
-        max(alignment(F, y_test, scale) for scale in scales) for F in (X_test, model.transform(X_test))
+        max(alignment(F, y_test, scale) for scale in scales)
+        for F in (X_test, model.transform(X_test))
     )
     assert after > before + 0.2
     assert 0 < model.hidden_[0].alignment <= 1
@@ -95,8 +96,8 @@ def test_outputs_of_an_svm_have_a_bound():
 
 
 def test_a_relu_output_has_its_certificate():
-    X, y = load_iris(return_X_y=True)
-    model = KernelNetworkClassifier(output="relu", weight_decay=0.05).fit(X, y)
+    X, y = (part[50:] for part in load_iris(return_X_y=True))
+    model = KernelNetworkClassifier(output="relu", weight_decay=0.1).fit(X, y)
     assert model.output_.certificate_.lower_bound <= model.output_.certificate_.objective
     assert model.score(X, y) > 0.93
     np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1)
@@ -164,11 +165,13 @@ def test_training_by_pairs_says_what_it_needs(monkeypatch):
     ("given", "message"),
     [
         ({"n_hidden": -1}, "n_hidden must be"),
-        ({"n_hidden": 1.5}, "n_hidden must be a whole number"),
+        ({"n_hidden": 1.5}, "n_hidden must be a whole number from 0 to 100, got 1.5"),
+        ({"n_hidden": 1e308}, "n_hidden must be a whole number from 0 to 100"),
         ({"output": "tree"}, "output='tree' is unknown"),
         ({"hidden": "open"}, "hidden='open' is unknown"),
         ({"gamma": "cv"}, "gamma='cv' is unknown; choose one of 'loo'"),
         ({"ridge": 0}, "ridge must be"),
+        ({"gamma": 1e300}, "gamma must be at most 1e"),
         ({"constant": -1}, "constant must be"),
         ({"weight_decay": 0}, "weight_decay must be"),
         ({"max_centres": 0}, "max_centres must be"),

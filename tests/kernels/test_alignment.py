@@ -36,6 +36,10 @@ def test_alignment_by_its_definition(rng):
     assert alignment(F, np.arange(30)) == 0
     with pytest.raises(ValueError, match="scale must be"):
         alignment(F, labels, 0)
+    with pytest.raises(ValueError, match="labels must be 30, one a sample"):
+        alignment(F, labels[:4])
+    with pytest.raises(ValueError, match="rescale them"):
+        pairwise_loss(F * 1e200, labels)
 
 
 @settings(max_examples=30)

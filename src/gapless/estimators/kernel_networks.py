@@ -21,6 +21,10 @@ from ..kernels.paired import fit_by_pairs
 from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
 from .targets import Classification, Regression, validated
 
+# Hidden layers that a network may have: errors stop falling after one or two. Numbers of a layer's
+# kernel and ridge, all meant about one: larger ones leave float64 in products.
+DEEPEST, LARGEST = 100, 1e9
+
 
 @dataclass(frozen=True, eq=False)
 class HiddenLayer:
@@ -95,22 +99,21 @@ class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def _rule(self) -> LayerRule:
         """Checks the parameters of all layers."""
         n_hidden = not_negative("n_hidden", self.n_hidden)
-        if n_hidden != int(n_hidden):
-            raise ValueError(f"n_hidden must be a whole number, got {self.n_hidden!r}")
+        if n_hidden != int(n_hidden) or n_hidden > DEEPEST:
+            raise ValueError(f"n_hidden must be a whole number from 0 to {DEEPEST}, got {n_hidden}")
         if not (isinstance(self.weight_decay, str) and self.weight_decay == "cv"):
             positive("weight_decay", self.weight_decay)
-        chosen = {}
-        for name in ("gamma", "ridge"):
-            given = getattr(self, name)
-            if isinstance(given, str):
-                choose(name, given, ("loo",))
-            chosen[name] = None if isinstance(given, str) else positive(name, given)
-        return LayerRule(
-            **chosen,
+        rule = LayerRule(
+            gamma=_given("gamma", self.gamma),
+            ridge=_given("ridge", self.ridge),
             constant=not_negative("constant", self.constant),
             max_centres=positive_int("max_centres", self.max_centres),
             choose_on=positive_int("choose_on", self.choose_on),
         )
+        for name in ("gamma", "ridge", "constant"):
+            if (getattr(rule, name) or 0.0) > LARGEST:
+                raise ValueError(f"{name} must be at most {LARGEST:g}, got {getattr(self, name)!r}")
+        return rule
 
     def _fit_closed(
         self, X: Array, T: Array, rule: LayerRule, rng: np.random.RandomState
@@ -507,6 +510,14 @@ def standardised(Y: Array) -> tuple[Array, Array, Array]:
         raise ValueError("y has numbers whose squares are beyond 1e308; rescale the targets")
     spread = np.where(spread > 0, spread, 1.0)
     return (Y - mean) / spread, mean, spread
+
+
+def _given(name: str, value: Any) -> float | None:
+    """None for "loo"."""
+    if isinstance(value, str):
+        choose(name, value, ("loo",))
+        return None
+    return positive(name, value)
 
 
 def _scale(after: Output, F: Array) -> float:

@@ -68,6 +68,11 @@ def alignment(features: Any, labels: Any, scale: float = 1.0) -> float:
     float
         0 where no two samples share a class.
 
+    Raises
+    ------
+    ValueError
+        For another number of labels than samples, none, and numbers too large to be squared.
+
     Examples
     --------
     >>> round(alignment([[0.0], [0.0], [9.0], [9.0]], [0, 0, 1, 1]), 6)
@@ -91,6 +96,11 @@ def pairwise_loss(features: Any, labels: Any, scale: float = 1.0, power: float =
     Returns
     -------
     float
+
+    Raises
+    ------
+    ValueError
+        As :func:`alignment`.
     """
     G, same = _pairs(features, labels, scale)
     return float(np.mean(np.abs(G - same) ** positive("power", power))) if G.size else 0.0
@@ -99,12 +109,16 @@ def pairwise_loss(features: Any, labels: Any, scale: float = 1.0, power: float =
 def _pairs(features: Any, labels: Any, scale: float) -> tuple[Array, Array]:
     """G and whether the classes are the same, for each pair i < j."""
     F, labels = to_2d("features", features), np.asarray(labels)
+    if labels.shape != (len(F),) or not len(F):
+        raise ValueError(f"labels must be {len(F)}, one a sample, got shape {labels.shape}")
     if len(F) > PAIRED_ROWS:
         rows = np.linspace(0, len(F) - 1, PAIRED_ROWS).astype(int)
         F, labels = F[rows], labels[rows]
     above = np.triu_indices(len(F), 1)
-    same = labels[above[0]] == labels[above[1]]
-    return gram_of_classes(F, scale)[above], same
+    G = gram_of_classes(F, scale)[above]
+    if not np.all(np.isfinite(G)):
+        raise ValueError("features has numbers whose squares are beyond 1e308; rescale them")
+    return G, labels[above[0]] == labels[above[1]]
 
 
 @dataclass(frozen=True)

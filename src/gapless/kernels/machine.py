@@ -44,8 +44,9 @@ class Kernel:
         array of shape (n, m)
         """
         K = squared_distances(X, Z)
-        K *= -self.scale
-        np.exp(K, out=K)
+        with np.errstate(over="ignore", under="ignore"):  # farther than float64 reaches: zero
+            K *= -self.scale
+            np.exp(K, out=K)
         K += self.constant
         return K
 
@@ -115,13 +116,15 @@ def squared_distances(X: Array, Z: Array) -> Array:
     Returns
     -------
     array of shape (n, m)
+        Infinite beyond 1e308; NaN where rows of X and Z both are as far as that.
     """
     mean = Z.mean(axis=0)
     X, Z = X - mean, Z - mean
-    D = X @ (-2.0 * Z.T)
-    D += np.einsum("ij,ij->i", X, X)[:, None]
-    D += np.einsum("ij,ij->i", Z, Z)
-    return np.maximum(D, 0.0, out=D)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        D = X @ (-2.0 * Z.T)
+        D += np.einsum("ij,ij->i", X, X)[:, None]
+        D += np.einsum("ij,ij->i", Z, Z)
+        return np.maximum(D, 0.0, out=D)
 
 
 def median_distance(X: Array, rng: np.random.RandomState) -> float:
@@ -145,8 +148,7 @@ def median_distance(X: Array, rng: np.random.RandomState) -> float:
     """
     if len(X) > MEDIAN_ROWS:
         X = X[np.sort(rng.choice(len(X), MEDIAN_ROWS, replace=False))]
-    with np.errstate(over="ignore", invalid="ignore"):
-        D = squared_distances(X, X)[np.triu_indices(len(X), 1)]
+    D = squared_distances(X, X)[np.triu_indices(len(X), 1)]
     if not np.all(np.isfinite(D)):
         raise ValueError("X has numbers whose squares are beyond 1e308; rescale the features")
     median = float(np.median(D)) if D.size else 0.0
