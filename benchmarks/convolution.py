@@ -23,7 +23,7 @@ from sklearn.model_selection import train_test_split
 
 from gapless import Network, Problem, ReLUConvClassifier, to_torch
 
-#: filters by set; those of the digits are the best of five settings on the very split that is scored
+#: filters by set; those of the digits are the best of five settings on the split that is scored
 SETS = {
     "digits": {"size": 3, "padding": 1, "weight_decay": 1e-4},
     "mnist-5k": {"size": 5, "stride": 2, "padding": 2, "weight_decay": 1e-4},

@@ -82,6 +82,16 @@ def test_kernel_view_at_small_size(example):
     assert "test accuracy" in out
 
 
+def test_kernel_network_at_small_size(example):
+    out = example("plot_kernel_network", "--sizes", 60, 120, "--repeats", 1)
+    assert out.count("hidden layer: gamma 2, ridge") == 2
+    before, *after = map(float, out.split("alignment ")[1].splitlines()[0].split(" -> "))
+    assert max(after) > before
+    objective, bound = out.split("objective is ")[1].split(", no hidden map reaches below ")
+    assert float(bound.split()[0]) <= float(objective)
+    assert out.count("hidden layers: errors") == 3
+
+
 def test_duality_gap_at_small_size(example):
     out = example("plot_duality_gap", "--steps", 20, "--restarts", 1)
     assert "best 0.00796000, proven 0.00796000" in out

@@ -36,6 +36,11 @@ from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, Whit
 from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
+from .estimators.kernel_networks import (
+    HiddenLayer,
+    KernelNetworkClassifier,
+    KernelNetworkRegressor,
+)
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
 from .estimators.relu import ReLUClassifier, ReLURegressor
@@ -52,11 +57,14 @@ from .gauge.choose import conditions
 from .gauge.row_space import rank
 from .gauge.spike_free import is_spike_free, spike_free_test
 from .gauge.whitened import is_whitened
+from .kernels.alignment import HiddenTarget, alignment, pairwise_loss
+from .kernels.network import KernelNetwork
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
 from .plotting.filters import FilterDisplay
 from .plotting.games import WidthSweepDisplay
+from .plotting.grams import GramDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
@@ -89,10 +97,16 @@ __all__ = [
     "GameCertificate",
     "GapDisplay",
     "GaussianGenerator",
+    "GramDisplay",
+    "HiddenLayer",
+    "HiddenTarget",
     "History",
     "HypothesisError",
     "Improvement",
     "Interpolation",
+    "KernelNetwork",
+    "KernelNetworkClassifier",
+    "KernelNetworkRegressor",
     "MixtureMomentGAN",
     "MomentGAN",
     "Network",
@@ -122,6 +136,7 @@ __all__ = [
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
     "WidthSweepDisplay",
+    "alignment",
     "audit",
     "certify",
     "certify_generator",
@@ -145,6 +160,7 @@ __all__ = [
     "losses",
     "neural_collapse",
     "optimal_member",
+    "pairwise_loss",
     "path",
     "predicted_collapse",
     "prune",
