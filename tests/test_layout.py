@@ -19,8 +19,9 @@ BELOW = {
     "closed": {"gauge", "core"},
     "training": {"certificates", "gauge", "core"},
     "curves": {"training", "closed", "certificates", "core"},
-    "plotting": {"curves", "training", "structure", "core"},
-    "estimators": {"curves", "training", "closed", "structure", "core"},
+    "readable": {"training", "certificates", "gauge", "core"},
+    "plotting": {"readable", "curves", "training", "structure", "core"},
+    "estimators": {"readable", "curves", "training", "closed", "structure", "core"},
     "auditing": {
         "plotting", "training", "closed", "structure", "bridges", "certificates", "core",
     },

@@ -46,6 +46,7 @@ from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from .readable.solve import ReadableSolution, train_readable
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .structure.tangent_kernel import decision_regions, ramp_kernel, solve_ramp_svm, tangent_kernel
@@ -87,6 +88,7 @@ __all__ = [
     "ReLUClassifierCV",
     "ReLURegressor",
     "ReLURegressorCV",
+    "ReadableSolution",
     "RegularizationPath",
     "RowWhitener",
     "Solution",
@@ -144,6 +146,7 @@ __all__ = [
     "to_onnx",
     "to_torch",
     "train",
+    "train_readable",
     "two_neuron_interpolation",
     "verify",
     "weight_decay_max",
