@@ -35,6 +35,7 @@ from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
+from .estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
@@ -59,6 +60,8 @@ from .training.two_neurons import Equivalence, l0_l1_equivalence, two_neuron_int
 __version__: str
 
 __all__ = [
+    "AdditiveReLUClassifier",
+    "AdditiveReLURegressor",
     "AlignmentDisplay",
     "AuditReport",
     "BatchNormHead",

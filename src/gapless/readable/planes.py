@@ -2,8 +2,8 @@
 
 In a cell round the unit direction u of a plane, with v across it, every direction is
 ``cos(phi) (u + tau v)``, ``|tau| <= T``.  With ``p = X u`` and ``q = X v`` the left ramp that bends
-at t is worth at most ``||sum_i lam_i (t - p_i - tau q_i)_+||``, and a ReLU lies above its tangent in
-tau by no more than a tent:
+at t is worth at most ``||sum_i lam_i (t - p_i - tau q_i)_+||``, and a ReLU lies above its tangent
+in tau by no more than a tent:
 
     0 <= (t - p - tau q)_+ - (t - p)_+ + tau q [p < t] <= (T |q| - |t - p|)_+.
 

@@ -117,7 +117,13 @@ def train_readable(
     ('OPTIMAL', True)
     """
     check_problem(problem)
-    tol, watch = positive("tol", tol), Watch.of(time_limit)
+    return solve_readable(problem, interactions, positive("tol", tol), Watch.of(time_limit), init)
+
+
+def solve_readable(
+    problem: Problem, interactions: Any, tol: float, watch: Watch, init: Network | None = None
+) -> ReadableSolution:
+    """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
         table = Table(problem, interactions)
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS
@@ -133,8 +139,7 @@ def _of_some_rows(problem: Problem, interactions: Any, many: int, watch: Watch) 
     rows = np.sort(rng.choice(problem.n_samples, max(many // 4, problem.n_samples // 10), False))
     if problem.loss.targets == "onehot":  # a class too rare for the sample keeps one row
         rows = np.union1d(rows, [int(np.argmax(column)) for column in problem.Y.T])
-    X, Y, weights = problem.design.rows(rows), problem.Y[rows], problem.sample_weight[rows]
-    X = problem.X[rows]
+    X, Y, weights = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
     part = Problem(X, Y, problem.loss, problem.weight_decay, problem.bias, weights)
     table = Table(part, interactions)
     start = None
