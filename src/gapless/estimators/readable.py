@@ -51,13 +51,13 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
 
     # --- tables ---
 
-    def _table(self, X: Any, y: Any = None, **how: Any) -> Any:
-        """X, or X and y, as arrays of floats in which NaN is a missing value."""
-        fitting = y is not None
+    def _table(self, X: Any, *y: Any, **how: Any) -> Any:
+        """X, or X and y to fit, as arrays of floats in which NaN is a missing value."""
+        fitting = bool(y)
         X, labels = coded(X, None if fitting else self._labels)
         if fitting:
             self._labels = labels
-        data = (X, y) if fitting else (X,)
+        data = (X, *y)
         out = validated(
             self, *data, accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan",
             reset=fitting, **how,
@@ -117,7 +117,7 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
         self._centre, self._unit = _target_units(Y, weights, loss)
         targets = Y if loss.degree is None else (Y - self._centre) / self._unit
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
-        self.weight_decay_ = self._chosen(problem, pairs, Y, watch)
+        self.weight_decay_ = self._chosen(problem, pairs, watch, kept)
         problem = problem.variant(problem.loss, self.weight_decay_)
         solution = solve_readable(problem, pairs, positive("tol", self.tol), watch)
         self.solution_, self.network_ = solution, solution.network
@@ -129,14 +129,14 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
         if solution.status.unfinished:
             warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
 
-    def _chosen(self, problem: Problem, pairs: Any, Y: Array, watch: Watch) -> float:
+    def _chosen(self, problem: Problem, pairs: Any, watch: Watch, kept: Array) -> float:
         """As given, or what held-out folds prefer."""
         if not isinstance(self.weight_decay, str):
             return positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0))
         grid = np.geomspace(top, RATIO * top, VALUES)
-        folds = self._folds(problem, Y)
+        folds = self._folds(problem, kept)
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             choice = rank_weight_decays(
                 problem, pairs, grid, folds, watch.part(share=CHOOSING), report
@@ -144,19 +144,23 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
         return choice.weight_decay
 
-    def _folds(self, problem: Problem, Y: Array) -> list[tuple[Array, Array]]:
-        n = problem.n_samples
+    def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
+        """Pairs of rows of the problem, which has the samples ``kept``."""
         labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
         classes = is_classifier(self)
         if not isinstance(self.cv, (int, np.integer)):
-            splitter = check_cv(self.cv, labels if classes else Y, classifier=classes)
-            return list(splitter.split(np.zeros(n), labels if classes else Y))
+            row = np.cumsum(kept) - 1
+            own = np.zeros(len(kept), dtype=labels.dtype)
+            own[kept] = labels
+            splitter = check_cv(self.cv, own, classifier=classes)
+            splits = splitter.split(np.zeros(len(kept)), own)
+            return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
+        n = problem.n_samples
         count = min(int(self.cv), n)
         if count < 2:
             return []
         kind = StratifiedKFold if classes and np.bincount(labels).min() >= count else KFold
-        splitter = kind(count, shuffle=True, random_state=0)
-        return list(splitter.split(np.zeros(n), labels))
+        return list(kind(count, shuffle=True, random_state=0).split(np.zeros(n), labels))
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
