@@ -46,6 +46,7 @@ from .gauge.whitened import is_whitened
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .readable.solve import ReadableSolution, train_readable
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
@@ -74,11 +75,14 @@ __all__ = [
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
+    "EffectsDisplay",
     "Equivalence",
+    "ExplanationDisplay",
     "ExtremePoints",
     "GapDisplay",
     "History",
     "HypothesisError",
+    "ImportanceDisplay",
     "Improvement",
     "Interpolation",
     "Network",

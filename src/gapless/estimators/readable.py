@@ -48,6 +48,7 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
     categorical_features: Any
     time_limit: float | None
     verbose: int
+    _labels: dict[int, list[Any]]
 
     # --- tables ---
 
@@ -101,7 +102,7 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
             return 0
         else:
             names = [f.name for f in self.features_]
-            pairs = [tuple(feature_numbers(pair, names, "interactions")) for pair in given]
+            pairs = [(i, j) for i, j in (feature_numbers(p, names, "interactions") for p in given)]
         columns = [np.flatnonzero(owner == j).tolist() for j in range(len(self.features_))]
         return [both for i, j in pairs for both in itertools.product(columns[i], columns[j])]
 

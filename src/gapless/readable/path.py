@@ -74,7 +74,7 @@ def flat_weight_decay(table: Table) -> float:
 def rank_weight_decays(
     problem: Problem,
     interactions: Any,
-    grid: Sequence[float],
+    grid: Array,
     folds: Sequence[tuple[Array, Array]],
     watch: Watch,
     callback: Callable[[int, int], object] | None = None,
@@ -86,7 +86,7 @@ def rank_weight_decays(
     problem : Problem
         Its weight decay is not used.
     interactions : 0, "pairs" or list of pairs
-    grid : sequence of float
+    grid : array of shape (k,)
         Falling.
     folds : sequence of (training rows, validation rows)
     watch : Watch
@@ -113,9 +113,7 @@ def rank_weight_decays(
     return Ranking(np.asarray(grid, dtype=float), losses)
 
 
-def _along(
-    table: Table, grid: Sequence[float], held_out: tuple[Array, Array, Array], watch: Watch
-) -> Array:
+def _along(table: Table, grid: Array, held_out: tuple[Array, Array, Array], watch: Watch) -> Array:
     """Held-out losses; those after the loss has risen for good count as infinite."""
     X, Y, w = held_out
     losses, start = np.full(len(grid), np.nan), None

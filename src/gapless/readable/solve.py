@@ -174,9 +174,10 @@ class Fit:
         self.problem = table.problem.variant(table.problem.loss, weight_decay)
         self.smoothing = SMOOTHING
         if start is None:
-            m = np.zeros((0, self.core.n_outputs))
-            start = Neurons.none(), m, null_model(self.core)
-        self.neurons, self.a, self.c = self.best = start
+            nothing = np.zeros((0, self.core.n_outputs))
+            start = Neurons.none(), nothing, null_model(self.core)
+        self.best = start
+        self.neurons, self.a, self.c = start
         self.F = self.neurons.outputs(table.X, self.a, self.c)
         self.value = objective(self.core, self.F, self.a)
         least = self.core.loss.infimum
