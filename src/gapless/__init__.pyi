@@ -48,6 +48,7 @@ from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
 from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from .readable.price import PriceOfReading, price_of_reading
 from .readable.solve import ReadableSolution, train_readable
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
@@ -89,6 +90,7 @@ __all__ = [
     "NeuronDisplay",
     "Optimality",
     "PathDisplay",
+    "PriceOfReading",
     "Problem",
     "Progress",
     "ReLUClassifier",
@@ -129,6 +131,7 @@ __all__ = [
     "optimal_member",
     "path",
     "predicted_collapse",
+    "price_of_reading",
     "prune",
     "ramp_kernel",
     "rank",

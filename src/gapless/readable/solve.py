@@ -13,7 +13,7 @@ a proof on tables of any width.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -148,6 +148,10 @@ def _of_some_rows(problem: Problem, interactions: Any, many: int, watch: Watch) 
     return Fit(table, problem.weight_decay, COARSE_TOL, start).run(watch).network
 
 
+#: neurons, output weights (m, n_outputs), output bias (n_outputs,)
+Weighted: TypeAlias = tuple[Neurons, Array, Array]
+
+
 class Fit:
     """One weight decay on a table; the neurons at hand, their weights and what is proven.
 
@@ -166,7 +170,7 @@ class Fit:
         table: Table,
         weight_decay: float,
         tol: float,
-        start: tuple[Neurons, Array, Array] | None = None,
+        start: Weighted | None = None,
     ) -> None:
         reduction, self.table, self.tol = table.reduction, table, tol
         beta = weight_decay * reduction.decay
