@@ -17,6 +17,8 @@ X = RNG.standard_normal((24, 2))
 WIDE = RNG.standard_normal((4, 9))  # rows that whitening makes independent
 IMAGES = RNG.uniform(size=(24, 36))
 EASY = {
+    "AdditiveReLURegressor": {"weight_decay": 0.1},
+    "AdditiveReLUClassifier": {"weight_decay": 0.1},
     "ReLURegressor": {"weight_decay": 0.1},
     "ReLUClassifier": {"weight_decay": 0.1},
     "ReLURegressorCV": {"n_values": 3, "cv": 2},

@@ -43,6 +43,7 @@ from .estimators.kernel_networks import (
 )
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
+from .estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
@@ -65,7 +66,10 @@ from .plotting.curves import SplineDisplay
 from .plotting.filters import FilterDisplay
 from .plotting.games import WidthSweepDisplay
 from .plotting.grams import GramDisplay
+from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
+from .readable.price import PriceOfReading, price_of_reading
+from .readable.solve import ReadableSolution, train_readable
 from .structure.collapse import layer_alignment, neural_collapse, predicted_collapse
 from .structure.extreme_points import Comparison, ExtremePoints, compare_samples, extreme_points
 from .structure.tangent_kernel import decision_regions, ramp_kernel, solve_ramp_svm, tangent_kernel
@@ -78,6 +82,8 @@ from .training.two_neurons import Equivalence, l0_l1_equivalence, two_neuron_int
 __version__: str
 
 __all__ = [
+    "AdditiveReLUClassifier",
+    "AdditiveReLURegressor",
     "AlignmentDisplay",
     "AuditReport",
     "BatchNormHead",
@@ -90,7 +96,9 @@ __all__ = [
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
+    "EffectsDisplay",
     "Equivalence",
+    "ExplanationDisplay",
     "ExtremePoints",
     "FilterDisplay",
     "GDAResult",
@@ -102,6 +110,7 @@ __all__ = [
     "HiddenTarget",
     "History",
     "HypothesisError",
+    "ImportanceDisplay",
     "Improvement",
     "Interpolation",
     "KernelNetwork",
@@ -114,6 +123,7 @@ __all__ = [
     "Optimality",
     "Patches",
     "PathDisplay",
+    "PriceOfReading",
     "Problem",
     "Progress",
     "ProgressiveMomentGAN",
@@ -124,6 +134,7 @@ __all__ = [
     "ReLUGenerator",
     "ReLURegressor",
     "ReLURegressorCV",
+    "ReadableSolution",
     "RegularizationPath",
     "RowWhitener",
     "Solution",
@@ -163,6 +174,7 @@ __all__ = [
     "pairwise_loss",
     "path",
     "predicted_collapse",
+    "price_of_reading",
     "prune",
     "ramp_kernel",
     "rank",
@@ -188,6 +200,7 @@ __all__ = [
     "to_onnx",
     "to_torch",
     "train",
+    "train_readable",
     "two_neuron_interpolation",
     "verify",
     "weight_decay_max",
