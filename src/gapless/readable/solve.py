@@ -181,7 +181,9 @@ class Fit:
             nothing = np.zeros((0, self.core.n_outputs))
             start = Neurons.none(), nothing, null_model(self.core)
         self.best = start
-        self.neurons, self.a, self.c = start
+        self.neurons: Neurons = start[0]
+        self.a: Array = start[1]
+        self.c: Array = start[2]
         self.F = self.neurons.outputs(table.X, self.a, self.c)
         self.value = objective(self.core, self.F, self.a)
         least = self.core.loss.infimum
