@@ -70,6 +70,8 @@ def test_other_files_are_refused(iris, tmp_path):
             KernelNetwork.load(tmp_path / "bad")
 
     refused("damaged", layers=[["kernel", 1.0, 1.0]] * 3)
+    linear = {"0.weights": np.eye(4, 3), "0.bias": np.zeros(3)}
+    refused("no kernel machine", tensors | linear, layers=[["linear"], header["layers"][1]])
     refused("damaged", layers=[["magic"], ["magic"]])
     refused("damaged", layers=[["kernel"], ["kernel"]])
     refused("damaged", votes=True, classes=[0, 1, 2, 3, 4])
