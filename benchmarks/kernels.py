@@ -1,8 +1,8 @@
 """Kernel networks against support vector machines, an MLP and our ReLU network.
 
-    python -m benchmarks.kernels mnist --train 5000           # test on the other training images
-    python -m benchmarks.kernels mnist --train 10000 --ridge 1e-7 --gamma 2
-    python -m benchmarks.kernels mnist --train 60000 --centres 10000   # on the 10,000 of the test
+    python -m benchmarks.kernels mnist --train 5000
+    python -m benchmarks.kernels mnist --train 10000 --test 50000      # on other training images
+    python -m benchmarks.kernels mnist --train 60000 --centres 10000   # 10 GB
     python -m benchmarks.kernels cifar
     python -m benchmarks.kernels uci --splits 20 --methods ridge network svm mlp
     python -m benchmarks.kernels transfer                     # the output refitted with 10 labels
@@ -67,7 +67,7 @@ def mnist(given):
         X, y = z["X_train"].reshape(-1, 784) / 255.0, z["y_train"]
         test = z["X_test"].reshape(-1, 784) / 255.0, z["y_test"]
     n = given.train
-    if n < len(X):
+    if given.test:
         test = X[n:][: given.test], y[n:][: given.test]
     images(X[:n], y[:n], *test, given)
 
@@ -172,7 +172,7 @@ def main():
     )
     parser.add_argument("what", choices=("mnist", "cifar", "uci", "transfer", "paper"))
     parser.add_argument("--train", type=int, default=5000)
-    parser.add_argument("--test", type=int, default=50_000)
+    parser.add_argument("--test", type=int)
     parser.add_argument("--centres", type=int)
     parser.add_argument("--gamma", type=float)
     parser.add_argument("--ridge", type=float)

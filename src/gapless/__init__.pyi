@@ -60,6 +60,7 @@ from .gauge.spike_free import is_spike_free, spike_free_test
 from .gauge.whitened import is_whitened
 from .kernels.alignment import HiddenTarget, alignment, pairwise_loss
 from .kernels.network import KernelNetwork
+from .kernels.onnx_file import kernel_network_to_onnx
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
@@ -166,6 +167,7 @@ __all__ = [
     "interpolate",
     "is_spike_free",
     "is_whitened",
+    "kernel_network_to_onnx",
     "l0_l1_equivalence",
     "layer_alignment",
     "losses",

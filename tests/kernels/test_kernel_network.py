@@ -4,11 +4,17 @@ import json
 from itertools import product
 
 import numpy as np
+import onnxruntime
 import pytest
 import safetensors.numpy
 from sklearn.datasets import load_iris, load_wine
 
-from gapless import KernelNetwork, KernelNetworkClassifier, KernelNetworkRegressor
+from gapless import (
+    KernelNetwork,
+    KernelNetworkClassifier,
+    KernelNetworkRegressor,
+    kernel_network_to_onnx,
+)
 from gapless.core.checks import InputError
 
 
@@ -32,6 +38,26 @@ def test_a_network_comes_back_from_its_file(iris, tmp_path, output, n_hidden, cl
     np.testing.assert_array_equal(again.transform(X), model.transform(X))
     assert again.n_features == 4
     assert again.outputs(X).shape == (len(X), 1 if classes == 2 else 3)
+
+
+@pytest.mark.parametrize(
+    ("output", "n_hidden", "classes"),
+    [
+        ("svm", 1, 3),
+        ("svm", 2, 2),
+        ("svm", 0, 3),
+        ("logistic", 1, 3),
+        ("ridge", 1, 2),
+        ("relu", 1, 2),
+    ],
+)
+def test_onnx_gives_the_same_outputs(iris, tmp_path, output, n_hidden, classes):
+    X, y = (part[: 50 * classes] for part in iris)
+    network = KernelNetworkClassifier(n_hidden, output=output, weight_decay=0.1).fit(X, y).network_
+    kernel_network_to_onnx(network, tmp_path / "network.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
+    (outputs,) = session.run(["Y"], {"X": X})
+    np.testing.assert_allclose(outputs, network.outputs(X), atol=1e-9)
 
 
 @pytest.mark.parametrize("y", [np.arange(9.0), np.c_[np.arange(9.0), np.ones(9)]])
@@ -70,6 +96,8 @@ def test_other_files_are_refused(iris, tmp_path):
             KernelNetwork.load(tmp_path / "bad")
 
     refused("damaged", layers=[["kernel", 1.0, 1.0]] * 3)
+    linear = {"0.weights": np.eye(4, 3), "0.bias": np.zeros(3)}
+    refused("no kernel machine", tensors | linear, layers=[["linear"], header["layers"][1]])
     refused("damaged", layers=[["magic"], ["magic"]])
     refused("damaged", layers=[["kernel"], ["kernel"]])
     refused("damaged", votes=True, classes=[0, 1, 2, 3, 4])

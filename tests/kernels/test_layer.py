@@ -83,6 +83,14 @@ def test_the_gap_covers_what_a_wrong_solve_leaves(rng):
         assert objective(K, K, A, T, 1e-2) - layer.objective <= residual**2 / len(X)
 
 
+def test_the_closed_form_is_no_minimiser_of_the_loss_of_pairs(rng):
+    """A large ridge shrinks the outputs: larger ones have inner products nearer to the targets'."""
+    X, T = data(rng, 60, 2, 2)
+    F = fitted(X, T, gamma=1.0, ridge=0.1).machine.outputs(X)
+    here, larger = (np.mean((s * F @ F.T - T @ T.T) ** 2) for s in (1.0, 6.0))
+    assert larger < here
+
+
 def test_gamma_and_ridge_have_the_least_error_left_out(rng):
     X = rng.uniform(-2, 2, (60, 1))
     T = np.sin(4 * X) + 0.1 * rng.standard_normal(X.shape)
