@@ -206,3 +206,25 @@ def test_interactions_are_checked():
     for wrong in (1, "all", [(0, 0)], [(0, 3)], [1], [(0, 1, 2)], None):
         with pytest.raises(ValueError, match="interactions must be 0"):
             feature_pairs(wrong, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "bias"),
+    [("squared", "free"), ("logistic", "free"), ("two outputs", "free"), ("squared", "penalized")],
+)
+def test_networks_of_pairs_are_proven(loss, bias):
+    problem = table(loss, bias, n=40, weight_decay=0.03)
+    one = train_readable(problem, tol=1e-2)
+    both = train_readable(problem, "pairs", tol=1e-2)
+    assert both.status is Status.OPTIMAL
+    assert both.features == 2
+    assert "the features allowed" in both.known
+    assert np.all(np.sum(both.network.hidden_weights != 0, axis=0) <= 2)
+    assert both.certificate.lower_bound <= one.certificate.objective
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        other = random_network(rng, 3, 2, problem.n_outputs, bias)
+        assert other.objective(problem) >= both.certificate.lower_bound
+    # only the pairs listed are used
+    listed = train_readable(problem, [(0, 2)], tol=1e-2).network.hidden_weights
+    assert not np.any((listed[1] != 0) & (np.sum(listed != 0, axis=0) == 2))

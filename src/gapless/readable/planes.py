@@ -150,6 +150,15 @@ def _cell_bounds(p: Array, q: Array, Lam: Array, sizes: Array, T: float) -> Arra
     width = np.diff(t, axis=1)
     e = _twice_summed(np.where(kind == 1, -1.0, 0.5) * sizes[sample], width)
     across = np.take_along_axis(q, sample, axis=1) * (kind == 1)
+    if Lam.shape[1] == 1:  # the larger of both tau, and of both sides of a point, is a sum of sizes
+        own = Lam[:, 0][sample]
+        G, own = _twice_summed(gain * own, width), own * across
+        A = np.cumsum(own, axis=1)
+        before = A - own
+        M0, M1 = (p @ Lam), (q @ Lam)
+        left = np.abs(G) + T * np.maximum(np.abs(A), np.abs(before))
+        right = np.abs(G + M0) + T * np.maximum(np.abs(M1 - A), np.abs(M1 - before))
+        return np.asarray((np.maximum(left, right) + e).max(axis=1))
     left = np.zeros((2, 2, k, 3 * n))  # squares: by side of the point, and of tau
     right = np.zeros((2, 2, k, 3 * n))
     for lam in Lam.T:

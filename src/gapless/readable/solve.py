@@ -33,6 +33,9 @@ from .weights import objective, solve_weights
 ROUNDS, PATIENCE, LITTLE = 300, 8, 1e-3
 # Share of the tolerance that a gauge may lie above the weight decay in a proof.
 ROOM = 0.3
+# How far above the weight decay neurons of two features are looked for at first, and the factor
+# each time there are none.
+SLACK, FINER = 0.3, 0.2
 # Smoothing of hinge and pinball at first, and its factor each time it is what keeps the gap open.
 SMOOTHING, SHARPER = 0.3, 0.4
 # Accuracy of the master: relative to the tolerance, and to the square of a wide gap.
@@ -177,18 +180,16 @@ class Fit:
         self.core = table.core.variant(table.core.loss, beta)
         self.problem = table.problem.variant(table.problem.loss, weight_decay)
         self.smoothing = SMOOTHING
-        if start is None:
-            nothing = np.zeros((0, self.core.n_outputs))
-            start = Neurons.none(), nothing, null_model(self.core)
-        self.best = start
-        self.neurons: Neurons = start[0]
-        self.a: Array = start[1]
-        self.c: Array = start[2]
+        nothing: Weighted = (
+            Neurons.none(), np.zeros((0, self.core.n_outputs)), null_model(self.core),
+        )  # fmt: skip
+        self.best: Weighted = nothing if start is None else start
+        self.neurons, self.a, self.c = self.best
         self.F = self.neurons.outputs(table.X, self.a, self.c)
         self.value = objective(self.core, self.F, self.a)
         least = self.core.loss.infimum
         self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
-        self.history = History()
+        self.history, self.slack = History(), SLACK
         self.first, self.past = self.value, [self.value]
 
     @property
@@ -211,7 +212,10 @@ class Fit:
         """One round; the status of a fit that has to end."""
         beta = self.core.weight_decay
         Lam = self.smooth.dual_point(self.F)
-        look = self.table.look(Lam, beta * (1 + ROOM * self.tol), watch.due)
+        limit, coarse = beta * (1 + ROOM * self.tol), beta * (1 + self.slack)
+        look = self.table.look(Lam, limit, watch.due, self.neurons, coarse)
+        if look.bound.upper <= coarse * (1 + 1e-6):  # a sweep that found nothing: a finer one next
+            self.slack *= FINER
         new = certificate(self.core, self.value, Lam, look.bound, look.bound.lower)
         self.certificate = with_best_bound(self.certificate, new)
         self.history.n_rounds += 1

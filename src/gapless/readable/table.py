@@ -20,8 +20,8 @@ from .columns import SortedColumns
 from .neurons import Neurons, feature_pairs
 from .planes import Sweep
 
-# Neurons of two features that take exact kink steps in a round, and those of one pair.
-CLIMBING, OF_ONE_PAIR = 100, 3
+# Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
+CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 2
 # Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.
 DENSE = 1 << 27
 
@@ -124,18 +124,46 @@ class Table:
 
     # --- the gauge ---
 
-    def look(self, Lam: Array, limit: float, stop: Callable[[], bool]) -> Look:
+    def look(
+        self,
+        Lam: Array,
+        limit: float,
+        stop: Callable[[], bool] = never,
+        neurons: Neurons | None = None,
+        coarse: float = 0.0,
+    ) -> Look:
         """The gauge of ``Lam`` over all neurons allowed, and those above ``limit``.
 
-        Where nothing exceeds the limit and nothing stopped it, the bound is at most a rounding
-        above the limit.
+        Parameters
+        ----------
+        Lam : array of shape (n_samples, n_outputs)
+        limit : float
+        stop : callable
+            Asked now and then; the bound is then infinite.
+        neurons : Neurons, optional
+            At hand: those of two features move to local maxima first, and where that brings any
+            above the limit no others are looked for.
+        coarse : float, default 0
+            Pairs are swept for neurons above this limit where it is higher.
+
+        Returns
+        -------
+        Look
+            Where nothing is found and nothing stopped it, the bound is at most a rounding above
+            the larger limit.
         """
         if not self.core.free:
             return self._by_groups(Lam, limit)
         upper, found, values = self.columns.bound(Lam, limit)
         proof = "neurons of one feature: exact by prefix sums"
         if len(self.pairs):
-            above, more, worth = self._sweep(Lam, limit, stop)
+            more, worth = Neurons.none(), np.zeros(0)
+            if neurons is not None:
+                own = np.flatnonzero(neurons.weights[:, 1])
+                more, worth = self._climbed(Lam, neurons.take(own), limit, stop)
+            above = np.inf
+            if not len(more):
+                above, more, worth = self._sweep(Lam, max(limit, coarse), stop)
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
@@ -159,31 +187,24 @@ class Table:
             if len(found):
                 index = self.pairs @ [self.d, 1]
                 self.hot |= np.isin(index, np.sort(found.features, axis=1) @ [self.d, 1])
-                found, values = self._climb(Lam, found, values, stop)
+                best = _best_of_pairs(found, values)
+                found, values = self._climbed(Lam, found.take(best), 0.0, stop)
                 return np.inf if some else sweep.upper, found, values
         return sweep.upper, found, values
 
-    def _climb(
-        self, Lam: Array, found: Neurons, values: Array, stop: Callable[[], bool]
+    def _climbed(
+        self, Lam: Array, neurons: Neurons, limit: float, stop: Callable[[], bool]
     ) -> tuple[Neurons, Array]:
-        """The best of each pair, moved to local maxima."""
-        best = np.argsort(-values, kind="stable")
-        pair = found.features[:, 0] * self.d + found.features[:, 1]
-        kept: dict[int, list[int]] = {}
-        for k in best.tolist():
-            own = kept.setdefault(int(pair[k]), [])
-            if len(own) < OF_ONE_PAIR:
-                own.append(k)
-        groups = list(kept.values())[:CLIMBING]
-        moved, worth = [], []
-        rng = np.random.default_rng(0)
-        for own in groups:
-            i, j = found.features[own[0]]
-            climbed = Oracle(self.X[:, [i, j]], True, rng).improve(
-                Lam, found.weights[own].T, found.bias[own], 2, stop
-            )
-            features = np.tile([i, j], (len(climbed), 1))
-            moved.append(Neurons(features, climbed.U.T, climbed.b))
+        """Neurons of two features moved to local maxima, those that are then above ``limit``."""
+        pair = np.sort(neurons.features, axis=1) @ [self.d, 1]
+        moved, worth, rng = [Neurons.none()], [np.zeros(0)], np.random.default_rng(0)
+        for one in np.unique(pair):
+            own = neurons.take(np.flatnonzero(pair == one))
+            S = np.array(divmod(int(one), self.d))
+            U = np.where(own.features[:, :1] == S[0], own.weights, own.weights[:, ::-1])
+            climbed = Oracle(self.X[:, S], True, rng).improve(Lam, U.T, own.bias, CLIMBS, stop)
+            climbed = climbed.take(climbed.value > limit)
+            moved.append(Neurons(np.tile(S, (len(climbed), 1)), climbed.U.T, climbed.b))
             worth.append(climbed.value)
         return Neurons.joined(moved), np.concatenate(worth)
 
@@ -217,3 +238,15 @@ class Table:
 
 def _bound(values: Array, upper: float, proof: str) -> GaugeBound:
     return GaugeBound(float(values.max(initial=0.0)), upper, None, proof)
+
+
+def _best_of_pairs(found: Neurons, values: Array) -> Array:
+    """The best :data:`OF_ONE_PAIR` of each pair, :data:`CLIMBING` in all."""
+    kept: dict[tuple[int, int], int] = {}
+    best = []
+    for k in np.argsort(-values, kind="stable").tolist():
+        i, j = found.features[k].tolist()
+        kept[i, j] = kept.get((i, j), 0) + 1
+        if kept[i, j] <= OF_ONE_PAIR:
+            best.append(k)
+    return np.array(best[:CLIMBING])
