@@ -2,7 +2,7 @@
 
     python -m benchmarks.readable                              # diabetes, which is bundled
     python -m benchmarks.readable --folder DATA --splits 5     # NAME.npz with X and y
-    python -m benchmarks.readable --rows 1000000 --features 20 # one large table, in sorts of its columns
+    python -m benchmarks.readable --rows 1000000 --features 20 # a large table, in sorts of columns
 
 Every score is R2 on a quarter of the rows held out, the mean over the splits; weight decay by
 cross-validation, which is counted.
