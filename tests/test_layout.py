@@ -18,10 +18,14 @@ BELOW = {
     "kernels": {"core"},
     "certificates": {"gauge", "core"},
     "closed": {"gauge", "core"},
+    "games": {"gauge", "core"},
     "training": {"certificates", "gauge", "core"},
     "curves": {"training", "closed", "certificates", "core"},
-    "plotting": {"kernels", "curves", "training", "structure", "core"},
-    "estimators": {"kernels", "curves", "training", "closed", "structure", "core"},
+    "readable": {"training", "certificates", "gauge", "core"},
+    "plotting": {"kernels", "readable", "curves", "training", "games", "structure", "core"},
+    "estimators": {
+        "kernels", "readable", "curves", "training", "closed", "structure", "core",
+    },
     "auditing": {
         "plotting", "training", "closed", "structure", "bridges", "certificates", "core",
     },

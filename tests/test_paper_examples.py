@@ -135,3 +135,12 @@ def test_comparison_display_of_images():
         assert 2 not in [i for i, _ in display.rows[0].down]
     with pytest.raises(ValueError, match="does not fit samples of 27 features"):
         ComparisonDisplay.from_extreme_points(points, X, image_shape=(4, 4))
+
+
+def test_vector_spiral(example):
+    out = example("vector_spiral")
+    assert out.count("100% right") + out.count("% right") >= 2
+    bounds = [float(line.split()[-1]) for line in out.splitlines() if "no network" in line]
+    exact, faces, singular, norm = bounds[:4]
+    assert faces == pytest.approx(exact, rel=1e-5)
+    assert norm <= singular * (1 + 1e-9) <= exact

@@ -1,0 +1,540 @@
+"""Estimators that can be read: networks whose neurons look at one feature, or at two."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..core.checks import Array, choose, positive
+from ..core.losses import Loss, Pinball, get_loss
+from ..core.network import Network
+from ..core.problem import Problem
+from ..core.result import Status
+from ..core.watch import Watch
+from ..readable.effects import Effect, Explanation
+from ..readable.neurons import Neurons
+from ..readable.path import flat_weight_decay, rank_weight_decays
+from ..readable.solve import solve_readable
+from ..readable.table import DENSE, Table
+from ..training.progress import counter
+from .table_columns import FeatureColumns, coded, feature_numbers
+from .targets import Classification, Regression, encode_labels, validated
+
+# The grid of weight decays, as shares of the least that leaves only a constant.
+VALUES, RATIO = 20, 1e-4
+# Without a limit all may take as long as so many fits; share of the time for the choice.
+FITS, CHOOSING = 2.0, 0.6
+# Places along each side of the grid of a pair's effect, and bins of a histogram.
+GRID, BINS = 40, 30
+
+
+class ReadableFit(BaseEstimator):  # type: ignore[misc]
+    """From tables to columns, the fit, effects and explanations."""
+
+    weight_decay: Any
+    interactions: Any
+    bias: str
+    loss: Any
+    tol: float
+    cv: Any
+    categorical_features: Any
+    time_limit: float | None
+    verbose: int
+    _labels: dict[int, list[Any]]
+
+    # --- tables ---
+
+    def _table(self, X: Any, *y: Any, **how: Any) -> Any:
+        """X, or X and y to fit, as arrays of floats in which NaN is a missing value."""
+        fitting = bool(y)
+        X, labels = coded(X, None if fitting else self._labels)
+        if fitting:
+            self._labels = labels
+        data = (X, *y)
+        out = validated(
+            self, *data, accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan",
+            reset=fitting, **how,
+        )  # fmt: skip
+        X = out[0] if fitting else out
+        if sp.issparse(X):
+            if X.shape[0] * X.shape[1] > DENSE:
+                raise ValueError(
+                    f"X is sparse of shape {X.shape}; neurons of few features sort its columns "
+                    f"densely, up to {DENSE} numbers: leave out rows or columns"
+                )
+            X = X.toarray()
+        return (X, out[1]) if fitting else X
+
+    def _encode(self, X: Array) -> Array:
+        """The columns that the network sees."""
+        return np.hstack([f.columns(x) for f, x in zip(self.features_, X.T)])
+
+    def _learn_columns(self, X: Array, weights: Array) -> None:
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+        names = [str(name) for name in names]
+        given = feature_numbers(self.categorical_features, names, "categorical_features")
+        categorical = {*given, *self._labels}
+        self.features_ = [
+            FeatureColumns.of(x, weights, names[j], self._labels.get(j), j in categorical)
+            for j, x in enumerate(X.T)
+        ]
+        #: the feature that each column belongs to
+        self._owner = np.repeat(np.arange(X.shape[1]), [f.n_columns for f in self.features_])
+
+    def _column_pairs(self) -> Any:
+        """``interactions`` between features as pairs of columns."""
+        given, owner = self.interactions, self._owner
+        if isinstance(given, str) and given == "pairs":
+            pairs = list(itertools.combinations(range(len(self.features_)), 2))
+        elif isinstance(given, (str, int, np.integer)) or given is None:
+            if isinstance(given, bool) or given != 0:
+                raise ValueError(
+                    f'interactions must be 0, "pairs" or a list of pairs of features, got {given!r}'
+                )
+            return 0
+        else:
+            names = [f.name for f in self.features_]
+            pairs = [(i, j) for i, j in (feature_numbers(p, names, "interactions") for p in given)]
+        columns = [np.flatnonzero(owner == j).tolist() for j in range(len(self.features_))]
+        return [both for i, j in pairs for both in itertools.product(columns[i], columns[j])]
+
+    # --- the fit ---
+
+    def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], FITS)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        kept = weights > 0
+        X, Y, weights = X[kept], Y[kept], weights[kept]
+        self._learn_columns(X, weights)
+        pairs, columns = self._column_pairs(), self._encode(X)
+        self._centre, self._unit = _target_units(Y, weights, loss)
+        targets = Y if loss.degree is None else (Y - self._centre) / self._unit
+        problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
+        self.weight_decay_ = self._chosen(problem, pairs, watch, kept)
+        problem = problem.variant(problem.loss, self.weight_decay_)
+        solution = solve_readable(problem, pairs, positive("tol", self.tol), watch)
+        self.solution_, self.network_ = solution, solution.network
+        self.certificate_, self.status_ = solution.certificate, solution.status
+        self.n_neurons_, self.n_iter_ = solution.network.n_neurons, solution.history.n_rounds
+        self._describe(X, columns, problem.sample_weight)
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
+
+    def _chosen(self, problem: Problem, pairs: Any, watch: Watch, kept: Array) -> float:
+        """As given, or what held-out folds prefer."""
+        if not isinstance(self.weight_decay, str):
+            return positive("weight_decay", self.weight_decay)
+        choose("weight_decay", self.weight_decay, ("auto",))
+        top = flat_weight_decay(Table(problem, 0))
+        grid = np.geomspace(top, RATIO * top, VALUES)
+        folds = self._folds(problem, kept)
+        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
+            choice = rank_weight_decays(
+                problem, pairs, grid, folds, watch.part(share=CHOOSING), report
+            )
+        self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
+        return choice.weight_decay
+
+    def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
+        """Pairs of rows of the problem, which has the samples ``kept``."""
+        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
+        classes = is_classifier(self)
+        if not isinstance(self.cv, (int, np.integer)):
+            row = np.cumsum(kept) - 1
+            own = np.zeros(len(kept), dtype=labels.dtype)
+            own[kept] = labels
+            splitter = check_cv(self.cv, own, classifier=classes)
+            splits = splitter.split(np.zeros(len(kept)), own)
+            return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
+        n = problem.n_samples
+        count = min(int(self.cv), n)
+        if count < 2:
+            return []
+        kind = StratifiedKFold if classes and np.bincount(labels).min() >= count else KFold
+        return list(kind(count, shuffle=True, random_state=0).split(np.zeros(n), labels))
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        F = self.network_.predict(self._encode(self._table(X)))
+        return F * self._unit + self._centre
+
+    # --- reading ---
+
+    def _describe(self, X: Array, columns: Array, weights: Array) -> None:
+        """``effects_``, ``importances_`` and ``intercept_``."""
+        net = self.network_
+        neurons = Neurons.of(net.hidden_weights, net.hidden_bias)
+        owners = np.sort(self._owner[neurons.features], axis=1).reshape(-1, 2)
+        # a penalised bias may come as a neuron that looks at nothing: it belongs to the intercept
+        idle = ~np.any(net.hidden_weights != 0, axis=0)
+        owners[idle] = -1
+        penalty = np.linalg.norm(net.hidden_weights, axis=0) * np.linalg.norm(
+            net.output_weights, axis=1
+        )
+        self._terms: list[tuple[tuple[int, ...], Array, Array]] = []
+        effects, total = [], float(penalty.sum()) or 1.0
+        for owner in np.unique(owners[~idle], axis=0):
+            index = np.flatnonzero(np.all(owners == owner, axis=1))
+            values = self._added(index, columns)
+            mean = weights @ values
+            features = tuple(int(j) for j in dict.fromkeys(owner.tolist()))
+            importance = float(weights @ np.abs(values - mean).sum(axis=1))
+            self._terms.append((features, index, mean))
+            share = float(penalty[index].sum()) / total
+            effects.append(self._effect(features, index, mean, importance, share, X))
+        order = sorted(range(len(effects)), key=lambda k: -effects[k].importance)
+        self.effects_ = [effects[k] for k in order]
+        self._terms = [self._terms[k] for k in order]
+        self.importances_ = np.array([effect.importance for effect in self.effects_])
+        constant = self._added(np.flatnonzero(idle), columns[:1])[0]
+        means = sum((mean for _, _, mean in self._terms), np.zeros(net.n_outputs))
+        self.intercept_ = net.output_bias * self._unit + self._centre + constant + means
+
+    def _added(self, index: Array, columns: Array) -> Array:
+        """What the neurons ``index`` add to the outputs, (n, n_outputs)."""
+        net = self.network_
+        part = Network(
+            net.hidden_weights[:, index], net.hidden_bias[index], net.output_weights[index],
+            np.zeros(net.n_outputs),
+        )  # fmt: skip
+        return part.predict(columns) * self._unit
+
+    def _effect(
+        self,
+        features: tuple[int, ...],
+        index: Array,
+        mean: Array,
+        importance: float,
+        share: float,
+        X: Array,
+    ) -> Effect:
+        """One effect at its places."""
+        owned = [self.features_[j] for j in features]
+        names = tuple(f.name for f in owned)
+        missing, density = None, None
+        if len(features) == 2:
+            sides = [self._places(j, X[:, j], GRID) for j in features]
+            x, y = (grid.ravel() for grid in np.meshgrid(*sides, indexing="ij"))
+            kind, places = "pair", np.column_stack([x, y])
+            rows = self._rows(dict(zip(features, (x, y))), len(x))
+        else:
+            (j,), (feature,) = features, owned
+            x = X[:, j]
+            kinks = self._kinks(j, index) if feature.levels is None else None
+            at = self._places(j, x, kinks)
+            kind = "numeric" if feature.levels is None else "categorical"
+            places, rows = at, self._rows({j: at}, len(at))
+            density = _density(x, feature)
+            if feature.missing:
+                missing = self._added(index, self._rows({j: np.array([np.nan])}, 1))[0] - mean
+            if feature.labels is not None:
+                places = np.array(feature.labels, dtype=object)
+        values = self._added(index, rows) - mean
+        return Effect(features, names, kind, places, values, missing, importance, share, density)
+
+    def _kinks(self, j: int, index: Array) -> Array:
+        """Where the effect of a numeric feature bends, in its units."""
+        net, feature = self.network_, self.features_[j]
+        column = int(np.flatnonzero(self._owner == j)[0])
+        u = net.hidden_weights[column, index]
+        bends = -net.hidden_bias[index][u != 0] / u[u != 0]
+        return bends * feature.unit + feature.centre
+
+    def _places(self, j: int, x: Array, kinks: Any) -> Array:
+        """Where an effect is told: levels, kinks and ends, or a grid of so many places."""
+        feature = self.features_[j]
+        if feature.levels is not None:
+            return feature.levels
+        known = x[~np.isnan(x)]
+        if len(known) == 0:
+            return np.array([feature.centre])
+        low, high = float(known.min()), float(known.max())
+        if isinstance(kinks, int):
+            return np.unique(np.linspace(low, high, kinks))
+        inside = kinks[(kinks > low) & (kinks < high)]
+        return np.unique(np.concatenate([[low], inside, [high]]))
+
+    def _rows(self, values: dict[int, Array], n: int) -> Array:
+        """Columns at these values of some features, all others at zero."""
+        blocks = [
+            f.columns(values[j]) if j in values else np.zeros((n, f.n_columns))
+            for j, f in enumerate(self.features_)
+        ]
+        return np.hstack(blocks)
+
+    def explain(self, X: Any) -> Explanation:
+        """Each prediction as a sum of what features add.
+
+        Parameters
+        ----------
+        X : array or table of shape (n_samples, n_features)
+
+        Returns
+        -------
+        Explanation
+            Contributions in the order of ``effects_``; with the baseline they sum to the
+            predictions, of a classifier to the scores of its classes.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        columns = self._encode(self._table(X))
+        parts = [self._added(index, columns) - mean for _, index, mean in self._terms]
+        n, C = len(columns), self.network_.n_outputs
+        contributions = np.stack(parts, axis=1) if parts else np.zeros((n, 0, C))
+        names = [effect.name for effect in self.effects_]
+        return Explanation(names, self.intercept_, contributions)
+
+    def to_network(self) -> Network:
+        """The network on the features as they are given, for :func:`gapless.to_torch` and others.
+
+        Returns
+        -------
+        Network
+            Its outputs are predictions, of a classifier scores.
+
+        Raises
+        ------
+        ValueError
+            Where features are categorical or were missing: a network takes numbers only.
+        """
+        check_is_fitted(self)
+        for f in self.features_:
+            if f.n_columns != 1 or f.levels is not None:
+                raise ValueError(
+                    f"the feature {f.name!r} is categorical or has missing values, which a network "
+                    "of numbers cannot take; network_ is the network on the columns that encode it"
+                )
+        unit = np.array([f.unit for f in self.features_])
+        centre = np.array([f.centre for f in self.features_])
+        net = self.network_
+        U = net.hidden_weights / unit[:, None]
+        c = net.output_bias * self._unit + self._centre
+        return Network(U, net.hidden_bias - centre @ U, net.output_weights * self._unit, c)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
+    """Mean and standard deviation of each output; zero and one for classes."""
+    C = Y.shape[1]
+    if loss.degree is None:
+        return np.zeros(C), np.ones(C)
+    size = np.abs(Y).max(axis=0)
+    size[size == 0] = 1.0
+    mean = np.average(Y / size, axis=0, weights=weights)
+    spread = np.sqrt(np.average((Y / size - mean) ** 2, axis=0, weights=weights))
+    return mean * size, np.where(spread > 1e-14, spread, 1.0) * size
+
+
+def _density(x: Array, feature: FeatureColumns) -> Any:
+    known = x[~np.isnan(x)]
+    if feature.levels is not None:
+        return np.array([np.sum(known == level) for level in feature.levels])
+    return np.histogram(known, bins=BINS) if len(known) else None
+
+
+class AdditiveReLURegressor(Regression, ReadableFit):
+    """A sum of effects, one a feature, that is the best network of such neurons, proven.
+
+    Every neuron looks at one feature (or two, see ``interactions``), so that what a feature adds to
+    the prediction is one curve: a linear spline whose kinks training chose.  Minimises
+
+        sum_i w_i loss(f(x_i), y_i) / sum_i w_i + weight_decay/2 sum_j (||u_j||^2 + ||a_j||^2)
+
+    over networks of any number of such neurons, on features and targets that are standardised
+    inside; effects, explanations and predictions are in the units of the data.
+
+    Categorical features, the columns of a pandas or polars table that are no numbers and
+    ``categorical_features``, add one value a level; missing values (NaN, None) of a feature add a
+    value of their own.  Levels that were not there in training add what no level does.
+
+    Parameters
+    ----------
+    interactions : 0, "pairs" or list of pairs, default 0
+        Which two features, by number or name, neurons may look at together.
+    weight_decay : float or "auto", default "auto"
+        Larger gives fewer kinks; "auto" takes what held-out folds prefer.
+    bias : {"free", "penalized", "none"}, default "free"
+    loss : {"squared", "huber"} or Loss, default "squared"
+        In standard deviations of the target.
+    quantile : float, optional
+        Fit this conditional quantile: the pinball loss, whatever ``loss`` says.
+    tol : float, default 1e-3
+        Proven relative gap to reach.
+    cv : int, splitter or iterable, default 5
+        Folds for ``weight_decay="auto"``; an int means shuffled ones.
+    categorical_features : list of int or str, or mask, optional
+        Beside the columns of a table that are no numbers.
+    time_limit : float, optional
+        Seconds for all of it; by default 30 and ten more for each million numbers in X.
+    verbose : int, default 0
+
+    Attributes
+    ----------
+    effects_ : list of Effect
+        By falling importance.
+    importances_ : array of shape (n_effects,)
+        Mean absolute value that each adds, in the units of the target.
+    intercept_ : array of shape (n_outputs,)
+        The mean prediction.
+    weight_decay_ : float
+    weight_decays_, losses_ : arrays of shape (n_values,) and (n_folds, n_values)
+        Where ``weight_decay="auto"`` has chosen.
+    network_ : Network
+        On the standardised columns; :meth:`to_network` is the one on the features.
+    certificate_, solution_, status_, n_neurons_, n_iter_
+        As in :class:`gapless.ReLURegressor`; what is proven is about networks of such neurons.
+    n_features_in_ : int
+    feature_names_in_ : array of str, when X has column names
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from gapless import AdditiveReLURegressor
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> model = AdditiveReLURegressor(weight_decay=0.03).fit(X, y)
+    >>> model.status_.name, model.effects_[0].name
+    ('OPTIMAL', 's5')
+    >>> explained = model.explain(X[:1])
+    >>> bool(abs(explained.outputs[0, 0] - model.predict(X[:1])[0]) < 1e-9)
+    True
+    """
+
+    def __init__(
+        self,
+        interactions: Any = 0,
+        *,
+        weight_decay: Any = "auto",
+        bias: str = "free",
+        loss: Any = "squared",
+        quantile: float | None = None,
+        tol: float = 1e-3,
+        cv: Any = 5,
+        categorical_features: Any = None,
+        time_limit: float | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.interactions = interactions
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.quantile = quantile
+        self.tol = tol
+        self.cv = cv
+        self.categorical_features = categorical_features
+        self.time_limit = time_limit
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or table of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(self.loss, str):
+            choose("loss", self.loss, ("squared", "huber"))
+        loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
+        X, y = self._table(X, y, multi_output=True, y_numeric=True)
+        self._fit(X, self._targets(y), loss, sample_weight)
+        return self
+
+
+class AdditiveReLUClassifier(Classification, ReadableFit):
+    """Scores of classes as sums of effects, one a feature: the best network of such neurons.
+
+    As :class:`AdditiveReLURegressor`, with a classification loss; effects add to the scores: for
+    two classes to the log odds of ``classes_[1]``, for more to one score a class.
+
+    Parameters
+    ----------
+    interactions, weight_decay, bias, tol, cv, categorical_features, time_limit, verbose
+        As in :class:`AdditiveReLURegressor`.
+    loss : {"logistic", "hinge", "squared"}, default "logistic"
+        "logistic" is the cross-entropy of the softmax for more than two classes.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    effects_, importances_, intercept_, weight_decay_, weight_decays_, losses_
+        As in :class:`AdditiveReLURegressor`.
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        As there.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from gapless import AdditiveReLUClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> model = AdditiveReLUClassifier(weight_decay=0.02).fit(X, y)
+    >>> model.status_.name, bool(model.score(X, y) > 0.95)
+    ('OPTIMAL', True)
+    """
+
+    def __init__(
+        self,
+        interactions: Any = 0,
+        *,
+        weight_decay: Any = "auto",
+        bias: str = "free",
+        loss: Any = "logistic",
+        tol: float = 1e-3,
+        cv: Any = 5,
+        categorical_features: Any = None,
+        time_limit: float | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.interactions = interactions
+        self.weight_decay = weight_decay
+        self.bias = bias
+        self.loss = loss
+        self.tol = tol
+        self.cv = cv
+        self.categorical_features = categorical_features
+        self.time_limit = time_limit
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Train.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or table of shape (n_samples, n_features)
+        y : array of labels of shape (n_samples,)
+        sample_weight : array of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        X, y = self._table(X, y)
+        labels = self._class_numbers(X, y, sample_weight)
+        Y, loss = encode_labels(labels, len(self.classes_), loss)
+        self._fit(X, Y, get_loss(loss), sample_weight)
+        return self

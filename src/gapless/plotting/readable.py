@@ -1,0 +1,396 @@
+"""Pictures of networks that can be read: effects, importances, explanations of predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..core.checks import Array
+from ..readable.effects import Effect, Explanation
+from .axes import axes_for, pyplot
+
+# Colours of what raises and what lowers a prediction, of one curve, and of the data.
+RAISES, LOWERS, CURVE, DATA = "#c0392b", "#2e6da4", "#2e6da4", "0.82"
+# Levels drawn of a categorical feature, those that most samples have.
+LEVELS = 12
+
+
+def _chosen_output(count: int, output: Any, names: list[str]) -> int:
+    """The number of the output to draw; the last of two classes is the only one."""
+    if count == 1:
+        return 0
+    if output in names:
+        return names.index(output)
+    if isinstance(output, (int, np.integer)) and 0 <= output < count:
+        return int(output)
+    raise ValueError(
+        f"output must be a number from 0 to {count - 1} or one of {', '.join(names)}, "
+        f"got {output!r}"
+    )
+
+
+def _output_names(estimator: Any, count: int) -> list[str]:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or len(classes) != count:
+        return [str(c) for c in range(count)]
+    return [str(c) for c in classes]
+
+
+def _unit(estimator: Any, output: int) -> str:
+    """What effects add to, in words."""
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        return "adds to the prediction"
+    label = classes[-1] if len(classes) == 2 else classes[output]
+    if estimator.loss == "logistic" and len(classes) == 2:
+        return f"adds to the log odds of {label}"
+    return f"adds to the score of {label}"
+
+
+class EffectsDisplay:
+    """What each feature adds, over where the data are.
+
+    Parameters
+    ----------
+    effects : list of Effect
+    output : int, default 0
+    unit : str, default "adds to the prediction"
+        The label of the vertical axes.
+
+    Attributes
+    ----------
+    axes_, figure_ : array of matplotlib axes, and figure
+        After :meth:`plot`.
+    """
+
+    def __init__(
+        self, effects: list[Effect], output: int = 0, unit: str = "adds to the prediction"
+    ) -> None:
+        self.effects, self.output, self.unit = effects, output, unit
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, features: Any = None, output: Any = 0, max_effects: int = 12
+    ) -> EffectsDisplay:
+        """Draw the effects of a fitted additive estimator.
+
+        Parameters
+        ----------
+        estimator : AdditiveReLURegressor or AdditiveReLUClassifier
+        features : list of str, optional
+            Names of effects, as in ``effects_``; by default the most important ones.
+        output : int or str, default 0
+            Of several outputs, by number or class.
+        max_effects : int, default 12
+
+        Returns
+        -------
+        EffectsDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            For effects that the network does not have, and other outputs.
+        """
+        check_is_fitted(estimator, "effects_")
+        effects, count = estimator.effects_, estimator.network_.n_outputs
+        if features is not None:
+            known = {effect.name: effect for effect in effects}
+            if missing := [name for name in features if name not in known]:
+                raise ValueError(
+                    f"the network has no effect {missing[0]!r}; it has {', '.join(known)}"
+                )
+            effects = [known[name] for name in features]
+        chosen = _chosen_output(count, output, _output_names(estimator, count))
+        return cls(effects[:max_effects], chosen, _unit(estimator, chosen)).plot()
+
+    def plot(self, axes: Any = None) -> EffectsDisplay:
+        """Draw one picture an effect.
+
+        Parameters
+        ----------
+        axes : array of matplotlib axes, optional
+            One an effect; by default those of a new figure, four in a row.
+
+        Returns
+        -------
+        EffectsDisplay
+            Itself.
+        """
+        plt = pyplot("EffectsDisplay")
+        count = max(len(self.effects), 1)
+        if axes is None:
+            columns = min(count, 4)
+            rows = -(-count // columns)
+            _, axes = plt.subplots(
+                rows, columns, figsize=(3.4 * columns, 2.9 * rows), layout="constrained"
+            )
+        axes = np.atleast_1d(axes).ravel()
+        if len(axes) < len(self.effects):
+            raise ValueError(f"axes must be at least {len(self.effects)}, got {len(axes)}")
+        heights = [self._height(effect) for effect in self.effects if effect.kind != "pair"]
+        limits = (min(low for low, _ in heights), max(h for _, h in heights)) if heights else None
+        for ax, effect in zip(axes, self.effects):
+            if effect.kind == "pair":
+                self._pair(ax, effect)
+                continue
+            draw = self._levels if effect.kind == "categorical" else self._curve
+            draw(ax, effect)
+            ax.axhline(0, color="0.6", lw=0.8, zorder=1)
+            margin = 0.08 * (limits[1] - limits[0] or 1.0) if limits else 1.0
+            if limits:
+                ax.set_ylim(limits[0] - margin, limits[1] + margin)
+            ax.set_xlabel(effect.name)
+        for ax in axes[len(self.effects) :]:
+            ax.set_axis_off()
+        if len(axes):
+            axes[0].set_ylabel(self.unit)
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
+
+    def _height(self, effect: Effect) -> tuple[float, float]:
+        """Least and largest value, a missing value's among them."""
+        values = effect.values[:, self.output]
+        if effect.missing is not None:
+            values = np.append(values, effect.missing[self.output])
+        return float(values.min(initial=0.0)), float(values.max(initial=0.0))
+
+    def _curve(self, ax: Any, effect: Effect) -> None:
+        """A spline over the histogram of the data, a missing value as a diamond at the side."""
+        x, y = effect.places.astype(float), effect.values[:, self.output]
+        if effect.density is not None:
+            counts, edges = effect.density
+            below = ax.twinx()
+            below.bar(edges[:-1], counts, np.diff(edges), align="edge", color=DATA, zorder=0)
+            below.set_ylim(0, 3 * max(counts.max(), 1))
+            below.set_axis_off()
+            ax.set_zorder(below.get_zorder() + 1)
+            ax.patch.set_visible(False)
+        ax.plot(x, y, color=CURVE, lw=1.8, zorder=3)
+        ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
+        if effect.missing is not None:
+            at = x[-1] + 0.12 * (x[-1] - x[0] or 1.0)
+            value = float(effect.missing[self.output])
+            ax.plot([at], [value], "D", color=RAISES, ms=5, zorder=4)
+            ax.annotate(
+                "missing", (at, value), textcoords="offset points", xytext=(2, 6), ha="right",
+                fontsize="x-small", color=RAISES,
+            )  # fmt: skip
+
+    def _levels(self, ax: Any, effect: Effect) -> None:
+        """A bar a level, with how many samples have it; a missing value last."""
+        counts = np.asarray(effect.density)
+        kept = np.sort(np.argsort(-counts, kind="stable")[:LEVELS])
+        labels = [f"{effect.places[k]} ({counts[k]})" for k in kept]
+        values = effect.values[kept, self.output]
+        if effect.missing is not None:
+            labels.append("missing")
+            values = np.append(values, effect.missing[self.output])
+        ax.bar(labels, values, color=np.where(values >= 0, RAISES, LOWERS), width=0.7, zorder=2)
+        if len(labels) > 3:
+            ax.tick_params(axis="x", rotation=45)
+
+    def _pair(self, ax: Any, effect: Effect) -> None:
+        """A heat map over the data's range."""
+        x, y = (np.unique(effect.places[:, k]) for k in range(2))
+        values = effect.values[:, self.output].reshape(len(x), len(y))
+        top = float(np.abs(values).max()) or 1.0
+        image = ax.pcolormesh(x, y, values.T, cmap="RdBu_r", vmin=-top, vmax=top, shading="nearest")
+        ax.figure.colorbar(image, ax=ax)
+        ax.set_xlabel(effect.names[0])
+        ax.set_ylabel(effect.names[1])
+
+
+class ImportanceDisplay:
+    """How much each effect adds, in the mean of its absolute value.
+
+    Parameters
+    ----------
+    names : list of str
+    importances : array of shape (n_effects,)
+        Falling.
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib axes and figure
+        After :meth:`plot`.
+    """
+
+    def __init__(self, names: list[str], importances: Array) -> None:
+        self.names, self.importances = names, importances
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, *, max_effects: int = 20, ax: Any = None
+    ) -> ImportanceDisplay:
+        """Draw the importances of a fitted additive estimator.
+
+        Parameters
+        ----------
+        estimator : AdditiveReLURegressor or AdditiveReLUClassifier
+        max_effects : int, default 20
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        ImportanceDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(estimator, "effects_")
+        names = [effect.name for effect in estimator.effects_[:max_effects]]
+        return cls(names, estimator.importances_[:max_effects]).plot(ax)
+
+    def plot(self, ax: Any = None) -> ImportanceDisplay:
+        """Draw one bar an effect.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        ImportanceDisplay
+            Itself.
+        """
+        height = 1.2 + 0.28 * len(self.names)
+        ax = axes_for(ax, "ImportanceDisplay", figsize=(6, height))
+        places = np.arange(len(self.names))
+        ax.barh(places, self.importances, color=CURVE, height=0.7)
+        ax.set_yticks(places, self.names)
+        ax.invert_yaxis()
+        ax.set_xlabel("mean absolute value added")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+class ExplanationDisplay:
+    """One prediction as a sum: from the mean prediction, what each feature adds.
+
+    Parameters
+    ----------
+    explanation : Explanation
+    row : int, default 0
+    output : int, default 0
+    values : sequence, optional
+        The features' values as text, one an effect.
+    unit : str, default "prediction"
+
+    Attributes
+    ----------
+    ax_, figure_ : matplotlib axes and figure
+        After :meth:`plot`.
+    """
+
+    def __init__(
+        self,
+        explanation: Explanation,
+        row: int = 0,
+        output: int = 0,
+        values: Any = None,
+        unit: str = "prediction",
+    ) -> None:
+        if not 0 <= row < len(explanation):
+            raise ValueError(f"row must be from 0 to {len(explanation) - 1}, got {row}")
+        self.explanation, self.row, self.output, self.unit = explanation, row, output, unit
+        self.labels = list(explanation.names)
+        if values is not None:
+            self.labels = [f"{name} = {value}" for name, value in zip(self.labels, values)]
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, *, row: int = 0, output: Any = 0, ax: Any = None
+    ) -> ExplanationDisplay:
+        """Explain one row of X.
+
+        Parameters
+        ----------
+        estimator : AdditiveReLURegressor or AdditiveReLUClassifier
+        X : array or table of shape (n_samples, n_features)
+        row : int, default 0
+        output : int or str, default 0
+            Of several outputs, by number or class.
+        ax : matplotlib axes, optional
+
+        Returns
+        -------
+        ExplanationDisplay
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            For a row that X does not have, and other outputs.
+        """
+        check_is_fitted(estimator, "effects_")
+        explanation, count = estimator.explain(X), estimator.network_.n_outputs
+        chosen = _chosen_output(count, output, _output_names(estimator, count))
+        if not 0 <= row < len(explanation):
+            raise ValueError(f"row must be from 0 to {len(explanation) - 1}, got {row}")
+        given = X[row : row + 1]
+        cells = given.to_numpy()[0] if hasattr(given, "to_numpy") else np.asarray(given)[0]
+        values = [" and ".join(_shown(cells[j]) for j in e.features) for e in estimator.effects_]
+        unit = _unit(estimator, chosen).removeprefix("adds to the ")
+        return cls(explanation, row, chosen, values, unit).plot(ax)
+
+    def plot(self, ax: Any = None, *, max_effects: int = 12) -> ExplanationDisplay:
+        """Draw one bar an effect, the largest first, from the mean to the prediction.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+        max_effects : int, default 12
+            The rest are one bar.
+
+        Returns
+        -------
+        ExplanationDisplay
+            Itself.
+        """
+        added = self.explanation.contributions[self.row, :, self.output]
+        order = np.argsort(-np.abs(added), kind="stable")
+        labels = [self.labels[k] for k in order[:max_effects]]
+        steps = added[order[:max_effects]]
+        if len(order) > max_effects:
+            labels.append(f"{len(order) - max_effects} others")
+            steps = np.append(steps, added[order[max_effects:]].sum())
+        base = float(self.explanation.baseline[self.output])
+        ends = base + np.cumsum(steps)
+        ax = axes_for(ax, "ExplanationDisplay", figsize=(7, 1.6 + 0.32 * len(labels)))
+        places = np.arange(len(labels))
+        ax.barh(
+            places, steps, left=ends - steps, height=0.62,
+            color=np.where(steps >= 0, RAISES, LOWERS),
+        )  # fmt: skip
+        for k, step in enumerate(steps):
+            at = max(ends[k], ends[k] - step)
+            ax.annotate(
+                f"{step:+.3g}", (at, k), textcoords="offset points", xytext=(4, 0), va="center",
+                fontsize="small",
+            )  # fmt: skip
+        outcome = float(ends[-1]) if len(ends) else base
+        ax.axvline(base, color="0.6", lw=0.8, ls=":", zorder=0)
+        ax.axvline(outcome, color="black", lw=1, zorder=0)
+        ax.set_yticks(places, labels)
+        ax.invert_yaxis()
+        ax.use_sticky_edges = False  # bars end at the sum, not at the frame
+        ax.margins(x=0.14)
+        ax.set_xlabel(self.unit)
+        ax.set_title(f"mean {base:.4g}, this one {outcome:.4g}", fontsize="medium")
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _shown(value: Any) -> str:
+    """A cell of a table as text."""
+    if isinstance(value, (float, np.floating)):
+        return "missing" if np.isnan(value) else f"{value:.4g}"
+    return "missing" if value is None else str(value)

@@ -1,0 +1,76 @@
+"""What a readable network adds for each feature, in the units of the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..core.checks import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What one feature, or two together, add to the outputs.
+
+    Attributes
+    ----------
+    features : tuple of int
+        One or two.
+    names : tuple of str
+    kind : {"numeric", "categorical", "pair"}
+    places : array
+        Numeric: kinks, and the ends of the data, rising, in the data's units.  Categorical: levels.
+        Pair: rows (x, y) of a grid over the data.
+    values : array of shape (n_places, n_outputs)
+        What is added there; between the places of a numeric feature it is linear.  The mean
+        over the training samples is zero, the intercept of the model has the rest.
+    missing : array of shape (n_outputs,) or None
+        What a missing value adds, where there were any in training.
+    importance : float
+        Mean over the training samples of the absolute value added, summed over outputs.
+    share : float
+        Of the network's penalty.
+    density : (counts, edges) or counts
+        Of the training samples: a histogram for numeric features, numbers of a level for
+        categorical ones; None for pairs.
+    """
+
+    features: tuple[int, ...]
+    names: tuple[str, ...]
+    kind: str
+    places: Array
+    values: Array
+    missing: Array | None
+    importance: float
+    share: float
+    density: tuple[Array, Array] | Array | None
+
+    @property
+    def name(self) -> str:
+        """Of the feature, or of both."""
+        return " x ".join(self.names)
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Predictions as sums: ``baseline + contributions.sum(axis=1)``.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the effects.
+    baseline : array of shape (n_outputs,)
+        The mean output over the training samples.
+    contributions : array of shape (n_samples, n_effects, n_outputs)
+    """
+
+    names: list[str]
+    baseline: Array
+    contributions: Array
+
+    @property
+    def outputs(self) -> Array:
+        """Predictions, or the scores of classes, (n_samples, n_outputs)."""
+        return self.baseline + self.contributions.sum(axis=1)
+
+    def __len__(self) -> int:
+        return len(self.contributions)

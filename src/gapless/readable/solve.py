@@ -1,0 +1,277 @@
+"""Training of networks whose neurons look at one or two features: column generation, proven.
+
+The objective is that of :mod:`gapless.core.problem`; only the neurons are fewer: unit directions
+with one non-zero entry, or two for the pairs of features allowed.  The dual constraint is then
+
+    max over groups S of  g(Lam; X_S) <= weight_decay,
+
+and all else holds as for any neuron: weak duality (Ergen & Pilanci, JMLR 2021, Theorem 8) and an
+optimum of finitely many neurons.  A gauge in one or two dimensions is known, so training ends with
+a proof on tables of any width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..certificates.certify import certificate, with_best_bound
+from ..core.checks import Array, positive
+from ..core.constant import null_model
+from ..core.network import Network
+from ..core.problem import Problem, check_problem
+from ..core.result import Certificate, History, Solution, Status, known
+from ..core.threads import blas_threads
+from ..core.watch import Watch
+from .neurons import Neurons
+from .table import Table
+from .weights import objective, solve_weights
+
+# Rounds at most, and rounds without a gain of this share of the tolerance after which it gives up.
+ROUNDS, PATIENCE, LITTLE = 300, 8, 1e-3
+# Share of the tolerance that a gauge may lie above the weight decay in a proof.
+ROOM = 0.3
+# Smoothing of hinge and pinball at first, and its factor each time it is what keeps the gap open.
+SMOOTHING, SHARPER = 0.3, 0.4
+# Accuracy of the master: relative to the tolerance, and to the square of a wide gap.
+MASTER, WIDE = 1e-6, 0.1
+# More rows than this start from the network of a tenth: for neurons of one and of two features.
+MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
+COARSE_TOL = 1e-2
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReadableSolution(Solution):
+    """A solution among the networks whose neurons look at one feature, or at two.
+
+    Attributes
+    ----------
+    features : {1, 2}
+        At how many a neuron may look; what is proven is about networks of such neurons.
+    """
+
+    features: int
+
+    @property
+    def known(self) -> str:
+        """What is proven, in one sentence."""
+        words = known(self.certificate.relative_gap, self.history.proven_after())
+        how = "one feature" if self.features == 1 else "the features allowed"
+        return words.replace("network of any width", f"network whose neurons look at {how}")
+
+
+def train_readable(
+    problem: Problem,
+    interactions: Any = 0,
+    *,
+    tol: float = 1e-3,
+    time_limit: float | None = None,
+    init: Network | None = None,
+) -> ReadableSolution:
+    """The best network whose neurons look at one feature each, or at pairs, with its proof.
+
+    Parameters
+    ----------
+    problem : Problem
+        Any loss, weights, several outputs.  The penalty depends on the units of the features:
+        standardise them.
+    interactions : 0, "pairs" or list of (int, int), default 0
+        0: every neuron looks at one feature, so the network is a sum of linear splines, one a
+        feature (of several outputs: with common kinks).  "pairs": at any two; a list: at those two.
+    tol : float, default 1e-3
+        Proven relative gap to reach.
+    time_limit : float, optional
+        Seconds.
+    init : Network, optional
+        Warm start, of neurons of two features at most.
+
+    Returns
+    -------
+    ReadableSolution
+        ``status`` says whether ``tol`` was reached, ``certificate`` what is proven: of all networks
+        with such neurons.
+
+    Raises
+    ------
+    TypeError
+        For anything but a :class:`gapless.Problem`.
+    ValueError
+        For other interactions, a ``tol`` or ``time_limit`` that is not positive, and data too large
+        for an exact gauge (penalised bias with pairs on more than 20,000 rows).
+
+    References
+    ----------
+    T. Ergen and M. Pilanci, "Convex Geometry and Duality of Over-parameterized Neural Networks",
+    JMLR 22, 2021: Lemma 6, Corollary 3, Theorems 8 and 13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import Problem, train_readable
+    >>> X = np.random.default_rng(0).standard_normal((200, 3))
+    >>> y = np.abs(X[:, 0]) + np.maximum(X[:, 1], 0)
+    >>> solution = train_readable(Problem(X, y, weight_decay=0.01))
+    >>> solution.status.name, bool(solution.certificate.relative_gap <= 1e-3)
+    ('OPTIMAL', True)
+    """
+    check_problem(problem)
+    return solve_readable(problem, interactions, positive("tol", tol), Watch.of(time_limit), init)
+
+
+def solve_readable(
+    problem: Problem, interactions: Any, tol: float, watch: Watch, init: Network | None = None
+) -> ReadableSolution:
+    """:func:`train_readable` until ``watch`` ends it."""
+    with blas_threads(1):
+        table = Table(problem, interactions)
+        many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS
+        if init is None and problem.n_samples > many:
+            init = _of_some_rows(problem, interactions, many, watch)
+        start = None if init is None else table.neurons_of(init)
+        return Fit(table, problem.weight_decay, tol, start).run(watch)
+
+
+def _of_some_rows(problem: Problem, interactions: Any, many: int, watch: Watch) -> Network:
+    """The network of a tenth of the rows, found from that of a tenth of these, and so on."""
+    rng = np.random.default_rng(0)
+    rows = np.sort(rng.choice(problem.n_samples, max(many // 4, problem.n_samples // 10), False))
+    if problem.loss.targets == "onehot":  # a class too rare for the sample keeps one row
+        rows = np.union1d(rows, [int(np.argmax(column)) for column in problem.Y.T])
+    X, Y, weights = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
+    part = Problem(X, Y, problem.loss, problem.weight_decay, problem.bias, weights)
+    table = Table(part, interactions)
+    start = None
+    if len(rows) > many:
+        start = table.neurons_of(_of_some_rows(part, interactions, many, watch))
+    return Fit(table, problem.weight_decay, COARSE_TOL, start).run(watch).network
+
+
+#: neurons, output weights (m, n_outputs), output bias (n_outputs,)
+Weighted: TypeAlias = tuple[Neurons, Array, Array]
+
+
+class Fit:
+    """One weight decay on a table; the neurons at hand, their weights and what is proven.
+
+    Parameters
+    ----------
+    table : Table
+    weight_decay : float
+        In the units of the table's problem.
+    tol : float
+    start : (Neurons, output weights, output bias), optional
+        On the table's columns.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        weight_decay: float,
+        tol: float,
+        start: Weighted | None = None,
+    ) -> None:
+        reduction, self.table, self.tol = table.reduction, table, tol
+        beta = weight_decay * reduction.decay
+        self.core = table.core.variant(table.core.loss, beta)
+        self.problem = table.problem.variant(table.problem.loss, weight_decay)
+        self.smoothing = SMOOTHING
+        if start is None:
+            nothing = np.zeros((0, self.core.n_outputs))
+            start = Neurons.none(), nothing, null_model(self.core)
+        self.best = start
+        self.neurons: Neurons = start[0]
+        self.a: Array = start[1]
+        self.c: Array = start[2]
+        self.F = self.neurons.outputs(table.X, self.a, self.c)
+        self.value = objective(self.core, self.F, self.a)
+        least = self.core.loss.infimum
+        self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
+        self.history = History()
+        self.first, self.past = self.value, [self.value]
+
+    @property
+    def smooth(self) -> Problem:
+        """The problem that the master solves: hinge and pinball smoothed."""
+        return self.core.variant(self.core.loss.smoothed(self.smoothing), self.core.weight_decay)
+
+    def run(self, watch: Watch) -> ReadableSolution:
+        """Rounds of look, proof and master until the gap is met or ``watch`` is due."""
+        if len(self.neurons):
+            self._improve(self.neurons, watch)
+        status = None
+        for _ in range(ROUNDS):
+            status = watch.over or self._round(watch)
+            if status:
+                break
+        return self._solution(status or Status.ITERATION_LIMIT, watch)
+
+    def _round(self, watch: Watch) -> Status | None:
+        """One round; the status of a fit that has to end."""
+        beta = self.core.weight_decay
+        Lam = self.smooth.dual_point(self.F)
+        look = self.table.look(Lam, beta * (1 + ROOM * self.tol), watch.due)
+        new = certificate(self.core, self.value, Lam, look.bound, look.bound.lower)
+        self.certificate = with_best_bound(self.certificate, new)
+        self.history.n_rounds += 1
+        self._record(watch)
+        if self.certificate.relative_gap <= self.tol:
+            return Status.OPTIMAL
+        if not np.isfinite(self.value):
+            return Status.NUMERICAL_ERROR
+        finer = self._sharpen()
+        before = self.value
+        self._improve(Neurons.joined([self.neurons, look.neurons]), watch)
+        self.past.append(self.value)
+        gained = self.past[-1 - min(PATIENCE, len(self.past) - 1)] - self.value
+        stuck = gained <= LITTLE * self.tol * abs(before) and len(self.past) > PATIENCE
+        return Status.STALLED if stuck and not finer else None
+
+    def _sharpen(self) -> bool:
+        """Less smoothing where that is what keeps the gap open; whether there is any to take."""
+        if not self.core.loss.sharp:
+            return False
+        outputs, gap = self.core.n_outputs, self.certificate.gap
+        least = 0.5 * self.tol * max(abs(self.value), 0.1 * abs(self.first)) / outputs
+        if self.smoothing <= least:
+            return False
+        if gap <= 2 * self.smoothing * outputs or self.history.n_rounds % 4 == 0:
+            self.smoothing = max(SHARPER * self.smoothing, least)
+        return True
+
+    def _improve(self, neurons: Neurons, watch: Watch) -> None:
+        """The master over these neurons, of which the first are those at hand."""
+        a: Array = np.zeros((len(neurons), self.core.n_outputs))
+        a[: len(self.a)] = self.a
+        distinct = neurons.distinct()
+        neurons, a = neurons.take(distinct), a[distinct]
+        gap = min(self.certificate.relative_gap, WIDE)
+        accuracy = max(MASTER * self.tol, 1e-6 * gap * gap)
+        accuracy *= self.smoothing if self.core.loss.sharp else 1.0
+        X = self.table.X
+        a, self.c = solve_weights(self.smooth, X, neurons, a, self.c, accuracy, watch.due)
+        used = np.flatnonzero(np.any(a != 0, axis=1))
+        self.neurons, self.a = neurons.take(used), a[used]
+        self.F = self.neurons.outputs(X, self.a, self.c)
+        value = objective(self.core, self.F, self.a)
+        if value < self.value:
+            self.best, self.value = (self.neurons, self.a, self.c), value
+            self.certificate = replace(self.certificate, objective=value)
+
+    def _record(self, watch: Watch) -> None:
+        proven = self.table.reduction.certificate(self.certificate)
+        self.history.record(watch.seconds, proven, len(self.best[0]))
+
+    def _solution(self, status: Status, watch: Watch) -> ReadableSolution:
+        network = self.table.network(*self.best)
+        value = network.objective(self.problem)
+        proven = replace(self.table.reduction.certificate(self.certificate), objective=value)
+        if not np.isfinite(value):
+            status = Status.NUMERICAL_ERROR
+        elif not status.unfinished:
+            status = Status.of_gap(proven.relative_gap, self.tol) or Status.STALLED
+        elif proven.relative_gap <= self.tol:
+            status = Status.OPTIMAL
+        self.history.record(watch.seconds, proven, network.n_neurons)
+        return ReadableSolution(network, proven, status, self.history, self.table.widest)

@@ -1,0 +1,219 @@
+"""A problem as neurons of few features see it: its columns, and the gauge over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import Array
+from ..core.network import Network
+from ..core.problem import Problem
+from ..core.reduction import Reduction, power_of_two
+from ..core.watch import never
+from ..gauge.base import GaugeBound
+from ..gauge.low_rank import LowRank
+from ..gauge.search import Oracle
+from .columns import SortedColumns
+from .neurons import Neurons, feature_pairs
+from .planes import Sweep
+
+# Neurons of two features that take exact kink steps in a round, and those of one pair.
+CLIMBING, OF_ONE_PAIR = 100, 3
+# Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.
+DENSE = 1 << 27
+
+
+class ColumnReduction(Reduction):
+    """As its base, but features stay apart: centred and scaled, never turned or replaced."""
+
+    def _samples(self, A: Array, weights: Array) -> Array:
+        peak = power_of_two(float(max(A.max(initial=0.0), -A.min(initial=0.0))))
+        A /= peak
+        if self.problem.free:
+            self.mean = weights @ A
+            A -= self.mean
+            self.mean *= peak
+        rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
+        A /= rms or 1.0
+        self.scale = peak * (rms or 1.0)
+        return A
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one look at a dual point gives.
+
+    Attributes
+    ----------
+    bound : GaugeBound
+    neurons : Neurons
+        Above the limit.
+    values : array of shape (n_neurons,)
+    """
+
+    bound: GaugeBound
+    neurons: Neurons
+    values: Array
+
+
+class Table:
+    """Columns sorted once, for all weight decays and losses of one problem.
+
+    Parameters
+    ----------
+    problem : Problem
+    interactions : 0, "pairs" or list of (int, int)
+        Which two features a neuron may look at together; every feature has neurons of its own.
+
+    Raises
+    ------
+    ValueError
+        For other interactions, a sparse X of more than :data:`DENSE` numbers, and pairs under a
+        bias rule for which their gauge is not exact on so many rows.
+    """
+
+    def __init__(self, problem: Problem, interactions: Any = 0) -> None:
+        d = problem.n_features
+        self.pairs = np.array(feature_pairs(interactions, d), dtype=np.intp).reshape(-1, 2)
+        if not problem.design.dense and problem.n_samples * d > DENSE:
+            raise ValueError(
+                f"X is sparse of shape {problem.X.shape}; neurons of few features sort its "
+                f"columns densely, up to {DENSE} numbers: leave out rows or columns"
+            )
+        if not problem.design.dense:
+            problem = replace(problem, X=problem.X.toarray())
+        self.problem, self.reduction = problem, ColumnReduction(problem)
+        self.core = self.reduction.core
+        self.d = d
+        self.X = self.core.X[:, :d]
+        #: the constant column of the penalised bias in the core's units
+        self.one = float(self.core.X[0, d]) if problem.bias == "penalized" else 0.0
+        #: pairs that have held neurons
+        self.hot = np.zeros(len(self.pairs), dtype=bool)
+        if self.core.free:
+            self.columns = SortedColumns(self.X)
+        else:
+            self.groups = [self._group(S) for S in [*((j,) for j in range(d)), *self.pairs]]
+
+    @property
+    def widest(self) -> int:
+        """At how many features a neuron may look."""
+        return 2 if len(self.pairs) else 1
+
+    # --- networks ---
+
+    def neurons_of(self, network: Network) -> tuple[Neurons, Array, Array]:
+        """A network of the problem as unit neurons on ``X``, output weights and bias."""
+        core = self.reduction.apply(network)
+        size = np.linalg.norm(core.hidden_weights, axis=0)
+        U, b = core.hidden_weights / size, core.hidden_bias / size
+        if self.one:
+            b, U = b + self.one * U[self.d], U[: self.d]
+        return Neurons.of(U, b), core.output_weights * size[:, None], core.output_bias
+
+    def network(self, neurons: Neurons, a: Array, c: Array) -> Network:
+        """The way back."""
+        net = neurons.network(self.d, a, c)
+        if self.one:
+            U = np.vstack([net.hidden_weights, net.hidden_bias / self.one])
+            net = Network(U, np.zeros(len(neurons)), a, c)
+        return self.reduction.invert(net)
+
+    # --- the gauge ---
+
+    def look(self, Lam: Array, limit: float, stop: Callable[[], bool]) -> Look:
+        """The gauge of ``Lam`` over all neurons allowed, and those above ``limit``.
+
+        Where nothing exceeds the limit and nothing stopped it, the bound is at most a rounding
+        above the limit.
+        """
+        if not self.core.free:
+            return self._by_groups(Lam, limit)
+        upper, found, values = self.columns.bound(Lam, limit)
+        proof = "neurons of one feature: exact by prefix sums"
+        if len(self.pairs):
+            above, more, worth = self._sweep(Lam, limit, stop)
+            found, values = Neurons.joined([found, more]), np.append(values, worth)
+            upper = max(upper, above)
+            proof = "neurons of two features: half-turns in cells"
+        return Look(_bound(values, upper, proof), found, values)
+
+    def largest(self, Lam: Array) -> float:
+        """About the gauge of ``Lam``: exact for one feature, the best first cell for pairs."""
+        look = self.look(Lam, 0.0, never)
+        return max(look.bound.lower, float(look.values.max(initial=0.0)))
+
+    def _sweep(
+        self, Lam: Array, limit: float, stop: Callable[[], bool]
+    ) -> tuple[float, Neurons, Array]:
+        """Pairs that held neurons before; only where these hold none above the limit, all."""
+        for some in (True, False):
+            pairs = self.pairs[self.hot] if some else self.pairs
+            if not len(pairs):
+                continue
+            sweep = Sweep(self.X, Lam, limit, stop)
+            found, values = sweep.run(pairs)
+            if len(found):
+                index = self.pairs @ [self.d, 1]
+                self.hot |= np.isin(index, np.sort(found.features, axis=1) @ [self.d, 1])
+                found, values = self._climb(Lam, found, values, stop)
+                return np.inf if some else sweep.upper, found, values
+        return sweep.upper, found, values
+
+    def _climb(
+        self, Lam: Array, found: Neurons, values: Array, stop: Callable[[], bool]
+    ) -> tuple[Neurons, Array]:
+        """The best of each pair, moved to local maxima."""
+        best = np.argsort(-values, kind="stable")
+        pair = found.features[:, 0] * self.d + found.features[:, 1]
+        kept: dict[int, list[int]] = {}
+        for k in best.tolist():
+            own = kept.setdefault(int(pair[k]), [])
+            if len(own) < OF_ONE_PAIR:
+                own.append(k)
+        groups = list(kept.values())[:CLIMBING]
+        moved, worth = [], []
+        rng = np.random.default_rng(0)
+        for own in groups:
+            i, j = found.features[own[0]]
+            climbed = Oracle(self.X[:, [i, j]], True, rng).improve(
+                Lam, found.weights[own].T, found.bias[own], 2, stop
+            )
+            features = np.tile([i, j], (len(climbed), 1))
+            moved.append(Neurons(features, climbed.U.T, climbed.b))
+            worth.append(climbed.value)
+        return Neurons.joined(moved), np.concatenate(worth)
+
+    def _group(self, S: Any) -> tuple[Array, Problem]:
+        """The features S alone, with the constant column where there is one, as a problem."""
+        S = np.asarray(S, dtype=np.intp)
+        index = np.append(S, self.d) if self.one else S
+        core = self.core
+        sub = Problem(core.X[:, index], core.Y, core.loss, 1.0, "none", core.sample_weight)
+        LowRank().require(sub)
+        return S, sub
+
+    def _by_groups(self, Lam: Array, limit: float) -> Look:
+        """Each group of features by enumeration."""
+        upper, parts, worth, method = 0.0, [Neurons.none()], [np.zeros(0)], LowRank()
+        for S, sub in self.groups:
+            bound = method.bound(sub, Lam)
+            upper = max(upper, bound.upper)
+            if bound.neurons is None or bound.lower <= limit:
+                continue
+            best = bound.neurons.take(bound.neurons.value > limit)
+            k, s = len(best), len(S)
+            features = np.column_stack([np.full(k, S[0]), np.full(k, S[-1])])
+            weights = np.column_stack([best.U[0], best.U[1] if s == 2 else np.zeros(k)])
+            parts.append(Neurons(features, weights, self.one * best.U[s] if self.one else best.b))
+            worth.append(best.value)
+        values = np.concatenate(worth)
+        proof = "neurons of few features: exact enumeration of each group"
+        return Look(_bound(values, upper, proof), Neurons.joined(parts), values)
+
+
+def _bound(values: Array, upper: float, proof: str) -> GaugeBound:
+    return GaugeBound(float(values.max(initial=0.0)), upper, None, proof)

@@ -1,0 +1,166 @@
+"""Estimators that can be read: the contract, effects, explanations, tables."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.metrics import mean_pinball_loss
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, Status
+
+CHECKED = [
+    AdditiveReLURegressor(cv=2),
+    AdditiveReLUClassifier(weight_decay=0.1),
+    AdditiveReLUClassifier(weight_decay=0.1, loss="hinge", tol=0.1),
+    AdditiveReLURegressor(weight_decay=0.01, loss="huber", bias="penalized"),
+]
+
+
+@parametrize_with_checks(CHECKED)
+def test_scikit_learn_contract(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # skipped array-api check
+        check(estimator)
+
+
+def mixed_table(n=300, seed=0):
+    """Numbers, labels and missing values, and what they add."""
+    rng = np.random.default_rng(seed)
+    age, dose = rng.uniform(20, 80, n), rng.uniform(0, 10, n)
+    ward = rng.choice(["a", "b", "c"], n)
+    lost = rng.random(n) < 0.2
+    adds = {"a": 0.0, "b": 3.0, "c": -2.0}
+    y = np.abs(age - 50) / 10 + np.array([adds[w] for w in ward]) + np.where(lost, 4.0, dose)
+    table = pd.DataFrame({"age": age, "dose": np.where(lost, np.nan, dose), "ward": ward})
+    return table, y + 0.1 * rng.standard_normal(n)
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "polars", "codes"])
+def test_labels_and_missing_values_have_effects_of_their_own(kind):
+    table, y = mixed_table()
+    given = {}
+    if kind == "category":
+        table["ward"] = table["ward"].astype("category")
+    elif kind == "polars":
+        table = pl.from_pandas(table)
+    elif kind == "codes":
+        table["ward"] = table["ward"].map({"a": 5.0, "b": 7.0, "c": 9.0})
+        given = {"categorical_features": ["ward"]}
+    model = AdditiveReLURegressor(weight_decay=0.003, **given).fit(table, y)
+    assert model.status_ is Status.OPTIMAL
+    assert model.score(table, y) > 0.97
+    effects = {effect.name: effect for effect in model.effects_}
+    ward = effects["ward"]
+    assert ward.kind == "categorical"
+    assert list(ward.places) == (["5", "7", "9"] if kind == "codes" else ["a", "b", "c"])
+    a, b, c = ward.values[:, 0]
+    assert (b - a, c - a) == (pytest.approx(3, abs=0.4), pytest.approx(-2, abs=0.4))
+    at_zero = np.interp(0.0, effects["dose"].places, effects["dose"].values[:, 0])
+    assert effects["dose"].missing[0] - at_zero == pytest.approx(4, abs=0.6)
+    assert effects["ward"].density.sum() == 300
+    # a level that was not there adds what no level does, and breaks nothing
+    if kind == "object":
+        table.loc[0, "ward"] = "new"
+        assert np.all(np.isfinite(model.predict(table)))
+
+
+@pytest.mark.parametrize("interactions", [0, [("age", "ward")]])
+def test_contributions_sum_to_the_prediction(interactions):
+    table, y = mixed_table()
+    model = AdditiveReLURegressor(interactions, weight_decay=0.01, tol=1e-2).fit(table, y)
+    explained = model.explain(table)
+    assert explained.contributions.shape == (300, len(model.effects_), 1)
+    assert np.max(np.abs(explained.outputs[:, 0] - model.predict(table))) <= 1e-12 * np.abs(y).max()
+    assert np.allclose(explained.contributions.mean(axis=0), 0, atol=1e-12 * np.abs(y).max())
+    spread = np.abs(explained.contributions).sum(axis=2).mean(axis=0)
+    assert np.allclose(spread, model.importances_)
+    assert explained.names == [effect.name for effect in model.effects_]
+    if interactions:
+        assert "age x ward" in explained.names
+
+
+def test_an_effect_is_the_curve_that_explanations_follow():
+    X, y = load_diabetes(return_X_y=True, as_frame=True)
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(X, y)
+    contributions = model.explain(X).contributions[:, :, 0]
+    for k, effect in enumerate(model.effects_):
+        drawn = np.interp(X[effect.name], effect.places, effect.values[:, 0])
+        assert np.allclose(drawn, contributions[:, k], atol=1e-8 * np.ptp(y))
+    assert np.sum([effect.share for effect in model.effects_]) == pytest.approx(1)
+
+
+def test_weight_decay_by_cross_validation_finds_what_generalises():
+    X, y = load_diabetes(return_X_y=True)
+    model = AdditiveReLURegressor(cv=3).fit(X[:300], y[:300])
+    assert model.status_ is Status.OPTIMAL
+    assert model.losses_.shape == (3, len(model.weight_decays_))
+    assert model.score(X[300:], y[300:]) > 0.4
+
+
+def test_classes_probabilities_and_several_outputs():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = AdditiveReLUClassifier(weight_decay=0.02).fit(X, y)
+    scores = model.explain(X).outputs[:, 0]
+    assert np.allclose(scores, model.decision_function(X), rtol=0, atol=1e-11)
+    X, y = load_iris(return_X_y=True)
+    model = AdditiveReLUClassifier(weight_decay=0.01).fit(X, y)
+    assert model.status_ is Status.OPTIMAL
+    assert model.score(X, y) > 0.95
+    assert model.explain(X).outputs.shape == (150, 3)
+    assert np.allclose(model.predict_proba(X).sum(axis=1), 1)
+
+
+def test_quantiles():
+    table, y = mixed_table()
+    high = AdditiveReLURegressor(quantile=0.9, weight_decay=0.01).fit(table, y)
+    middle = AdditiveReLURegressor(weight_decay=0.01).fit(table, y)
+    losses = [mean_pinball_loss(y, m.predict(table), alpha=0.9) for m in (high, middle)]
+    assert losses[0] < losses[1]
+    assert 0.8 < np.mean(y <= high.predict(table)) < 0.97
+
+
+def test_the_network_in_the_users_units():
+    X, y = load_diabetes(return_X_y=True)
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(1e3 * X + 5, y)
+    network = model.to_network()
+    assert np.allclose(network.predict(1e3 * X + 5)[:, 0], model.predict(1e3 * X + 5))
+    assert np.all(np.sum(network.hidden_weights != 0, axis=0) == 1)
+    table, y = mixed_table()
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(table, y)
+    with pytest.raises(ValueError, match="'dose' is categorical or has missing values"):
+        model.to_network()
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict(table), model.predict(table))
+
+
+def test_sparse_data_and_weights_of_zero():
+    X, y = load_diabetes(return_X_y=True)
+    dense = AdditiveReLURegressor(weight_decay=0.05).fit(X, y)
+    sparse = AdditiveReLURegressor(weight_decay=0.05).fit(sp.csr_matrix(X), y)
+    assert np.allclose(dense.predict(X), sparse.predict(sp.csr_matrix(X)))
+    weights = np.r_[np.ones(200), np.zeros(len(y) - 200)]
+    some = AdditiveReLURegressor(weight_decay=0.05, tol=1e-6).fit(X, y, weights)
+    part = AdditiveReLURegressor(weight_decay=0.05, tol=1e-6).fit(X[:200], y[:200])
+    assert np.allclose(some.predict(X), part.predict(X), atol=1e-2 * y.std())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"interactions": 2}, "interactions must be 0"),
+        ({"interactions": [("age", "height")]}, "'height', which is no feature"),
+        ({"categorical_features": [7]}, "categorical_features has 7"),
+        ({"weight_decay": "cv"}, "weight_decay"),
+        ({"loss": "hinge"}, "loss"),
+    ],
+)
+def test_what_is_given_is_checked(parameters, words):
+    table, y = mixed_table(60)
+    with pytest.raises(ValueError, match=words):
+        AdditiveReLURegressor(**parameters).fit(table, y)

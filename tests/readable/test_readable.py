@@ -1,0 +1,208 @@
+"""Networks of neurons of one and two features: proofs, optima, laws."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from gapless import Network, Problem, Status, solve_spline, train_readable
+from gapless.gauge.choose import METHODS
+from gapless.losses import Pinball
+from gapless.readable import weights
+from gapless.readable.columns import SortedColumns
+from gapless.readable.neurons import feature_pairs
+from gapless.readable.planes import Sweep
+
+LOSSES = ["squared", "huber", "logistic", "hinge", "pinball", "softmax", "two outputs"]
+RULES = ["free", "penalized", "none"]
+
+
+def table(loss="squared", bias="free", n=80, weight_decay=0.01, seed=0, sample_weight=None):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 3))
+    X[:, 2] = rng.integers(0, 3, n)  # ties
+    f = np.sin(2 * X[:, 0]) + np.abs(X[:, 1]) + X[:, 2]
+    y = f + 0.1 * rng.standard_normal(n)
+    if loss in ("logistic", "hinge"):
+        y = np.where(f > np.median(f), 1.0, -1.0)
+    elif loss == "softmax":
+        y = np.eye(3)[np.digitize(f, np.quantile(f, [0.3, 0.6]))]
+    elif loss == "two outputs":
+        y, loss = np.column_stack([y, X[:, 0]]), "squared"
+    elif loss == "pinball":
+        loss = Pinball(0.8)
+    return Problem(X, y, loss, weight_decay, bias, sample_weight)
+
+
+def random_network(rng, d, features, outputs, bias):
+    """Neurons of some features each."""
+    U = np.zeros((d, 4))
+    for j in range(4):
+        U[rng.choice(d, features, replace=False), j] = rng.standard_normal(features)
+    b = rng.standard_normal(4) * (bias != "none")
+    c = rng.standard_normal(outputs) * (bias == "free")
+    return Network(U, b, rng.standard_normal((4, outputs)), c)
+
+
+@pytest.mark.parametrize("bias", RULES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_networks_of_one_feature_are_proven_for_every_loss_and_bias_rule(loss, bias):
+    problem = table(loss, bias)
+    solution = train_readable(problem)
+    assert solution.status is Status.OPTIMAL
+    assert np.all(np.sum(solution.network.hidden_weights != 0, axis=0) <= 1)
+    assert solution.certificate.objective == pytest.approx(solution.network.objective(problem))
+    # no network of such neurons is below the bound, least of all shaken copies of the best
+    rng, best = np.random.default_rng(1), solution.network
+    for t in np.geomspace(1e-6, 1, 10):
+        a = best.output_weights * (1 + t * rng.standard_normal(best.output_weights.shape))
+        shaken = Network(best.hidden_weights, best.hidden_bias, a, best.output_bias)
+        assert shaken.objective(problem) >= solution.certificate.lower_bound
+    for _ in range(20):
+        other = random_network(rng, 3, 1, problem.n_outputs, bias)
+        assert other.objective(problem) >= solution.certificate.lower_bound
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic", "softmax", "two outputs"])
+def test_smooth_losses_reach_a_gap_of_a_millionth(loss):
+    solution = train_readable(table(loss), tol=1e-6)
+    assert solution.status is Status.OPTIMAL
+    assert solution.certificate.relative_gap <= 1e-6
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_a_lasso_on_all_ramps_has_the_same_optimum(loss):
+    """Every kink at a sample, every side: enumerable, and solved by another's solver."""
+    cp = pytest.importorskip("cvxpy")
+    problem = table(loss, n=25)
+    ours = train_readable(problem, tol=1e-8).certificate
+    ramps = [
+        np.maximum(s * (x - t), 0)
+        for x, s in itertools.product(problem.X.T, (1, -1))
+        for t in np.unique(x)
+    ]
+    a, c = cp.Variable(len(ramps)), cp.Variable()
+    f, y = np.array(ramps).T @ a + c, problem.Y[:, 0]
+    fit = (
+        cp.sum_squares(f - y) / 2 if loss == "squared" else cp.sum(cp.logistic(-cp.multiply(y, f)))
+    )
+    theirs = cp.Problem(cp.Minimize(fit / len(y) + problem.weight_decay * cp.norm1(a)))
+    theirs.solve(solver="CLARABEL", tol_gap_abs=1e-10, tol_gap_rel=1e-10, tol_feas=1e-10)
+    assert ours.objective == pytest.approx(theirs.value, abs=1e-7)
+    assert ours.lower_bound <= theirs.value + 1e-9
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic"])
+def test_on_one_feature_it_is_the_spline(loss):
+    problem = table(loss)
+    x, y = problem.X[:, 0], problem.Y[:, 0]
+    spline = solve_spline(x, y, weight_decay=0.01, loss=loss).certificate
+    ours = train_readable(Problem(x[:, None], y, loss, 0.01), tol=1e-6).certificate
+    assert ours.objective == pytest.approx(spline.objective, rel=3e-6)
+
+
+def test_weights_are_repetitions():
+    problem = table(n=40)
+    times = np.random.default_rng(0).integers(0, 4, 40)
+    X, y = np.repeat(problem.X, times, axis=0), np.repeat(problem.Y, times, axis=0)
+    repeated = train_readable(Problem(X, y, "squared", 0.01), tol=1e-6).certificate
+    weighted = Problem(problem.X, problem.Y, "squared", 0.01, sample_weight=times)
+    ours = train_readable(weighted, tol=1e-6).certificate
+    assert ours.objective == pytest.approx(repeated.objective, rel=3e-6)
+
+
+@pytest.mark.parametrize("loss", ["squared", "huber", "logistic", "softmax"])
+@pytest.mark.parametrize("bias", ["free", "penalized"])
+def test_moments_of_many_rows_lead_to_the_same_optimum(monkeypatch, loss, bias):
+    problem = table(loss, bias)
+    # several outputs: its model has one curvature a sample, so steps are many
+    tol = 1e-3 if loss == "softmax" else 1e-5
+    dense = train_readable(problem, tol=tol).certificate
+    monkeypatch.setattr(weights, "DENSE", 0)
+    ours = train_readable(problem, tol=tol)
+    assert ours.status is Status.OPTIMAL
+    assert ours.certificate.objective == pytest.approx(dense.objective, rel=3 * tol)
+
+
+def test_many_rows_start_from_some_of_them(monkeypatch):
+    from gapless.readable import solve
+
+    monkeypatch.setattr(solve, "MANY_ROWS", 100)
+    problem = table("softmax", n=1500)
+    solution = train_readable(problem)
+    assert solution.status is Status.OPTIMAL
+    assert solution.certificate.objective == pytest.approx(
+        solution.network.objective(problem), rel=1e-9
+    )
+
+
+def test_a_warm_start_and_units_change_nothing():
+    problem = table()
+    first = train_readable(problem, tol=1e-5)
+    warm = train_readable(problem, tol=1e-5, init=first.network)
+    assert warm.history.n_rounds <= 2
+    far = Problem(problem.X * 1e3 + 1e6, problem.Y * 1e-3, "squared", 0.01 * 1e-6)
+    moved = train_readable(far, tol=1e-5).certificate
+    assert moved.relative_gap <= 1e-5
+    assert moved.objective > 0
+
+
+def test_sparse_and_wide_data():
+    import scipy.sparse as sp
+
+    rng = np.random.default_rng(0)
+    X = sp.random(60, 300, 0.1, random_state=0, format="csr")
+    y = X.toarray()[:, 0] + 0.1 * rng.standard_normal(60)
+    solution = train_readable(Problem(X, y, "squared", 0.003))
+    assert solution.status is Status.OPTIMAL
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_columns_and_planes_know_the_gauge(outputs):
+    rng = np.random.default_rng(outputs)
+    X, Lam = rng.standard_normal((50, 2)), rng.standard_normal((50, outputs))
+    X[:, 0] = np.round(X[:, 0])  # ties
+    X, Lam = X - X.mean(axis=0), Lam - Lam.mean(axis=0)
+    whole = METHODS["low-rank"].bound(Problem(X, Lam, weight_decay=1.0), Lam)
+    for factor in (1 + 1e-6, 1.1):
+        sweep = Sweep(X, Lam, whole.lower * factor)
+        found, _ = sweep.run(np.array([[0, 1]]))
+        assert len(found) == 0
+        assert whole.lower <= sweep.upper <= whole.lower * factor
+    sweep = Sweep(X, Lam, whole.lower * 0.9)
+    found, values = sweep.run(np.array([[0, 1]]))
+    own = np.linalg.norm(found.activations(X).T @ Lam, axis=1)
+    assert np.allclose(values, own)
+    assert whole.lower * 0.9 < values.max() <= whole.upper <= sweep.upper * (1 + 1e-9)
+    for j in range(2):
+        one = METHODS["low-rank"].bound(Problem(X[:, [j]], Lam, weight_decay=1.0), Lam)
+        upper, found, values = SortedColumns(X[:, [j]]).bound(Lam, 0.5 * one.lower)
+        own = np.linalg.norm(found.activations(X[:, [j]]).T @ Lam, axis=1)
+        assert np.allclose(values, own)
+        assert values.max() == pytest.approx(one.lower)
+        assert values.max() <= upper <= one.lower * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("cells", [0.3, 0.01])
+def test_no_direction_of_a_cell_exceeds_its_bound(cells):
+    rng = np.random.default_rng(0)
+    p, q = rng.standard_normal((2, 1, 40))
+    from gapless.readable.planes import _cell_bounds
+
+    for outputs in (1, 2):
+        Lam = rng.standard_normal((40, outputs))
+        Lam -= Lam.mean(axis=0)
+        bound = _cell_bounds(p, q, Lam, np.linalg.norm(Lam, axis=1), cells)[0]
+        for tau in np.linspace(-cells, cells, 41):
+            s = p[0] + tau * q[0]
+            for side in (1, -1):
+                worth = [np.linalg.norm(np.maximum(side * (s - t), 0) @ Lam) for t in s]
+                assert max(worth) <= bound * (1 + 1e-12)
+
+
+def test_interactions_are_checked():
+    assert feature_pairs("pairs", 3) == [(0, 1), (0, 2), (1, 2)]
+    assert feature_pairs([(2, 0), (0, 2)], 3) == [(0, 2)]
+    for wrong in (1, "all", [(0, 0)], [(0, 3)], [1], [(0, 1, 2)], None):
+        with pytest.raises(ValueError, match="interactions must be 0"):
+            feature_pairs(wrong, 3)
