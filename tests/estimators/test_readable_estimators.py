@@ -18,7 +18,7 @@ CHECKED = [
     AdditiveReLURegressor(cv=2),
     AdditiveReLUClassifier(weight_decay=0.1),
     AdditiveReLUClassifier(weight_decay=0.1, loss="hinge", tol=0.1),
-    AdditiveReLURegressor(weight_decay=0.01, loss="huber", bias="penalized"),
+    AdditiveReLURegressor(weight_decay=0.1, loss="huber", bias="penalized", tol=1e-8),
 ]
 
 
