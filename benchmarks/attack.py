@@ -16,14 +16,18 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
 import gapless as gl
 from gapless import Network, Problem
+from gapless.core.design import design_of
 from gapless.core.losses import Hinge, Huber, Logistic, Loss, Pinball, Softmax, Squared
+from gapless.core.patches import POOLS
 from gapless.core.problem import BIAS_RULES
 from gapless.core.reduction import Reduction
+from gapless.gauge.base import Relaxation
 from gapless.gauge.choose import METHODS
 from gapless.gauge.search import Oracle
 
@@ -138,6 +142,19 @@ def long_loss(loss: Loss, F: np.ndarray, Y: np.ndarray) -> np.ndarray:
     return (top[:, 0] + np.log(np.sum(np.exp(F - top), axis=1))) - np.sum(F * Y, axis=1)
 
 
+def long_pooled(X: Any, rows: np.ndarray) -> np.ndarray:
+    """What a sample's rows become, written anew: (n, m Q), neuron by neuron; a table's stay."""
+    if not isinstance(X, gl.Patches):
+        return rows
+    grid, pool = X.windows.grid, X.windows.pool
+    cells = [tuple(p // k for p, k in zip(place, pool)) for place in np.ndindex(grid)]
+    owner = np.unique(cells, axis=0, return_inverse=True)[1].ravel()
+    M = (np.arange(owner.max() + 1)[:, None] == owner).astype(LONG)
+    M /= M.sum(axis=1, keepdims=True)
+    each = rows.reshape(len(X), len(owner), -1)
+    return np.einsum("qp,npm->nmq", M, each).reshape(len(X), -1)
+
+
 def long_objective(problem: Problem, network: Network) -> float:
     """The objective of a network in extended precision, its neurons balanced.
 
@@ -150,14 +167,17 @@ def long_objective(problem: Problem, network: Network) -> float:
             network.output_weights, network.output_bias,
         )
     )  # fmt: skip
-    F, Y = np.maximum(problem.X.astype(LONG) @ U + b, 0) @ a, problem.Y.astype(LONG)
+    A = design_of(problem.X).array().astype(LONG)
+    penalised, Q = np.sum(a * a, axis=1), network.n_places
+    a = a.reshape(len(a) * Q, -1) if len(a) else a[:, : len(c)]
+    F, Y = long_pooled(problem.X, np.maximum(A @ U + b, 0)) @ a, problem.Y.astype(LONG)
     if problem.loss.degree is None:
         F = F + c
     else:  # beside targets far from zero even extended precision is too little
         Y = Y - c
     w = problem.sample_weight.astype(LONG)
     fit = np.sum(w * long_loss(problem.loss, F, Y))
-    terms = np.abs(problem.X.astype(LONG)) @ np.abs(U) + np.abs(b)
+    terms = long_pooled(problem.X, np.abs(A) @ np.abs(U) + np.abs(b))
     off = np.sum(terms @ np.abs(a), axis=1) * np.finfo(LONG).eps * (len(U) + 4)
     slope = np.sum(np.abs(F - Y), axis=1) + off if problem.loss.degree == 2 else 2.0
     fit += np.sum(w * slope * off)
@@ -165,8 +185,8 @@ def long_objective(problem: Problem, network: Network) -> float:
     penalty = LONG(0)
     if problem.bias == "penalized":
         hidden = hidden + b * b
-        penalty = np.sqrt(np.sum(c * c))
-    penalty += np.sum(np.sqrt(hidden) * np.sqrt(np.sum(a * a, axis=1)))
+        penalty = np.sqrt(np.sum(c * c) / Q)
+    penalty += np.sum(np.sqrt(hidden) * np.sqrt(penalised))
     return float(fit + LONG(problem.weight_decay) * penalty)
 
 
@@ -222,6 +242,46 @@ def trained(rng: np.random.Generator) -> Iterator[Check]:
         sample_weight=given.sample_weight, time_limit=0.2, n_starts=30,
     )  # fmt: skip
     yield f"certify, {again.proof}", again.lower_bound, best
+
+
+def patches(rng: np.random.Generator) -> Iterator[Check]:
+    """Small signals and images: every bound that fits, and training, against networks."""
+    n, length, channels = int(rng.integers(1, 9)), int(rng.integers(2, 9)), int(rng.integers(1, 3))
+    images = samples(n, length * channels, rng).reshape(n, length, channels)
+    size = (int(rng.integers(1, min(length, 3) + 1)),)
+    if rng.random() < 0.3:
+        images, size = np.stack([images[..., 0]] * 2, axis=1), (int(rng.integers(1, 3)), size[0])
+    pool = [*POOLS, int(rng.integers(1, 5))][rng.integers(4)]
+    X = gl.Patches(images, size, int(rng.integers(1, 3)), int(rng.integers(2)), pool)
+    loss = LOSSES[rng.integers(len(LOSSES))]
+    Y, bias = targets(loss, n, int(rng.integers(1, 4)), rng), BIAS_RULES[rng.integers(3)]
+    decay = 10.0 ** rng.uniform(-4, 0) * (X.row_norms().mean() or 1.0)
+    decay *= np.abs(Y).max() if loss.degree == 2 else 1.0
+    if not (np.isfinite(decay) and decay > 0):
+        return
+    given = Problem(X, Y, loss, decay, bias, weights(n, rng))
+    core = Reduction(given).core
+    Lam, A = core.dual_point(rng.standard_normal(core.Y.shape)), core.design
+    U = rng.standard_normal((core.n_features, 30))
+    normals = A.dense_rows(rng.integers(A.n_rows, size=30)).T  # and on hyperplanes
+    V = U - normals * np.sum(normals * U, axis=0) / np.maximum(np.sum(normals**2, axis=0), 1e-300)
+    U = np.hstack([U, V, normals]).astype(LONG)
+    size = np.sqrt(np.sum(U * U, axis=0))
+    U = U[:, (size > 0) & np.isfinite(size)] / size[(size > 0) & np.isfinite(size)]
+    S, lost = A.array().astype(LONG) @ U, 0.0
+    if core.free:
+        S = (S[:, None, :] - S[None, :, :]).reshape(len(S), -1)
+        lost = core.raised_gauge(Lam, 0.0)
+    if S.size and np.any(Lam):
+        Z = long_pooled(A, np.maximum(S, 0)).reshape(len(A), -1, A.places)
+        T = np.einsum("nc,nmq->mcq", Lam.astype(LONG), Z)
+        best = float(np.sqrt(np.sum(T * T, axis=(1, 2))).max())
+        for name, method in METHODS.items():
+            if method.fits(core) and not isinstance(method, Relaxation):
+                yield f"patches, {name}", best, method.bound(core, Lam).upper + lost
+    found = gl.train(given, tol=1e-6, max_iter=4, time_limit=0.3)
+    value = long_objective(given, found.network)
+    yield f"patches, train, {found.certificate.proof}", found.certificate.lower_bound, value
 
 
 def small(rng: np.random.Generator) -> Iterator[Check]:
@@ -381,6 +441,7 @@ FAMILIES: dict[str, Callable[[np.random.Generator], Iterator[Check]]] = {
     "gauges": gauges,
     "trained": trained,
     "small": small,
+    "patches": patches,
     "low rank": low_rank,
     "interpolated": interpolated,
     "closed forms": closed_forms,

@@ -103,6 +103,14 @@ def calls() -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
     out["WhitenedReLURegressor"] = fitted(gl.WhitenedReLURegressor, y), {
         "X": W, "y": y[:4], "new": W, "weight_decay": 0.1, "depth": 2,
     }  # fmt: skip
+    layers = {"n_hidden": 1, "gamma": 1.0, "ridge": 1e-3, "constant": 1.0, "max_centres": 8,
+              "choose_on": 10, "random_state": 0}  # fmt: skip
+    out["KernelNetworkRegressor"] = fitted(gl.KernelNetworkRegressor, y), {**data, **layers}
+    out["KernelNetworkClassifier"] = fitted(gl.KernelNetworkClassifier, L), {
+        **data, "y": L, **layers, "output": "svm", "hidden": "closed", "weight_decay": 0.1,
+    }  # fmt: skip
+    out["alignment"] = gl.alignment, {"features": X, "labels": L, "scale": 1.0}
+    out["pairwise_loss"] = gl.pairwise_loss, {"features": X, "labels": L, "scale": 1.0, "power": 2}
     return out
 
 

@@ -23,7 +23,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 NUMERICAL = {
     "test_closed_form", "test_closed_linear", "test_deep_bound", "test_direction",
     "test_estimators",
-    "test_extreme_points", "test_gauge", "test_interpolate", "test_newton",
+    "test_extreme_points", "test_gauge", "test_gda", "test_homogeneous", "test_interpolate",
+    "test_mixture", "test_moment", "test_newton",
     "test_path", "test_descent", "test_relaxation", "test_relaxed", "test_soundness",
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",
     "test_verify_boxes",

@@ -23,11 +23,15 @@ EASY = {
     "ReLUClassifier": {"weight_decay": 0.1},
     "ReLURegressorCV": {"n_values": 3, "cv": 2},
     "ReLUClassifierCV": {"n_values": 3, "cv": 2},
+    "MixtureMomentGAN": {"n_clusters": 2, "n_components": 2},
+    "ProgressiveMomentGAN": {"image_shape": (6, 6)},
+    "ReLUConvRegressor": {"size": 2, "weight_decay": 0.1},
+    "ReLUConvClassifier": {"size": 2, "weight_decay": 0.1},
     "ConvexRandomFeatures": {"n_filters": 4, "patch_size": 3, "image_shape": (6, 6)},
 }
 
 
 def samples(name):
-    if name == "ConvexRandomFeatures":
+    if name in ("ConvexRandomFeatures", "ProgressiveMomentGAN"):
         return IMAGES
     return WIDE if name in ("RowWhitener", "WhitenedReLURegressor", "WhitenedReLUClassifier") else X

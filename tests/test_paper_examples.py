@@ -82,6 +82,16 @@ def test_kernel_view_at_small_size(example):
     assert "test accuracy" in out
 
 
+def test_kernel_network_at_small_size(example):
+    out = example("plot_kernel_network", "--sizes", 60, 120, "--repeats", 1)
+    assert out.count("hidden layer: gamma 2, ridge") == 2
+    before, *after = map(float, out.split("alignment ")[1].splitlines()[0].split(" -> "))
+    assert max(after) > before
+    objective, bound = out.split("objective is ")[1].split(", no hidden map reaches below ")
+    assert float(bound.split()[0]) <= float(objective)
+    assert out.count("hidden layers: errors") == 3
+
+
 def test_duality_gap_at_small_size(example):
     out = example("plot_duality_gap", "--steps", 20, "--restarts", 1)
     assert "best 0.00796000, proven 0.00796000" in out
@@ -125,3 +135,12 @@ def test_comparison_display_of_images():
         assert 2 not in [i for i, _ in display.rows[0].down]
     with pytest.raises(ValueError, match="does not fit samples of 27 features"):
         ComparisonDisplay.from_extreme_points(points, X, image_shape=(4, 4))
+
+
+def test_vector_spiral(example):
+    out = example("vector_spiral")
+    assert out.count("100% right") + out.count("% right") >= 2
+    bounds = [float(line.split()[-1]) for line in out.splitlines() if "no network" in line]
+    exact, faces, singular, norm = bounds[:4]
+    assert faces == pytest.approx(exact, rel=1e-5)
+    assert norm <= singular * (1 + 1e-9) <= exact

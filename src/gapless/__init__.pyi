@@ -15,6 +15,7 @@ from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_l
 from .closed.norm_bounds import deep_lower_bound
 from .closed.rank_one import solve_rank_one_relu
 from .closed.scalar import critical_weight_decay, deep_prox
+from .closed.singular_values import solve_singular_values
 from .closed.spike_free import solve_spike_free
 from .closed.whitened import (
     solve_nearly_whitened_relu,
@@ -25,27 +26,46 @@ from .closed.whitened import (
 from .core.deep_network import DeepNetwork, DeepSolution, Optimality
 from .core.hypotheses import HypothesisError
 from .core.network import Network
+from .core.patches import Patches
 from .core.problem import Problem
 from .core.result import Certificate, History, Solution, Status
 from .curves.depth import solve_deep_lasso, solve_last_bias
 from .curves.members import optimal_member, sliding_intervals
 from .curves.spline import SplineSolution, solve_spline, spline_path
 from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, WhitenedReLURegressor
+from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
+from .estimators.kernel_networks import (
+    HiddenLayer,
+    KernelNetworkClassifier,
+    KernelNetworkRegressor,
+)
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
 from .estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
+from .games.certificate import GameCertificate
+from .games.gda import GDAResult, gda, gda_rate
+from .games.generator import GaussianGenerator
+from .games.mixture import MixtureMomentGAN
+from .games.moment import MomentGAN, certify_generator
+from .games.progressive import ProgressiveMomentGAN
+from .games.relu_generator import ReLUGenerator
 from .gauge.choose import conditions
 from .gauge.row_space import rank
 from .gauge.spike_free import is_spike_free, spike_free_test
 from .gauge.whitened import is_whitened
+from .kernels.alignment import HiddenTarget, alignment, pairwise_loss
+from .kernels.network import KernelNetwork
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.filters import FilterDisplay
+from .plotting.games import WidthSweepDisplay
+from .plotting.grams import GramDisplay
 from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .readable.price import PriceOfReading, price_of_reading
@@ -80,21 +100,38 @@ __all__ = [
     "Equivalence",
     "ExplanationDisplay",
     "ExtremePoints",
+    "FilterDisplay",
+    "GDAResult",
+    "GameCertificate",
     "GapDisplay",
+    "GaussianGenerator",
+    "GramDisplay",
+    "HiddenLayer",
+    "HiddenTarget",
     "History",
     "HypothesisError",
     "ImportanceDisplay",
     "Improvement",
     "Interpolation",
+    "KernelNetwork",
+    "KernelNetworkClassifier",
+    "KernelNetworkRegressor",
+    "MixtureMomentGAN",
+    "MomentGAN",
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "Patches",
     "PathDisplay",
     "PriceOfReading",
     "Problem",
     "Progress",
+    "ProgressiveMomentGAN",
     "ReLUClassifier",
     "ReLUClassifierCV",
+    "ReLUConvClassifier",
+    "ReLUConvRegressor",
+    "ReLUGenerator",
     "ReLURegressor",
     "ReLURegressorCV",
     "ReadableSolution",
@@ -109,8 +146,11 @@ __all__ = [
     "TangentKernelRegressor",
     "WhitenedReLUClassifier",
     "WhitenedReLURegressor",
+    "WidthSweepDisplay",
+    "alignment",
     "audit",
     "certify",
+    "certify_generator",
     "compare_samples",
     "conditions",
     "critical_weight_decay",
@@ -120,6 +160,8 @@ __all__ = [
     "extreme_points",
     "from_sklearn",
     "from_torch",
+    "gda",
+    "gda_rate",
     "improve",
     "interpolate",
     "is_spike_free",
@@ -129,6 +171,7 @@ __all__ = [
     "losses",
     "neural_collapse",
     "optimal_member",
+    "pairwise_loss",
     "path",
     "predicted_collapse",
     "price_of_reading",
@@ -145,6 +188,7 @@ __all__ = [
     "solve_parallel_whitened_relu",
     "solve_ramp_svm",
     "solve_rank_one_relu",
+    "solve_singular_values",
     "solve_spike_free",
     "solve_spline",
     "solve_two_layer_linear",

@@ -19,7 +19,7 @@ from gapless.core.losses import LOSSES
 from gapless.core.reduction import Reduction
 from gapless.gauge import direction
 from gapless.gauge.boxes import Cone, bound_boxes
-from gapless.gauge.choose import relaxations
+from gapless.gauge.choose import planned
 from gapless.gauge.tree import batch_size, search_boxes
 
 HERE = Path(verify_boxes.__file__).parent
@@ -363,5 +363,5 @@ def test_this_part_of_the_checker_imports_numpy_alone():
 def test_auto_leaves_out_what_no_file_can_hold():
     X, y, _ = samples("normal", 2001, 4)
     core = Reduction(Problem(X, y, weight_decay=0.05)).core
-    assert [m.name for m in relaxations(core, "auto", files=True)] == ["directions"]
-    assert "quadratic" in [m.name for m in relaxations(core, "auto")]
+    assert {turn.method.name for turn in planned(core, 9.0, files=True)} == {"directions"}
+    assert "quadratic" in [turn.method.name for turn in planned(core, 9.0)]

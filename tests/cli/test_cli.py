@@ -113,7 +113,7 @@ def test_automatic_weight_decay_on_a_bundled_data_set():
 
 
 def test_the_report_leads_with_what_is_proven_and_says_why_it_is_little():
-    fit = "fit", "--dataset", "breast_cancer", "--weight-decay", "0.02", "--prove-time", "0.01"
+    fit = "fit", "--dataset", "breast_cancer", "--weight-decay", "0.02", "--prove-time", "0.1"
     words = " ".join(gapless(*fit).stdout.split())
     assert words.index("known no network of any width") < words.index("advice more than 18 dim")
     assert words.index(", weight decay 0.") < words.index("status")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gapless import Network, Problem
+from gapless import Network, Patches, Problem
 from gapless.core.design import DenseDesign, Design, SparseDesign, design_of
 from gapless.core.reduction import Reduction
 
@@ -18,6 +18,7 @@ TABLE = np.round(RNG.standard_normal((12, 5)), 1) * (RNG.uniform(size=(12, 5)) <
 DESIGNS = {
     "dense": DenseDesign(TABLE),
     "sparse": SparseDesign(sp.csr_matrix(TABLE)),
+    "patches": Patches(TABLE, 5),
     "tutorial": runpy.run_path(str(EXAMPLES / "tutorial_add_a_design.py"))["Categories"](
         RNG.integers(5, size=12), 5, 2.0
     ),

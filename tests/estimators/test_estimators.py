@@ -184,7 +184,7 @@ def proofs(monkeypatch):
     return begun
 
 
-def table(n=60, d=4):
+def table(n=60, d=25):  # too many for boxes of directions, which decide before proofs begin
     X = np.random.default_rng(0).standard_normal((n, d))
     return X, np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
 
@@ -194,9 +194,9 @@ def test_a_fit_proves_what_it_has_trained(proofs):
     plain = ReLURegressor(0.1, prove_time=0).fit(X, y)
     assert proofs == []
     assert plain.certificate_.relative_gap > 0.3
-    proven = ReLURegressor(0.1, prove_time=30, tol=0.02).fit(X, y)
+    proven = ReLURegressor(0.1, prove_time=30, tol=0.1).fit(X, y)
     assert proofs == [pytest.approx(30, abs=1)]
-    assert proven.certificate_.relative_gap <= 0.02
+    assert proven.certificate_.relative_gap <= 0.1
     assert proven.status_ is Status.OPTIMAL
     assert proven.solution_.advice == ""
     assert str(proven.certificate_).startswith("no network of any width is more than ")
@@ -211,8 +211,8 @@ def test_a_fit_proves_what_it_has_trained(proofs):
     [
         ((50, 5), 1, "6 dimensions"),
         ((40, 30), 1, "more than 18 dimensions, too many for boxes of directions"),
-        ((40, 5), 2, "2 outputs, too many for boxes"),
-        ((900, 3), 2, "903 samples and features for other relaxations, which bear 900"),
+        ((40, 5), 4, "4 outputs, too many for boxes"),
+        ((900, 4), 4, "904 samples and features for other relaxations, which bear 900"),
     ],
 )
 def test_a_wide_gap_says_why(shape, outputs, why):

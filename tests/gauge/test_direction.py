@@ -14,7 +14,7 @@ from gapless.gauge import boxes_compiled
 from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
 from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
-from gapless.gauge.direction import Directional, outputs_of
+from gapless.gauge.direction import Directional, begin_compiling, outputs_of
 from gapless.gauge.search import Oracle
 from gapless.gauge.tree import Team, halves, predict_boxes, roots, search_boxes
 
@@ -195,7 +195,7 @@ def test_several_outputs_agree_with_enumeration(bias, d, C, rng):
     core = Reduction(Problem(X, rng.standard_normal((40, C)), "squared", 0.05, bias)).core
     Lam = core.dual_point(rng.standard_normal(core.Y.shape))
     exact = gauge_bound(core, Lam, "low-rank")
-    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, 5.0)]
+    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, 20.0)]
     assert min(uppers) >= exact.lower * (1 - 1e-9)
     assert uppers[-1] <= (1.005 if C == 2 else 1.05) * exact.upper
 
@@ -210,7 +210,7 @@ def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng)
         Lam, np.zeros((core.n_features, 0)), 2000
     )
     assert outputs_of(Lam).shape == (3, 2)  # they sum to zero
-    for _, bound in Directional().maximise(core, Lam, 3.0):
+    for _, bound in Directional().maximise(core, Lam, 20.0):
         assert bound.upper >= found.value.max() * (1 - 1e-12)
     assert bound.upper <= 1.02 * found.value.max()
 
@@ -328,3 +328,11 @@ def test_the_record_does_not_hang_on_the_threads(rng):
         three = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, pool.map), 10**6)
     in_turn = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, map), 10**6)
     assert np.array_equal(three.tree, in_turn.tree)
+
+
+def test_loops_are_compiled_by_another_process(rng):
+    X = rng.standard_normal((30, 4))
+    process = begin_compiling(Problem(X, X[:, 0], weight_decay=0.1))
+    assert process is None or process.wait() == 0
+    assert boxes_compiled.is_compiled() or process is not None
+    assert begin_compiling(Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))) is None

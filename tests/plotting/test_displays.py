@@ -8,9 +8,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import scale
 
 from gapless import (
+    FilterDisplay,
     GapDisplay,
     NeuronDisplay,
     PathDisplay,
+    ReLUConvRegressor,
     ReLURegressor,
     ReLURegressorCV,
     SplineDisplay,
@@ -72,3 +74,31 @@ def test_a_network_without_neurons_is_drawn():
     assert empty.n_neurons_ == 0
     NeuronDisplay.from_estimator(empty).figure_.canvas.draw()
     GapDisplay.from_estimator(empty).figure_.canvas.draw()
+
+
+def test_filters_and_where_they_fire(rng):
+    images, y = rng.standard_normal((12, 5, 5)), rng.standard_normal(12)
+    model = ReLUConvRegressor(2, weight_decay=0.1, tol=1.0).fit(images, y)
+    display = FilterDisplay.from_estimator(model, images[0], n_filters=2)
+    assert display.axes_.shape == (2, 2)
+    assert display.strengths[0] >= display.strengths[1]
+    drawn = display.axes_[1, 0].images[0].get_array()
+    strongest = np.argmax(
+        np.linalg.norm(model.network_.hidden_weights, axis=0)
+        * np.linalg.norm(model.network_.output_weights, axis=1)
+    )
+    np.testing.assert_array_equal(drawn, model.activation_maps(images[:1])[0, strongest])
+    np.testing.assert_allclose(
+        display.axes_[0, 0].images[0].get_array(), model.filters_[strongest, ..., 0]
+    )
+
+
+def test_filters_of_signals_and_colours(rng):
+    model = ReLUConvRegressor((3,), weight_decay=0.05, tol=1.0)
+    model.fit(rng.standard_normal((12, 6, 2)), rng.standard_normal(12))
+    display = FilterDisplay.from_estimator(model, n_filters=3)
+    assert len(display.axes_[0, 0].lines) == 3  # two channels and zero
+    colours = FilterDisplay(rng.standard_normal((2, 3, 3, 3)), np.ones(2)).plot()
+    assert colours.axes_[0, 1].images[0].get_array().shape == (3, 3, 3)
+    with pytest.raises(TypeError, match="no filters"):
+        FilterDisplay.from_estimator(ReLURegressor())

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import InputError, optional_import
+from ..core.checks import Array, InputError, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.files import write
 from ..core.network import Network
+from ..core.patches import Windows
 from .chain import Chain, Operation, assemble, layers
+from .convolution import ConvolutionLayers, convolution
 
 # Opset 13 is read by every runtime of the last years; nothing newer is needed for Gemm and Relu.
 OPSET = 13
@@ -27,40 +29,78 @@ SIMPLE = {
 }  # fmt: skip
 
 
-def to_onnx(network: Network | DeepNetwork, path: str | Path) -> None:
+def to_onnx(
+    network: Network | DeepNetwork, path: str | Path, *, windows: Windows | None = None
+) -> None:
     """Write a network as ``Gemm, Relu, Gemm, ...`` in float32 with input "X" and output "Y".
 
     Parameters
     ----------
     network : Network or DeepNetwork
     path : path
+    windows : Windows, optional
+        For a network on :class:`gapless.Patches`: their ``windows``, an estimator's ``windows_``.
+        It becomes ``Conv, Relu, AveragePool, Flatten, Gemm`` of images with the channels first.
 
     Raises
     ------
     ImportError
         Where onnx is not installed.
+    ValueError
+        For a network on patches without its windows.
     """
     onnx = optional_import("onnx", "onnx", "to_onnx")
-    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    if windows is not None or (isinstance(network, Network) and network.n_places > 1):
+        _write(onnx, path, *_convolution(onnx, convolution(network, windows)))
+        return
+    helper = onnx.helper
     nodes, constants, name = [], [], "X"
     pairs = layers(network)
     relu = isinstance(network, Network) or network.activation == "relu"
     for l, (W, b) in enumerate(pairs, start=1):
         last = l == len(pairs)
-        for key, values in ((f"W{l}", W), (f"b{l}", b)):
-            array = np.ascontiguousarray(values, dtype=np.float32)
-            constants.append(onnx.numpy_helper.from_array(array, key))
+        constants += [_constant(onnx, f"W{l}", W), _constant(onnx, f"b{l}", b)]
         out = "Y" if last else f"S{l}"
         nodes.append(helper.make_node("Gemm", [name, f"W{l}", f"b{l}"], [out]))
         name = out
         if relu and not last:
             nodes.append(helper.make_node("Relu", [name], [f"A{l}"]))
             name = f"A{l}"
+    _write(onnx, path, nodes, constants, [network.n_features], network.n_outputs)
+
+
+def _constant(onnx: Any, key: str, values: Array) -> Any:
+    return onnx.numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), key)
+
+
+def _convolution(onnx: Any, c: ConvolutionLayers) -> tuple[list[Any], list[Any], list[int], int]:
+    node = onnx.helper.make_node
+    pads = [*c.padding, *c.padding]
+    nodes = [
+        node("Conv", ["X", "W1", "b1"], ["S1"], strides=c.stride, pads=pads),
+        node("Relu", ["S1"], ["A1"]),
+    ]
+    if max(c.pool) > 1:
+        how = {"kernel_shape": c.pool, "strides": c.pool, "ceil_mode": 1}
+        nodes.append(node("AveragePool", ["A1"], ["P1"], **how))
+    last = "P1" if max(c.pool) > 1 else "A1"
+    nodes += [node("Flatten", [last], ["F1"]), node("Gemm", ["F1", "W2", "b2"], ["Y"])]
+    values = {
+        "W1": c.filters, "b1": c.hidden_bias, "W2": c.output_weights, "b2": c.output_bias,
+    }  # fmt: skip
+    constants = [_constant(onnx, *pair) for pair in values.items()]
+    return nodes, constants, [c.filters.shape[1], *c.shape], len(c.output_bias)
+
+
+def _write(
+    onnx: Any, path: str | Path, nodes: Any, constants: Any, shape: list[int], n_outputs: int
+) -> None:
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     graph = helper.make_graph(
         nodes,
         "gapless",
-        [helper.make_tensor_value_info("X", kind, ["n_samples", network.n_features])],
-        [helper.make_tensor_value_info("Y", kind, ["n_samples", network.n_outputs])],
+        [helper.make_tensor_value_info("X", kind, ["n_samples", *shape])],
+        [helper.make_tensor_value_info("Y", kind, ["n_samples", n_outputs])],
         constants,
     )
     model = helper.make_model(

@@ -10,7 +10,9 @@ import numpy as np
 from ..core.checks import Array, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.network import Network
+from ..core.patches import Windows
 from .chain import Chain, Operation, assemble, layers
+from .convolution import ConvolutionLayers, convolution
 
 SUPPORTED = "Linear, ReLU, BatchNorm1d, Flatten, Dropout, and a final Softmax or LogSoftmax"
 
@@ -159,7 +161,13 @@ def from_torch(model: Any) -> Network | DeepNetwork:
     return read_torch(model).plain
 
 
-def to_torch(network: Network | DeepNetwork, *, bias: bool = True, dtype: Any = None) -> Any:
+def to_torch(
+    network: Network | DeepNetwork,
+    *,
+    bias: bool = True,
+    dtype: Any = None,
+    windows: Windows | None = None,
+) -> Any:
     """A network as a PyTorch module.
 
     Parameters
@@ -169,35 +177,60 @@ def to_torch(network: Network | DeepNetwork, *, bias: bool = True, dtype: Any = 
         Whether the layers have biases.
     dtype : torch.dtype, optional
         float32 by default.
+    windows : Windows, optional
+        For a network on :class:`gapless.Patches`: their ``windows``, an estimator's ``windows_``.
 
     Returns
     -------
     torch.nn.Sequential
-        ``Linear, ReLU, Linear, ...`` in ``eval`` mode, on the CPU.
+        ``Linear, ReLU, Linear, ...`` in ``eval`` mode, on the CPU; with ``windows`` ``Conv2d`` (or
+        ``Conv1d``), ``ReLU``, ``AvgPool``, ``Flatten``, ``Linear``, of images with the channels
+        first.
 
     Raises
     ------
     ValueError
-        ``bias=False`` for a network with biases that are not zero.
+        ``bias=False`` for a network with biases that are not zero, and a network on patches without
+        its windows.
     ImportError
         Where PyTorch is not installed.
     """
     torch = optional_import("torch", "torch", "to_torch")
+    if windows is not None or (isinstance(network, Network) and network.n_places > 1):
+        return _convolution(torch, convolution(network, windows), bias, dtype)
     parts: list[Any] = []
     for W, b in layers(network):
-        if not bias and np.any(b):
-            raise ValueError("the network has biases; use bias=True")
-        # skip_init: drawing initial weights would advance the caller's random numbers
-        layer = torch.nn.utils.skip_init(
-            torch.nn.Linear, *W.shape, bias=bias, dtype=dtype or torch.float32
-        )
-        with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(W.T)))
-            if bias:
-                layer.bias.copy_(torch.from_numpy(b))
-        parts += [layer, torch.nn.ReLU()]
+        parts += [_layer(torch, torch.nn.Linear, W.shape, W.T, b, bias, dtype), torch.nn.ReLU()]
     if isinstance(network, DeepNetwork) and network.activation == "linear":
         parts = [part for part in parts if isinstance(part, torch.nn.Linear)]
     else:
         parts.pop()
     return torch.nn.Sequential(*parts).eval()
+
+
+def _convolution(torch: Any, c: ConvolutionLayers, bias: bool, dtype: Any) -> Any:
+    nn, axes = torch.nn, len(c.size)
+    Conv, Pool = (nn.Conv1d, nn.AvgPool1d) if axes == 1 else (nn.Conv2d, nn.AvgPool2d)
+    how = {"stride": c.stride, "padding": c.padding}
+    shape = (c.filters.shape[1], len(c.filters), c.size)
+    parts = [_layer(torch, Conv, shape, c.filters, c.hidden_bias, bias, dtype, **how), nn.ReLU()]
+    if max(c.pool) > 1:
+        parts.append(Pool(c.pool, ceil_mode=True))
+    W = c.output_weights
+    linear = _layer(torch, nn.Linear, W.shape, W.T, c.output_bias, bias, dtype)
+    return nn.Sequential(*parts, nn.Flatten(), linear).eval()
+
+
+def _layer(
+    torch: Any, kind: Any, shape: Any, W: Array, b: Array, bias: bool, dtype: Any, **how: Any
+) -> Any:
+    """A layer of a given kind and shape with weights W and biases b."""
+    if not bias and np.any(b):
+        raise ValueError("the network has biases; use bias=True")
+    # skip_init: drawing initial weights would advance the caller's random numbers
+    layer = torch.nn.utils.skip_init(kind, *shape, bias=bias, dtype=dtype or torch.float32, **how)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(W)))
+        if bias:
+            layer.bias.copy_(torch.from_numpy(b))
+    return layer

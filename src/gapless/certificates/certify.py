@@ -23,12 +23,14 @@ from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.base import LARGE, Dual, GaugeBound, Relaxation
-from ..gauge.choose import METHODS, planned, timely_bound
+from ..gauge.choose import METHODS, RELAXATIONS, planned, timely_bound
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
 # Seconds at least for the search, as an estimate from none is worth nothing, and for a first proof.
 LEAST_SEARCH, LEAST_PROOF = 0.5, 1.0
+# Shares of the time for the search: half, little where boxes of directions apply.
+HALF, LITTLE = 0.5, 0.15
 # The estimated gap of one search around a network is stated no finer than this.
 ONE_SEARCH = 1e-3
 
@@ -203,7 +205,8 @@ def evidence(
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """What :func:`certificate` needs: dual points near a network, with proven bounds.
 
-    The search takes half of ``time_limit`` at most, the proofs what it leaves.
+    The search takes half of ``time_limit`` at most, little where boxes of directions apply, and the
+    proofs what it leaves.
 
     Parameters
     ----------
@@ -241,7 +244,9 @@ def evidence(
     size = power_of_two(float(np.abs(own).max()))
     if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size
-    stop = Watch(max(LEAST_SEARCH, watch.left / 2)).due
+    # boxes of directions are a search, too
+    share = LITTLE if RELAXATIONS["directions"].fits(core) else HALF
+    stop = Watch(max(LEAST_SEARCH, share * watch.left)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))
     proofs = prove(core, own, method, watch.left, files)
@@ -274,13 +279,15 @@ def certify(
     X, y, weight_decay, loss, bias, sample_weight
         The training problem, as in :class:`gapless.Problem`.
     method : str, default "auto"
-        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (for
-        one output, a dozen dimensions), "quadratic", "doubly nonnegative", "branch and bound" (the
-        same, split by signs of samples).  "auto" goes from cheap to costly until the time is up.
+        The gauge bound that proves: "low-rank", "whitened", "spike-free", "norm", "directions" (up
+        to three outputs, a dozen dimensions), "faces" (several outputs, rank 7 at most, few
+        samples), "singular values" (several outputs), "quadratic", "doubly nonnegative", "branch
+        and bound" (the same, split by signs of samples).  "auto" goes from cheap to costly until
+        the time is up.
     time_limit : float, default 10
-        Seconds: half at most for the search behind the estimated bound, the rest for the
-        relaxations; 0 for the cheap bounds only.  The bound only ever improves with time, and an
-        interrupt (Ctrl-C) keeps the best so far.
+        Seconds: half at most for the search behind the estimated bound (a seventh where boxes of
+        directions apply), the rest for the relaxations; 0 for the cheap bounds only.  The bound
+        only ever improves with time, and an interrupt (Ctrl-C) keeps the best so far.
     tol : float, default 1e-4
         Relative gap at which to stop.
     proof : path, optional

@@ -73,6 +73,10 @@ def write_proof(
             f"there is no proof file for the loss {type(problem.loss).__name__}: the checker knows "
             f"{', '.join(LOSSES)}"
         )
+    if problem.design.pooled:
+        raise ValueError(
+            "there is no proof file for patches: the checker knows tables only; certify without one"
+        )
     reduction = Reduction(problem)
     core = reduction.core
     X = design_of(problem.X).array()

@@ -9,7 +9,7 @@ from ..core.problem import Problem
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.choose import RELAXATIONS
-from ..gauge.direction import MOST_DIMENSIONS
+from ..gauge.direction import MOST_DIMENSIONS, MOST_OUTPUTS
 from ..gauge.doubly_nonnegative import MAX_ORDER
 from ..gauge.row_space import dimensions
 from ..gauge.search import Oracle
@@ -37,10 +37,13 @@ def why_wide(core: Problem, certificate: Certificate) -> str:
     """
     if certificate.relative_gap <= WIDE:
         return ""
-    boxes, lifted = (RELAXATIONS[m].applies(core) for m in ("directions", "doubly nonnegative"))
+    boxes, lifted = (RELAXATIONS[m].fits(core) for m in ("directions", "doubly nonnegative"))
+    if core.design.pooled:
+        why = f"pooled patches of {core.n_features} numbers: exact bounds are for filters of a few"
+        return f"{why}{_share(core)}: smaller filters or more weight decay narrow the gap"
     if boxes:
         why = f"{dimensions(core)} dimensions"
-    elif core.n_outputs == 1:
+    elif core.n_outputs <= MOST_OUTPUTS:
         why = f"more than {MOST_DIMENSIONS} dimensions, too many for boxes of directions"
     else:
         why = f"{core.n_outputs} outputs, too many for boxes of directions"

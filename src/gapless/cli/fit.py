@@ -16,7 +16,7 @@ from ..core.problem import Problem
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.relu_cv import CHOICE, CHOOSING
-from ..gauge.direction import compile_loops
+from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import choose_weight_decay
 from ..training.path import RegularizationPath, path
@@ -69,6 +69,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
     notes = list(job.notes)
+    unlimited = args.prove_time is None and args.time_limit is None
+    compiler = begin_compiling(job.problem(1.0)) if unlimited else None
 
     # 1. the weight decay
     if not watch.limited:
@@ -79,8 +81,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
-    unlimited = args.prove_time is None and args.time_limit is None
-    if unlimited and compile_loops(problem):
+    if compiler is not None:
+        compiler.wait()
         notes.append("compiled the loops of the proof, once on this machine")
     kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, PROVE)
     with progress("training", tol=args.tol) as report:

@@ -3,11 +3,17 @@
 Solvers see samples through a :class:`Design` alone, so that a new kind of data is one class: its
 scores, the way back from them, its Gram matrices and norms, and some of its rows.  A problem takes
 a design in place of X.
+
+In a table a sample is a row.  Where it is several, as the patches of an image, a design *pools*:
+scores have ``n_rows`` rows, and from the ReLUs of a sample's rows each neuron makes ``places``
+numbers, each with output weights of its own (:mod:`gapless.core.patches`).
 """
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,26 +32,62 @@ class Design(ABC):
     dense : bool
         Whether samples are stored number by number, so that they may be moved (centred, turned)
         without costing memory.
+    places, height : int
+        Activations and rows of a sample; 1 in a table.
     """
 
     shape: tuple[int, int]
     dense: ClassVar[bool]
+    places: int = 1
+    height: int = 1
 
     def __len__(self) -> int:
         return self.shape[0]
 
     @property
+    def n_rows(self) -> int:
+        """Rows of scores."""
+        return self.shape[0] * self.height
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a sample has several rows."""
+        return self.height > 1
+
+    @property
     def size(self) -> int:
         """Numbers, those not stored too."""
-        return self.shape[0] * self.shape[1]
+        return self.n_rows * self.shape[1]
 
     @abstractmethod
     def scores(self, U: Array, b: Array | None = None) -> Array:
-        """``A U + b`` (n_samples, m) for directions U (n_columns, m) and biases b (m,)."""
+        """``A U + b`` (n_rows, m) for directions U (n_columns, m) and biases b (m,)."""
 
     @abstractmethod
     def pull_back(self, G: Array) -> Array:
-        """``A^T G`` (n_columns, m) for G (n_samples, m)."""
+        """``A^T G`` (n_columns, m) for G (n_rows, m)."""
+
+    @property
+    def pool_norm(self) -> float:
+        """The norm of :meth:`pool` as a map."""
+        return 1.0
+
+    def pool(self, Z: Array) -> Array:
+        """From ReLUs (n_rows, m) to activations (n_samples, m places), neuron by neuron."""
+        return Z
+
+    def unpool(self, G: Array) -> Array:
+        """The transpose of :meth:`pool`."""
+        return G
+
+    def activations(self, U: Array, b: Array | None = None) -> Array:
+        """``(A U + b)_+``, pooled: (n_samples, m places)."""
+        S = self.scores(U, b)
+        return np.maximum(S, 0.0, out=S)
+
+    def row_weights(self, weights: Array) -> Array:
+        """Those of samples (n_samples,) shared among their rows (n_rows,)."""
+        return weights
 
     @abstractmethod
     def gram(self) -> Array:
@@ -53,19 +95,19 @@ class Design(ABC):
 
     @abstractmethod
     def kernel(self) -> Array:
-        """``A A^T`` (n_samples, n_samples)."""
+        """``A A^T`` (n_rows, n_rows)."""
 
     @abstractmethod
     def row_norms(self) -> Array:
-        """The norms of the samples (n_samples,), without overflow or underflow of their squares."""
+        """The norms of the rows (n_rows,), without overflow or underflow of their squares."""
 
     @abstractmethod
     def mean(self) -> Array:
-        """The mean of the samples (n_columns,)."""
+        """The mean of the rows (n_columns,)."""
 
     @abstractmethod
     def spread(self) -> float:
-        """At least the largest distance of a sample from the mean."""
+        """At least the largest distance of a row from the mean."""
 
     @abstractmethod
     def rows(self, index: Array | slice) -> Design:
@@ -73,7 +115,7 @@ class Design(ABC):
 
     @abstractmethod
     def dense_rows(self, index: Array | slice) -> Array:
-        """Some samples as an array (len(index), n_columns)."""
+        """Some rows, of all samples in turn, as an array (len(index), n_columns)."""
 
     @abstractmethod
     def scaled(self, t: float) -> Design:
@@ -91,19 +133,47 @@ class Design(ABC):
         return self.rows(index)
 
     def array(self) -> Array:
-        """All samples as one dense array."""
+        """All rows as one dense array."""
         return self.dense_rows(slice(None))
 
+    def samples(self) -> Array:
+        """All samples as rows of numbers."""
+        return self.array()
+
+    def blocks(self, width: int) -> Iterator[slice]:
+        """Slices of the samples whose rows have, ``width`` numbers each, a block of numbers."""
+        return row_blocks(len(self), width * self.height)
+
     def outputs(self, U: Array, b: Array | None, a: Array, c: Array | None) -> Array:
-        """``(A U + b)_+ a + c`` (n_samples, n_outputs), a block of rows at a time."""
+        """``(A U + b)_+ a + c`` (n_samples, n_outputs), a block of rows at a time.
+
+        ``a`` is (m, places n_outputs).
+        """
+        a = a.reshape(len(a) * self.places, -1) if len(a) else a[:, : a.shape[1] // self.places]
         F = np.empty((len(self), a.shape[1]))
-        for block in row_blocks(len(self), U.shape[1]):
-            S = self.rows(block).scores(U, b)
-            np.maximum(S, 0.0, out=S)
-            F[block] = S @ a
+        for block in self.blocks(U.shape[1]):
+            F[block] = self.rows(block).activations(U, b) @ a
         if c is not None:
             F += c
         return F
+
+    def patterns(self, U: Array, b: Array, tol: float) -> list[bytes]:
+        """A name for the rows that each neuron is active on, empty where there are none.
+
+        A score below ``tol`` times the neuron's largest counts as zero.
+        """
+        names = [hashlib.blake2b() for _ in b]
+        some, blocks = np.zeros(len(b), dtype=bool), list(self.blocks(len(b)))
+        S = self.rows(blocks[0]).scores(U, b)
+        peak = np.max(np.abs(S), axis=0)
+        for block in blocks[1:]:
+            peak = np.maximum(peak, np.max(np.abs(self.rows(block).scores(U, b)), axis=0))
+        for block in blocks:
+            on = tol * peak < (S if len(blocks) == 1 else self.rows(block).scores(U, b))
+            some |= on.any(axis=0)
+            for name, column in zip(names, np.packbits(on, axis=0).T):
+                name.update(column.tobytes())
+        return [name.digest() if there else b"" for name, there in zip(names, some)]
 
 
 class _MatrixDesign(Design):

@@ -19,13 +19,15 @@ from .problem import Problem
 class Network:
     """``f(x) = sum_j (x.u_j + b_j)_+ a_j + c``.
 
+    On patches (:class:`gapless.Patches`) a neuron has output weights for each of Q pooled places.
+
     Parameters
     ----------
     hidden_weights : array of shape (n_features, n_neurons)
         Columns u_j.
     hidden_bias : array of shape (n_neurons,)
-    output_weights : array of shape (n_neurons, n_outputs)
-        Rows a_j.
+    output_weights : array of shape (n_neurons, n_outputs) or (n_neurons, Q * n_outputs)
+        Rows a_j; on patches those of the first place, then those of the next, and so on.
     output_bias : array of shape (n_outputs,)
     """
 
@@ -47,12 +49,15 @@ class Network:
             or a.ndim != 2
             or b.shape != (m,)
             or a.shape[0] != m
-            or c.shape != a.shape[1:]
+            or c.ndim != 1
+            or len(c) == 0
+            or a.shape[1] == 0
+            or a.shape[1] % len(c)
         ):
             raise ValueError(
                 "the network's shapes do not fit: hidden_weights (d, m), hidden_bias (m,), "
-                f"output_weights (m, C), output_bias (C,), got {U.shape}, {b.shape}, "
-                f"{a.shape}, {c.shape}"
+                "output_weights (m, C), or (m, Q C) on patches, output_bias (C,), got "
+                f"{U.shape}, {b.shape}, {a.shape}, {c.shape}"
             )
 
     @property
@@ -68,7 +73,12 @@ class Network:
     @property
     def n_outputs(self) -> int:
         """Numbers that it puts out for a sample."""
-        return int(self.output_weights.shape[1])
+        return len(self.output_bias)
+
+    @property
+    def n_places(self) -> int:
+        """Q, the pooled places of an image; 1 for tables."""
+        return self.output_weights.shape[1] // self.n_outputs
 
     def predict(self, X: Any) -> Array:
         """The outputs ``(X u_j + b_j)_+ a_j``, summed over the neurons, plus c.
@@ -90,6 +100,11 @@ class Network:
             X = design_of(X.tocsr() if sp.issparse(X) else to_2d("X", X))
         if X.shape[1] != self.n_features:
             raise ValueError(f"X has {X.shape[1]} features, the network expects {self.n_features}")
+        if X.places != self.n_places:
+            raise ValueError(
+                f"the network has output weights for {self.n_places} pooled places, X has "
+                f"{X.places}; give the Patches that it was trained on, or a table where it was one"
+            )
         with np.errstate(over="ignore", invalid="ignore"):  # an overflow shows in the outputs
             return X.outputs(
                 self.hidden_weights, self.hidden_bias, self.output_weights, self.output_bias
@@ -139,8 +154,10 @@ class Network:
         """
         squares = np.sum(self.hidden_weights**2) + np.sum(self.output_weights**2)
         if bias == "penalized":
-            # the output bias c is the neuron u = 0, b = t, a = c / t, at best ||c||
-            squares += np.sum(self.hidden_bias**2) + 2 * np.linalg.norm(self.output_bias)
+            # the output bias c is the neuron u = 0, b = t, a = c / t, at best ||c||; of Q places
+            # each gives c / Q
+            constant = np.linalg.norm(self.output_bias) / np.sqrt(self.n_places)
+            squares += np.sum(self.hidden_bias**2) + 2 * constant
         elif bias == "none" and (np.any(self.hidden_bias) or np.any(self.output_bias)):
             raise ValueError("the network has biases but the problem's bias rule is 'none'")
         return 0.5 * float(squares)
@@ -170,7 +187,8 @@ class Network:
         c = self.output_bias
         if bias == "free":
             constant = hidden == 0
-            c = c + np.maximum(self.hidden_bias[constant], 0) @ self.output_weights[constant]
+            added = np.maximum(self.hidden_bias[constant], 0) @ self.output_weights[constant]
+            c = c + added.reshape(self.n_places, -1).sum(axis=0)
         alive = (hidden > 0) & (output > 0)
         # square roots one by one: their quotient may overflow where it does not
         t = np.sqrt(output[alive]) / np.sqrt(hidden[alive])
@@ -206,12 +224,10 @@ class Network:
             return net
         unit = net.output_weights / np.linalg.norm(net.output_weights, axis=1, keepdims=True)
         keys: dict[tuple[bytes, bytes], list[int]] = {}
-        S = design_of(X).scores(net.hidden_weights, net.hidden_bias)
-        on = tol * np.max(np.abs(S), axis=0) < S
-        packed = np.packbits(on, axis=0)
-        for j in np.flatnonzero(on.any(axis=0)).tolist():
-            key = (packed[:, j].tobytes(), np.round(unit[j], 9).tobytes())
-            keys.setdefault(key, []).append(j)
+        names = design_of(X).patterns(net.hidden_weights, net.hidden_bias, tol)
+        for j, name in enumerate(names):
+            if name:
+                keys.setdefault((name, np.round(unit[j], 9).tobytes()), []).append(j)
         groups = list(keys.values())
         if len(groups) == net.n_neurons:
             return net
@@ -243,8 +259,12 @@ class Network:
         """
         net = self.balance(bias)
         while True:
-            Z = np.maximum(design_of(X).scores(net.hidden_weights, net.hidden_bias), 0.0)
-            if net.n_outputs == 1:
+            Z = design_of(X).activations(net.hidden_weights, net.hidden_bias)
+            if net.n_places > 1:
+                Z = Z.reshape(len(Z), net.n_neurons, -1)
+                a = net.output_weights.reshape(net.n_neurons, net.n_places, -1)
+                contributions = np.einsum("njq,jqc->ncj", Z, a).reshape(-1, net.n_neurons)
+            elif net.n_outputs == 1:
                 contributions = Z * net.output_weights[:, 0]
             else:
                 # a QR of Z first: dependence of the contributions only needs its row space
@@ -308,5 +328,5 @@ def _eliminate(contributions: Array, cost: Array) -> Array | None:
 
 def constant_network(problem: Problem, c: Array) -> Network:
     """The network without neurons that outputs ``c``."""
-    d, C = problem.n_features, problem.n_outputs
-    return Network(np.zeros((d, 0)), np.zeros(0), np.zeros((0, C)), c)
+    d, width = problem.n_features, problem.n_outputs * problem.design.places
+    return Network(np.zeros((d, 0)), np.zeros(0), np.zeros((0, width)), c)

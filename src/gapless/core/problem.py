@@ -40,6 +40,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 
+from .arrays import row_norms
 from .checks import Array, choose, positive, to_2d, to_floats
 from .design import Design, design_of
 from .losses import EPS, Loss, check_loss, get_loss, is_known
@@ -197,11 +198,16 @@ class Problem:
     def reach(self) -> Array:
         """At least the norms of the samples (n,), of their differences when the bias is free.
 
-        A neuron of norm 1 at its best bias has no larger activations.
+        A neuron of norm 1 at its best bias has no larger activations; of several places, each is a
+        mean over rows, and theirs together count.
         """
-        if not self.free:
-            return self.design.row_norms() * (1 + 8 * EPS)
-        return np.full(self.n_samples, 2 * self.design.spread() * (1 + 1e-9))
+        design = self.design
+        if self.free:
+            far = 2 * design.spread() * design.places**0.5
+            return np.full(self.n_samples, far * (1 + 1e-9))
+        if not design.pooled:
+            return design.row_norms() * (1 + 8 * EPS)
+        return row_norms(design.pool(design.row_norms()[:, None])) * (1 + 1e-12)
 
     def shortfall(self, Lam: Array) -> float:
         """At least the size of what must move in ``Lam`` for its columns to sum to zero.

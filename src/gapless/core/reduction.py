@@ -44,12 +44,13 @@ class Reduction:
         check_problem(problem)
         self.problem = problem
         design, Y, weights = problem.design, problem.Y, problem.sample_weight
-        if not design.dense and (design.shape[1] > len(design) or design.size <= DENSE):
+        small = design.shape[1] > len(design) or design.size <= DENSE
+        if small and not design.dense and not design.pooled:
             design = design_of(design.array())
         #: sample i of the problem is row ``group[i]`` of the core, whose own is ``first[group[i]]``
         self.first = self.group = np.arange(len(weights))
-        if design.dense and design.size <= CANONICAL:
-            self.first, self.group = _canonical(np.hstack([Y, design.array()]))
+        if (design.dense or design.pooled) and design.size <= CANONICAL:
+            self.first, self.group = _canonical(np.hstack([Y, design.samples()]))
             design, Y = design.rows(self.first), Y[self.first]
             weights = np.bincount(self.group, weights)
         self.mean: Array | None = None
@@ -72,7 +73,7 @@ class Reduction:
         # a power of two first: exact, and then nothing overflows
         peak = power_of_two(float(design.row_norms().max()))
         design = design.scaled(1 / peak)
-        rms = float(np.sqrt(weights @ design.row_norms() ** 2))
+        rms = float(np.sqrt(design.row_weights(weights) @ design.row_norms() ** 2))
         self.scale = peak * (rms or 1.0)
         design = design.scaled(1 / (rms or 1.0))
         return design.A if isinstance(design, SparseDesign) else design
@@ -126,7 +127,8 @@ class Reduction:
                 constant = np.zeros((len(U), 1))
                 constant[-1] = 1.0
                 U = np.hstack([U, constant])
-                b, a, c = np.append(b, 0.0), np.vstack([a, c]), np.zeros_like(c)
+                shared = np.tile(c, network.n_places) / network.n_places
+                b, a, c = np.append(b, 0.0), np.vstack([a, shared]), np.zeros_like(c)
         if self.mean is not None:
             b = b + self.mean @ U
         if self.turn is not None:

@@ -8,7 +8,7 @@ targets and calls ``_fit(X, Y, loss, sample_weight)``, which :mod:`gapless.estim
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array, choose, not_negative
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
@@ -35,6 +36,8 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
     prove_time: float | None
     random_state: Any
     verbose: int
+    #: what scikit-learn's check of X lets pass beside dense tables
+    accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         raise NotImplementedError
@@ -43,7 +46,7 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
         """Of all that a fit does; without a time limit, of all but the proof."""
         if self.prove_time is not None:
             not_negative("prove_time", self.prove_time)
-        return Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
+        return Watch.patient(self.time_limit, design_of(X).size, fits)
 
     def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
         kept, proof_time = proof_times(watch, self.time_limit, self.prove_time, as_long)
@@ -82,12 +85,17 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """Of the network, (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validated(self, X, accept_sparse="csr", dtype=np.float64, reset=False)
-        return self.network_.predict(X)
+        X = validated(self, X, dtype=np.float64, reset=False, **self.accepts)
+        return self.network_.predict(self._design(X, new=False))
+
+    def _design(self, X: Any, new: bool) -> Any:
+        """What the network sees of checked samples: of ``new`` ones, to be fitted, or others."""
+        return X
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        tags.input_tags.sparse = "accept_sparse" in self.accepts
+        tags.input_tags.three_d_array = "allow_nd" in self.accepts
         return tags
 
 
@@ -111,7 +119,7 @@ class ReLURegression(Regression, ReLUFit):
         if isinstance(loss, str):
             choose("loss", loss, ("squared", "huber"))
         X, y = validated(
-            self, X, y, accept_sparse="csr", dtype=np.float64, multi_output=True, y_numeric=True
+            self, X, y, dtype=np.float64, multi_output=True, y_numeric=True, **self.accepts
         )
         self._fit(X, self._targets(y), loss, sample_weight)
         return self
@@ -134,7 +142,7 @@ class ReLUClassification(Classification, ReLUFit):
         self
         """
         loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
-        X, y = validated(self, X, y, accept_sparse="csr", dtype=np.float64)
+        X, y = validated(self, X, y, dtype=np.float64, **self.accepts)
         labels = self._class_numbers(X, y, sample_weight)
         Y, loss = encode_labels(labels, len(self.classes_), loss)
         self._fit(X, Y, loss, sample_weight)

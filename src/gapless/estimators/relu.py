@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
 from ..core.checks import Array
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from .fitting import ReLUClassification, ReLUFit, ReLURegression
@@ -21,9 +22,10 @@ class AtWeightDecay(ReLUFit):
     warm_start: bool
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        watch = self._watch(X)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X = self._design(X, new=True)
+        watch = self._watch(design_of(X))
         problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
         init: Network | None = getattr(self, "network_", None) if self.warm_start else None
         if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):

@@ -120,6 +120,8 @@ class GaugeMethod(ABC):
     #: for :func:`gapless.conditions`: what data it is for, and how they are answered;
     #: ``{data}`` stands for their rank in words
     summary: ClassVar[str] = "{data}"
+    #: whether it holds for designs that pool, as patches of images do
+    pools: ClassVar[bool] = False
 
     @abstractmethod
     def applies(self, core: Problem) -> bool:
@@ -128,6 +130,10 @@ class GaugeMethod(ABC):
     @abstractmethod
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         """:meth:`bound` of a finite ``Lam`` whose squares neither over- nor underflow."""
+
+    def fits(self, core: Problem) -> bool:
+        """Whether it applies, and to what the design pools where it does."""
+        return (self.pools or not core.design.pooled) and self.applies(core)
 
     def bound(self, core: Problem, Lam: Array) -> GaugeBound:
         """The gauge of one dual point from below and, proven, from above.
@@ -173,7 +179,11 @@ class GaugeMethod(ABC):
 
     def require(self, core: Problem) -> None:
         """Raise ValueError where the method does not apply."""
-        if not self.applies(core):
+        if not self.fits(core):
+            if core.design.pooled and not self.pools:
+                raise ValueError(
+                    f"method={self.name!r} holds for tables, not for pooled patches; use 'auto'"
+                )
             raise ValueError(
                 f"the data do not meet the conditions of method={self.name!r}, which needs "
                 f"{self.needs}; use 'auto'"

@@ -16,10 +16,13 @@ from ..core.reduction import Reduction
 from .base import GaugeBound, GaugeMethod, Relaxation
 from .direction import Directional
 from .doubly_nonnegative import DoublyNonnegative
+from .faces import Faces
 from .low_rank import LowRank
 from .norm import Norm
+from .patch_directions import PatchDirections
 from .quadratic import Quadratic
 from .row_space import dimensions, row_space
+from .singular_values import SingularValues
 from .spike_free import SpikeFree
 from .whitened import Whitened
 
@@ -35,10 +38,9 @@ CUBE, CONES = 3e-10, {3: 1e-4, 4: 5e-2}
 STEPS, STEP, STEP_CUBE = 300, 5e-4, 1e-9
 # It begins where that takes at most this share of the time.
 EARLY = 0.15
-# Shares of the quadratic bound, whose first round of five has most of it: before boxes of
-# directions, which may come to nothing; before the doubly nonnegative relaxation, where that has
-# half the time to be of use and where it has not.
-BEFORE_BOXES, BEFORE_LIFTING, ELSE = 0.05, 0.1, 0.5
+# Shares of the quadratic bound, whose first round of five has most of it, before the doubly
+# nonnegative relaxation: where that has half the time to be of use, and where it has not.
+BEFORE_LIFTING, ELSE = 0.1, 0.5
 # Share of boxes of directions where cells of signs can go on; from LATE dimensions on these are
 # alone if they are of use in half of the time.
 BOXES, LATE, HALF = 0.85, 15, 0.5
@@ -47,7 +49,10 @@ BOXES, LATE, HALF = 0.85, 15, 0.5
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
 #: bounds that get better with time, in the order in which they are worth trying
 RELAXATIONS: dict[str, Relaxation] = {
+    "singular values": SingularValues(),
     "directions": Directional(),
+    "faces": Faces(),
+    "directions of patches": PatchDirections(),
     "quadratic": Quadratic(),
     "doubly nonnegative": DoublyNonnegative(),
     "branch and bound": DoublyNonnegative(max_cells=MAX_CELLS),
@@ -57,6 +62,9 @@ METHODS: dict[str, GaugeMethod] = CHEAP | RELAXATIONS
 # What "auto" goes on with, and as what.  Branch and bound begins as the doubly nonnegative
 # relaxation.
 AUTO = {
+    "singular values": "thresholded singular values",
+    "faces": "faces of cells",
+    "directions of patches": "boxes of directions",
     "directions": "boxes of directions",
     "quadratic": "quadratic bound",
     "branch and bound": "doubly nonnegative relaxation and cells of signs",
@@ -121,7 +129,7 @@ def timely_bound(core: Problem, Lam: Array, seconds: float, method: str = "auto"
     GaugeBound
         Infinite where not even the norm of the data is known in time.
     """
-    n, k = core.X.shape
+    n, k = core.design.n_rows, core.n_features
     order = min(n, k)
     if method == "auto" and is_exact(core) and CONES.get(dimensions(core), 0.0) * n > seconds:
         method = "norm"
@@ -159,8 +167,14 @@ def planned(core: Problem, seconds: float, method: str = "auto", files: bool = F
     every = {name: RELAXATIONS[name] for name in AUTO}
     if files:
         every = {k: m.for_files() for k, m in every.items() if core.n_samples <= m.file_samples}
-    able = {name: m for name, m in every.items() if m.applies(core)}
-    turns = _turns(core, seconds, set(able))
+    able = {name: m for name, m in every.items() if m.fits(core)}
+    turns: list[tuple[str, float]] = [
+        (name, np.inf)
+        for name in ("singular values", "faces", "directions of patches")
+        if name in able
+    ]
+    if not core.design.pooled:
+        turns += _turns(core, seconds, set(able))
     return [Turn(able[name], most, _words(name, most)) for name, most in turns if name in able]
 
 
@@ -172,7 +186,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
     if boxes:
-        return [("quadratic", BEFORE_BOXES * seconds), ("directions", np.inf), rest, cells]
+        return [("directions", np.inf), rest, cells]
     if use <= (EARLY if "directions" not in able else HALF) * seconds:
         return [cells]
     if use == np.inf:
@@ -193,7 +207,7 @@ def _words(name: str, seconds: float) -> str:
 
 def is_exact(core: Problem) -> bool:
     """Whether an exact method applies, so that its bound has the best neuron to add."""
-    return CHEAP["low-rank"].applies(core)
+    return CHEAP["low-rank"].fits(core)
 
 
 def conditions(problem: Problem) -> str:
@@ -231,4 +245,4 @@ def conditions(problem: Problem) -> str:
 
 
 def _sharpest(core: Problem) -> GaugeMethod:
-    return next(method for method in CHEAP.values() if method.applies(core))
+    return next(method for method in CHEAP.values() if method.fits(core))

@@ -57,8 +57,8 @@ class Climb:
     ----------
     U, b : arrays of shape (n_features, K) and (K,)
         Where they are.
-    S, T, h : arrays of shape (n_samples, K), (n_outputs, K) and (K,)
-        Scores ``A u + b``, ``Lam^T (A u + b)_+``, and its norm: the gauge there.
+    S, T, h : arrays of shape (n_rows, K), (n_outputs * places, K) and (K,)
+        Scores ``A u + b``, ``Lam^T (A u + b)_+``, pooled, and its norm: the gauge there.
     shift : array of shape (K, n_features) or None
         The samples that biases are anchored at; None while b does not move.
     """
@@ -71,17 +71,29 @@ class Climb:
         self.shift: Array | None = None
         self.U, self.b = U.copy(), b.copy()  # _accept writes into them
         self.S = A.scores(U, b)
-        self.T = Lam.T @ np.maximum(self.S, 0.0)
+        self.T = self._pushed(self.S)
         self.h = np.linalg.norm(self.T, axis=0)
 
-    def _weights(self) -> Array:
-        """``l = Lam v`` for each climber, (n, K)."""
-        return self.Lam @ (self.T / np.maximum(self.h, self.tiny))
+    def _pushed(self, S: Array) -> Array:
+        """T of scores."""
+        T = self.Lam.T @ self.A.pool(np.maximum(S, 0.0))
+        if self.A.places == 1:
+            return T
+        parts = T.reshape(len(T), S.shape[1], -1)  # (outputs, climbers, places)
+        return parts.swapaxes(1, 2).reshape(-1, S.shape[1])
+
+    def _weights(self, V: Array | None = None) -> Array:
+        """``l = Lam v`` for each climber, (n_rows, K); v as given or ``T / h``."""
+        V = self.T / np.maximum(self.h, self.tiny) if V is None else V
+        if self.A.places > 1:
+            C, K = self.Lam.shape[1], V.shape[1]
+            V = V.reshape(C, -1, K).swapaxes(1, 2).reshape(C, -1)
+        return self.A.unpool(self.Lam @ V)
 
     def _accept(self, U: Array, b: Array) -> Array:
         """Keep ``(U, b)`` where it is better; returns where."""
         S = self.A.scores(U, b)
-        T = self.Lam.T @ np.maximum(S, 0.0)
+        T = self._pushed(S)
         h = np.linalg.norm(T, axis=0)
         better = h > self.h * self.gain
         if better.all():
@@ -103,7 +115,7 @@ class Climb:
 
     def move_anchor(self, V: Array | None = None, stop: Callable[[], bool] = never) -> None:
         """Put each bias at its best kink."""
-        L = self._weights() if V is None else self.Lam @ V  # V (C, K): outputs to go by
+        L = self._weights(V)  # V (n_outputs * places, K): outputs to go by
         P = self.S - self.b
         anchor = _best_kinks(P, L, stop)
         columns = np.arange(P.shape[1])
@@ -123,7 +135,7 @@ class Climb:
 
     def gradient_step(self) -> bool:
         """A step along the gradient on the sphere; False when nobody can move."""
-        if len(self.T) == 1:  # one output: all weights are Lam but for the sign
+        if len(self.T) == 1 and not self.A.pooled:  # all weights are Lam but for the sign
             slope = np.sign(self.T) * self._slope((self.S > 0) * self.Lam)
         else:
             slope = self._slope((self.S > 0) * self._weights())
@@ -137,7 +149,7 @@ class Climb:
     def kink_step(self, stop: Callable[[], bool] = never) -> None:
         """Maximise with the nearest concave kinks exact and everything else linear."""
         # 1. the nearest p kinks of each climber, and the slope of all that is not concave there
-        n, k = self.A.shape
+        n, k = self.A.n_rows, self.A.shape[1]
         p = min(n, 2 * k + 4, MAX_KINKS)
         L = self._weights()
         distance = np.where(L < 0, np.abs(self.S), np.inf)

@@ -22,6 +22,8 @@ that much is added to G.  What samples have beside the coordinates kept is charg
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -45,10 +47,10 @@ from .caps import caps
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import BATCH, RECORDED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
+from .tree import RECORDED, SAMPLED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
 
-# G over the best neuron known, less one: half as much every third time.
-RATIOS = 1 + 0.5 ** (np.arange(41) / 3)
+# G over the best neuron known, less one: half as much every third time, from 8 to 1e-4.
+RATIOS = 1 + 8 * 0.5 ** (np.arange(50) / 3)
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -57,14 +59,17 @@ OUTPUT_TOL = 1e-12
 NEAR, SECONDS = 1.06, 10.0
 # Starts of the search for the best neuron.
 STARTS = 128
-# Caps and signs that a prediction looks at.
-FEW_SIDES = 6
+# Caps and signs that a prediction looks at; seconds that a search of one takes whatever it bounds.
+FEW_SIDES, SIDE = 6, 1e-3
+# Share of the time left that a level of a prediction may take, for fewer boxes than it is best of,
+# and those at least.
+PREDICTING, LEAST_SAMPLE = 1e-3, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
 # The first search is begun if it is predicted to take up to this many times the time left, as
 # predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
 # share of it: a small one while nothing is proven, then more.
-PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.6
+PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.8
 # Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
 # It repeats a proof before it is written, within the same limit of time; this long at most.
 CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
@@ -176,6 +181,7 @@ class _Search:
         # by ratio: boxes, how many, and a direction above; by cap and sign: up to which G
         self._predicted: dict[float, tuple[float, Array | None]] = {}
         self._closed: dict[tuple[float, ...], float] = {}
+        self._off = 1.0  # boxes bounded, of those predicted
         self.pace = self._pace()
 
     def decide(self, G: float, ratio: float) -> Outcome:
@@ -199,6 +205,9 @@ class _Search:
                 if outcome.tree is not None:
                     self._trees[tuple(v)] = outcome.tree
         self.pace = (self.watch.seconds - started) / max(boxes, 1)
+        predicted = self._predicted.get(G, (0.0, None))[0]
+        if predicted and boxes:  # where it was off it is so again
+            self._off = float(np.clip(boxes / predicted, 0.5, 2.0))
         return Outcome(True, None, boxes)
 
     def seconds(self, G: float, ratio: float) -> float:
@@ -213,18 +222,22 @@ class _Search:
         if G not in self._predicted:
             boxes, better = 0.0, None
             some = sides[:: -(-len(sides) // FEW_SIDES)]
-            enough = PATIENCE * max(self.watch.left, 0.0) / (self.pace + self._check)
+            left = max(self.watch.left, 0.0)
+            enough = PATIENCE * left / (self.pace + self._check)
+            sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
             with _team() as team:
                 for v, cosine in some:
+                    side, stop = self.space.cone(v), self.watch.due
                     found = predict_boxes(
-                        self.space.cone(v), cosine * G, self.bounder, self.watch.due, enough, team
+                        side, cosine * G, self.bounder, stop, enough, team, sample
                     )
                     boxes += found.boxes * len(sides) / len(some)
                     if (better := found.direction) is not None:
                         boxes = 0.0
                         break
             self._predicted[G] = boxes, better
-        return self._predicted[G][0] * (self.pace + self._check)
+        boxes = self._off * self._predicted[G][0]
+        return boxes * (self.pace + self._check) + SIDE * len(sides)
 
     def _recordable(self, boxes: int) -> int | None:
         """How many boxes more can be checked in the time that is left; None without a record."""
@@ -241,13 +254,14 @@ class _Search:
         """Seconds a box of a full batch; what is compiled is loaded first."""
         side = self.space.cone(self._sides(2.0)[0][0])
         U, W = roots(side.normed)
-        boxes = (np.resize(x, (BATCH, len(side.normed))) for x in (U, W, 0 * U))
-        batch = *boxes, np.ones((BATCH, 2), dtype=bool)
+        size = batch_size(side)
+        boxes = (np.resize(x, (size, len(side.normed))) for x in (U, W, 0 * U))
+        batch = *boxes, np.ones((size, 2), dtype=bool)
         self.bounder(side, 1.0, *(x[:2] for x in batch))
         with _team() as team, blas_threads(1):
             started = time.perf_counter()
             list(team.map(lambda _: self.bounder(side, 1.0, *batch), range(team.count)))
-            return (time.perf_counter() - started) / (team.count * BATCH)
+            return (time.perf_counter() - started) / (team.count * size)
 
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
         """The bound of the gauge where none is above G but for rounding."""
@@ -275,19 +289,20 @@ def _affordable(
     """
     if first >= len(RATIOS):
         return None
-    left = max(search.watch.left, 0.0)
+    begun, left = search.watch.seconds, max(search.watch.left, 0.0)
 
     def seconds(at: int) -> float:
         return search.seconds(float(RATIOS[at] * best.value[0]), RATIOS[at])
 
     if (least := seconds(first)) > share * left:
         return first if least <= patience * left else None
-    # the nearer, the longer, to predict as well: in growing steps, then by halves
+    # the nearer, the longer, to predict as well: in growing steps, then by halves, for as long as
+    # the search itself may take
     low, step = first, 1
     while low + step < len(RATIOS) and seconds(low + step) <= share * left:
         low, step = low + step, 2 * step
     high = min(low + step, len(RATIOS)) - 1
-    while low < high:
+    while low < high and search.watch.seconds - begun < share * left:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if seconds(middle) <= share * left else (low, middle - 1)
     return low
@@ -402,19 +417,27 @@ def _bounder(seconds: float) -> Bounder:
     return bound_boxes
 
 
-def compile_loops(problem: Problem) -> bool:
-    """Compile what bounds boxes where ``problem`` has any and nothing is compiled; whether it did.
+def begin_compiling(problem: Problem) -> subprocess.Popen[bytes] | None:
+    """Compile what bounds boxes, where ``problem`` has any and nothing is compiled, beside.
 
-    Some eight seconds, once.
+    Some eight seconds of another process, once on a machine; None where there is nothing to do.
     """
-    loops = _loops() if problem.n_outputs == 1 else None
+    loops = _loops()
     # the core last: its samples are sorted and decomposed
-    if loops is None or loops.is_compiled() or not Directional().applies(Reduction(problem).core):
-        return False
+    if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
+        return None
+    code = f"from {__name__} import compile_loops; compile_loops()"
+    # what lies in the working directory is not imported
+    env = {**os.environ, "PYTHONSAFEPATH": "1"}
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=quiet, stderr=quiet)
+
+
+def compile_loops() -> None:
+    """Compile what bounds boxes, and keep it."""
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
-    loops.bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
-    return True
+    _loops().bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
 
 
 def _loops() -> Any:

@@ -6,6 +6,9 @@ maxima of ``|| Lam^T (P u + b)_+ ||`` over unit u, and over b where it is free.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
 from ..core.arrays import row_norms
@@ -15,7 +18,11 @@ from ..core.problem import Problem
 from ..core.rounding import EPS
 from .base import GaugeBound, GaugeMethod
 from .cones import bisect_cones
+from .lifted import liftable, lifted
 from .row_space import dimensions, row_space
+
+#: see :func:`by_enumeration`
+Enumeration: TypeAlias = Callable[[Array, Array, bool, float], tuple[Candidates, float, float]]
 
 # Local maxima that an enumeration lists, the best ones.
 PEAKS = 64
@@ -41,54 +48,79 @@ class LowRank(GaugeMethod):
     name = "low-rank"
     needs = "rank 3 at most up to 20,000 samples, 4 up to 200, a free bias counting as one"
     summary = "{data}: exact enumeration"
+    pools = True
 
     def applies(self, core: Problem) -> bool:
         if core.n_features > MAX_FEATURES:
             return False
+        if core.design.pooled and not liftable(core):
+            return False
         size = dimensions(core)
-        return size <= 2 or core.n_samples <= MAX_SAMPLES.get(size, 0)
+        return size <= 2 or core.design.n_rows <= MAX_SAMPLES.get(size, 0)
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        space = row_space(core)
-        P, size, left = space.samples, np.linalg.norm(Lam, axis=1), space.left
-        with np.errstate(over="ignore"):
-            far = row_norms(P)
-            if core.free:  # a neuron measures the samples from the one it bends at
-                far, left = far + far.max(), left + left.max()
-            spread = float(far @ size)
-        if not np.isfinite(spread):
-            return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", "directions")
-        beside = float(left @ size) * (1 + len(size) * EPS)  # the row space, in any neuron
-        if space.rank == 0:
-            return GaugeBound(0.0, beside, None, "constant data: exact", "directions")
-        found, cones, rounding = self._enumerated(P, Lam, core.free, spread)
-        value = float(found.value[0])
-        upper = (max(value, cones) + rounding) * space.stretch + beside
-        U = space.basis @ found.U
-        neurons = Candidates(U, found.b - space.mean @ U, found.value)
-        bias = " with free bias" if core.free else ""
-        proof = f"rank {space.rank} data{bias}: exact enumeration"
-        return GaugeBound(value, upper, neurons, proof, "directions")
+        return by_enumeration(core, Lam, _enumerated, "exact enumeration")
 
-    def _enumerated(
-        self, P: Array, Lam: Array, free: bool, spread: float
-    ) -> tuple[Candidates, float, float]:
-        """The maxima, the most that cones left open could hold, and the rounding of both.
 
-        ``spread`` is the largest sum of the absolute values of the terms of a gauge.
-        """
-        rank = P.shape[1]
-        # sums of n terms: rounding n EPS of the absolute sum, for the values and the events
-        terms, eps = 8 * (len(P) + 8), EPS
-        if rank + free > 2:
-            found, cones = bisect_cones(P, Lam, free)
-        else:
-            listed = _plane if rank == 2 else _kinks if free else _two_rays
-            found, cones = listed(P, Lam), 0.0
-            if terms * EPS * spread > CANCELLED * float(found.value[0]):
-                eps = float(np.finfo(np.longdouble).eps)
-                found = listed(P.astype(np.longdouble), Lam.astype(np.longdouble)).astype(float)
-        return found, cones, terms * eps * spread + 4 * EPS * float(found.value[0])
+def by_enumeration(core: Problem, Lam: Array, enumerate: Enumeration, how: str) -> GaugeBound:
+    """The bound that an enumeration in the row space gives.
+
+    Parameters
+    ----------
+    core : Problem
+    Lam : array of shape (n_samples, n_outputs)
+    enumerate : callable
+        Of the samples in the row space (n_rows, rank), the dual point of the rows, whether there is
+        a free bias, and the largest sum of the absolute values of the terms of a gauge: to the best
+        neurons, what else could be there, and the rounding of both.
+    how : str
+        In words, what it is.
+
+    Returns
+    -------
+    GaugeBound
+    """
+    space, Lam = row_space(core), lifted(core, Lam)
+    P, size, left = space.samples, np.linalg.norm(Lam, axis=1), space.left
+    with np.errstate(over="ignore"):
+        far = row_norms(P)
+        if core.free:  # a neuron measures the samples from the one it bends at
+            far, left = far + far.max(), left + left.max()
+        spread = float(far @ size)
+    if not np.isfinite(spread):
+        return GaugeBound(0.0, np.inf, None, "overflow: nothing is proven", "directions")
+    beside = float(left @ size) * (1 + len(size) * EPS)  # the row space, in any neuron
+    if core.design.pooled:  # what dividing by the sizes of pools rounds
+        beside += 4 * EPS * spread
+    if space.rank == 0:
+        return GaugeBound(0.0, beside, None, "constant data: exact", "directions")
+    found, cones, rounding = enumerate(P, Lam, core.free, spread)
+    value = float(found.value[0])
+    upper = (max(value, cones) + rounding) * space.stretch + beside
+    U = space.basis @ found.U
+    neurons = Candidates(U, found.b - space.mean @ U, found.value)
+    bias = " with free bias" if core.free else ""
+    proof = f"rank {space.rank} data{bias}: {how}"
+    return GaugeBound(value, upper, neurons, proof, "directions")
+
+
+def _enumerated(P: Array, Lam: Array, free: bool, spread: float) -> tuple[Candidates, float, float]:
+    """The maxima, the most that cones left open could hold, and the rounding of both.
+
+    ``spread`` is the largest sum of the absolute values of the terms of a gauge.
+    """
+    rank = P.shape[1]
+    # sums of n terms: rounding n EPS of the absolute sum, for the values and the events
+    terms, eps = 8 * (len(P) + 8), EPS
+    if rank + free > 2:
+        found, cones = bisect_cones(P, Lam, free)
+    else:
+        listed = _plane if rank == 2 else _kinks if free else _two_rays
+        found, cones = listed(P, Lam), 0.0
+        if terms * EPS * spread > CANCELLED * float(found.value[0]):
+            eps = float(np.finfo(np.longdouble).eps)
+            found = listed(P.astype(np.longdouble), Lam.astype(np.longdouble)).astype(float)
+    return found, cones, terms * eps * spread + 4 * EPS * float(found.value[0])
 
 
 def _two_rays(P: Array, Lam: Array) -> Candidates:

@@ -18,21 +18,23 @@ class Norm(GaugeMethod):
 
     One output: ``||A||_2 max(||lam_+||, ||lam_-||)``; several: ``||A||_2 ||Lam||_2``.  With a
     free bias A is centred at each sample in turn; ``||A - 1 x_k^T||^2`` is at most
-    ``||A_c||^2 + n ||x_k - mean||^2``.
+    ``||A_c||^2 + n ||x_k - mean||^2``.  Pooling divides by the root of how many rows it averages.
     """
 
     name = "norm"
     needs = "nothing"
+    pools = True
 
     def applies(self, core: Problem) -> bool:
         return True
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        if Lam.shape[1] == 1:
+        if Lam.shape[1] * core.design.places == 1:
             size = max(np.linalg.norm(np.maximum(Lam, 0)), np.linalg.norm(np.maximum(-Lam, 0)))
         else:
             size = np.linalg.norm(Lam, 2)
-        upper = spectral_norm(core) * float(size) * (1 + (core.n_samples + 8) * EPS)
+        lifted = float(size) * core.design.pool_norm
+        upper = spectral_norm(core) * lifted * (1 + (core.design.n_rows + 8) * EPS)
         return GaugeBound(0.0, upper, None, "norm bound")
 
 
@@ -40,7 +42,7 @@ class Norm(GaugeMethod):
 def spectral_norm(core: Problem) -> float:
     """A bound of ``||A||_2``; with a free bias of ``||A - 1 x_k^T||_2`` for every sample k."""
     A = core.design
-    n, k = A.shape
+    n, k = A.n_rows, A.shape[1]
     if core.free and A.dense:  # small beside the mean it would be lost in the Gram matrix
         A = design_of(A.array() - A.mean())
     rows = A.row_norms()

@@ -36,6 +36,8 @@ MEET = 8
 REBIAS, FIRST_REBIAS = 10, 4
 # Climbers that a search ends with, or twice as many as there are neurons.
 KEPT = 64
+# Patches that a first search climbs on, and images at least.
+PATCHES, LEAST_IMAGES = 1 << 16, 256
 
 
 class Oracle:
@@ -84,12 +86,12 @@ class Oracle:
             The values are exact, the directions of unit norm.
         """
         n, m = len(Lam), neurons.shape[1]
-        sample = n
-        if n > SAMPLE:
+        sample, first = n, self._first_sample()
+        if n > first:
             # climb on some rows, refine on all; more effort is first more rows, then more starts,
-            # at the work of n_starts on SAMPLE rows
-            sample = min(n, SAMPLE * max(1, n_starts // FIRST_STARTS))
-            n_starts = n_starts * SAMPLE // sample
+            # at the work of n_starts on the first sample
+            sample = min(n, first * max(1, n_starts // FIRST_STARTS))
+            n_starts = n_starts * first // sample
         # 1. starts, random and around the neurons
         starts = [self._random_starts(n_starts)]
         if m:
@@ -109,7 +111,7 @@ class Oracle:
             self._ascend(climb, stop)
         # 3. the best, exactly
         best = np.argsort(-climb.h)[: max(KEPT, 2 * m)]
-        rounds = 2 if n <= SAMPLE else 1  # many rows: costly, and a kink moves little
+        rounds = 2 if n <= first else 1  # many rows: costly, and a kink moves little
         few = len(best) if kinks else FEW
         U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
         norms = np.linalg.norm(U, axis=0)
@@ -118,11 +120,18 @@ class Oracle:
         rough = self.improve(Lam, U[:, few:], b[few:], 0, stop)
         return exact.append(rough)
 
+    def _first_sample(self) -> int:
+        """Samples that a first search climbs on."""
+        if not self.A.pooled:
+            return SAMPLE
+        # patches of an image tell little of other images
+        return max(PATCHES // self.A.height, LEAST_IMAGES)
+
     def _ascend(self, climb: Climb, stop: Callable[[], bool]) -> None:
         """Gradient steps, climbers of one pattern becoming one on the way."""
         if self.free:
             # no bias yet: take the best one for some sign of the scalar function
-            signs = self.rng.choice([-1.0, 1.0], size=(climb.Lam.shape[1], climb.h.size))
+            signs = self.rng.choice([-1.0, 1.0], size=climb.T.shape)
             climb.move_anchor(signs.astype(climb.U.dtype), stop)
         for step in range(STEPS):
             if stop():
@@ -163,7 +172,7 @@ class Oracle:
         if len(b) == 0:
             return Candidates(U, b, np.zeros(0))
         parts = []
-        for part in row_blocks(len(b), len(Lam)):  # a handful of (n, K) arrays live at once
+        for part in row_blocks(len(b), self.A.n_rows):  # a handful of (n, K) arrays live at once
             climb = Climb(self.A, Lam, U[:, part], b[part])
             for _ in range(rounds):
                 if stop():
@@ -178,7 +187,7 @@ class Oracle:
 
     def _random_starts(self, n_starts: int) -> Array:
         """Gaussian directions, data points with both signs, differences of data points."""
-        n, k = self.A.shape
+        n, k = self.A.n_rows, self.A.shape[1]
         quarter = max(1, n_starts // 4)
         gaussian = self.rng.standard_normal((k, max(1, n_starts - 3 * quarter)))
         P = [self.A.dense_rows(self.rng.integers(n, size=quarter)) for _ in range(4)]

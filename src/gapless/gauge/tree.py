@@ -23,7 +23,7 @@ from .boxes import Bounder, Cone, Found
 BATCH, NUMBERS = 1024, 1 << 26
 # Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
 NARROWEST = 2.0**-40
-# Boxes of a level that a prediction looks at, and those that no search bounds.
+# Boxes of a level that a prediction looks at, at most, and those that no search bounds.
 SAMPLED, NEVER = 512, 1e12
 # Vertices of a batch whose values are looked at.
 LOOKED_AT = 16
@@ -189,10 +189,12 @@ def predict_boxes(
     stop: Callable[[], bool],
     enough: float = NEVER,
     team: Team = ALONE,
+    sample: int = SAMPLED,
 ) -> Prediction:
     """About how many boxes a search bounds.
 
-    Breadth first, a sample of each level of the tree standing for it, until there are ``enough``.
+    Breadth first, a ``sample`` of each level of the tree standing for it, until there are
+    ``enough``.
     """
     rng = np.random.default_rng(0)
     boxes, total, looked_at = _whole(data), 0.0, 0
@@ -209,12 +211,12 @@ def predict_boxes(
             both = (half for pair in halved for half in pair)
             *opened, weight, excess = (np.concatenate(x) for x in zip(*both))
             boxes = tuple(opened)
-            if len(weight) > SAMPLED:
+            if len(weight) > sample:
                 # the more it is above, the more boxes it has in it
                 mass = np.cumsum(weight * excess)
-                points = (rng.uniform() + np.arange(SAMPLED)) / SAMPLED * mass[-1]
+                points = (rng.uniform() + np.arange(sample)) / sample * mass[-1]
                 some = np.minimum(np.searchsorted(mass, points), len(mass) - 1)
-                weight = mass[-1] / SAMPLED / excess[some]
+                weight = mass[-1] / sample / excess[some]
                 boxes = tuple(x[some] for x in boxes)
     return Prediction(total, None, looked_at)
 

@@ -28,7 +28,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..core.arrays import row_blocks
 from ..core.checks import Array
 from ..core.lbfgs import Stopped, lbfgs
 from ..core.network import Network
@@ -196,9 +195,10 @@ class _Descent:
     def _spread(self, U: Array, b: Array) -> Array:
         """The root mean square of each neuron's scores."""
         squares = np.zeros(len(b))
-        for rows in row_blocks(len(self.w), len(b)):
-            S = self.A.rows(rows).scores(*self._cast(U, b))
-            squares += self.w[rows] @ (S * S)
+        for rows in self.A.blocks(len(b)):
+            A = self.A.rows(rows)
+            S = A.scores(*self._cast(U, b))
+            squares += A.row_weights(self.w[rows]) @ (S * S)
         return np.sqrt(squares)
 
     def data_fit(
@@ -207,7 +207,8 @@ class _Descent:
         """The data fit and its gradient in U, a, b and c; no temporary exceeds a block of rows."""
         fit, dU, da, db, dc = 0.0, np.zeros(U.shape), np.zeros(a.shape), np.zeros(b.shape), 0.0 * c
         soft = bool(e.any())
-        for rows in row_blocks(len(self.w), U.shape[1]):
+        V = a.reshape(len(a) * self.A.places, -1)
+        for rows in self.A.blocks(U.shape[1]):
             if self.stop():
                 raise Stopped
             A, Y, w = self.A.rows(rows), self.Y[rows], self.w[rows]
@@ -222,13 +223,14 @@ class _Descent:
             else:
                 gate = Z > 0
                 Z *= gate
-            F = Z @ a + c
+            Z = A.pool(Z)
+            F = Z @ V + c
             G = w[:, None] * self.problem.loss.gradient(F, Y)
             fit += float(w @ self.problem.loss.value(F, Y))
-            gated = G @ a.T
+            gated = A.unpool(G @ V.T)
             gated *= gate
             dU += A.pull_back(gated)
-            da += Z.T @ G
+            da += (Z.T @ G).reshape(a.shape)
             db += gated.sum(axis=0)
             dc += G.sum(axis=0)
         return fit, (dU, da, db, dc)

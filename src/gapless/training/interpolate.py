@@ -151,6 +151,10 @@ def interpolate(
     tol, max_iter = positive("tol", tol), positive_int("max_iter", max_iter)
     watch = Watch.of(time_limit)
     problem = Problem(X, Y, "squared", 1.0, bias)
+    if problem.design.pooled:
+        raise ValueError(
+            "interpolation is for tables; train patches with a small weight decay instead"
+        )
     plan = _plan(oracle)
     columns = np.arange(problem.n_outputs)
     pieces = []

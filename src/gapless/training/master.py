@@ -13,6 +13,11 @@ Hessian, with one curvature number a sample (exact for one output), is
 where column j of V holds a_j / ||a_j|| in block j.  By Woodbury one Newton step costs two
 m x m factorisations whatever the number of outputs C.  For one output D - E cancels and this
 is the sign-by-sign lasso step.
+
+Where activations are pooled at Q places, a neuron has Q columns of Z and a group is its Q C output
+weights.  Then G has m Q rows, each of its own neuron's D, V the Q unit vectors of a neuron in one
+column, and the second factorisation stays m x m.  With many columns those take too long, and
+accelerated proximal steps do it.
 """
 
 from __future__ import annotations
@@ -38,6 +43,9 @@ ROUNDING = 1e-15
 FORCING = 1e-2
 # Steps of conjugate gradients where the curvature of a sample is not one number.
 CG_STEPS = 12
+# Columns from which a factorisation costs more than a hundred proximal steps, those steps at most,
+# and how many apart the gain is looked at.
+WIDE, PROXIMAL_STEPS, LOOK = 1024, 400, 10
 # Squared loss on more rows than this, and than four a neuron, is solved on its normal equations.
 TALL = 8192
 
@@ -62,9 +70,9 @@ def solve_master(
     Parameters
     ----------
     problem : Problem
-    Z : array of shape (n_samples, m)
-        Activations of neurons of unit penalised norm.
-    a : array of shape (m, n_outputs)
+    Z : array of shape (n_samples, m Q)
+        Activations of neurons of unit penalised norm, the Q places of each side by side.
+    a : array of shape (m, Q n_outputs)
     c : array of shape (n_outputs,)
         The start; c moves only when ``problem.free``.
     accuracy : float, default 1e-12
@@ -73,11 +81,13 @@ def solve_master(
 
     Returns
     -------
-    a : array of shape (m, n_outputs)
+    a : array of shape (m, Q n_outputs)
     c : array of shape (n_outputs,)
     """
     n, m = Z.shape
-    if problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
+    if m > WIDE and m > len(a):
+        return _solve_wide(problem, Z, a, c, accuracy, stop)
+    if m == len(a) and problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
         return _solve_tall(problem, Z, a, c, accuracy, stop)
     master = _Master(problem, Z, a, c)
     tol = accuracy**0.5
@@ -154,17 +164,80 @@ def curvature(problem: Problem, F: Array) -> Array:
     return problem.sample_weight * h
 
 
+def _solve_wide(
+    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float, stop: Callable[[], bool]
+) -> tuple[Array, Array]:
+    """Accelerated proximal gradients, restarted where the objective rises; the best one met."""
+    beta, w, L = problem.weight_decay, problem.sample_weight, problem.loss.smoothness
+    root = np.sqrt(L * w)[:, None]
+    border = np.hstack([Z, np.ones((len(Z), 1))]) if problem.free else Z
+    # the largest curvature, by power iteration on the smaller side, with what that may lack
+    step = 1 / (1.02 * _largest_square(root * border) + np.finfo(float).tiny)
+
+    def value(a: Array, F: Array) -> float:
+        return problem.data_fit(F) + beta * float(np.sum(np.linalg.norm(a, axis=1)))
+
+    def outputs(a: Array, c: Array) -> Array:
+        return Z @ a.reshape(Z.shape[1], -1) + c
+
+    at, last, t = (a, c), (a, c), 1.0
+    best, least = last, value(a, outputs(a, c))
+    before, looked = least, least
+    for count in range(PROXIMAL_STEPS):
+        if stop():
+            break
+        R = problem.residual(outputs(*at))
+        moved = at[0] + step * (Z.T @ R).reshape(a.shape)
+        size = np.linalg.norm(moved, axis=1, keepdims=True)
+        shrunk = np.maximum(1 - step * beta / np.maximum(size, np.finfo(float).tiny), 0.0)
+        new = moved * shrunk, at[1] + step * R.sum(axis=0) * problem.free
+        now = value(new[0], outputs(*new))
+        if now < least:
+            best, least = new, now
+        if now > before:  # too far ahead
+            t = 1.0
+        t, ahead = 0.5 * (1 + (1 + 4 * t * t) ** 0.5), t - 1
+        at = new[0] + ahead / t * (new[0] - last[0]), new[1] + ahead / t * (new[1] - last[1])
+        last, before = new, now
+        if count % LOOK == LOOK - 1:
+            if looked - least <= max(accuracy, ROUNDING) * abs(least):
+                break
+            looked = least
+    return best
+
+
+def _largest_square(A: Array, steps: int = 30) -> float:
+    """About the largest eigenvalue of ``A^T A``."""
+    x: Array = np.random.default_rng(0).standard_normal((A.shape[1], 1))
+    for _ in range(steps):
+        x = A.T @ (A @ x)
+        x /= np.linalg.norm(x) + np.finfo(float).tiny
+    return float(np.linalg.norm(A @ x) ** 2)
+
+
 class _Master:
+    """Output weights as ``a`` (m, Q C), and as rows of columns of Z, ``a.reshape(m Q, C)``."""
+
     def __init__(self, problem: Problem, Z: Array, a: Array, c: Array) -> None:
         self.problem, self.beta = problem, problem.weight_decay
         self.Z = np.asfortranarray(Z)  # columns are what is taken from it
         self.a, self.c = a.copy(), c.copy()
+        self.places = Z.shape[1] // len(a) if len(a) else 1
         self.active = np.flatnonzero(np.linalg.norm(a, axis=1))
-        self.F = Z @ a + c
+        self.F = self._outputs(self.Z, a, c)
         self.value = self._objective(self.F, self.a)
         self.gram: Array | None = None
         if problem.loss.constant_curvature:  # constant curvature: one Gram matrix for all steps
             self.gram = self._bordered_gram(Z, problem.sample_weight)
+
+    def _columns(self, S: Array) -> Array:
+        """Of the neurons S, in Z."""
+        if self.places == 1:
+            return S
+        return (S[:, None] * self.places + np.arange(self.places)).ravel()
+
+    def _outputs(self, Z: Array, a: Array, c: Array) -> Array:
+        return Z @ a.reshape(Z.shape[1], len(c)) + c
 
     def _objective(self, F: Array, a: Array) -> float:
         return self.problem.data_fit(F) + self.beta * float(np.sum(np.linalg.norm(a, axis=1)))
@@ -178,7 +251,7 @@ class _Master:
 
     def activate(self, tol: float) -> bool:
         """Give the most violating inactive neurons a first weight; False if there are none."""
-        scores = self.Z.T @ self.problem.residual(self.F)
+        scores = (self.Z.T @ self.problem.residual(self.F)).reshape(self.a.shape)
         size = np.linalg.norm(scores, axis=1)
         size[self.active] = 0.0
         violating = np.flatnonzero(size > self.beta * (1 + tol))
@@ -188,36 +261,41 @@ class _Master:
         count = min(violating.size, 4 + len(self.active) // 4)
         enter = violating[np.argsort(-size[violating])[:count]]
         # A proximal step for each, divided by their number, cannot raise the objective.
-        Z = self.Z[:, enter]
+        Z = self.Z[:, self._columns(enter)]
         lipschitz = (Z * Z).T @ self.problem.sample_weight * (self.problem.loss.smoothness * count)
+        lipschitz = lipschitz.reshape(count, -1).sum(axis=1)
         first = scores[enter] * ((1 - self.beta / size[enter]) / lipschitz)[:, None]
         S = np.concatenate([self.active, enter])
-        return self._move(S, self.Z[:, S], np.vstack([self.a[self.active], first]), self.c)
+        Z = self.Z[:, self._columns(S)]
+        return self._move(S, Z, np.vstack([self.a[self.active], first]), self.c)
 
     def newton_step(self) -> float:
         """One step on the active neurons; the Newton decrement, 0 when no step gains."""
-        S, beta, Z = self.active, self.beta, self.Z[:, self.active]
+        S, beta = self.active, self.beta
+        columns = self._columns(S)
+        Z, width = self.Z[:, columns], len(self.c)
         R = self.problem.residual(self.F)
         size = np.linalg.norm(self.a[S], axis=1)
         unit = self.a[S] / size[:, None]
-        gradient = beta * unit - Z.T @ R
+        gradient = beta * unit.reshape(-1, width) - Z.T @ R
         if self.problem.free:
             gradient = np.vstack([gradient, -R.sum(axis=0)])
         if gradient.size == 0:
             return 0.0
         if self.gram is not None:
-            index = np.append(S, len(self.a)) if self.problem.free else S
+            index = np.append(columns, self.Z.shape[1]) if self.problem.free else columns
             G = self.gram[np.ix_(index, index)]
         else:
             G = self._bordered_gram(Z, curvature(self.problem, self.F))
-        hessian = _Hessian(G, beta / size, unit)
+        hessian = _Hessian(G, beta / size, unit, width)
         step = -hessian.solve(gradient)
-        if unit.shape[1] > 1 and self.gram is None:
+        if width > 1 and self.gram is None:
             step = self._conjugate_gradients(hessian, Z, gradient, step)
         decrement = -float(np.sum(gradient * step))
         if not decrement > ROUNDING * abs(self.value):
             return 0.0
-        step_a, step_c = step[: len(S)], (step[-1] if self.problem.free else 0.0)
+        step_a = step[: len(columns)].reshape(unit.shape)
+        step_c = step[-1] if self.problem.free else 0.0
         # A group that turns round passes zero and leaves.  Try the whole step with all of them
         # gone, then half of them, a quarter, ... and the way to the first zero, on which a
         # quadratic always falls.
@@ -236,14 +314,13 @@ class _Master:
         self, scalar: _Hessian, Z: Array, gradient: Array, first: Array
     ) -> Array:
         """The Newton step of the exact Hessian, preconditioned by the scalar-curvature one."""
-        problem, m, D, unit = self.problem, len(self.active), scalar.D, scalar.unit
+        problem, m = self.problem, Z.shape[1]
 
         def hessian(step: Array) -> Array:
             V = Z @ step[:m] + (step[-1] if problem.free else 0.0)
             V = problem.loss.hessian_product(self.F, problem.Y, V)
             V = V * problem.sample_weight[:, None]
-            along = np.einsum("jc,jc->j", step[:m], unit)
-            out = Z.T @ V + D[:, None] * (step[:m] - unit * along[:, None])
+            out = Z.T @ V + scalar.bent(step[:m])
             return np.vstack([out, V.sum(axis=0)]) if problem.free else out
 
         x = np.zeros_like(gradient)
@@ -269,7 +346,7 @@ class _Master:
 
     def _move(self, S: Array, Z: Array, a: Array, c: Array) -> bool:
         """Weights ``a`` for the neurons S, whose activations Z are, if the objective falls."""
-        F = Z @ a + c
+        F = self._outputs(Z, a, c)
         value = self._objective(F, a)
         if not value < self.value:
             return False
@@ -281,28 +358,32 @@ class _Master:
 class _Hessian:
     """Factors ``H = (G + D) (x) I - V D V^T`` (module docstring); rows of blocks in and out.
 
-    ``G`` may have one more row and column than ``D``: the unpenalised bias.
+    ``G`` may have one more row and column than activations: the unpenalised bias.
     """
 
-    def __init__(self, G: Array, D: Array, unit: Array) -> None:
-        m, C = unit.shape
-        self.D, self.unit = D, unit
+    def __init__(self, G: Array, D: Array, unit: Array, width: int) -> None:
+        m = len(unit)
+        self.D, self.unit, self.width = D, unit, width
+        places = unit.shape[1] // width
         # relative to each neuron's own: far from zero activations differ by many orders
         self.diagonal = np.diag(G) + np.finfo(float).tiny
         self.factor = self.inner = None
         ridge = 1e-13
         K = G.copy()
-        if C > 1:
-            K[np.arange(m), np.arange(m)] += D
+        if unit.shape[1] > 1:
+            K[np.diag_indices(m * places)] += np.repeat(D, places)
         while self.factor is None and ridge < 1:
             K[np.diag_indices_from(K)] += ridge * self.diagonal
             ridge *= 100
             self.factor = _cholesky(K)
-        if C > 1 and m > 0 and self.factor is not None:
-            self.inverse = _inverse(*self.factor)[:, :m]
+        if unit.shape[1] > 1 and m > 0 and self.factor is not None:
+            self.inverse = _inverse(*self.factor)[:, : m * places]
             # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
             self.root = np.sqrt(D)
-            inner = self.root[:, None] * self.inverse[:m] * (unit @ unit.T) * self.root
+            rows = unit.reshape(m * places, width)
+            products = self.inverse[: m * places] * (rows @ rows.T)
+            products = products.reshape(m, places, m, places).sum(axis=(1, 3))
+            inner = self.root[:, None] * products * self.root
             self.inner = _cholesky(np.eye(m) * (1 + 1e-9) - inner)
 
     def solve(self, right: Array) -> Array:
@@ -311,9 +392,19 @@ class _Hessian:
         x = scipy.linalg.cho_solve(self.factor, right, check_finite=False)
         if self.inner is None:
             return np.asarray(x)
-        along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
+        along = self.root * self._along(x)
         y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
-        return np.asarray(x + self.inverse @ (self.unit * y[:, None]))
+        return np.asarray(x + self.inverse @ (self.unit * y[:, None]).reshape(-1, self.width))
+
+    def bent(self, step: Array) -> Array:
+        """``(D (x) I - V D V^T) step``: the curvature of the penalty."""
+        across = step.reshape(self.unit.shape) - self.unit * self._along(step)[:, None]
+        return (self.D[:, None] * across).reshape(-1, self.width)
+
+    def _along(self, x: Array) -> Array:
+        """``V^T x``, of the rows of activations."""
+        own = x[: self.unit.size // self.width]  # without a free bias
+        return np.asarray(np.einsum("jc,jc->j", self.unit, own.reshape(self.unit.shape)))
 
 
 def _inverse(factor: Array, lower: bool) -> Array:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.candidates import Candidates, best_of_patterns
+from ..core.candidates import Candidates
 from ..core.checks import Array
+from ..core.design import Design
 from ..core.network import Network
 from ..core.problem import Problem
 
@@ -13,6 +14,22 @@ from ..core.problem import Problem
 MAX_NEW = 300
 # A candidate violates the dual constraint by more than this share, the rounding of its value.
 VIOLATES = 1e-9
+# On more patches than this no two neurons have one pattern, and comparing them takes long.
+MANY_PATCHES = 400_000
+
+
+def many_patches(design: Design) -> bool:
+    """Whether a design pools so many rows that steps on single neurons take longer than they bring.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    bool
+    """
+    return design.pooled and design.n_rows > MANY_PATCHES
 
 
 def unit_directions(network: Network) -> tuple[Array, Array, Array]:
@@ -37,7 +54,7 @@ def with_candidates(network: Network, new: Candidates) -> tuple[Array, Array, Ar
     """
     U, b, size = unit_directions(network)
     a = network.output_weights * size[:, None]
-    zeros = np.zeros((len(new), network.n_outputs))
+    zeros = np.zeros((len(new), a.shape[1]))
     return np.hstack([U, new.U]), np.concatenate([b, new.b]), np.vstack([a, zeros])
 
 
@@ -75,6 +92,10 @@ def violating(found: Candidates, core: Problem) -> Candidates:
     found = found.take(found.value > core.weight_decay * (1 + VIOLATES))
     if len(found) == 0:
         return found
-    S = core.design.scores(found.U, found.b)
-    on = VIOLATES * np.max(np.abs(S), axis=0) < S
-    return found.take(best_of_patterns(on, found.value)[:MAX_NEW])
+    if many_patches(core.design):
+        return found.take(np.argsort(-found.value, kind="stable")[:MAX_NEW])
+    best: dict[bytes, int] = {}
+    names = core.design.patterns(found.U, found.b, VIOLATES)
+    for j in np.argsort(-found.value, kind="stable").tolist():
+        best.setdefault(names[j], j)
+    return found.take(np.array(list(best.values())[:MAX_NEW]))

@@ -273,7 +273,7 @@ def strong(
     """
     threshold = core.variant(core.loss, max(2 * core.weight_decay - last, 0.0))
     U, b, a = with_candidates(network, violating(found, threshold))
-    Z = np.maximum(core.design.scores(U, b), 0.0)
+    Z = core.design.activations(U, b)
     a, c = solve_master(core, Z, a, network.output_bias, ACCURACY, stop)
     return Network(U, b, a, c).merge(core.design)
 

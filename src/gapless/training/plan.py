@@ -18,6 +18,7 @@ from ..gauge.choose import is_exact, timely_bound
 from ..gauge.row_space import row_space
 from ..gauge.search import Oracle
 from ..gauge.spike_free_search import RelaxedOracle
+from .neurons import many_patches
 
 ORACLES = ("search", "spike-free")
 # Where X has more numbers than this only the best candidates of a search take exact kink steps:
@@ -102,7 +103,8 @@ class Plan:
         warm: bool = False,
     ) -> Plan:
         """The plan for a core problem; ``warm``, from a network that may be good already."""
-        many = core.n_samples > MANY_ROWS
+        pooled = core.design.pooled
+        many = many_patches(core.design) if pooled else core.n_samples > MANY_ROWS
         if oracle == "spike-free":
             slides = 0 if many else 1
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
@@ -111,12 +113,12 @@ class Plan:
         costly = exact and dimensions > SWIFT
         # where each search is exact and cheap, random networks only take time
         random = not exact or costly
-        large = core.n_samples * core.n_features > LARGE
+        large = core.design.size > LARGE
         return cls(
             oracle="search",
             bounds="patient" if costly else "sharp",
             neurons="none" if not exact else "listed" if dimensions <= LISTED else "added",
-            start="rows" if many else "random" if random else "empty",
+            start="rows" if many and not pooled else "random" if random else "empty",
             kinks="quiet" if large else "later" if warm else "always",
             widths=WIDTHS if random else (),
             descends="until quiet" if many else "always",
@@ -140,7 +142,7 @@ class Plan:
         known = bound.neurons if self.neurons != "none" else None
         if self.neurons == "listed" and known is not None and not effort.quiet:
             return known
-        crowd = min(self.climbers * state.network.n_neurons, SCORES // len(Lam))
+        crowd = min(self.climbers * state.network.n_neurons, SCORES // state.core.design.n_rows)
         first = state.history.n_rounds == 0
         exact = self.kinks == "always" or (self.kinks == "later" and not first)
         found = state.oracle.search(

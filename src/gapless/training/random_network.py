@@ -24,6 +24,8 @@ from .descent import column_units
 FACTOR, POWER, MOST = 0.15, 0.8, 1024
 # How many of them tell that ratio.
 FEW = 32
+# A linear piece of the gauge is about so much steeper than the gauge of a random neuron is large.
+STEEPER = 2.0
 # Ridge, relative to the mean square of a neuron's activations.
 RIDGE = 0.3
 
@@ -50,13 +52,14 @@ def random_network(
     Network
     """
     (n, k), A = problem.X.shape, problem.design
-    most = min(most, MOST, n * len(c), BLOCK // n)
+    # with places, fewer neurons: the ridge regression is on all their activations
+    most = min(most, max(MOST // A.places, FEW), n * len(c), max(BLOCK // (n * A.places), 1))
     # in the units of the descent: else all would see the largest columns only
     U = column_units(problem)[:, None] * rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
     b = np.zeros(U.shape[1])
     if problem.free:
-        b = -np.einsum("jk,kj->j", A.dense_rows(rng.integers(n, size=len(b))), U)
+        b = -np.einsum("jk,kj->j", A.dense_rows(rng.integers(A.n_rows, size=len(b))), U)
     F = np.tile(c, (n, 1))
     Lam = problem.dual_point(F)
     ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
@@ -65,22 +68,26 @@ def random_network(
     if count == 0:
         return constant_network(problem, c)
     U, b = U[:, :count], b[:count]
-    Z = np.maximum(A.scores(U, b), 0.0)
-    w = problem.sample_weight
+    Z = A.activations(U, b)
+    w, count = problem.sample_weight, count * A.places
     mean = w @ Z if problem.free else np.zeros(count)
     Z -= mean
     gram = (Z * (problem.loss.smoothness * w)[:, None]).T @ Z
     gram[np.diag_indices(count)] += RIDGE * np.trace(gram) / count + np.finfo(float).tiny
     a = scipy.linalg.solve(gram, Z.T @ Lam, assume_a="pos")
-    return Network(U, b, a, c - mean @ a).balance(problem.bias)
+    return Network(U, b, a.reshape(len(b), -1), c - mean @ a).balance(problem.bias)
 
 
 def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:
     """About that of the largest useful weight decay to the one given.
 
-    The linear piece of the gauge that a neuron is on is this steep.
+    The linear piece of the gauge that a neuron is on is this steep; with several places, the gauge.
     """
     A = problem.design
+    if A.pooled:
+        T = (Lam.T @ A.activations(U, b)).reshape(Lam.shape[1], len(b), -1)
+        values = np.linalg.norm(T, axis=(0, 2))
+        return STEEPER * float(values.max()) / problem.weight_decay
     gate = A.scores(U, b) > 0
     slopes = [np.linalg.norm(A.pull_back(gate * lam[:, None]), axis=0) for lam in Lam.T]
     return float(np.linalg.norm(slopes, axis=0).max()) / problem.weight_decay

@@ -19,7 +19,7 @@ from ..core.watch import Watch, never
 from ..gauge.base import GaugeBound
 from .descent import descend
 from .master import solve_master
-from .neurons import averaged, unit_directions, violating, with_candidates
+from .neurons import averaged, many_patches, unit_directions, violating, with_candidates
 from .newton import sharpen, worthwhile
 from .plan import FIRST_WIDTHS, Plan
 from .random_network import random_network
@@ -165,13 +165,18 @@ class State:
     def solve_master(self, found: Candidates) -> None:
         """The master over the network's neurons and those of ``found`` that violate, merged."""
         U, b, a = with_candidates(self.network, violating(found, self.smooth))
-        Z = np.maximum(self.core.design.scores(U, b), 0.0)
+        Z = self.core.design.activations(U, b)
         due = self.watch.due if len(a) else never  # there is always time for the null model
         a, c = solve_master(self.smooth, Z, a, self.network.output_bias, self.accuracy, due)
-        network = Network(U, b, a, c).merge(self.core.design)
+        network = self.merged(Network(U, b, a, c))
         if self.max_neurons is not None and network.n_neurons > self.max_neurons:
             network = self._strongest(network, self.max_neurons)
         self.adopt(network)
+
+    def merged(self, network: Network) -> Network:
+        """Without neurons of equal pattern, where looking for them costs less than it brings."""
+        design = self.core.design
+        return network.balance() if many_patches(design) else network.merge(design)
 
     def improve(self, plan: Plan, effort: Effort) -> None:
         """A better network from the neurons found."""
@@ -183,7 +188,7 @@ class State:
             self.descend(widths)
             if self.history.n_rounds % SHARPEN == 0 and worthwhile(self.core, self.network):
                 network = sharpen(self.smooth, self.network, self.watch.due)
-                self.adopt(network.merge(self.core.design))
+                self.adopt(self.merged(network))
         if plan.slides and not self.watch.due():  # 6. each neuron along its kinks
             U, b, _ = unit_directions(self.network)
             slid = self.oracle.improve(self.dual_point(), U, b, stop=self.watch.due)
@@ -219,10 +224,10 @@ class State:
         for width in widths:
             if not due():
                 found = descend(self.smooth, self.network, due, width, True, seen)
-                self.adopt(found.merge(self.core.design))
+                self.adopt(self.merged(found))
         lost = not self.network.objective(self.smooth) < value
         if lost and not due():
-            self.adopt(descend(self.smooth, before, due).merge(self.core.design))
+            self.adopt(self.merged(descend(self.smooth, before, due)))
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""
@@ -268,7 +273,7 @@ class State:
         """The ``count`` neurons of largest weight, refitted."""
         U, b, size = unit_directions(network)
         keep = np.argsort(-size, kind="stable")[:count]
-        Z = np.maximum(self.core.design.scores(U[:, keep], b[keep]), 0.0)
+        Z = self.core.design.activations(U[:, keep], b[keep])
         a = network.output_weights[keep] * size[keep, None]
         a, c = solve_master(self.smooth, Z, a, network.output_bias, self.accuracy)
         return Network(U[:, keep], b[keep], a, c).balance()

@@ -167,7 +167,7 @@ def solve(
         max_neurons = positive_int("max_neurons", max_neurons)
     choose("oracle", oracle, ORACLES)
     # On small matrices a second BLAS thread costs more than it brings.
-    n_threads = 1 if problem.n_samples * problem.n_features < THREADED else None
+    n_threads = 1 if problem.design.size < THREADED else None
     # what is not finite has its own status, and is no better than the best network
     with blas_threads(n_threads), np.errstate(all="ignore"):
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
@@ -182,6 +182,8 @@ def solve(
             status = settled(state, plan, status, max_iter, deciding)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
+            if seconds != 0:
+                state.advice = why_wide(state.core, state.certificate)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
@@ -319,11 +321,13 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
     Status
     """
     core, boxes = state.core, Directional()
-    while not watch.due() and state.certificate.relative_gap > state.tol and not status.unfinished:
+    if watch.due() or plan.oracle != "search" or not boxes.fits(core):
+        return status
+    while state.certificate.relative_gap > state.tol and not status.unfinished:
         Lam = state.dual_point()
         known = state.found.value.max(initial=0.0)
         G = enough(core, Lam, known, state.value - ROOM * state.tol * abs(state.value))
-        if not boxes.applies(core) or known >= G:
+        if known >= G:
             break
         bound = boxes.decide(core, Lam, G, known, MOST_TIME * watch.left)
         if bound is None or (bound.neurons is not None and bound.lower <= core.weight_decay):
@@ -353,7 +357,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
     Parameters
     ----------
     state : State
-        Its certificate is raised, its advice set.
+        Its certificate is raised.
     status : Status
     watch : Watch
 
@@ -368,7 +372,6 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         asked = state.tell() is Status.STOPPED  # the time of training may be over
         if asked or state.certificate.relative_gap <= state.tol:
             break
-    state.advice = why_wide(state.core, state.certificate)
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status

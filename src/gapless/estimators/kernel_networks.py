@@ -1,0 +1,527 @@
+"""Kernel networks: hidden layers in closed form, one after another, and an output layer.
+
+Everything is chosen by exact leave-one-out errors of the layers; nothing is propagated back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, check_random_state
+
+from ..core.checks import Array, choose, not_negative, positive, positive_int
+from ..kernels.alignment import HiddenTarget, alignment, hidden_targets, pairwise_loss
+from ..kernels.layer import LayerRule, fit_layer
+from ..kernels.machine import KernelMachine
+from ..kernels.network import KernelNetwork, Output
+from ..kernels.paired import fit_by_pairs
+from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
+from .targets import Classification, Regression, validated
+
+# Hidden layers that a network may have: errors stop falling after one or two. Numbers of a layer's
+# kernel and ridge, all meant about one: larger ones leave float64 in products.
+DEEPEST, LARGEST = 100, 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenLayer:
+    """A hidden layer of a fitted kernel network.
+
+    Parameters
+    ----------
+    machine : KernelMachine
+    gamma, ridge : float
+        As given or chosen; ridge is NaN for a layer trained by pairs.
+    loo_error : float
+        Share of samples of which the layer, trained on the others, has another class the largest;
+        for a regression the mean squared error in units of the targets' variance.
+    alignment : float
+        :func:`gapless.kernels.alignment.alignment` of what the next layer was trained on, under
+        the next layer's kernel (one over the total variance for an output without one).  NaN for a
+        regression.
+    objective : float
+        What the layer minimised: :mod:`gapless.kernels.layer`, or the loss of pairs.
+    objective_gap : float
+        Proven of this layer alone, its inputs and centres as they are: no coefficients are lower
+        by more.  Infinite for a layer trained by pairs.  It says nothing of the whole network.
+    """
+
+    machine: KernelMachine
+    gamma: float
+    ridge: float
+    loo_error: float
+    alignment: float
+    objective: float
+    objective_gap: float
+
+
+class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """What classifier and regressor share."""
+
+    n_hidden: int
+    output: str
+    gamma: Any
+    ridge: Any
+    constant: float
+    weight_decay: Any
+    max_centres: int
+    choose_on: int
+    random_state: Any
+    hidden_: list[HiddenLayer]
+
+    def transform(self, X: Any) -> Array:
+        """The outputs of the last hidden layer, in which classes are near corners of a simplex.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples, width)
+            One column a class, or a target; X itself without hidden layers.
+        """
+        check_is_fitted(self)
+        return self.network_.transform(validated(self, X, reset=False, dtype=np.float64))
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        return self.network_.outputs(validated(self, X, reset=False, dtype=np.float64))
+
+    @property
+    def _n_features_out(self) -> int:
+        hidden = self.network_.hidden
+        return hidden[-1].n_outputs if hidden else int(self.n_features_in_)
+
+    def _rule(self) -> LayerRule:
+        """Checks the parameters of all layers."""
+        n_hidden = not_negative("n_hidden", self.n_hidden)
+        if n_hidden != int(n_hidden) or n_hidden > DEEPEST:
+            raise ValueError(f"n_hidden must be a whole number from 0 to {DEEPEST}, got {n_hidden}")
+        if not (isinstance(self.weight_decay, str) and self.weight_decay == "cv"):
+            positive("weight_decay", self.weight_decay)
+        rule = LayerRule(
+            gamma=_given("gamma", self.gamma),
+            ridge=_given("ridge", self.ridge),
+            constant=not_negative("constant", self.constant),
+            max_centres=positive_int("max_centres", self.max_centres),
+            choose_on=positive_int("choose_on", self.choose_on),
+        )
+        for name in ("gamma", "ridge", "constant"):
+            if (getattr(rule, name) or 0.0) > LARGEST:
+                raise ValueError(f"{name} must be at most {LARGEST:g}, got {getattr(self, name)!r}")
+        return rule
+
+    def _fit_closed(
+        self, X: Array, T: Array, rule: LayerRule, rng: np.random.RandomState
+    ) -> list[Array]:
+        """Sets ``hidden_``; what each layer, and the output at last, was trained on."""
+        inputs = [X]
+        self.hidden_ = []
+        for _ in range(int(self.n_hidden)):
+            layer = fit_layer(inputs[-1], T, rule, rng)
+            inputs.append(layer.outputs)
+            self.hidden_.append(
+                HiddenLayer(
+                    layer.machine,
+                    layer.gamma,
+                    layer.ridge,
+                    layer.squared_error,
+                    np.nan,
+                    layer.objective,
+                    layer.objective_gap,
+                )
+            )
+        return inputs
+
+    def _machines(self) -> tuple[KernelMachine, ...]:
+        return tuple(layer.machine for layer in self.hidden_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+class KernelNetworkClassifier(Classification, _KernelNetwork):
+    """Kernel network for classes: each hidden layer is one linear solve.
+
+    A hidden layer is kernel ridge regression onto ``one-hot - 1/n_classes``, the corners of a
+    simplex, with the kernel ``exp(-gamma ||x - z||^2 / median) + constant``, median that of the
+    squared distances between samples.  gamma and ridge have the least exact leave-one-out error,
+    and the next layer is trained on the leave-one-out outputs: :mod:`gapless.kernels.layer`.  The
+    output layer is trained last.  Scale the features: ``make_pipeline(StandardScaler(), ...)``.
+
+    Parameters
+    ----------
+    n_hidden : int, default 1
+        Hidden layers; 0 trains the output layer on X.
+    output : {"svm", "logistic", "ridge", "relu"}, default "svm"
+        Support vector machine with Gaussian kernel, logistic regression, one more closed-form
+        layer, or a :class:`ReLUClassifier` with its certificate.
+    hidden : {"closed", "alignment", "srs"}, default "closed"
+        The last two are the training of Duan et al., for comparison: Adam on pairs of samples
+        (needs PyTorch).  They have no leave-one-out outputs; the next layer sees the plain ones.
+    gamma, ridge : float or "loo", default "loo"
+        Of the closed-form layers.  Layers trained by pairs take gamma = 1 for "loo", no ridge.
+    constant : float, default 1.0
+        Added to the kernel, a penalised bias.
+    weight_decay : float or "cv", default "cv"
+        Of the output layer, times ``1/2 ||w||^2`` beside the mean loss ("ridge": not used); "cv"
+        has it, and the width of the SVM's kernel, chosen by 5 folds.
+    max_centres : int, default 4000
+        With more samples so many, drawn at random, are the centres of each layer (Nystroem).
+    choose_on : int, default 2000
+        Samples, at most, that gamma, ridge and weight_decay are chosen on.
+    n_units, epochs : int, default 30 and 50
+        Of layers trained by pairs.
+    random_state : int, RandomState or None, default 0
+        Draws centres, the samples to choose on, and batches.
+
+    Attributes
+    ----------
+    hidden_ : list of HiddenLayer
+        ``loo_error``, ``alignment``, ``gamma``, ``ridge``, ``objective``, ``objective_gap``.
+    network_ : KernelNetwork
+        ``save(path)`` writes it as safetensors, ``KernelNetwork.load`` reads it.
+    output_ : SVC, LogisticRegression, FittedLayer, ReLUClassifier or ReLUClassifierCV
+        The output layer as it was trained.
+    hidden_targets_ : tuple of HiddenTarget
+        For each two classes of an SVM: its objective, and a proven bound for every hidden map.
+    classes_, n_features_in_
+        As in scikit-learn.
+
+    References
+    ----------
+    Duan, Yu, Chen & Principe, Neural Computation 32(1), 2020, for the networks and the target of
+    hidden layers; closed form and leave-one-out outputs are ours.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from gapless import KernelNetworkClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = KernelNetworkClassifier().fit(X, y)
+    >>> bool(model.score(X, y) > 0.95), model.transform(X).shape
+    (True, (150, 3))
+    """
+
+    def __init__(
+        self,
+        n_hidden: int = 1,
+        *,
+        output: str = "svm",
+        hidden: str = "closed",
+        gamma: float | str = "loo",
+        ridge: float | str = "loo",
+        constant: float = 1.0,
+        weight_decay: float | str = "cv",
+        max_centres: int = 4000,
+        choose_on: int = 2000,
+        n_units: int = 30,
+        epochs: int = 50,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.output = output
+        self.hidden = hidden
+        self.gamma = gamma
+        self.ridge = ridge
+        self.constant = constant
+        self.weight_decay = weight_decay
+        self.max_centres = max_centres
+        self.choose_on = choose_on
+        self.n_units = n_units
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> KernelNetworkClassifier:
+        """Train the hidden layers one after another, then the output layer.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of labels of shape (n_samples,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a bad parameter, a single class, features beyond what can be squared, and a ridge
+            too small for float64.
+        ImportError
+            For ``hidden="alignment"`` or ``"srs"`` without PyTorch.
+        """
+        rule, rng = self._rule(), check_random_state(self.random_state)
+        choose("output", self.output, ("svm", "logistic", "ridge", "relu"))
+        hidden = choose("hidden", self.hidden, ("closed", "alignment", "srs"))
+        units, epochs = positive_int("n_units", self.n_units), positive_int("epochs", self.epochs)
+        X, y = validated(self, X, y, dtype=np.float64)
+        labels = self._class_numbers(X, y)
+        if hidden == "closed":
+            inputs = self._fit_closed(X, simplex(labels, len(self.classes_)), rule, rng)
+            self.hidden_ = [
+                replace(layer, loo_error=float(np.mean(F.argmax(axis=1) != labels)))
+                for layer, F in zip(self.hidden_, inputs[1:])
+            ]
+        else:
+            inputs = self._fit_pairs(X, labels, rule, units, epochs, rng)
+        self._fit_output(inputs[-1], labels, rule, rng)
+        machines = [*self._machines()[1:], self.network_.output]
+        self.hidden_ = [
+            replace(layer, alignment=alignment(F, labels, _scale(after, F)))
+            for layer, F, after in zip(self.hidden_, inputs[1:], machines)
+        ]
+        return self
+
+    def refit_output(self, X: Any, y: Any) -> KernelNetworkClassifier:
+        """Train the output layer anew, hidden layers as they are: for new labels, few of them.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Not the samples that the hidden layers were trained on, whose outputs have collapsed.
+        y : array of labels of shape (n_samples,)
+            ``classes_`` become theirs.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`.
+        """
+        check_is_fitted(self)
+        rule, rng = self._rule(), check_random_state(self.random_state)
+        X, y = validated(self, X, y, reset=False, dtype=np.float64)
+        F = self.network_.transform(X)
+        self._fit_output(F, self._class_numbers(X, y), rule, rng)
+        return self
+
+    @property
+    def loss(self) -> str:
+        """What the output layer minimises; only "logistic" gives probabilities."""
+        return {"svm": "hinge", "ridge": "squared"}.get(self.output, "logistic")
+
+    def _fit_pairs(
+        self,
+        X: Array,
+        labels: Array,
+        rule: LayerRule,
+        units: int,
+        epochs: int,
+        rng: np.random.RandomState,
+    ) -> list[Array]:
+        """As ``_fit_closed``, by Adam."""
+        inputs, gamma = [X], 1.0 if rule.gamma is None else rule.gamma
+        self.hidden_ = []
+        for _ in range(int(self.n_hidden)):
+            machine = fit_by_pairs(
+                inputs[-1],
+                labels,
+                self.hidden,
+                n_units=units,
+                gamma=gamma,
+                max_centres=rule.max_centres,
+                epochs=epochs,
+                rng=rng,
+            )
+            F = machine.outputs(inputs[-1])
+            inputs.append(F)
+            value = pairwise_loss(F, labels) if self.hidden == "srs" else 1 - alignment(F, labels)
+            self.hidden_.append(HiddenLayer(machine, gamma, np.nan, np.nan, np.nan, value, np.inf))
+        return inputs
+
+    def _fit_output(
+        self, F: Array, labels: Array, rule: LayerRule, rng: np.random.RandomState
+    ) -> None:
+        """Sets ``output_``, ``network_`` and ``hidden_targets_``."""
+        n_classes = len(self.classes_)
+        how = (self.weight_decay, rule.choose_on, rng)
+        output: Output
+        self.hidden_targets_: tuple[HiddenTarget, ...] = ()
+        if self.output == "svm":
+            output, self.output_ = svm_output(F, labels, *how)
+            self.hidden_targets_ = hidden_targets(output, F, labels, self.output_.C)
+        elif self.output == "logistic":
+            output, self.output_ = logistic_output(F, labels, *how)
+        elif self.output == "ridge":
+            T = simplex(labels, n_classes)
+            output, self.output_ = ridge_output(F, T, rule, n_classes == 2, rng)
+        else:
+            seed = int(rng.randint(2**31))
+            output, self.output_ = relu_output(F, labels, self.weight_decay, True, seed)
+        votes = self.output == "svm" and n_classes > 2
+        self.network_ = KernelNetwork(
+            self._machines(), output, tuple(self.classes_.tolist()), votes
+        )
+
+
+class KernelNetworkRegressor(Regression, _KernelNetwork):
+    """Kernel network for real targets: each hidden layer is one linear solve.
+
+    As :class:`KernelNetworkClassifier` with the standardised targets in place of the simplex.  A
+    hidden layer has one output a target, so for a single target the layers after the first only
+    bend what the first predicts; ``n_hidden=0`` is plain kernel ridge regression.
+
+    Parameters
+    ----------
+    n_hidden : int, default 1
+    output : {"ridge", "relu"}, default "ridge"
+        One more closed-form layer, or a :class:`ReLURegressor` with its certificate.
+    gamma, ridge, constant, max_centres, choose_on, random_state
+        As in :class:`KernelNetworkClassifier`.
+    weight_decay : float or "cv", default "cv"
+        Of the "relu" output, on standardised targets.
+
+    Attributes
+    ----------
+    hidden_, network_, n_features_in_
+        As in :class:`KernelNetworkClassifier`.
+    output_ : FittedLayer, ReLURegressor or ReLURegressorCV
+        The output layer as it was trained, on standardised targets.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gapless import KernelNetworkRegressor
+    >>> X = np.linspace(-3, 3, 60)[:, None]
+    >>> model = KernelNetworkRegressor().fit(X, np.sin(2 * X[:, 0]))
+    >>> bool(model.score(X, np.sin(2 * X[:, 0])) > 0.999)
+    True
+    """
+
+    def __init__(
+        self,
+        n_hidden: int = 1,
+        *,
+        output: str = "ridge",
+        gamma: float | str = "loo",
+        ridge: float | str = "loo",
+        constant: float = 1.0,
+        weight_decay: float | str = "cv",
+        max_centres: int = 4000,
+        choose_on: int = 2000,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.output = output
+        self.gamma = gamma
+        self.ridge = ridge
+        self.constant = constant
+        self.weight_decay = weight_decay
+        self.max_centres = max_centres
+        self.choose_on = choose_on
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> KernelNetworkRegressor:
+        """Train the hidden layers one after another, then the output layer.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            For a bad parameter, numbers beyond what can be squared, and a ridge too small for
+            float64.
+        """
+        rule, rng = self._checked(), check_random_state(self.random_state)
+        X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        T, mean, spread = standardised(self._targets(y))
+        inputs = self._fit_closed(X, T, rule, rng)
+        self._fit_output(inputs[-1], T, mean, spread, rule, rng)
+        return self
+
+    def refit_output(self, X: Any, y: Any) -> KernelNetworkRegressor:
+        """Train the output layer anew, hidden layers as they are.
+
+        Parameters
+        ----------
+        X : array of shape (n_samples, n_features)
+            Not the samples that the hidden layers were trained on.
+        y : array of shape (n_samples,) or (n_samples, n_outputs)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`fit`.
+        """
+        check_is_fitted(self)
+        rule, rng = self._checked(), check_random_state(self.random_state)
+        X, y = validated(
+            self, X, y, reset=False, dtype=np.float64, multi_output=True, y_numeric=True
+        )
+        F = self.network_.transform(X)
+        self._fit_output(F, *standardised(self._targets(y)), rule, rng)
+        return self
+
+    def _checked(self) -> LayerRule:
+        choose("output", self.output, ("ridge", "relu"))
+        return self._rule()
+
+    def _fit_output(
+        self,
+        F: Array,
+        T: Array,
+        mean: Array,
+        spread: Array,
+        rule: LayerRule,
+        rng: np.random.RandomState,
+    ) -> None:
+        """Sets ``output_`` and ``network_``."""
+        output: Output
+        if self.output == "ridge":
+            output, self.output_ = ridge_output(F, T, rule, False, rng)
+        else:
+            seed = int(rng.randint(2**31))
+            output, self.output_ = relu_output(F, T, self.weight_decay, False, seed)
+        self.network_ = KernelNetwork(self._machines(), in_units(output, mean, spread))
+
+
+def simplex(labels: Array, n_classes: int) -> Array:
+    """``one-hot - 1/n_classes``: equal inner products within a class, and equal ones across."""
+    return np.eye(n_classes)[labels] - 1.0 / n_classes
+
+
+def standardised(Y: Array) -> tuple[Array, Array, Array]:
+    """Targets of mean zero and variance one, with their means and spreads."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, spread = Y.mean(axis=0), Y.std(axis=0)
+    if not np.all(np.isfinite(spread)):
+        raise ValueError("y has numbers whose squares are beyond 1e308; rescale the targets")
+    spread = np.where(spread > 0, spread, 1.0)
+    return (Y - mean) / spread, mean, spread
+
+
+def _given(name: str, value: Any) -> float | None:
+    """None for "loo"."""
+    if isinstance(value, str):
+        choose(name, value, ("loo",))
+        return None
+    return positive(name, value)
+
+
+def _scale(after: Output, F: Array) -> float:
+    """Of the kernel that sees F."""
+    if isinstance(after, KernelMachine):
+        return after.kernel.scale
+    return 1.0 / (float(F.var(axis=0).sum()) or 1.0)

@@ -1,0 +1,190 @@
+"""Output layers of kernel networks: trained on the last hidden layer's outputs, kept as arrays."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.svm import SVC
+
+from ..core.checks import Array, positive
+from ..core.network import Network
+from ..kernels.layer import LayerRule, fit_layer
+from ..kernels.machine import Kernel, KernelMachine
+from ..kernels.network import LinearOutput, Output, ReLUOutput
+from .relu import ReLUClassifier, ReLURegressor
+from .relu_cv import ReLUClassifierCV, ReLURegressorCV
+
+# C of scikit-learn, from the simplest on: of equals the first is taken. Widths in units of one over
+# the total variance. Labels too few to choose: C is LARGE, hidden layers have done the smoothing.
+SVM_GRID = {"C": (0.1, 1.0, 10.0, 100.0), "gamma": (0.25, 1.0, 4.0)}
+LOGISTIC_GRID = {"C": (0.01, 0.1, 1.0, 10.0, 100.0)}
+LARGE = 10.0
+FOLDS = 5
+
+
+def svm_output(
+    F: Array, labels: Array, weight_decay: Any, choose_on: int, rng: np.random.RandomState
+) -> tuple[KernelMachine, SVC]:
+    """A support vector machine with Gaussian kernel, as a kernel machine.
+
+    It minimises, for each two classes, ``1/2 ||w||^2 + C sum hinge``.
+
+    Parameters
+    ----------
+    F : array of shape (n_samples, width)
+    labels : array of int of shape (n_samples,)
+    weight_decay : float or "cv"
+        ``C = 1 / (weight_decay n)``; "cv" chooses C and the kernel's width.
+    choose_on : int
+        Samples, at most, to choose on.
+    rng : RandomState
+
+    Returns
+    -------
+    machine : KernelMachine
+        A column for each two classes, positive for the second.
+    svc : SVC
+        As it was trained.
+    """
+    unit = 1.0 / (float(F.var(axis=0).sum()) or 1.0)
+    grid = SVM_GRID | {"gamma": [gamma * unit for gamma in SVM_GRID["gamma"]]}
+    svc = _chosen(SVC(C=LARGE, gamma=unit), grid, F, labels, weight_decay, choose_on, rng)
+    svc.fit(F, labels)
+    kernel = Kernel(float(svc.gamma))
+    if len(svc.classes_) == 2:
+        return KernelMachine(svc.support_vectors_, svc.dual_coef_.T, svc.intercept_, kernel), svc
+    # scikit-learn has for a support vector of class k its coefficients against the other classes
+    # in their order, positive for the first of two
+    ends = np.cumsum(svc.n_support_)
+    of = [slice(end - size, end) for end, size in zip(ends, svc.n_support_)]
+    pairs = list(combinations(range(len(svc.classes_)), 2))
+    coefficients = np.zeros((len(svc.support_vectors_), len(pairs)))
+    for column, (first, second) in enumerate(pairs):
+        coefficients[of[first], column] = -svc.dual_coef_[second - 1, of[first]]
+        coefficients[of[second], column] = -svc.dual_coef_[first, of[second]]
+    return KernelMachine(svc.support_vectors_, coefficients, -svc.intercept_, kernel), svc
+
+
+def logistic_output(
+    F: Array, labels: Array, weight_decay: Any, choose_on: int, rng: np.random.RandomState
+) -> tuple[LinearOutput, LogisticRegression]:
+    """Logistic regression; parameters as in :func:`svm_output`.
+
+    Returns
+    -------
+    output : LinearOutput
+        One column for two classes.
+    model : LogisticRegression
+        As it was trained.
+    """
+    model = LogisticRegression(C=LARGE, max_iter=10_000)
+    model = _chosen(model, LOGISTIC_GRID, F, labels, weight_decay, choose_on, rng)
+    model.fit(F, labels)
+    return LinearOutput(model.coef_.T, model.intercept_), model
+
+
+def relu_output(
+    F: Array, targets: Array, weight_decay: Any, classes: bool, seed: int
+) -> tuple[ReLUOutput, Any]:
+    """A two-layer ReLU network with its certificate.
+
+    Parameters
+    ----------
+    F : array of shape (n_samples, width)
+    targets : array of shape (n_samples,) of class numbers, or (n_samples, n_outputs)
+    weight_decay : float or "cv"
+    classes : bool
+    seed : int
+
+    Returns
+    -------
+    output : ReLUOutput
+    model : ReLUClassifier, ReLURegressor or their CV variant
+        As it was trained, with ``certificate_``.
+    """
+    kinds = (ReLUClassifier, ReLUClassifierCV) if classes else (ReLURegressor, ReLURegressorCV)
+    choosing = weight_decay == "cv"
+    if choosing and classes and np.bincount(targets).min() < 2:
+        choosing, weight_decay = False, 1.0 / (LARGE * len(F))
+    given = {} if choosing else {"weight_decay": weight_decay}
+    model = kinds[int(choosing)](random_state=seed, **given).fit(F, targets)
+    return ReLUOutput(model.network_), model
+
+
+def ridge_output(
+    F: Array, T: Array, rule: LayerRule, binary: bool, rng: np.random.RandomState
+) -> tuple[KernelMachine, Any]:
+    """One more layer in closed form.
+
+    Parameters
+    ----------
+    F : array of shape (n_samples, width)
+    T : array of shape (n_samples, n_outputs)
+    rule : LayerRule
+    binary : bool
+        Whether T are those of two classes, of which one column is kept.
+    rng : RandomState
+
+    Returns
+    -------
+    machine : KernelMachine
+    layer : FittedLayer
+    """
+    layer = fit_layer(F, T, rule, rng)
+    machine = layer.machine
+    if binary:
+        only = machine.coefficients[:, 1:], machine.intercept[1:]
+        machine = KernelMachine(machine.centres, *only, machine.kernel)
+    return machine, layer
+
+
+def in_units(output: Output, mean: Array, spread: Array) -> Output:
+    """An output layer of standardised targets as one of the targets.
+
+    Parameters
+    ----------
+    output : Output
+    mean, spread : arrays of shape (n_outputs,)
+
+    Returns
+    -------
+    Output
+    """
+    if isinstance(output, KernelMachine):
+        intercept = output.intercept * spread + mean
+        coefficients = output.coefficients * spread
+        return KernelMachine(output.centres, coefficients, intercept, output.kernel)
+    if isinstance(output, LinearOutput):
+        return LinearOutput(output.weights * spread, output.bias * spread + mean)
+    net = output.network
+    weights, bias = net.output_weights * spread, net.output_bias * spread + mean
+    return ReLUOutput(Network(net.hidden_weights, net.hidden_bias, weights, bias))
+
+
+def _chosen(
+    model: Any,
+    grid: dict[str, Any],
+    F: Array,
+    labels: Array,
+    weight_decay: Any,
+    choose_on: int,
+    rng: np.random.RandomState,
+) -> Any:
+    """The model with C as given, or with the parameters of the most accurate folds."""
+    if weight_decay != "cv":
+        C = 1.0 / (positive("weight_decay", weight_decay) * len(F))
+        return model.set_params(C=C)
+    rows = np.arange(len(F))
+    if len(F) > choose_on:
+        rows = np.sort(rng.choice(len(F), choose_on, replace=False))
+    rows = rows[np.bincount(labels[rows])[labels[rows]] > 1]  # one of a kind is in no two folds
+    counts = np.unique(labels[rows], return_counts=True)[1]
+    if len(counts) < 2:
+        return model
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())))
+    search = GridSearchCV(model, grid, cv=folds, refit=False).fit(F[rows], labels[rows])
+    return model.set_params(**search.best_params_)

@@ -1,0 +1,1 @@
+"""Generators with a certificate: closed-form Wasserstein GANs, and descent-ascent to a saddle."""

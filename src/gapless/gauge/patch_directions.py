@@ -1,0 +1,58 @@
+"""Boxes of directions for pooled patches: those of their rows as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from ..core.checks import Array
+from ..core.problem import Problem
+from ..core.rounding import EPS
+from .base import Dual, GaugeBound, Relaxation
+from .direction import Directional
+from .lifted import liftable, lifted
+
+
+class PatchDirections(Relaxation):
+    """:class:`gapless.gauge.direction.Directional` on the stacked patches, pools lifted.
+
+    The dual point stays where it is, so that a bound for the rows is one for the samples.
+    """
+
+    name = "directions of patches"
+    needs = "pooled patches, up to 3 outputs and places together, and filters of few numbers"
+    file_samples = 0  # the checker knows tables only
+    pools = True
+
+    def for_files(self) -> PatchDirections:
+        raise ValueError("there is no proof file for patches: certify without one")
+
+    def applies(self, core: Problem) -> bool:
+        if not core.design.pooled or not liftable(core):
+            return False
+        return Directional().applies(stacked(core))
+
+    def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
+        return _charged(core, Lam, Directional().bound(stacked(core), lifted(core, Lam)))
+
+    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+        self.require(core)
+        rows = lifted(core, Lam)
+        for _, bound in Directional().maximise(stacked(core), rows, time_limit):
+            yield Lam, _charged(core, Lam, bound)
+
+
+@lru_cache(maxsize=4)  # problems are immutable
+def stacked(core: Problem) -> Problem:
+    """The patches as a table; its targets and loss stand for nothing."""
+    shape = (core.design.n_rows, core.n_outputs * core.design.places)
+    return Problem(core.design.array(), np.zeros(shape), "squared", core.weight_decay, core.bias)
+
+
+def _charged(core: Problem, Lam: Array, bound: GaugeBound) -> GaugeBound:
+    """What dividing by the sizes of pools rounds, added."""
+    charge = 4 * EPS * float(np.linalg.norm(Lam, axis=1) @ core.reach)
+    return replace(bound, upper=bound.upper + charge)

@@ -1,0 +1,162 @@
+"""Training on patches: proven optima, the master of pooled activations, what is refused."""
+
+import numpy as np
+import pytest
+
+from gapless import Network, Patches, Problem, certify, interpolate, path, train
+from gapless.core.reduction import Reduction
+from gapless.gauge.choose import METHODS, conditions, gauge_bound
+from gapless.gauge.lifted import lifted
+from gapless.gauge.search import Oracle
+from gapless.training import master
+from gapless.training.descent import descend
+from problems import ALL_LOSSES, BIAS_RULES, targets
+
+POOLS = ["global", 2, "none"]
+
+
+def tiny(seed, pool, bias="none", loss="squared", C=2, weight_decay=0.02):
+    rng = np.random.default_rng(seed)
+    patches = Patches(rng.standard_normal((7, 5)), size=2, pool=pool)
+    Y = rng.standard_normal((7, C)) if loss == "squared" else targets(loss, 7, C, rng)
+    return Problem(patches, Y, loss, weight_decay, bias)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("seed", range(5))
+def test_two_numbers_a_filter_are_proven(seed, pool):
+    problem = tiny(seed, pool)
+    found = train(problem, tol=1e-6)
+    assert found.certificate.relative_gap <= 1e-6
+    # and no other start ends lower
+    rng = np.random.default_rng(seed)
+    width = problem.n_outputs * problem.design.places
+    for _ in range(3):
+        start = Network(
+            rng.standard_normal((2, 20)), np.zeros(20), rng.standard_normal((20, width)),
+            np.zeros(2),
+        )  # fmt: skip
+        other = descend(problem, start, lambda: False)
+        assert other.objective(problem) >= found.certificate.lower_bound
+
+
+@pytest.mark.parametrize("bias", BIAS_RULES)
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
+def test_every_loss_and_bias_rule(loss, bias):
+    problem = tiny(0, 2, bias, loss, 1 if loss.targets == "sign" else 2, 0.01)
+    found = train(problem, max_iter=25)
+    again = certify(
+        found.network, problem.X, problem.Y, weight_decay=0.01, loss=loss, bias=bias,
+        time_limit=0, n_starts=20,
+    )  # fmt: skip
+    for certificate in (found.certificate, again):
+        assert 0 < certificate.lower_bound <= found.network.objective(problem)
+    assert found.certificate.relative_gap <= 0.02
+
+
+def test_signals_and_filters_of_length_three(rng):
+    signals = np.cumsum(rng.standard_normal((20, 8)), axis=1)
+    problem = Problem(
+        Patches(signals, 3, pool="global"), signals.max(axis=1), weight_decay=0.1, bias="none"
+    )
+    assert train(problem, time_limit=10).certificate.relative_gap <= 0.01
+
+
+@pytest.mark.parametrize("pool", POOLS)
+@pytest.mark.parametrize("bias", BIAS_RULES)
+def test_the_gauge_is_that_of_the_stacked_patches(pool, bias, rng):
+    core = Reduction(tiny(1, pool, bias)).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    table, L = core.design.array(), lifted(core, Lam)
+    U, b = rng.standard_normal((core.n_features, 6)), core.free * rng.standard_normal(6)
+    U /= np.linalg.norm(U, axis=0)
+    Z = core.design.activations(U, b).reshape(7, 6, -1)
+    pooled = np.linalg.norm(np.einsum("nc,njq->jcq", Lam, Z), axis=(1, 2))
+    rows = np.linalg.norm(L.T @ np.maximum(table @ U + b, 0), axis=0)
+    np.testing.assert_allclose(rows, pooled, rtol=1e-12)
+    bound = gauge_bound(core, Lam)
+    assert gauge_bound(core, Lam, "norm").upper >= bound.upper >= bound.lower > 0
+    found = Oracle(core.design, core.free, rng).search(Lam, U, 64)
+    assert bound.lower * (1 - 1e-6) <= found.value.max() <= bound.upper
+    values = Oracle(core.design, core.free, rng).improve(Lam, U, b, rounds=0).value
+    np.testing.assert_allclose(values, pooled, rtol=1e-12)
+
+
+def test_a_wrong_norm_of_pooling_would_be_noticed(rng, monkeypatch):
+    core = Reduction(tiny(1, "none")).core
+    Lam = core.dual_point(rng.standard_normal(core.Y.shape))
+    exact = gauge_bound(core, Lam).lower
+    assert gauge_bound(core, Lam, "norm").upper >= exact
+    monkeypatch.setattr(Patches, "pool_norm", 0.1)
+    assert gauge_bound(core, Lam, "norm").upper < exact
+
+
+def test_what_holds_for_tables_only_is_refused(rng, tmp_path):
+    problem = tiny(0, 2, C=1)
+    core = Reduction(problem).core
+    for name in ("whitened", "spike-free", "quadratic", "doubly nonnegative"):
+        with pytest.raises(ValueError, match="for tables, not for pooled patches"):
+            METHODS[name].bound(core, core.Y)
+    assert conditions(problem) == "rank 2 data: exact enumeration"
+    network = train(problem, max_iter=2).network
+    with pytest.raises(ValueError, match="no proof file for patches"):
+        certify(network, problem.X, problem.Y, weight_decay=0.02, bias="none",
+                proof=tmp_path / "proof.npz")  # fmt: skip
+    with pytest.raises(ValueError, match="interpolation is for tables"):
+        interpolate(problem.X, problem.Y)
+
+
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+@pytest.mark.parametrize("bias", ["free", "none"])
+def test_the_master_of_pooled_activations(loss, bias, rng, monkeypatch):
+    """Its optimality conditions, by Newton's method and by proximal steps."""
+    patches = Patches(rng.standard_normal((30, 6)), 3, pool=2)
+    Y = np.eye(3)[rng.integers(3, size=30)]
+    problem = Problem(patches, Y, loss, 0.01, bias)
+    U, b = rng.standard_normal((3, 12)), np.zeros(12)
+    U /= np.linalg.norm(U, axis=0)
+    Z = patches.activations(U, b)
+    start = np.zeros((12, 6)), np.zeros(3)
+    values = []
+    for wide in (10**6, 1):
+        monkeypatch.setattr(master, "WIDE", wide)
+        monkeypatch.setattr(master, "PROXIMAL_STEPS", 4000)
+        a, c = master.solve_master(problem, Z, *start)
+        F = Z @ a.reshape(24, 3) + c
+        Lam = problem.residual(F)
+        pull = (Z.T @ Lam).reshape(a.shape)
+        size = np.linalg.norm(a, axis=1)
+        assert 0 < np.sum(size > 0) < 12
+        assert np.all(np.linalg.norm(pull, axis=1) <= 0.01 * (1 + 1e-3))
+        on = size > 0
+        np.testing.assert_allclose(pull[on], 0.01 * a[on] / size[on, None], atol=1e-5)
+        if bias == "free":
+            assert np.abs(Lam.sum(axis=0)).max() < 1e-5
+        values.append(problem.data_fit(F) + 0.01 * size.sum())
+    assert values[1] == pytest.approx(values[0], rel=1e-6)
+
+
+def test_the_path_of_falling_weight_decay():
+    walked = path(tiny(3, 2), n_values=4, ratio=0.05)
+    assert walked.n_neurons[0] == 0
+    assert np.all(np.diff(walked.objectives) < 0)
+    assert np.all(walked.lower_bounds <= walked.objectives)
+    assert np.all(1 - walked.lower_bounds / walked.objectives <= 1e-3)
+
+
+def test_a_neuron_limit_and_a_warm_start():
+    problem = tiny(2, "none", bias="free")
+    few = train(problem, max_neurons=2)
+    assert few.network.n_neurons <= 2
+    more = train(problem, init=few.network, max_iter=5)
+    assert more.certificate.objective <= few.certificate.objective
+
+
+def test_boxes_of_directions_bound_the_exact_gauge(rng):
+    patches = Patches(rng.standard_normal((5, 5)), 3, pool="global")
+    core = Reduction(Problem(patches, rng.standard_normal(5), bias="none")).core
+    Lam = core.dual_point(np.zeros_like(core.Y))
+    exact = gauge_bound(core, Lam)
+    boxes = gauge_bound(core, Lam, "directions of patches")
+    assert exact.lower <= boxes.upper
+    assert boxes.lower <= exact.upper
