@@ -2,7 +2,7 @@
 
     python -m benchmarks.readable                              # diabetes, which is bundled
     python -m benchmarks.readable --folder DATA --splits 5     # NAME.npz with X and y
-    python -m benchmarks.readable --rows 1000000 --features 20 # a large table, in sorts of columns
+    python -m benchmarks.readable --rows 1000000 --features 20 # one large table, against sorting it
 
 Every score is R2 on a quarter of the rows held out, the mean over the splits; weight decay by
 cross-validation, which is counted.
@@ -56,9 +56,8 @@ def compare(folder, n_splits):
                 statuses.append(getattr(model, "status_", None))
             words = f"{label} {np.mean(scores):.3f} {np.mean(seconds):.2f}s"
             if label == "additive":
-                words += (
-                    f" {'/'.join(sorted({s.name for s in statuses}))} {model.n_neurons_} neurons"
-                )
+                ended = "/".join(sorted({status.name for status in statuses}))
+                words += f" {ended} {model.n_neurons_} neurons"
             line.append(words)
         print(" | ".join(line), flush=True)
 

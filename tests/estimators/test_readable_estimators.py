@@ -18,6 +18,7 @@ CHECKED = [
     AdditiveReLURegressor(cv=2),
     AdditiveReLUClassifier(weight_decay=0.1),
     AdditiveReLUClassifier(weight_decay=0.1, loss="hinge", tol=0.1),
+    # weights are repetitions to 1e-7 only where the master is that exact
     AdditiveReLURegressor(weight_decay=0.1, loss="huber", bias="penalized", tol=1e-8),
 ]
 

@@ -29,7 +29,7 @@ from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import Classification, Regression, encode_labels, validated
 
 # The grid of weight decays, as shares of the least that leaves only a constant.
-VALUES, RATIO = 20, 1e-4
+VALUES, RATIO = 18, 3e-4
 # Without a limit all may take as long as so many fits; share of the time for the choice.
 FITS, CHOOSING = 2.0, 0.6
 # Places along each side of the grid of a pair's effect, and bins of a histogram.
