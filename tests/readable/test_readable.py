@@ -231,3 +231,11 @@ def test_networks_of_pairs_are_proven(loss, bias):
     # only the pairs listed are used
     listed = train_readable(problem, [(0, 2)], tol=1e-2).network.hidden_weights
     assert not np.any((listed[1] != 0) & (np.sum(listed != 0, axis=0) == 2))
+
+
+def test_words_are_of_the_networks_that_the_proof_is_about(rng):
+    X = rng.standard_normal((40, 3))
+    solution = train_readable(Problem(X, np.abs(X[:, 0]), weight_decay=0.05))
+    for words in (str(solution.certificate), solution.known):
+        assert "network whose neurons look at one feature" in words
+        assert "of any width" not in words

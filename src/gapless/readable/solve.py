@@ -45,6 +45,28 @@ MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
 
 
+def _among(words: str, features: int) -> str:
+    """What is known, of the networks that it is known of."""
+    how = "one feature" if features == 1 else "the features allowed"
+    return words.replace("network of any width", f"network whose neurons look at {how}")
+
+
+@dataclass(frozen=True)
+class ReadableCertificate(Certificate):
+    """How far a network can be from the best one, of any width, whose neurons look at few features.
+
+    Attributes
+    ----------
+    features : {1, 2}
+        At how many a neuron may look.
+    """
+
+    features: int
+
+    def __str__(self) -> str:
+        return _among(super().__str__(), self.features)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ReadableSolution(Solution):
     """A solution among the networks whose neurons look at one feature, or at two.
@@ -61,8 +83,7 @@ class ReadableSolution(Solution):
     def known(self) -> str:
         """What is proven, in one sentence."""
         words = known(self.certificate.relative_gap, self.history.proven_after())
-        how = "one feature" if self.features == 1 else "the features allowed"
-        return words.replace("network of any width", f"network whose neurons look at {how}")
+        return _among(words, self.features)
 
 
 def train_readable(
@@ -278,4 +299,5 @@ class Fit:
         elif proven.relative_gap <= self.tol:
             status = Status.OPTIMAL
         self.history.record(watch.seconds, proven, network.n_neurons)
-        return ReadableSolution(network, proven, status, self.history, self.table.widest)
+        stated = ReadableCertificate(**vars(proven), features=self.table.widest)
+        return ReadableSolution(network, stated, status, self.history, self.table.widest)
