@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.constant import null_model
+from ..core.constant import null_dual_point
 from ..core.problem import Problem
 from ..core.result import Certificate
 from ..core.watch import Watch
@@ -57,7 +57,7 @@ def why_wide(core: Problem, certificate: Certificate) -> str:
 def _share(core: Problem) -> str:
     """Of the largest useful weight decay, as a search finds it, in words."""
     oracle = Oracle(core.design, core.free, np.random.default_rng(0))
-    Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
+    Lam = null_dual_point(core)
     none = np.zeros((core.n_features, 0))
     found = oracle.search(Lam, none, STARTS, stop=Watch(SECONDS).due)
     top = float(found.value.max(initial=0.0))

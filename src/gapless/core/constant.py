@@ -35,6 +35,20 @@ def null_model(problem: Problem) -> Array:
     return best_constant(problem.loss.smoothed(ROUNDED), problem.Y, problem.sample_weight)
 
 
+def null_dual_point(problem: Problem) -> Array:
+    """The dual point of :func:`null_model`, whose gauge is the largest useful weight decay.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    array of shape (n_samples, n_outputs)
+    """
+    return problem.dual_point(np.broadcast_to(null_model(problem), problem.Y.shape))
+
+
 def best_constant(loss: Loss, Y: Array, weights: Array) -> Array:
     """The c that minimises ``sum_i w_i loss(c, y_i)``.
 

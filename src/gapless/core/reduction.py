@@ -80,7 +80,6 @@ class Reduction:
 
     def _samples(self, A: Array, weights: Array) -> Array:
         """Scaled, centred or turned, in coordinates of the row space; in place where it can be."""
-        n, k = A.shape
         # a power of two first: exact, and then nothing overflows
         peak = power_of_two(float(max(A.max(initial=0.0), -A.min(initial=0.0))))
         A /= peak
@@ -88,16 +87,22 @@ class Reduction:
             self.mean = weights @ A
             A -= self.mean
             self.mean *= peak
-        else:
+        A = self._in_row_space(A)
+        # unit root-mean-square rows, so that absolute thresholds have a meaning
+        rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
+        A /= rms or 1.0
+        self.scale = peak * (rms or 1.0)
+        return A
+
+    def _in_row_space(self, A: Array) -> Array:
+        """Far from zero turned, of more features than samples in coordinates of the row space."""
+        n, k = A.shape
+        if not self.problem.free:
             self.turn = _far_from_zero(A)
         if k > n:
             # LAPACK writes the basis over A: no second array of that size
             self.basis, R = scipy.linalg.qr(A.T, overwrite_a=True, mode="economic")
             A = np.ascontiguousarray(R.T)
-        # unit root-mean-square rows, so that absolute thresholds have a meaning
-        rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
-        A /= rms or 1.0
-        self.scale = peak * (rms or 1.0)
         return A
 
     def _targets(self, Y: Array, weights: Array) -> tuple[Array, Loss]:

@@ -139,7 +139,9 @@ class Certificate(Bounded):
         }
 
 
-def known(relative_gap: float, seconds: float | None = None) -> str:
+def known(
+    relative_gap: float, seconds: float | None = None, other: str = "network of any width"
+) -> str:
     """What a proven relative gap says, in one sentence; rounded up, so that it holds.
 
     Parameters
@@ -147,6 +149,8 @@ def known(relative_gap: float, seconds: float | None = None) -> str:
     relative_gap : float
     seconds : float, optional
         That it took to prove it.
+    other : str, default "network of any width"
+        None of which is better.
 
     Returns
     -------
@@ -164,13 +168,10 @@ def known(relative_gap: float, seconds: float | None = None) -> str:
     else:
         proven = f"proven in {max(seconds, 0.1):.{1 if seconds < 10 else 0}f} s"
     if relative_gap <= 0:
-        return f"no network of any width is better ({proven})"
+        return f"no {other} is better ({proven})"
     percent = max(100 * relative_gap, FINEST)
     unit = 10.0 ** (math.floor(math.log10(percent)) - 1)
-    return (
-        f"no network of any width is more than {unit * math.ceil(percent / unit):.6g}% better "
-        f"({proven})"
-    )
+    return f"no {other} is more than {unit * math.ceil(percent / unit):.6g}% better ({proven})"
 
 
 def about(share: float) -> str:

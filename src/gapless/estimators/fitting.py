@@ -2,7 +2,7 @@
 
 ``fit(X, y, sample_weight)`` of :class:`ReLURegression` or :class:`ReLUClassification` turns y into
 targets and calls ``_fit(X, Y, loss, sample_weight)``, which :mod:`gapless.estimators.relu` and
-:mod:`gapless.estimators.relu_cv` have; that ends with :meth:`ReLUFit._keep`.
+:mod:`gapless.estimators.relu_cv` have; that ends with :meth:`Fitted._keep`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,28 @@ from ..training.train import as_long, proof_times, solve
 from .targets import Classification, Regression, encode_labels, validated
 
 
-class ReLUFit(BaseEstimator):  # type: ignore[misc]
+class Fitted(BaseEstimator):  # type: ignore[misc]
+    """What a solution leaves in an estimator."""
+
+    def _keep(self, solution: Solution) -> None:
+        """The attributes of a fitted estimator.
+
+        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
+        """
+        self.solution_ = solution
+        self.network_ = solution.network
+        self.certificate_ = solution.certificate
+        self.status_ = solution.status
+        self.n_neurons_ = solution.network.n_neurons
+        self.n_iter_ = solution.history.n_rounds
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            # the caller of fit, above _keep, _fit and fit
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+
+
+class ReLUFit(Fitted):
     """A Problem trained once, the attributes that gives, and outputs."""
 
     loss: Any
@@ -64,23 +85,6 @@ class ReLUFit(BaseEstimator):  # type: ignore[misc]
     def _seed(self) -> Any:
         seed = self.random_state
         return int(seed.randint(2**31)) if isinstance(seed, np.random.RandomState) else seed
-
-    def _keep(self, solution: Solution) -> None:
-        """The attributes of a fitted estimator.
-
-        An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
-        """
-        self.solution_ = solution
-        self.network_ = solution.network
-        self.certificate_ = solution.certificate
-        self.status_ = solution.status
-        self.n_neurons_ = solution.network.n_neurons
-        self.n_iter_ = solution.history.n_rounds
-        if solution.status is Status.STOPPED:
-            raise KeyboardInterrupt
-        if solution.status.unfinished:
-            # the caller of fit, above _keep, _fit and fit
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
 
     def _outputs(self, X: Any) -> Array:
         """Of the network, (n_samples, n_outputs)."""

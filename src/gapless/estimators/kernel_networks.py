@@ -16,7 +16,7 @@ from ..core.checks import Array, choose, not_negative, positive, positive_int
 from ..kernels.alignment import HiddenTarget, alignment, hidden_targets, pairwise_loss
 from ..kernels.layer import LayerRule, fit_layer
 from ..kernels.machine import KernelMachine
-from ..kernels.network import KernelNetwork, Output
+from ..kernels.network import KernelNetwork, Output, scale_of
 from ..kernels.paired import fit_by_pairs
 from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
 from .targets import Classification, Regression, validated
@@ -275,7 +275,7 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         self._fit_output(inputs[-1], labels, rule, rng)
         machines = [*self._machines()[1:], self.network_.output]
         self.hidden_ = [
-            replace(layer, alignment=alignment(F, labels, _scale(after, F)))
+            replace(layer, alignment=alignment(F, labels, scale_of(after, F)))
             for layer, F, after in zip(self.hidden_, inputs[1:], machines)
         ]
         return self
@@ -518,10 +518,3 @@ def _given(name: str, value: Any) -> float | None:
         choose(name, value, ("loo",))
         return None
     return positive(name, value)
-
-
-def _scale(after: Output, F: Array) -> float:
-    """Of the kernel that sees F."""
-    if isinstance(after, KernelMachine):
-        return after.kernel.scale
-    return 1.0 / (float(F.var(axis=0).sum()) or 1.0)

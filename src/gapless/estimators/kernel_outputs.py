@@ -13,7 +13,7 @@ from sklearn.svm import SVC
 from ..core.checks import Array, positive
 from ..core.network import Network
 from ..kernels.layer import LayerRule, fit_layer
-from ..kernels.machine import Kernel, KernelMachine
+from ..kernels.machine import Kernel, KernelMachine, spread_scale
 from ..kernels.network import LinearOutput, Output, ReLUOutput
 from .relu import ReLUClassifier, ReLURegressor
 from .relu_cv import ReLUClassifierCV, ReLURegressorCV
@@ -50,7 +50,7 @@ def svm_output(
     svc : SVC
         As it was trained.
     """
-    unit = 1.0 / (float(F.var(axis=0).sum()) or 1.0)
+    unit = spread_scale(F)
     grid = SVM_GRID | {"gamma": [gamma * unit for gamma in SVM_GRID["gamma"]]}
     svc = _chosen(SVC(C=LARGE, gamma=unit), grid, F, labels, weight_decay, choose_on, rng)
     svc.fit(F, labels)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -17,7 +15,6 @@ from ..core.checks import Array, choose, positive
 from ..core.losses import Loss, Pinball, get_loss
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.result import Status
 from ..core.watch import Watch
 from ..readable.effects import Effect, Explanation
 from ..readable.neurons import Neurons
@@ -25,6 +22,7 @@ from ..readable.path import flat_weight_decay, rank_weight_decays
 from ..readable.solve import solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
+from .fitting import Fitted
 from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import Classification, Regression, encode_labels, validated
 
@@ -36,7 +34,7 @@ FITS, CHOOSING = 2.0, 0.6
 GRID, BINS = 40, 30
 
 
-class ReadableFit(BaseEstimator):  # type: ignore[misc]
+class ReadableFit(Fitted):
     """From tables to columns, the fit, effects and explanations."""
 
     weight_decay: Any
@@ -121,14 +119,9 @@ class ReadableFit(BaseEstimator):  # type: ignore[misc]
         self.weight_decay_ = self._chosen(problem, pairs, watch, kept)
         problem = problem.variant(problem.loss, self.weight_decay_)
         solution = solve_readable(problem, pairs, positive("tol", self.tol), watch)
-        self.solution_, self.network_ = solution, solution.network
-        self.certificate_, self.status_ = solution.certificate, solution.status
-        self.n_neurons_, self.n_iter_ = solution.network.n_neurons, solution.history.n_rounds
+        self.network_ = solution.network
         self._describe(X, columns, problem.sample_weight)
-        if solution.status is Status.STOPPED:
-            raise KeyboardInterrupt
-        if solution.status.unfinished:
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=3)
+        self._keep(solution)
 
     def _chosen(self, problem: Problem, pairs: Any, watch: Watch, kept: Array) -> float:
         """As given, or what held-out folds prefer."""

@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -175,6 +176,8 @@ class _Search:
 
     def __init__(self, space: _Rotated, watch: Watch, record: bool = False) -> None:
         self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
+        # both signs of one output: what is made of their samples is as large as these
+        self._cone = lru_cache(maxsize=2)(space.cone)
         # seconds that the checker of proof files takes for a box, and in all for what is proven
         self._check, self._kept = (CHECKED + EACH * space.P.size) * record, 0.0
         self._trees: dict[tuple[float, ...], Array] = {}
@@ -194,16 +197,16 @@ class _Search:
         started, boxes = self.watch.seconds, 0
         with _team() as team:
             for v, cosine in self._sides(ratio):
-                if self._closed.get(tuple(v), np.inf) <= cosine * G:
+                if self._closed.get(v, np.inf) <= cosine * G:
                     continue
-                side, most = self.space.cone(v), self._recordable(boxes)
+                side, most = self._cone(v), self._recordable(boxes)
                 outcome = search_boxes(side, cosine * G, self.bounder, self.watch.due, team, most)
                 boxes += outcome.boxes
                 if not outcome.closed:
                     return outcome
-                self._closed[tuple(v)] = cosine * G  # also for any larger
+                self._closed[v] = cosine * G  # also for any larger
                 if outcome.tree is not None:
-                    self._trees[tuple(v)] = outcome.tree
+                    self._trees[v] = outcome.tree
         self.pace = (self.watch.seconds - started) / max(boxes, 1)
         predicted = self._predicted.get(G, (0.0, None))[0]
         if predicted and boxes:  # where it was off it is so again
@@ -227,7 +230,7 @@ class _Search:
             sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
             with _team() as team:
                 for v, cosine in some:
-                    side, stop = self.space.cone(v), self.watch.due
+                    side, stop = self._cone(v), self.watch.due
                     found = predict_boxes(
                         side, cosine * G, self.bounder, stop, enough, team, sample
                     )
@@ -245,14 +248,14 @@ class _Search:
             return None
         return min(int(min(self.watch.left, LONGEST) / self._check) - boxes, RECORDED)
 
-    def _sides(self, ratio: float) -> list[tuple[Array, float]]:
+    def _sides(self, ratio: float) -> list[tuple[tuple[float, ...], float]]:
         """Both signs of each cap."""
-        both = [(v, cosine) for v, cosine in caps(self.space.Lam.shape[1], ratio)]
-        return both + [(-v, cosine) for v, cosine in both]
+        found = caps(self.space.Lam.shape[1], ratio)
+        return [*found, *((tuple(-x for x in v), cosine) for v, cosine in found)]
 
     def _pace(self) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""
-        side = self.space.cone(self._sides(2.0)[0][0])
+        side = self._cone(self._sides(2.0)[0][0])
         U, W = roots(side.normed)
         size = batch_size(side)
         boxes = (np.resize(x, (size, len(side.normed))) for x in (U, W, 0 * U))
@@ -276,7 +279,7 @@ class _Search:
         # time to check what is proven so far
         self.watch.deadline += self._kept - self._check * len(tree)
         self._kept = self._check * len(tree)
-        batch = batch_size(space.cone(np.ones(1)), Team(_cores(), map))
+        batch = batch_size(self._cone((1.0,)), Team(_cores(), map))
         return replace(bound, boxes=space.proof(G, tree, batch, self._kept))
 
 
@@ -355,7 +358,7 @@ class _Rotated:
         if core.free:  # a neuron measures the samples from the one it bends at
             left = left + left.max()
         beside = float(left @ sizes) * space.stretch * stretch * unit
-        if part.shape[1] < Lam.shape[1] or Lam.shape[1] > 1:
+        if Lam.shape[1] > 1:
             beside += float(missed @ core.reach)
         beside *= 1 + 2 * len(Lam) * EPS
         normed = np.ones(rank)
@@ -367,9 +370,9 @@ class _Rotated:
         basis, stretch = space.basis @ turn, space.stretch * stretch * unit
         return cls(P, part, basis, space.mean, normed, spread, stretch, beside)
 
-    def cone(self, v: Array) -> Cone:
+    def cone(self, v: tuple[float, ...]) -> Cone:
         """The one output ``Lam v``."""
-        return Cone.of(self.P, self.Lam @ v, self.normed)
+        return Cone.of(self.P, self.Lam @ np.array(v), self.normed)
 
     def rounding(self, G: float) -> float:
         """What the bound of a box may be off by; see the module."""

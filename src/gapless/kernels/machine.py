@@ -127,6 +127,11 @@ def squared_distances(X: Array, Z: Array) -> Array:
         return np.maximum(D, 0.0, out=D)
 
 
+def spread_scale(F: Array) -> float:
+    """One over the total variance of the rows of F: a kernel's scale where none is chosen."""
+    return 1.0 / (float(F.var(axis=0).sum()) or 1.0)
+
+
 def median_distance(X: Array, rng: np.random.RandomState) -> float:
     """The median squared distance between two rows, of a thousand where there are more.
 

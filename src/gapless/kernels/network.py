@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from ..core.checks import Array, InputError, to_2d
 from ..core.files import existing_file, write
 from ..core.network import Network
-from .machine import Kernel, KernelMachine
+from .machine import Kernel, KernelMachine, spread_scale
 
 FORMAT = "gapless-kernel-network-1"
 _NAMES = {
@@ -73,6 +73,11 @@ class ReLUOutput:
 
 
 Output = KernelMachine | LinearOutput | ReLUOutput
+
+
+def scale_of(layer: Output, F: Array) -> float:
+    """Of the kernel by which a layer sees F, or that stands for it where the layer has none."""
+    return layer.kernel.scale if isinstance(layer, KernelMachine) else spread_scale(F)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.checks import Array, to_2d
+from ..core.checks import to_2d
 from ..kernels.alignment import alignment, gram_of_classes
-from ..kernels.machine import KernelMachine
+from ..kernels.network import scale_of
 from .axes import axes_in_row
 
 # Samples drawn: more have no pixel of their own.
@@ -75,7 +75,7 @@ class GramDisplay:
         features, layers = X[order], [*network.hidden, network.output]
         grams, alignments = [], []
         for layer in layers:
-            scale = _scale(layer, features)
+            scale = scale_of(layer, features)
             grams.append(gram_of_classes(features, scale))
             alignments.append(alignment(features, y[order], scale))
             features = layer.outputs(features)
@@ -114,10 +114,3 @@ class GramDisplay:
         axes[0].figure.colorbar(image, ax=list(axes), shrink=0.8)
         self.ax_, self.figure_ = axes, axes[0].figure
         return self
-
-
-def _scale(layer: Any, features: Array) -> float:
-    """Of the layer's kernel; one over the total variance where it has none."""
-    if isinstance(layer, KernelMachine):
-        return layer.kernel.scale
-    return 1.0 / (float(features.var(axis=0).sum()) or 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array
-from ..core.constant import null_model
+from ..core.constant import null_dual_point
 from ..core.problem import Problem
 from ..core.threads import blas_threads
 from ..core.watch import Watch
@@ -65,9 +65,7 @@ def flat_weight_decay(table: Table) -> float:
         In the units of the table's problem; 1 where a constant fits for ever.
     """
     core = table.core.variant(table.core.loss.smoothed(SMOOTHING), 1.0)
-    c = null_model(core)
-    Lam = core.dual_point(np.broadcast_to(c, core.Y.shape))
-    gauge = table.largest(Lam)
+    gauge = table.largest(null_dual_point(core))
     return gauge / table.reduction.decay if gauge > 0 else 1.0
 
 

@@ -45,10 +45,10 @@ MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
 
 
-def _among(words: str, features: int) -> str:
-    """What is known, of the networks that it is known of."""
+def _readable(features: int) -> str:
+    """The networks that are trained, in words."""
     how = "one feature" if features == 1 else "the features allowed"
-    return words.replace("network of any width", f"network whose neurons look at {how}")
+    return f"network whose neurons look at {how}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class ReadableCertificate(Certificate):
     features: int
 
     def __str__(self) -> str:
-        return _among(super().__str__(), self.features)
+        return known(self.relative_gap, other=_readable(self.features))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -82,8 +82,8 @@ class ReadableSolution(Solution):
     @property
     def known(self) -> str:
         """What is proven, in one sentence."""
-        words = known(self.certificate.relative_gap, self.history.proven_after())
-        return _among(words, self.features)
+        seconds = self.history.proven_after()
+        return known(self.certificate.relative_gap, seconds, _readable(self.features))
 
 
 def train_readable(

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.reduction import Reduction, power_of_two
+from ..core.reduction import Reduction
 from ..core.watch import never
 from ..gauge.base import GaugeBound
 from ..gauge.low_rank import LowRank
@@ -29,16 +29,7 @@ DENSE = 1 << 27
 class ColumnReduction(Reduction):
     """As its base, but features stay apart: centred and scaled, never turned or replaced."""
 
-    def _samples(self, A: Array, weights: Array) -> Array:
-        peak = power_of_two(float(max(A.max(initial=0.0), -A.min(initial=0.0))))
-        A /= peak
-        if self.problem.free:
-            self.mean = weights @ A
-            A -= self.mean
-            self.mean *= peak
-        rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
-        A /= rms or 1.0
-        self.scale = peak * (rms or 1.0)
+    def _in_row_space(self, A: Array) -> Array:
         return A
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.candidates import Candidates
 from ..core.checks import Array, positive, positive_int, to_2d
-from ..core.constant import null_model
+from ..core.constant import null_dual_point, null_model
 from ..core.losses import Loss
 from ..core.network import Network, constant_network
 from ..core.problem import Problem, check_problem
@@ -350,7 +350,7 @@ def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, wat
     """
     reduction = Reduction(problem)
     core = reduction.core
-    Lam = core.dual_point(np.broadcast_to(null_model(core), core.Y.shape))
+    Lam = null_dual_point(core)
     if is_exact(core) and (value := timely_bound(core, Lam, watch.left).lower) > 0:
         return value / reduction.decay
     oracle = Oracle(core.design, core.free, np.random.default_rng(random_state))
