@@ -4,6 +4,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from gapless.core.reduction import Reduction
 from gapless.gauge import direction
 from gapless.gauge.boxes import Cone, bound_boxes
 from gapless.gauge.choose import planned
-from gapless.gauge.tree import batch_size, search_boxes
+from gapless.gauge.tree import Tiling
 
 HERE = Path(verify_boxes.__file__).parent
 KINDS = (
@@ -294,8 +295,11 @@ def test_trees_of_the_search_need_few_boxes_more(rng):
     U /= np.linalg.norm(U, axis=1, keepdims=True)
     G = 1.1 * float(np.abs(np.maximum(U @ P.T, 0) @ lam).max())
     cones = [Cone.of(P, sign * lam, np.ones(5)) for sign in (1, -1)]
-    trees = [search_boxes(c, G, bound_boxes, lambda: False, record=10**6).tree for c in cones]
-    tree, batch = np.concatenate(trees), batch_size(cones[0])
+    tilings = [Tiling(np.ones(5), record=True) for _ in cones]
+    for ratio, (tiling, cone) in product((1.3, 1.1, 1.0), zip(tilings, cones)):
+        assert tiling.lower(cone, ratio * G, bound_boxes, lambda: False).closed
+    batch = 500
+    tree = np.concatenate([tiling.tree(batch) for tiling in tilings])
     assert len(tree) > 500
     seen = []
     count = verify_boxes._open

@@ -16,7 +16,7 @@ from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
 from gapless.gauge.direction import Directional, begin_compiling, outputs_of
 from gapless.gauge.search import Oracle
-from gapless.gauge.tree import Team, halves, predict_boxes, roots, search_boxes
+from gapless.gauge.tree import Team, Tiling, halves, predict_boxes, roots
 
 KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
 
@@ -215,23 +215,99 @@ def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng)
     assert bound.upper <= 1.02 * found.value.max()
 
 
+def never():
+    return False
+
+
+def best_of(rng, cone, D, count=20000):
+    """The best of many random directions."""
+    U = rng.standard_normal((count, D))
+    return float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+
+
 def test_a_gauge_too_small_is_refuted_by_a_neuron(rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
-    U = rng.standard_normal((20000, 4))
-    best = float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
-    outcome = search_boxes(cone, 0.5 * best, bound_boxes, lambda: False)
+    best, tiling = best_of(rng, cone, 4), Tiling(cone.normed)
+    outcome = tiling.lower(cone, 0.5 * best, bound_boxes, never)
     assert not outcome.closed
     assert cone.value(outcome.direction[None])[0] > 0.5 * best * np.linalg.norm(outcome.direction)
-    assert search_boxes(cone, 1.3 * best, bound_boxes, lambda: False).closed
+    assert tiling.lower(cone, 1.3 * best, bound_boxes, never).closed
+    assert best <= tiling.levels.max() <= 1.3 * best
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_nearer_gauge_goes_on_from_the_last(kind, free, rng):
+    cone, spread = cone_of(rng, 40, 3, kind, free)
+    U = rng.standard_normal((20000, 4 if free else 3))
+    U = np.concatenate([U, -U])
+    best = (cone.value(U) / np.linalg.norm(U * cone.normed, axis=1)).max()
+    known, tiling, boxes = max(float(best), 1e-3 * spread), Tiling(cone.normed), []
+    for ratio in (4.0, 2.0, 1.5, 1.2, 1.1):
+        outcome = tiling.lower(cone, ratio * known, bound_boxes, never)
+        if outcome.direction is not None:  # random directions miss the best
+            value = cone.value(outcome.direction[None])[0]
+            known = float(value / np.linalg.norm(outcome.direction * cone.normed))
+            continue
+        assert outcome.closed
+        assert best * (1 - 1e-9) <= tiling.levels.max() <= ratio * known
+        boxes.append(outcome.boxes)
+    anew = Tiling(cone.normed).lower(cone, 1.1 * known, bound_boxes, never)
+    assert boxes[-1] < anew.boxes or anew.boxes < 50
+
+
+def test_what_was_proven_stays_where_it_ends_early(rng):
+    cone, _ = cone_of(rng, 60, 5, "normal", free=False)
+    best, tiling, asked = best_of(rng, cone, 5), Tiling(cone.normed), 0
+    assert tiling.lower(cone, 1.5 * best, bound_boxes, never).closed
+
+    def soon():
+        nonlocal asked
+        asked += 1
+        return asked > 1
+
+    before = tiling.levels.max()
+    high, middle = 0.7 * before + 0.3 * 1.1 * best, 1.1 * best
+    assert tiling.lower(cone, middle, bound_boxes, never, least=high).closed
+    assert best <= tiling.levels.max() <= high
+    assert not tiling.lower(cone, 1.02 * best, bound_boxes, soon).closed
+    assert best <= tiling.levels.max() <= high
+    assert tiling.lower(cone, 1.02 * best, bound_boxes, never).closed
+    assert best <= tiling.levels.max() <= 1.02 * best
+
+
+def test_boxes_that_find_no_room_are_forgotten_but_not_their_levels(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    best, tiling = best_of(rng, cone, 4), Tiling(cone.normed, room=0)
+    assert tiling.lower(cone, 1.2 * best, bound_boxes, never).closed
+    level = tiling.levels.max()
+    assert best <= level <= 1.2 * best
+    assert not tiling.lower(cone, 1.01 * best, bound_boxes, never).closed
+    assert tiling.levels.max() == level
+
+
+def test_nothing_is_proven_by_a_search_that_broke(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    best, tiling, calls = best_of(rng, cone, 4), Tiling(cone.normed), 0
+
+    def breaks(*given):
+        nonlocal calls
+        calls += 1
+        if calls > 2:
+            raise KeyboardInterrupt
+        return bound_boxes(*given)
+
+    with pytest.raises(KeyboardInterrupt):
+        tiling.lower(cone, 1.2 * best, breaks, never)
+    assert tiling.levels.max() == np.inf
 
 
 def test_predictions_are_near_the_boxes_it_takes(rng):
     for _ in range(3):
         cone, _ = cone_of(rng, 80, 5, "normal", free=False)
-        U = rng.standard_normal((20000, 5))
-        G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
-        outcome = search_boxes(cone, G, bound_boxes, lambda: False)
-        prediction = predict_boxes(cone, G, bound_boxes, lambda: False)
+        G = 1.1 * best_of(rng, cone, 5)
+        outcome = Tiling(cone.normed).lower(cone, G, bound_boxes, never)
+        prediction = predict_boxes(cone, G, bound_boxes, never)
         assert outcome.closed
         assert prediction.looked_at <= outcome.boxes * 1.01 + 1000
         assert outcome.boxes / 4 <= prediction.boxes <= 4 * outcome.boxes
@@ -239,8 +315,9 @@ def test_predictions_are_near_the_boxes_it_takes(rng):
 
 def test_stops_when_told(rng):
     cone, _ = cone_of(rng, 30, 5, "normal", free=False)
-    outcome = search_boxes(cone, 1e-3, bound_boxes, lambda: True)
-    assert (outcome.closed, outcome.direction) == (False, None)
+    tiling = Tiling(cone.normed)
+    outcome = tiling.lower(cone, 1e-3, bound_boxes, lambda: True)
+    assert (outcome.closed, outcome.direction, tiling.levels.max()) == (False, None, np.inf)
 
 
 @pytest.mark.parametrize("power", [-300, -40, 40, 300])
@@ -285,7 +362,7 @@ def test_ordinary_tables_are_proven(loss, bias):
     given = problem(n=120, d=5, bias=bias, loss=loss, weight_decay=0.03)
     network = train(given).network
     answer = certify(
-        network, given.X, given.Y, weight_decay=0.03, loss=loss, bias=bias, time_limit=20, tol=0.01
+        network, given.X, given.Y, weight_decay=0.03, loss=loss, bias=bias, time_limit=60, tol=0.01
     )
     assert answer.relative_gap <= 0.01
     assert "directions" in answer.proof
@@ -305,29 +382,31 @@ def test_is_refused_by_name(tmp_path):
     assert not proof.exists()
 
 
-def test_records_one_number_a_box_and_no_more_than_it_may(rng):
+def test_records_one_number_a_box(rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
-    U = rng.standard_normal((20000, 4))
-    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
-    outcome = search_boxes(cone, G, bound_boxes, lambda: False, record=10**6)
+    best, tiling = best_of(rng, cone, 4), Tiling(cone.normed, record=True)
+    outcome = tiling.lower(cone, 1.1 * best, bound_boxes, never)
+    tree = tiling.tree(64)
     assert outcome.closed
-    assert outcome.tree.dtype == np.uint8
-    inner, boxes = int(np.sum(outcome.tree > 0)), len(outcome.tree)
-    assert boxes == outcome.boxes == 4 + 2 * inner > 20
-    assert outcome.tree.max() <= 4
-    few = search_boxes(cone, G, bound_boxes, lambda: False, record=boxes - 1)
-    assert (few.closed, few.tree) == (False, None)
-    assert search_boxes(cone, G, bound_boxes, lambda: False).tree is None
+    assert tree.dtype == np.uint8
+    inner, boxes = int(np.sum(tree > 0)), len(tree)
+    assert boxes == tiling.size == outcome.boxes == 4 + 2 * inner > 20
+    assert tree.max() <= 4
+    assert tiling.lower(cone, 1.05 * best, bound_boxes, never).closed
+    assert len(tiling.tree(64)) == tiling.size > boxes
 
 
-def test_the_record_does_not_hang_on_the_threads(rng):
+@pytest.mark.parametrize("ratios", [(1.1,), (1.5, 1.2, 1.1)])
+def test_the_record_does_not_hang_on_the_threads(ratios, rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
-    U = rng.standard_normal((20000, 4))
-    G = 1.1 * float((cone.value(U) / np.linalg.norm(U, axis=1)).max())
+    best, trees = best_of(rng, cone, 4), []
     with ThreadPoolExecutor(3) as pool:
-        three = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, pool.map), 10**6)
-    in_turn = search_boxes(cone, G, bound_boxes, lambda: False, Team(3, map), 10**6)
-    assert np.array_equal(three.tree, in_turn.tree)
+        for team in (Team(3, pool.map), Team(3, map)):
+            tiling = Tiling(cone.normed, record=True)
+            for ratio in ratios:
+                assert tiling.lower(cone, ratio * best, bound_boxes, never, team).closed
+            trees.append(tiling.tree(100))
+    assert np.array_equal(*trees)
 
 
 def test_loops_are_compiled_by_another_process(rng):

@@ -3,7 +3,8 @@
 The gauge is a maximum over directions in as many dimensions as the data have, however many samples
 there are.  :mod:`gapless.gauge.tree` decides whether it exceeds some G, box by box
 (:mod:`gapless.gauge.boxes`), first for a G well above the best neuron known, then nearer and
-nearer; each success is a proof.  Where a box holds a better neuron that one is the best known.
+nearer, each time from where it was; what has been proven is known at any time.  Where a box holds a
+better neuron that one is the best known.
 
 What matters most is in which coordinates boxes are cut: the eigenvectors of
 ``sum_i |lam_i| x_i x_i^T``.  A free bias b is one more coordinate, left out of the norm: on a face
@@ -30,6 +31,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -48,10 +50,14 @@ from .caps import caps
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import RECORDED, SAMPLED, Outcome, Team, batch_size, predict_boxes, roots, search_boxes
+from .tree import KEPT, RECORDED, SAMPLED, Outcome, Team, Tiling, batch_size, predict_boxes, roots
 
-# G over the best neuron known, less one: half as much every third time, from 8 to 1e-4.
-RATIOS = 1 + 8 * 0.5 ** (np.arange(50) / 3)
+# G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
+# step; to which power a step takes longer than the last if that took a time longer, and the share
+# of the time left that it may be predicted to take.
+FIRST, NEAREST, NEARER, FALLING, BOLD = 8.0, 1e-4, 0.3, 0.6, 0.5
+# Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
+SLICES, SLICE = 8, 10_000
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -67,10 +73,9 @@ FEW_SIDES, SIDE = 6, 1e-3
 PREDICTING, LEAST_SAMPLE = 1e-3, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
-# The first search is begun if it is predicted to take up to this many times the time left, as
-# predictions are off by that much.  Of the ratios the last is taken that is predicted to take this
-# share of it: a small one while nothing is proven, then more.
-PATIENCE, SAFE, BOLD = 2.0, 0.12, 0.8
+# A bound that is asked for is begun if it is predicted to take the time there is over this, as
+# predictions are off by that much.
+PATIENCE = 2.0
 # Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
 # It repeats a proof before it is written, within the same limit of time; this long at most.
 CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
@@ -117,18 +122,23 @@ class Directional(Relaxation):
         if space.spread == 0:  # constant data, or no dual point
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
-        best = _best_neuron(core, Lam, watch)
-        search, at, share, patience = _Search(space, watch, self.record), 0, SAFE, PATIENCE
-        while (chosen := _affordable(search, at, best, share, patience)) is not None:
-            G = float(RATIOS[chosen] * best.value[0])
-            outcome = search.decide(G, RATIOS[chosen])
-            if outcome.closed:
-                yield Lam, search.proven(G, best)
-                at, share, patience = chosen + 1, BOLD, 1.0
-            elif outcome.direction is not None:
+        best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
+        proven, above, step, before = np.inf, FIRST, 1.0, np.inf
+        while above >= NEAREST:
+            begun, known = watch.seconds, float(best.value[0])
+            outcome = search.lower((1 + above) * known, 1 + above)
+            if outcome.direction is not None:
                 best = space.neuron(core, Lam, outcome.direction)
-            else:
+                continue
+            if (G := float(search.levels(1 + above).max())) < proven:
+                yield Lam, search.proven(proven := G, best)
+            if not outcome.closed:
                 return
+            # steps take longer and longer, by factors that fall: the next is a whole one, or as
+            # much of it as there is time for
+            took = (watch.seconds - begun) / step
+            step = min(1.0, BOLD * watch.left / (took * max(took / before, 1.0) ** FALLING))
+            above, before = above * NEARER**step, took
 
     def decide(
         self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
@@ -148,105 +158,104 @@ class Directional(Relaxation):
         Returns
         -------
         GaugeBound or None
-            With ``upper`` as good as G, or with a neuron above ``known``, ``lower``; None where
-            neither is predicted in half the time, or found in all of it.
+            With ``upper`` as good as G, or as far as it came in time, or with a neuron above
+            ``known``, ``lower``; None where neither is predicted in half the time.
         """
         watch = Watch(time_limit)
         space = _Rotated.of(core, Lam)
         if space.spread == 0:
             return GaugeBound(0.0, space.beside, None, self.name)
         search, ratio = _Search(space, watch), G / known
-        if search.seconds(G, ratio) > watch.left / PATIENCE:
+        seconds, better = search.predicted(G, ratio)
+        if seconds > watch.left / PATIENCE:
             return None
-        outcome = search.decide(G, ratio)
-        if outcome.direction is not None:
-            best = space.neuron(core, Lam, outcome.direction)
+        if better is None:
+            better = search.lower(G, ratio).direction
+        if better is not None:
+            best = space.neuron(core, Lam, better)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
-        return search.proven(G, None) if outcome.closed else None
+        return search.proven(float(search.levels(ratio).max()), None)
 
 
 class _Search:
-    """The directions of one dual point.
+    """The directions of one dual point: a tiling for each cap of outputs and sign.
 
     Attributes
     ----------
     pace : float
-        Seconds a box, of the last search if there was one.
+        Seconds a box.
     """
 
     def __init__(self, space: _Rotated, watch: Watch, record: bool = False) -> None:
         self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
         # both signs of one output: what is made of their samples is as large as these
         self._cone = lru_cache(maxsize=2)(space.cone)
-        # seconds that the checker of proof files takes for a box, and in all for what is proven
-        self._check, self._kept = (CHECKED + EACH * space.P.size) * record, 0.0
-        self._trees: dict[tuple[float, ...], Array] = {}
-        # by ratio: boxes, how many, and a direction above; by cap and sign: up to which G
-        self._predicted: dict[float, tuple[float, Array | None]] = {}
-        self._closed: dict[tuple[float, ...], float] = {}
-        self._off = 1.0  # boxes bounded, of those predicted
+        self._tilings: dict[tuple[float, ...], Tiling] = {}
+        self._record, self._largest = record, 0.0
+        # seconds that the checker of proof files takes for a box
+        self._check = (CHECKED + EACH * space.P.size) * record
         self.pace = self._pace()
 
-    def decide(self, G: float, ratio: float) -> Outcome:
+    def lower(self, G: float, ratio: float) -> Outcome:
         """Whether no direction has ``||H(u)|| > G ||u||``.
 
         One that it ends at is above ``G / ratio`` at least, and above G where there is one output.
         """
-        if (better := self._predicted.get(G, (0.0, None))[1]) is not None:
-            return Outcome(False, better, 0)
-        started, boxes = self.watch.seconds, 0
+        self._largest, sides, boxes = max(self._largest, G), self._sides(ratio), 0
+        normed, old = self.space.normed, self._tilings
+        # the finer the caps the others: old ones are of no more use
+        self._tilings = {
+            v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
+        }
+        # in slices, so that all come down together, and what is left early is worth something
+        high = np.sort(self.levels(ratio))[::-1]
+        most = int(np.sum(high > G))
+        slices = [*high[: most : max(SLICE, most // SLICES + 1)][1:], G]
         with _team() as team:
-            for v, cosine in self._sides(ratio):
-                if self._closed.get(v, np.inf) <= cosine * G:
-                    continue
-                side, most = self._cone(v), self._recordable(boxes)
-                outcome = search_boxes(side, cosine * G, self.bounder, self.watch.due, team, most)
+            for least, (v, cosine) in product(slices, sides):
+                outcome = self._tilings[v].lower(
+                    self._cone(v), cosine * G, self.bounder, self._stop, team, cosine * least
+                )
                 boxes += outcome.boxes
                 if not outcome.closed:
-                    return outcome
-                self._closed[v] = cosine * G  # also for any larger
-                if outcome.tree is not None:
-                    self._trees[v] = outcome.tree
-        self.pace = (self.watch.seconds - started) / max(boxes, 1)
-        predicted = self._predicted.get(G, (0.0, None))[0]
-        if predicted and boxes:  # where it was off it is so again
-            self._off = float(np.clip(boxes / predicted, 0.5, 2.0))
-        return Outcome(True, None, boxes)
+                    return replace(outcome, boxes=boxes)
+        return Outcome(bool(sides), None, boxes)
 
-    def seconds(self, G: float, ratio: float) -> float:
-        """About how long that takes, no time where it is known to end at a direction.
+    def levels(self, ratio: float) -> Array:
+        """Those of all boxes, by the caps of this ratio: the largest is a G that is proven."""
+        sides = self._sides(ratio)
+        if not sides or not all(v in self._tilings for v, _ in sides):
+            return np.array([np.inf])
+        return np.concatenate([self._tilings[v].levels / cosine for v, cosine in sides])
 
-        More than :data:`PATIENCE` times what is left is not told apart.  Each G is looked at once,
-        of many caps a few.
+    def predicted(self, G: float, ratio: float) -> tuple[float, Array | None]:
+        """About how many seconds :meth:`lower` takes, and a direction above, if one is met.
+
+        More than :data:`PATIENCE` times what is left is not told apart.  Of many caps a few are
+        looked at.
         """
         sides = self._sides(ratio)
         if not sides:
-            return np.inf
-        if G not in self._predicted:
-            boxes, better = 0.0, None
-            some = sides[:: -(-len(sides) // FEW_SIDES)]
-            left = max(self.watch.left, 0.0)
-            enough = PATIENCE * left / (self.pace + self._check)
-            sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
-            with _team() as team:
-                for v, cosine in some:
-                    side, stop = self._cone(v), self.watch.due
-                    found = predict_boxes(
-                        side, cosine * G, self.bounder, stop, enough, team, sample
-                    )
-                    boxes += found.boxes * len(sides) / len(some)
-                    if (better := found.direction) is not None:
-                        boxes = 0.0
-                        break
-            self._predicted[G] = boxes, better
-        boxes = self._off * self._predicted[G][0]
-        return boxes * (self.pace + self._check) + SIDE * len(sides)
+            return np.inf, None
+        boxes, left = 0.0, max(self.watch.left, 0.0)
+        some = sides[:: -(-len(sides) // FEW_SIDES)]
+        enough = PATIENCE * left / self.pace
+        sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
+        with _team() as team:
+            for v, cosine in some:
+                side, stop = self._cone(v), self.watch.due
+                found = predict_boxes(side, cosine * G, self.bounder, stop, enough, team, sample)
+                if found.direction is not None:
+                    return 0.0, found.direction
+                boxes += found.boxes * len(sides) / len(some)
+        return boxes * self.pace + SIDE * len(sides), None
 
-    def _recordable(self, boxes: int) -> int | None:
-        """How many boxes more can be checked in the time that is left; None without a record."""
-        if not self._check:
-            return None
-        return min(int(min(self.watch.left, LONGEST) / self._check) - boxes, RECORDED)
+    def _stop(self) -> bool:
+        """Whether time is up, or would be once the checker has repeated what there is."""
+        size = sum(tiling.size for tiling in self._tilings.values()) * self._record
+        return self.watch.due() or (
+            size * self._check > min(self.watch.left, LONGEST) or size > RECORDED
+        )
 
     def _sides(self, ratio: float) -> list[tuple[tuple[float, ...], float]]:
         """Both signs of each cap."""
@@ -269,46 +278,16 @@ class _Search:
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
         """The bound of the gauge where none is above G but for rounding."""
         space = self.space
-        upper = (G + space.rounding(G)) * space.stretch * (1 + 4 * EPS) + space.beside
+        off = space.rounding(self._largest) + 2 * space.P.shape[1] * EPS * self._largest
+        upper = (G + off) * space.stretch * (1 + 4 * EPS) + space.beside
         value = 0.0 if best is None else float(best.value[0])
         near = f", within {G / value - 1:.2g} of the best neuron found" if value else ""
         bound = GaugeBound(value, upper, best, f"boxes of directions{near}")
-        if not self._trees:
+        if not self._record:
             return bound
-        tree = np.concatenate([self._trees[v] for v in ((1.0,), (-1.0,))])
-        # time to check what is proven so far
-        self.watch.deadline += self._kept - self._check * len(tree)
-        self._kept = self._check * len(tree)
         batch = batch_size(self._cone((1.0,)), Team(_cores(), map))
-        return replace(bound, boxes=space.proof(G, tree, batch, self._kept))
-
-
-def _affordable(
-    search: _Search, first: int, best: Candidates, share: float, patience: float
-) -> int | None:
-    """The last of the ratios from ``first`` on that takes at most this share of the time left.
-
-    ``first`` itself where none does, if it takes at most ``patience`` of it; else None.
-    """
-    if first >= len(RATIOS):
-        return None
-    begun, left = search.watch.seconds, max(search.watch.left, 0.0)
-
-    def seconds(at: int) -> float:
-        return search.seconds(float(RATIOS[at] * best.value[0]), RATIOS[at])
-
-    if (least := seconds(first)) > share * left:
-        return first if least <= patience * left else None
-    # the nearer, the longer, to predict as well: in growing steps, then by halves, for as long as
-    # the search itself may take
-    low, step = first, 1
-    while low + step < len(RATIOS) and seconds(low + step) <= share * left:
-        low, step = low + step, 2 * step
-    high = min(low + step, len(RATIOS)) - 1
-    while low < high and search.watch.seconds - begun < share * left:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if seconds(middle) <= share * left else (low, middle - 1)
-    return low
+        tree = np.concatenate([self._tilings[v].tree(batch) for v in ((1.0,), (-1.0,))])
+        return replace(bound, boxes=space.proof(G, tree, batch, self._check * len(tree)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,10 @@
 """Branch and bound over boxes of directions: is no neuron above ``G ||u||``?
 
-Depth first, many boxes at a time: what is open is halved, so memory stays small.  Every direction
-is, up to its length, on one of the faces ``u_k = 1, |u_j| <= 1`` of a cube, which are the first
-boxes; both signs of u are asked for in each.  Centres and widths are dyadic, hence exact: boxes
-tile the faces exactly.
+Every direction is, up to its length, on one of the faces ``u_k = 1, |u_j| <= 1`` of a cube, which
+are the first boxes; both signs of u are asked for in each.  A :class:`Tiling` halves them until all
+are below G, depth first, many at a time, and remembers of each what was proven on it: a nearer G
+goes on where the last one ended.  Centres and widths are dyadic, hence exact: boxes tile the faces
+exactly.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ SAMPLED, NEVER = 512, 1e12
 LOOKED_AT = 16
 # Boxes of a tree that is recorded at most, a byte each: half of what the checker takes.
 RECORDED = 1 << 24
+# Bytes of boxes that are kept for a nearer G.
+KEPT = 1 << 30
+# Guesses are kept in so many steps, edges as powers of two: this for those of no length.
+GUESSES, NONE = 127.0, 127
 
-
-#: centres, half-widths, means, open signs
+#: Centres, half-widths, means, levels of both signs or whether they are open, and what else is
+#: known of boxes.
 Boxes: TypeAlias = tuple[Array, ...]
 
 
@@ -58,47 +63,203 @@ class Outcome:
         One that has, where it ended at it.
     boxes : int
         Boxes bounded.
-    tree : array of uint8 or None
-        Where that was asked for and all are closed: for each box, as bounded, 0 where it was
-        closed, else the edge it was halved at, counted from 1.
     """
 
     closed: bool
     direction: Array | None
     boxes: int
-    tree: Array | None = None
 
 
-def search_boxes(
-    data: Cone,
-    G: float,
-    bounder: Bounder,
-    stop: Callable[[], bool],
-    team: Team = ALONE,
-    record: int | None = None,
-) -> Outcome:
-    """Whether ``h(u) <= G ||u||`` for every direction; ``stop`` is asked before each batch.
+class Tiling:
+    """Boxes that tile all directions, and what is proven of each.
 
-    ``record``: how many boxes may be recorded; with more it ends unfinished.
+    The *level* of a box, for a sign of u, is a G for which ``h(u) <= G ||u||`` has been proven on
+    it, but for rounding; infinite at first.
+
+    Parameters
+    ----------
+    normed : array of shape (D,)
+        As a :class:`gapless.gauge.boxes.Cone` has it.
+    record : bool, default False
+        Whether :meth:`tree` will be asked for.
+    room : float
+        Bytes of boxes that are kept for a nearer G; of others only the largest level is.
+
+    Attributes
+    ----------
+    size : int
+        Boxes that there are or have been.
     """
-    stack, count, batch = [_whole(data)], 0, batch_size(data, team)
-    codes: list[Array] = []
-    step = partial(_step, data, G, bounder)
-    with blas_threads(1):  # each of the team has one
+
+    def __init__(self, normed: Array, record: bool = False, room: float = KEPT) -> None:
+        self._normed, self._record, self._room = normed, record, room
+        U, W, mean, open_ = _whole(normed)
+        self.size, level = len(U), np.where(open_, np.inf, -np.inf)
+        self._parts = [_packed((U, W, mean, level, np.arange(len(U))))]
+        self._forgotten = -np.inf  # the largest level of boxes that were not kept
+        self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
+
+    @property
+    def levels(self) -> Array:
+        """Of each box, the larger of its two, and of all that were not kept."""
+        kept = (part[3].max(axis=1) for part in self._parts)
+        return np.concatenate([[self._forgotten], *kept])
+
+    def lower(
+        self,
+        data: Cone,
+        G: float,
+        bounder: Bounder,
+        stop: Callable[[], bool],
+        team: Team = ALONE,
+        least: float = 0.0,
+    ) -> Outcome:
+        """Halve boxes with levels above ``least``, and theirs, until none of them is above G.
+
+        Parameters
+        ----------
+        data : Cone
+            The same each time.
+        G : float
+        bounder : callable
+        stop : callable
+            Asked before each batch.
+        team : Team
+        least : float
+            G itself, if that is more.
+
+        Returns
+        -------
+        Outcome
+            Where it ends early, what was proven until then stays.
+        """
+        batch, bounded, better = batch_size(data, team), 0, None
+        stack, step = self._above(max(G, least)), partial(_step, data, G, bounder)
+        room = self._room - sum(x.nbytes for part in self._parts for x in part)
+        try:
+            with blas_threads(1):  # each of the team has one
+                while stack and not (stop() or self._forgotten > G):
+                    boxes = _take(stack, batch)
+                    bounded += len(boxes[0])
+                    steps = list(team.map(step, _shares(_unpacked(boxes), team)))
+                    better = next((s.direction for s in steps if s.direction is not None), None)
+                    if better is not None or any(s.narrow for s in steps):
+                        stack.append(boxes)
+                        break
+                    stack += self._halved(steps)
+                    for part in (s.closed for s in steps if len(s.closed[0])):
+                        if (room := room - sum(x.nbytes for x in part)) > 0:
+                            self._parts.append(part)
+                        else:
+                            self._forgotten = max(self._forgotten, float(part[3].max()))
+        except BaseException:
+            self._forgotten = np.inf  # those in the air are lost
+            raise
+        self._parts += stack
+        return Outcome(not stack and self._forgotten <= G, better, bounded)
+
+    def tree(self, batch: int) -> Array:
+        """For each box, 0, or the edge it was halved at, counted from 1.
+
+        Parameters
+        ----------
+        batch : int
+
+        Returns
+        -------
+        array of uint8
+            The boxes as a stack gives them up, ``batch`` at a time.
+        """
+        first = len(roots(self._normed)[0])
+        code, low = np.zeros(self.size, dtype=np.uint8), np.zeros(self.size, dtype=np.int64)
+        high, at = low.copy(), first
+        for names, edges in self._cuts:
+            code[names], low[names] = edges, at + np.arange(len(names))
+            high[names] = low[names] + len(names)
+            at += 2 * len(names)
+        stack: list[Boxes] = [(np.arange(first),)]
+        order = []
         while stack:
-            boxes = _take(stack, batch)
-            count += len(boxes[0])
-            if stop() or (record is not None and count > record):
-                return Outcome(False, None, count)
-            better, narrow, code, halved = zip(*team.map(step, _shares(boxes, team)))
-            if any(direction is not None for direction in better) or any(narrow):
-                return Outcome(False, next((u for u in better if u is not None), None), count)
-            if record is not None:
-                codes += code
-            if sum(len(low[0]) for low, _ in halved):  # lows first, whoever bounded them
-                both = (half for side in (0, 1) for half in (h[side] for h in halved))
-                stack.append(tuple(np.concatenate(x) for x in zip(*both)))
-    return Outcome(True, None, count, None if record is None else np.concatenate(codes))
+            (boxes,) = _take(stack, batch)
+            order.append(boxes)
+            cut = boxes[code[boxes] > 0]
+            if len(cut):
+                stack.append((np.concatenate([low[cut], high[cut]]),))
+        return code[np.concatenate(order)]
+
+    def _above(self, level: float) -> list[Boxes]:
+        """Take the boxes above this level out."""
+        parts, self._parts, opened = self._parts, [], []
+        for part in parts:
+            high = part[3].max(axis=1) > level
+            if high.any():
+                opened.append(tuple(x[high] for x in part))
+            if not high.all():
+                self._parts.append(tuple(x[~high] for x in part))
+        return opened
+
+    def _halved(self, steps: list[_Step]) -> list[Boxes]:
+        """The halves of all of them, lows first, named in this order."""
+        cut, edge = (np.concatenate(x) for x in zip(*((s.cut, s.edge) for s in steps)))
+        if not len(cut):
+            return []
+        if self._record:
+            self._cuts.append((cut, edge))
+        lows, highs = zip(*(s.halves for s in steps))
+        both = tuple(np.concatenate(x) for x in zip(*lows, *highs))
+        names = self.size + np.arange(2 * len(cut))
+        self.size += 2 * len(cut)
+        return [_packed((*both, names))]
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """What came of boxes: a better direction, if there is one; whether one is too narrow to halve;
+    those closed, packed; names of those cut, their edges from 1, and their halves."""
+
+    direction: Array | None
+    narrow: bool
+    closed: Boxes
+    cut: Array
+    edge: Array
+    halves: tuple[Boxes, Boxes]
+
+
+def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> _Step:
+    U, W, mean, level, names = boxes
+    asked = level > G
+    found = bounder(data, G, U, W, mean, asked)
+    # ||u|| >= 1 on a face; what is no number proves nothing
+    longest = np.linalg.norm((np.abs(U) + W) * data.normed, axis=1)[:, None]
+    proven = G + np.where(found.bound <= 0, found.bound / longest, found.bound)
+    level = np.where(asked, np.fmin(level, proven), level)
+    open_ = (level > G).any(axis=1)
+    at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
+    edge = found.edge[at]
+    return _Step(
+        _better(data, G, found),
+        bool(np.any(W[at, edge] < NARROWEST)),  # halves would no longer be exact
+        _packed((U[done], W[done], found.mean[done], level[done], names[done])),
+        names[at],
+        (edge + 1).astype(np.uint8),
+        halves(U[at], W[at], found.mean[at], level[at], edge),
+    )
+
+
+def _packed(boxes: Boxes) -> Boxes:
+    """Boxes in a third of the memory: centres as short floats where that is exact, edges as powers
+    of two, rough guesses."""
+    U, W, mean, level, names = boxes
+    short = U.astype(np.float32)
+    power = np.where(W > 0, 1 - np.frexp(W)[1], NONE).astype(np.int8)
+    guess = np.rint(GUESSES * mean).astype(np.int8)
+    return short if np.array_equal(short, U) else U, power, guess, level, names
+
+
+def _unpacked(boxes: Boxes) -> Boxes:
+    U, power, guess, level, names = boxes
+    W = np.where(power == NONE, 0.0, np.ldexp(1.0, -power.astype(np.int32)))
+    return U.astype(float), W, guess / GUESSES, level, names
 
 
 def batch_size(data: Cone, team: Team = ALONE) -> int:
@@ -113,22 +274,6 @@ def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
     return [tuple(x[i : i + share] for x in boxes) for i in range(0, len(boxes[0]), share)]
 
 
-def _step(
-    data: Cone, G: float, bounder: Bounder, boxes: Boxes
-) -> tuple[Array | None, bool, Array, tuple[Boxes, Boxes]]:
-    """A better direction, if there is one; whether a box is too narrow to halve; for each box the
-    edge it is halved at, from 1, or 0; the halves."""
-    U, W, mean, open_ = boxes
-    found = bounder(data, G, U, W, mean, open_)
-    still = ~(found.bound <= 0)  # what is no number proves nothing
-    at = np.flatnonzero(still.any(axis=1))
-    narrow = bool(np.any(W[at, found.edge[at]] < NARROWEST))  # halves would no longer be exact
-    code = np.zeros(len(U), dtype=np.uint8)
-    code[at] = found.edge[at] + 1
-    halved = halves(U[at], W[at], found.mean[at], still[at], found.edge[at])
-    return _better(data, G, found), narrow, code, halved
-
-
 def _better(data: Cone, G: float, found: Found) -> Array | None:
     """A direction above G, where a vertex is one."""
     # looking at vertices costs as much as a bound: a few of the best will do
@@ -138,9 +283,9 @@ def _better(data: Cone, G: float, found: Found) -> Array | None:
     return corners[np.argmax(excess)] if np.any(excess > 0) else None
 
 
-def _whole(data: Cone) -> Boxes:
+def _whole(normed: Array) -> Boxes:
     """All directions, and both signs."""
-    U, W = roots(data.normed)
+    U, W = roots(normed)
     return U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool)
 
 
@@ -197,7 +342,7 @@ def predict_boxes(
     ``enough``.
     """
     rng = np.random.default_rng(0)
-    boxes, total, looked_at = _whole(data), 0.0, 0
+    boxes, total, looked_at = _whole(data.normed), 0.0, 0
     weight = np.ones(len(boxes[0]))
     level = partial(_level, data, G, bounder)
     with blas_threads(1):

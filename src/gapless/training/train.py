@@ -38,6 +38,8 @@ ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 # Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
 # small fits are to stay quick, and what is not proven by then takes minutes.
 LEAST, MOST_PROOF = 1.0, 15.0
+# Share of a time limit for both that boxes of directions, where they apply, have for the proof.
+KEPT = 0.4
 
 #: seconds for proofs, or a function of those that training took; None for what a watch has left
 ProofTime: TypeAlias = float | Callable[[float], float] | None
@@ -172,7 +174,11 @@ def solve(
     with blas_threads(n_threads), np.errstate(all="ignore"):
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
         plan = Plan.of(reduction.core, oracle, max_neurons, warm=init is not None)
-        state = State(reduction, plan, watch, rng, tol, max_neurons, init)
+        training = watch
+        if proof_time is None and watch.limited and Directional().fits(reduction.core):
+            training = watch.part(watch.callback, kept=KEPT * watch.left)
+            training.started = watch.started
+        state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
