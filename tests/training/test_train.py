@@ -1,5 +1,6 @@
 """The trainer: laws, statuses, invariances, interruption."""
 
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -295,3 +296,14 @@ def test_a_neuron_that_searches_missed_is_found_by_boxes(monkeypatch, rng):
     found = train(problem)
     assert found.status is Status.OPTIMAL
     assert found.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-3)
+
+
+def test_what_more_time_would_prove_is_foreseen():
+    X, y = load_diabetes(return_X_y=True)
+    problem = Problem(scale(X), scale(y), weight_decay=0.03)
+    solution = train(problem, time_limit=6)
+    gap = solution.certificate.relative_gap
+    words = re.search(r"about (\d+) s more would prove ([\d.]+)%", solution.advice)
+    assert int(words[1]) >= 1
+    assert 0 < float(words[2]) / 100 < gap
+    assert train(problem, tol=0.99, time_limit=6).advice == ""

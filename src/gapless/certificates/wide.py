@@ -1,6 +1,8 @@
-"""Why a proven gap is wide, and what would narrow it: the words of one sentence."""
+"""What would narrow a proven gap, and why it is wide: the words of one sentence."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,14 +16,18 @@ from ..gauge.doubly_nonnegative import MAX_ORDER
 from ..gauge.row_space import dimensions
 from ..gauge.search import Oracle
 
-# A gap from which on it is said.
+# A gap from which on it is said why.
 WIDE = 0.1
+# Seconds that nobody waits.
+DISTANT = 1e5
 # Starts of the search for the largest useful weight decay, and seconds at most: one digit will do.
 STARTS, SECONDS = 32, 0.25
 
 
-def why_wide(core: Problem, certificate: Certificate) -> str:
-    """Why the proven gap is wide, and what would narrow it.
+def advice(
+    core: Problem, certificate: Certificate, tol: float, outlook: tuple[float, float] | None
+) -> str:
+    """What would narrow the proven gap, and why it is wide.
 
     Parameters
     ----------
@@ -29,14 +35,33 @@ def why_wide(core: Problem, certificate: Certificate) -> str:
         As :class:`gapless.core.reduction.Reduction` leaves it.
     certificate : Certificate
         Of a network of it.
+    tol : float
+        The relative gap that was asked for.
+    outlook : (seconds, lower) or None
+        About how many more it takes to prove this lower bound, where that is foreseen.
 
     Returns
     -------
     str
-        Empty where the gap is below :data:`WIDE`.
+        Of gaps below :data:`WIDE` the outlook alone; empty within ``tol``.
     """
-    if certificate.relative_gap <= WIDE:
+    if certificate.relative_gap <= tol:
         return ""
+    soon = "" if outlook is None else _soon(certificate, *outlook)
+    if certificate.relative_gap <= WIDE:
+        return soon
+    return "; ".join(filter(None, (_why_wide(core), soon)))
+
+
+def _soon(certificate: Certificate, seconds: float, lower: float) -> str:
+    """When how much will be proven, in words; nothing where that is no more, or out of sight."""
+    gap = replace(certificate, lower_bound=lower).relative_gap
+    if not (seconds < DISTANT and gap < certificate.relative_gap):
+        return ""
+    return f"about {max(float(f'{seconds:.1g}'), 1):.0f} s more would prove {100 * gap:.2g}%"
+
+
+def _why_wide(core: Problem) -> str:
     boxes, lifted = (RELAXATIONS[m].fits(core) for m in ("directions", "doubly nonnegative"))
     if core.design.pooled:
         why = f"pooled patches of {core.n_features} numbers: exact bounds are for filters of a few"

@@ -232,7 +232,8 @@ class Solution:
     status : Status
     history : History
     advice : str
-        Where a proof was tried and the proven gap is wide: why, and what would narrow it.
+        Where a proof was tried and fell short: how long it would take to prove more, and where the
+        proven gap is wide, why, and what would narrow it.
     """
 
     network: Network

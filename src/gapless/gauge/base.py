@@ -87,6 +87,8 @@ class GaugeBound:
         What the checker needs beside the data, if it does.
     boxes : BoxProof or None
         The same of a proof by boxes of directions, where it was asked for.
+    outlook : (seconds, upper) or None
+        About how many more it takes to this bound, where that is foreseen.
     """
 
     lower: float
@@ -96,6 +98,7 @@ class GaugeBound:
     check: str = "norm"
     multipliers: Proof | None = None
     boxes: BoxProof | None = None
+    outlook: tuple[float, float] | None = None
 
     @property
     def tight(self) -> bool:

@@ -44,6 +44,9 @@ BEFORE_LIFTING, ELSE = 0.1, 0.5
 # Share of boxes of directions where cells of signs can go on; from LATE dimensions on these are
 # alone if they are of use in half of the time.
 BOXES, LATE, HALF = 0.85, 15, 0.5
+# From so many dimensions on the quadratic bound may be the better one: it has this share of the
+# time, after half of it.
+MANY, QUARTER = 13, 0.25
 
 #: bounds of a given dual point, sharpest first; the last applies to all data
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
@@ -185,6 +188,9 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     boxes = "directions" in able and not (dimensions(core) >= LATE and use <= HALF * seconds)
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
+    if boxes and dimensions(core) >= MANY and "quadratic" in able:
+        first, quadratic = ("directions", HALF * seconds), ("quadratic", QUARTER * seconds)
+        return [first, quadratic, ("directions", np.inf), cells]
     if boxes:
         return [("directions", np.inf), rest, cells]
     if use <= (EARLY if "directions" not in able else HALF) * seconds:

@@ -53,9 +53,9 @@ from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Outcome, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step; to which power a step takes longer than the last if that took a time longer, and the share
-# of the time left that it may be predicted to take.
-FIRST, NEAREST, NEARER, FALLING, BOLD = 8.0, 1e-4, 0.3, 0.6, 0.5
+# step; to which power a step takes longer than the last if that took a time longer, the share of
+# the time left that it may be predicted to take, and parts of a step too small to learn from.
+FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.6, 0.5, 0.1
 # Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
 SLICES, SLICE = 8, 10_000
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
@@ -123,22 +123,28 @@ class Directional(Relaxation):
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
         best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
-        proven, above, step, before = np.inf, FIRST, 1.0, np.inf
+        proven, above, step = np.inf, FIRST, 1.0
+        before, growth, next_takes = np.inf, 1.0, np.inf
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
             outcome = search.lower((1 + above) * known, 1 + above)
             if outcome.direction is not None:
                 best = space.neuron(core, Lam, outcome.direction)
                 continue
+            if step > LITTLE:
+                # whole ones take longer and longer, by factors that fall
+                took = (watch.seconds - begun) / step
+                if step == 1 and outcome.closed:
+                    growth, before = max(took / before, 1.0) ** FALLING, took
+                next_takes = took * growth**step if outcome.closed else max(next_takes, took)
             if (G := float(search.levels(1 + above).max())) < proven:
-                yield Lam, search.proven(proven := G, best)
+                half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
+                yield Lam, replace(search.proven(proven := G, best), outlook=half)
             if not outcome.closed:
                 return
-            # steps take longer and longer, by factors that fall: the next is a whole one, or as
-            # much of it as there is time for
-            took = (watch.seconds - begun) / step
-            step = min(1.0, BOLD * watch.left / (took * max(took / before, 1.0) ** FALLING))
-            above, before = above * NEARER**step, took
+            # a whole one, or as much of it as there is time for
+            step = min(1.0, BOLD * watch.left / next_takes)
+            above *= NEARER**step
 
     def decide(
         self, core: Problem, Lam: Array, G: float, known: float, time_limit: float

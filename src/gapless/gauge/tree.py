@@ -21,7 +21,7 @@ from ..core.threads import blas_threads
 from .boxes import Bounder, Cone, Found
 
 # Boxes at a time, at most, and numbers: what a step of half a second takes.
-BATCH, NUMBERS = 1024, 1 << 26
+BATCH, NUMBERS = 4096, 1 << 26
 # Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
 NARROWEST = 2.0**-40
 # Boxes of a level that a prediction looks at, at most, and those that no search bounds.

@@ -82,7 +82,9 @@ class State:
     smoothing : float
         Of hinge and pinball in the master.
     advice : str
-        What would narrow a wide proven gap.
+        What would narrow the proven gap.
+    outlook : (seconds, lower) or None
+        About how many more it takes to prove this bound.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class State:
         self.smoothing = SMOOTHING
         self.gap: float | None = None
         self.advice = ""
+        self.outlook: tuple[float, float] | None = None
         empty = constant_network(core, np.zeros(core.n_outputs))
         self.network = self.best = empty if init is None else reduction.apply(init)
         self.value = self.best.objective(core)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..certificates.certify import prove
-from ..certificates.wide import why_wide
+from ..certificates.wide import advice
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
@@ -189,7 +189,7 @@ def solve(
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 status = proven(state, status, proving)
             if seconds != 0:
-                state.advice = why_wide(state.core, state.certificate)
+                state.advice = advice(state.core, state.certificate, tol, state.outlook)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
@@ -375,6 +375,9 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
+        if bound.outlook is not None:
+            seconds, upper = bound.outlook
+            state.outlook = seconds, state.core.proven_bound(Lam, upper)
         asked = state.tell() is Status.STOPPED  # the time of training may be over
         if asked or state.certificate.relative_gap <= state.tol:
             break
