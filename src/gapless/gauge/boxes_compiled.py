@@ -237,42 +237,39 @@ def _improve(g, A, mu, still, V, column, x):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
-    n, D = g.shape
-    top, edges = np.empty(n), np.empty((n, D))
-    _cheap(g, Q, C, bound, top, edges, z)
-    guess[:] = z
-    left = np.flatnonzero(bound > 0)
-    q, A, V = np.empty((D, D, LANES)), np.empty((D, D, LANES)), np.empty((D, D, LANES))
-    slope, v, least, mu = (
-        np.empty((D, LANES)),
-        np.empty((D, LANES)),
-        np.empty((D, LANES)),
-        np.empty((D, LANES)),
-    )
-    still, h, x, column = (
-        np.empty((D, LANES)),
-        np.empty((D, LANES)),
-        np.empty((D, LANES)),
-        np.empty((D + 2, LANES)),
-    )
-    pull, value, positive, dual, at = (
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES),
-        np.empty(LANES, np.int64),
-    )
-    shift, ready = np.zeros(LANES, np.int64), np.zeros(LANES, np.bool_)
+def _gather(boxes, rows, to):  # type: ignore[no-untyped-def]
+    """Rows of some boxes, a lane each."""
+    for i in range(LANES):
+        for k in range(len(to)):
+            to[k, i] = rows[boxes[i], k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _gather_forms(boxes, Q, to):  # type: ignore[no-untyped-def]
+    for i in range(LANES):
+        for k in range(len(to)):
+            for j in range(len(to)):
+                to[k, j, i] = Q[boxes[i], k, j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _lanes(some, first, boxes):  # type: ignore[no-untyped-def]
+    """The next boxes, the last again and again where there are no more."""
+    for i in range(LANES):
+        boxes[i] = some[min(first + i, len(some) - 1)]
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+def _vertices(left, g, Q, C, z, least, value):  # type: ignore[no-untyped-def]
+    """Coordinate by coordinate to a vertex z, its value, and its multipliers if it is the best."""
+    D = g.shape[1]
+    q, slope, v = np.empty((D, D, LANES)), np.empty((D, LANES)), np.empty((D, LANES))
+    boxes, pull, total = np.empty(LANES, np.int64), np.empty(LANES), np.empty(LANES)
     for first in range(0, len(left), LANES):
-        for i in range(LANES):
-            at[i] = left[min(first + i, len(left) - 1)]
-            value[i] = C[at[i]]
-            for k in range(D):
-                slope[k, i], still[k, i], v[k, i] = g[at[i], k], edges[at[i], k], z[at[i], k]
-                for j in range(D):
-                    q[k, j, i] = Q[at[i], k, j]
-        # 1. a vertex, coordinate by coordinate
+        _lanes(left, first, boxes)
+        _gather(boxes, g, slope)
+        _gather(boxes, z, v)
+        _gather_forms(boxes, Q, q)
         for _ in range(SWEEPS):
             for k in range(D):
                 for i in range(LANES):
@@ -282,6 +279,8 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
                         pull[i] += q[k, j, i] * v[j, i]
                 for i in range(LANES):
                     v[k, i] = -1.0 if pull[i] < 0 else 1.0
+        for i in range(LANES):
+            total[i] = C[boxes[i]]
         for k in range(D):
             for i in range(LANES):
                 pull[i] = 0.0
@@ -289,45 +288,73 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
                 for i in range(LANES):
                     pull[i] += q[k, j, i] * v[j, i]
             for i in range(LANES):
-                value[i] += v[k, i] * (slope[k, i] + pull[i])
+                total[i] += v[k, i] * (slope[k, i] + pull[i])
                 best = v[k, i] * (pull[i] + 0.5 * slope[k, i])
-                least[k, i] = best if best > 0 else 0.0
-        # 2. its multipliers, if it is the best, shifted until M is positive definite
-        shift[:] = 0
-        for _ in range(len(STEPS)):
-            for i in range(LANES):
-                dual[i] = C[at[i]]
-                for k in range(D):
-                    wide = least[k, i] + STEPS[shift[i]] * top[at[i]]
-                    mu[k, i] = wide if still[k, i] == 0 else 0.0
-            _factorise(q, slope, mu, still, A, h, positive, dual)
-            again = False
-            for i in range(LANES):
-                ready[i] = (positive[i] == 1) & (value[i] <= 0)
-                if (positive[i] == 0) & (value[i] <= 0) & (shift[i] < len(STEPS) - 1):
-                    shift[i] += 1
-                    again = True
-            if not again:
-                break
-        # 3. each multiplier to its best
-        improving = False
+                least[boxes[i], k] = best if best > 0 else 0.0
+                z[boxes[i], k] = v[k, i]
         for i in range(LANES):
-            for k in range(D):
-                z[at[i], k], guess[at[i], k] = v[k, i], v[k, i]
-            if ready[i]:
-                bound[at[i]] = min(bound[at[i]], dual[i])
-                ready[i] = bound[at[i]] > 0
-                improving |= ready[i]
-            dual[i] = C[at[i]]
-        if improving:
-            _improve(slope, A, mu, still, V, column, x)
+            value[boxes[i]] = total[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
+    n, D = g.shape
+    top, edges = np.empty(n), np.empty((n, D))
+    _cheap(g, Q, C, bound, top, edges, z)
+    # 1. a vertex, coordinate by coordinate
+    left = np.flatnonzero(bound > 0)
+    least, value = np.empty((n, D)), np.empty(n)
+    _vertices(left, g, Q, C, z, least, value)
+    guess[:] = z
+    q, A, V = np.empty((D, D, LANES)), np.empty((D, D, LANES)), np.empty((D, D, LANES))
+    slope, mu, still = np.empty((D, LANES)), np.empty((D, LANES)), np.empty((D, LANES))
+    h, x, column = np.empty((D, LANES)), np.empty((D, LANES)), np.empty((D + 2, LANES))
+    boxes, positive, dual = np.empty(LANES, np.int64), np.empty(LANES), np.empty(LANES)
+    # 2. its multipliers, if it is the best, shifted until M is positive definite
+    tried, improving = left[value[left] <= 0], np.zeros(n, np.bool_)
+    for shift in STEPS:
+        failed = np.zeros(n, np.bool_)
+        for first in range(0, len(tried), LANES):
+            _lanes(tried, first, boxes)
+            _gather(boxes, g, slope)
+            _gather(boxes, edges, still)
+            _gather(boxes, least, mu)
+            _gather_forms(boxes, Q, q)
+            for i in range(LANES):
+                dual[i] = C[boxes[i]]
+                for k in range(D):
+                    mu[k, i] = mu[k, i] + shift * top[boxes[i]] if still[k, i] == 0 else 0.0
             _factorise(q, slope, mu, still, A, h, positive, dual)
             for i in range(LANES):
-                if ready[i]:
+                box = boxes[i]
+                failed[box] = positive[i] == 0
+                if positive[i] == 1:
+                    bound[box] = min(bound[box], dual[i])
+                    improving[box] = bound[box] > 0
                     for k in range(D):
-                        guess[at[i], k] = min(max(x[k, i], -1.0), 1.0)
-                    if positive[i] == 1:
-                        bound[at[i]] = min(bound[at[i]], dual[i])
+                        least[box, k] = mu[k, i]
+        tried = tried[failed[tried]]
+    # 3. each multiplier to its best
+    better = np.flatnonzero(improving)
+    for first in range(0, len(better), LANES):
+        _lanes(better, first, boxes)
+        _gather(boxes, g, slope)
+        _gather(boxes, edges, still)
+        _gather(boxes, least, mu)
+        _gather_forms(boxes, Q, q)
+        for i in range(LANES):
+            dual[i] = 0.0
+        _factorise(q, slope, mu, still, A, h, positive, dual)
+        _improve(slope, A, mu, still, V, column, x)
+        for i in range(LANES):
+            dual[i] = C[boxes[i]]
+        _factorise(q, slope, mu, still, A, h, positive, dual)
+        for i in range(LANES):
+            box = boxes[i]
+            for k in range(D):
+                guess[box, k] = min(max(x[k, i], -1.0), 1.0)
+            if positive[i] == 1:
+                bound[box] = min(bound[box], dual[i])
 
 
 def bounder() -> Bounder:
