@@ -339,6 +339,28 @@ def test_order_and_duplicates_change_little(rng):
     assert uppers[2] == pytest.approx(uppers[0], rel=1e-9)
 
 
+@pytest.mark.parametrize("bias", ["none", "free"])
+def test_equal_samples_are_one(bias, rng):
+    distinct = rng.integers(-2, 3, (30, 3)).astype(float)
+    rows = np.concatenate([np.arange(30), rng.integers(30, size=170), np.arange(30)])
+    Lam = rng.standard_normal((230, 1))
+    Lam[-30:] = -Lam[:30]  # what of a sample cancels does not count
+    Lam -= Lam.mean() * (bias == "free")
+    many = Reduction(Problem(distinct[rows], rng.standard_normal(230), "squared", 0.1, bias)).core
+    bound = Directional().bound(many, Lam)
+    found = Oracle(many.design, many.free, np.random.default_rng(3)).search(
+        Lam, np.zeros((many.n_features, 0)), 2000
+    )
+    assert found.value.max() * (1 - 1e-12) <= bound.upper <= 1.06 * found.value.max()
+    pairs = np.repeat(rng.standard_normal(115), 2)[:, None] * np.tile([1.0, -1.0], 115)[:, None]
+    core = Reduction(
+        Problem(np.repeat(rng.standard_normal((115, 3)), 2, axis=0), pairs, "squared", 0.1, bias)
+    ).core
+    order = np.lexsort(core.design.array().T)
+    pairs[order] = np.tile([[1.0], [-1.0]], (115, 1))
+    assert Directional().bound(core, pairs).upper <= 1e-9 * np.abs(pairs).sum()
+
+
 def test_without_numba_it_is_the_same(monkeypatch):
     core, Lam = core_and_point(d=3)
     fast = Directional().bound(core, Lam)

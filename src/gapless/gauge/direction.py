@@ -13,6 +13,8 @@ of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1
 Two or three outputs are one output for each of the caps that cover their sphere
 (:mod:`gapless.gauge.caps`), the finer the nearer G is to the best neuron.
 
+Equal samples are one, their dual points added up.
+
 Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, its weight taken out,
 is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
 most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
@@ -199,7 +201,7 @@ class _Search:
         self._tilings: dict[tuple[float, ...], Tiling] = {}
         self._record, self._largest = record, 0.0
         # seconds that the checker of proof files takes for a box
-        self._check = (CHECKED + EACH * space.P.size) * record
+        self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
         self.pace = self._pace()
 
     def lower(self, G: float, ratio: float) -> Outcome:
@@ -302,16 +304,17 @@ class _Rotated:
 
     Attributes
     ----------
-    P : array of shape (n_samples, D)
-        Samples; the last column, of a free bias, holds the power of two that is its unit.
-    Lam : array of shape (n_samples, r)
-        The dual point in the outputs that it has.
+    P : array of shape (n_distinct, D)
+        Distinct samples; the last column, of a free bias, holds the power of two that is its unit.
+    Lam : array of shape (n_distinct, r)
+        The dual point in the outputs that it has, summed over equal samples.
+    n_samples : int
     basis : array of shape (n_features, rank)
     mean : array of shape (n_features,)
     normed : array of shape (D,)
         0 for the bias, 1 elsewhere.
     spread : float
-        ``sum_i ||Lam_i|| ||x_i||_1``.
+        ``sum_i ||Lam_i|| ||x_i||_1`` over all samples.
     stretch, beside : float
         A bound of the norm of ``basis`` times that of the outputs, and what samples and dual point
         have beside them, in any neuron.
@@ -319,6 +322,7 @@ class _Rotated:
 
     P: Array
     Lam: Array
+    n_samples: int
     basis: Array
     mean: Array
     normed: Array
@@ -329,17 +333,19 @@ class _Rotated:
     @classmethod
     def of(cls, core: Problem, Lam: Array) -> _Rotated:
         outputs = outputs_of(Lam)
-        part = Lam @ outputs
-        unit = 1 + float(np.linalg.norm(outputs.T @ outputs - np.eye(part.shape[1]))) + 64 * EPS
-        missed = row_norms(Lam - part @ outputs.T) + 64 * EPS * row_norms(Lam)
-        sizes = row_norms(part) * (1 + 64 * EPS)
+        whole = Lam @ outputs
+        unit = 1 + float(np.linalg.norm(outputs.T @ outputs - np.eye(whole.shape[1]))) + 64 * EPS
+        missed = row_norms(Lam - whole @ outputs.T) + 64 * EPS * row_norms(Lam)
+        first, group = _distinct(core)
+        part = np.stack([np.bincount(group, column) for column in whole.T], axis=1)
+        sizes = np.bincount(group, row_norms(whole)) * (1 + (64 + len(group)) * EPS)
         space = row_space(core)
-        X, rank = space.samples, space.rank
-        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * sizes) @ X)[1][:, ::-1]
+        X, rank = space.samples[first], space.rank
+        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * row_norms(part)) @ X)[1][:, ::-1]
         P = X @ turn
         stretch = 1 + float(np.linalg.norm(turn.T @ turn - np.eye(rank))) + 16 * rank * EPS
         lost = row_norms(X - P @ turn.T) + 16 * (rank + 4) * EPS * rank * row_norms(X)
-        left = space.left * stretch + lost
+        left = space.left[first] * stretch + lost
         if core.free:  # a neuron measures the samples from the one it bends at
             left = left + left.max()
         beside = float(left @ sizes) * space.stretch * stretch * unit
@@ -353,7 +359,7 @@ class _Rotated:
             normed = np.append(normed, 0.0)
         spread = float(sizes @ np.abs(P).sum(axis=1))
         basis, stretch = space.basis @ turn, space.stretch * stretch * unit
-        return cls(P, part, basis, space.mean, normed, spread, stretch, beside)
+        return cls(P, part, len(Lam), basis, space.mean, normed, spread, stretch, beside)
 
     def cone(self, v: tuple[float, ...]) -> Cone:
         """The one output ``Lam v``."""
@@ -361,7 +367,7 @@ class _Rotated:
 
     def rounding(self, G: float) -> float:
         """What the bound of a box may be off by; see the module."""
-        n, D = self.P.shape
+        n, D = self.n_samples, self.P.shape[1]
         return EPS * (8 * (n + 64) * (D + 4) + 200 * (D + 4) ** 3) * (self.spread + G)
 
     def proof(self, G: float, tree: Array, batch: int, seconds: float) -> BoxProof:
@@ -379,6 +385,16 @@ class _Rotated:
         u, b = u / size, b / size - float(self.mean @ u) / size
         active = np.maximum(core.design.scores(u) + b, 0.0)
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
+
+
+@lru_cache(maxsize=8)  # problems are immutable
+def _distinct(core: Problem) -> tuple[Array, Array]:
+    """The first of all samples that are equal, and which of these each sample equals.
+
+    Tables of categories and counts have few.
+    """
+    _, first, group = np.unique(core.design.array(), axis=0, return_index=True, return_inverse=True)
+    return first, group.ravel()
 
 
 def outputs_of(Lam: Array) -> Array:

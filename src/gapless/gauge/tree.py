@@ -264,7 +264,7 @@ def _unpacked(boxes: Boxes) -> Boxes:
 
 def batch_size(data: Cone, team: Team = ALONE) -> int:
     """Boxes at a time."""
-    each = np.clip(NUMBERS // len(data.normed) // data.n_samples, 64, BATCH)
+    each = np.clip(NUMBERS // len(data.normed) // max(data.n_samples, 1), 64, BATCH)
     return team.count * int(each)
 
 
