@@ -57,7 +57,7 @@ from .tree import KEPT, RECORDED, SAMPLED, Outcome, Team, Tiling, batch_size, pr
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
 # step; to which power a step takes longer than the last if that took a time longer, the share of
 # the time left that it may be predicted to take, and parts of a step too small to learn from.
-FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.6, 0.5, 0.1
+FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.6, 0.65, 0.1
 # Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
 SLICES, SLICE = 8, 10_000
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
@@ -142,7 +142,7 @@ class Directional(Relaxation):
             if (G := float(search.levels(1 + above).max())) < proven:
                 half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
                 yield Lam, replace(search.proven(proven := G, best), outlook=half)
-            if not outcome.closed:
+            if not outcome.closed or watch.due():
                 return
             # a whole one, or as much of it as there is time for
             step = min(1.0, BOLD * watch.left / next_takes)
