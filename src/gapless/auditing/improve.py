@@ -169,6 +169,7 @@ def _smaller(
 
     By bisection of the width, each from the heaviest neurons of the smallest that suffices.
     """
+    spent = watch.seconds
     allowed = (1 + 0.999 * within) * trained.objective(trained.deep(best))  # float32 rounds
     found, few, enough = [best], 0, best.n_neurons
     while enough - few > 1 and watch.left > 0:
@@ -177,9 +178,11 @@ def _smaller(
         size = np.linalg.norm(np.vstack([net.hidden_weights, net.hidden_bias]), axis=0)
         weight = size * np.linalg.norm(net.output_weights, axis=1)
         heaviest = np.sort(np.argsort(weight)[-width:])
-        steps = int(np.ceil(np.log2(enough - few)))
+        steps = max(int(np.ceil(np.log2(enough - few))), 1)
+        # without a limit as long as the best network took: one too narrow would not end
+        part = watch.part(share=1.0 / steps) if watch.limited else Watch(spent)
         solution = solve(
-            trained.problem(), watch.part(share=1.0 / max(steps, 1)),
+            trained.problem(), part,
             tol=min(tol, within / 4), max_neurons=width, init=select(net, heaviest),
             random_state=random_state,
         )  # fmt: skip
