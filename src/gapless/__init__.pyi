@@ -61,6 +61,7 @@ from .gauge.whitened import is_whitened
 from .kernels.alignment import HiddenTarget, alignment, pairwise_loss
 from .kernels.network import KernelNetwork
 from .kernels.onnx_file import kernel_network_to_onnx
+from .kernels.pair_target import PairTarget, pair_target
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
@@ -122,6 +123,7 @@ __all__ = [
     "Network",
     "NeuronDisplay",
     "Optimality",
+    "PairTarget",
     "Patches",
     "PathDisplay",
     "PriceOfReading",
@@ -173,6 +175,7 @@ __all__ = [
     "losses",
     "neural_collapse",
     "optimal_member",
+    "pair_target",
     "pairwise_loss",
     "path",
     "predicted_collapse",

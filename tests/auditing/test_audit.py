@@ -308,9 +308,70 @@ def test_adamw_is_said_not_to_minimise_a_penalty(rng):
         optimizer=torch.optim.AdamW(model.parameters()),
     )
     assert any("AdamW" in note for note in report.notes)
+    assert report.decoupled == "AdamW"
+    assert "AdamW does not minimise" in report.verdict
     assert any("broadcasts" in note for note in report.notes)
     with pytest.raises(ValueError, match="without a penalty"):
         audit(model, X, y, loss=nn.MSELoss(), optimizer=torch.optim.Adam(model.parameters()))
+
+
+@pytest.fixture(scope="module")
+def wide():
+    """1100 samples of 300 features, more than the exact proofs take, and a network half trained."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1100, 300))
+    y = np.abs(X[:, :1]) + X[:, 1:2]
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(300, 24), nn.ReLU(), nn.Linear(24, 1))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, weight_decay=0.1)
+    data = torch.tensor(X, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
+    for _ in range(30):
+        optimizer.zero_grad()
+        nn.MSELoss()(model(data[0]), data[1]).backward()
+        optimizer.step()
+    return model, *data, optimizer
+
+
+def test_large_data_are_searched_as_well(wide):
+    model, X, y, optimizer = wide
+    report = audit(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=4)
+    assert report.search_seconds > 0
+    assert report.found_objective < 0.95 * report.objective
+    assert report.lower_bound <= report.found_objective
+    assert "was found" in report.verdict
+    assert report.weight_decay_max is not None
+
+
+def test_no_words_of_a_search_where_none_was(wide):
+    model, X, y, optimizer = wide
+    report = audit(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=0)
+    assert report.search_seconds == 0
+    assert report.found_objective is None
+    assert "search" not in str(report)
+    assert "no better network was looked for" in report.verdict
+    assert "time_limit above 0" in report.advice[0]
+
+
+def test_a_smaller_network_within_a_tolerance(rng):
+    X = torch.tensor(rng.standard_normal((40, 2)), dtype=torch.float32)
+    y = X[:, :1].abs() + X[:, 1:2].abs() + (2 * X[:, :1]).sin()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 1))
+    # no clock for the best network, so it is the same each time
+    how = {"loss": nn.MSELoss(), "weight_decay": 0.03, "tol": 1e-2, "time_limit": None}
+    best = improve(model, X, y, **how)
+    small = improve(model, X, y, within=0.3, **how)
+    assert small.n_neurons_after <= best.n_neurons_after <= 12
+    assert best.objective_after <= small.objective_after <= 1.3 * best.objective_after
+    assert len(small.model[0].bias) == small.n_neurons_after
+    value = nn.MSELoss()(small.model(X), y).item()
+    value += 0.015 * sum((p.detach() ** 2).sum().item() for p in small.model.parameters())
+    assert small.objective_after == pytest.approx(value, rel=1e-5)
+    huge = improve(model, X, y, within=1e9, **how)  # never worse than the model given
+    assert huge.objective_after <= huge.objective_before
+    assert huge.n_neurons_after < best.n_neurons_after
+    with pytest.raises(ValueError, match="within must be"):
+        improve(model, X, y, within=-1, **how)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -367,6 +428,18 @@ def test_kinks_and_html(tmp_path):
     order = [page.index(text) for text in (report.verdict, "What to do next", "<table>")]
     assert order == sorted(order)
     assert not re.search(r'(src|href)="(?!data:)', page)
+    assert 'class="wide"' not in page
+
+
+def test_wide_pictures_can_be_moved_on_a_phone(rng, tmp_path):
+    X, y = rng.standard_normal((30, 2)), np.arange(30) % 3
+    model = nn.Sequential(nn.Linear(2, 6), nn.ReLU(), nn.Linear(6, 3))
+    loss = nn.CrossEntropyLoss()
+    report = audit(model, X, y, loss=loss, weight_decay=0.01, time_limit=0)
+    report.to_html(tmp_path / "audit.html")
+    page = (tmp_path / "audit.html").read_text()
+    assert page.count('class="wide"') == 2  # layers and classes
+    assert 'class="wide"' not in page[: page.index("What to do next")]  # the gap is read as it is
 
 
 def test_dead_and_twin_neurons_are_counted_and_pruned(rng):

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from gapless.kernels.layer import LayerRule, fit_layer, leave_one_out
-from gapless.kernels.machine import Kernel, squared_distances
+from gapless.kernels.machine import Kernel, median_distance, spread_scale, squared_distances
 
 
 def data(rng, n=40, d=3, k=3):
@@ -42,6 +43,57 @@ def test_left_out_outputs_with_centres_are_those_of_refits(rng):
         rest = np.delete(np.arange(n), i)
         A = np.linalg.solve(K[rest].T @ K[rest] + n * ridge * M, K[rest].T @ T[rest])
         np.testing.assert_allclose(layer.outputs[i], K[i] @ A, atol=1e-7)
+
+
+@pytest.mark.parametrize("centres", [100, 12])
+def test_of_a_weight_above_one_a_single_sample_is_left_out(rng, centres):
+    X, T = data(rng)
+    ridge, w = 1e-3, rng.choice([0.2, 0.7, 1.0, 2.0, 3.6], len(X))
+    rule = LayerRule(gamma=1.0, ridge=ridge, max_centres=centres)
+    layer = fit_layer(X, T, rule, np.random.RandomState(0), w)
+    C, kernel = layer.machine.centres, layer.machine.kernel
+    assert kernel.scale * median_distance(X, np.random.RandomState(0), w) == pytest.approx(1.0)
+    K, M = kernel.matrix(X, C), kernel.matrix(C, C)
+    for i in range(len(X)):
+        u = w.copy()
+        u[i] -= min(1.0, w[i])
+        KW = K.T * u
+        A = np.linalg.solve(KW @ K + w.sum() * ridge * M, KW @ T)
+        np.testing.assert_allclose(layer.outputs[i], K[i] @ A, atol=1e-6)
+    if centres == 100:
+        (again,) = leave_one_out(K.copy(), T, [ridge], w)
+        np.testing.assert_allclose(again, layer.outputs, atol=1e-8)
+    F = K @ layer.machine.coefficients
+    misfit = w @ np.sum((F - T) ** 2, axis=1) / w.sum()
+    penalty = ridge * np.sum(layer.machine.coefficients * (M @ layer.machine.coefficients))
+    assert layer.objective == pytest.approx(misfit + penalty, rel=1e-8)
+    assert 0 <= layer.objective_gap < 1e-9 * layer.objective
+    error = w @ np.sum((layer.outputs - T) ** 2, axis=1) / w.sum()
+    assert layer.squared_error == pytest.approx(error)
+
+
+def test_the_median_distance_counts_copies(rng):
+    X, w = rng.standard_normal((30, 2)), rng.integers(1, 5, 30)
+    state = np.random.RandomState(0)
+    repeated = median_distance(X.repeat(w, axis=0), state)
+    assert median_distance(X, state, w.astype(float)) == pytest.approx(repeated, rel=1e-12)
+    D = squared_distances(X, X)[np.triu_indices(30, 1)]
+    assert median_distance(X, state) == pytest.approx(np.median(D), rel=1e-12)
+    alone = median_distance(X[:2], state, np.array([1e-3, 9.0]))  # 36 pairs at zero: the mean
+    assert 0 < alone < 1e-3
+
+
+def test_a_sparse_layer_is_the_dense_one(rng):
+    X = rng.standard_normal((50, 30)) * (rng.random((50, 30)) < 0.1)
+    T = rng.standard_normal((50, 2))
+    for centres in (100, 10):
+        how = {"gamma": 1.0, "ridge": 1e-2, "max_centres": centres}
+        dense, thin = fitted(X, T, **how), fitted(sparse.csr_matrix(X), T, **how)
+        assert sparse.issparse(thin.machine.centres)
+        np.testing.assert_allclose(thin.outputs, dense.outputs, atol=1e-9)
+        np.testing.assert_allclose(thin.machine.outputs(X), dense.machine.outputs(X), atol=1e-9)
+        assert 0 <= thin.objective_gap < 1e-9
+    assert spread_scale(sparse.csr_matrix(X)) == pytest.approx(spread_scale(X))
 
 
 def objective(K, M, A, T, ridge):

@@ -15,6 +15,10 @@ def test_collapse_display():
     display = CollapseDisplay.from_features(np.eye(3)[labels], labels)
     np.testing.assert_allclose(display.centred_gram, simplex_frame(3), atol=1e-12)
     np.testing.assert_allclose(display.ax_[1].images[0].get_array(), display.centred_gram)
+    for axis in display.ax_:  # a tick is a class
+        assert axis.get_xticks().tolist() == axis.get_yticks().tolist() == [0, 1, 2]
+    many = CollapseDisplay.from_features(np.eye(40), np.arange(40))
+    assert len(many.ax_[0].get_xticks()) <= 12
     with pytest.raises(ValueError, match="3 axes"):
         display.plot(ax=display.ax_[:2])
     matplotlib.pyplot.close("all")

@@ -28,8 +28,19 @@ def verdict(found: Findings) -> str:
     Returns
     -------
     str
-        One sentence, which says what is proven, what was found and what is a guess.
+        What is proven, what was found and what is a guess; and whether the optimizer minimises
+        something else.
     """
+    sentence = _verdict(found)
+    if found.decoupled is None:
+        return sentence
+    return (
+        f"{sentence} All this is about loss plus penalty, which {found.decoupled} does not "
+        "minimise: its weight decay is no penalty."
+    )
+
+
+def _verdict(found: Findings) -> str:
     estimated = found.estimated_relative_gap
     if found.relative_gap <= WIDE:
         return (
@@ -41,16 +52,20 @@ def verdict(found: Findings) -> str:
             f"Not the best: a network with a {found.found_gain:.1%} lower objective was found; "
             f"none is more than {found.relative_gap:.1%} lower (proven)."
         )
-    if estimated is not None and estimated <= WIDE:
+    if found.search_seconds > 0 and estimated is not None and estimated <= WIDE:
         return (
             "Probably well trained: a search suggests that "
             f"{about(estimated)} can be gained at most, which it cannot prove."
         )
     if found.proof == UNKNOWN and found.neurons is None:
         return "Undecided: no bound is known for networks with batch normalisation."
-    return (
-        f"Undecided: a better network may exist, at most {found.relative_gap:.1%} lower (proven)."
-    )
+    rest = f"better network may exist, at most {found.relative_gap:.1%} lower (proven)."
+    if estimated is None:
+        return f"Undecided: a {rest}"
+    if not found.search_seconds:
+        return f"Undecided, since no better network was looked for: a {rest}"
+    looked = f"{found.search_seconds:.2g} s of search gained {found.found_gain:.1%}"
+    return f"Undecided: {looked}; a {rest}"
 
 
 def advice(found: Findings) -> tuple[str, ...]:
@@ -80,6 +95,11 @@ def _better_network(found: Findings) -> Iterator[str]:
             if found.found_neurons <= n.total
             else f"yours has {n.total}, so train a wider one."
         )
+    elif estimated is not None and found.relative_gap > WIDE and not found.search_seconds:
+        yield (
+            "No better network was looked for: audit with a time_limit above 0 looks for one, in "
+            "half of it."
+        )
     elif found.relative_gap > WIDE and estimated is not None and estimated > WIDE:
         yield (
             "gapless.improve continues from this network with the convex solver and never returns "
@@ -92,6 +112,12 @@ def _training(found: Findings) -> Iterator[str]:
     good = found.relative_gap <= WIDE or (
         estimated is not None and max(estimated, found.found_gain) <= WIDE
     )
+    if found.decoupled is not None:
+        yield (
+            f"To minimise loss plus penalty train with Adam or SGD in place of {found.decoupled}, "
+            "and compare weight decays anew: the same number means another thing there."
+        )
+        return
     if found.stationarity is not None and found.stationarity > STATIONARY and not good:
         yield (
             "Training seems not to have ended: the gradients of loss and penalty leave "
@@ -101,7 +127,8 @@ def _training(found: Findings) -> Iterator[str]:
 
 
 def _scales(found: Findings) -> Iterator[str]:
-    if found.imbalance is not None and found.imbalance > UNBALANCED * found.objective:
+    ended = found.decoupled is None  # only what minimises the penalty balances it
+    if ended and found.imbalance is not None and found.imbalance > UNBALANCED * found.objective:
         yield (
             f"Rescaling alone, which changes no output, would save {found.imbalance:.3g} of the "
             "penalty; at the end of training that is 0."

@@ -48,8 +48,8 @@ def audit(
         Without ``optimizer``: whether vectors decay as well, which is PyTorch's default.
     time_limit : float, default 10
         Seconds for a two-layer network: half at most to look for a better one, whose residual
-        makes better bounds, the rest for the proofs.  0 for the network's own residual and cheap
-        proofs.
+        makes better bounds, the rest for the proofs.  0 looks for none: the network's own residual
+        and cheap proofs.
     random_state : int or None, default 0
 
     Returns
@@ -129,6 +129,7 @@ def measure(
         weight_decay=trained.weight_decay,
         bias=trained.bias,
         rule=trained.rule,
+        decoupled=trained.decoupled,
         objective=objective,
         data_fit=fit,
         penalty=trained.raw_penalty,

@@ -78,6 +78,8 @@ class Findings(Bounded):
     proof: str
     found_objective: float | None
     found_neurons: int | None
+    search_seconds: float
+    decoupled: str | None
     estimated_lower_bound: float | None
     stationarity: float | None
     gradient_norm: float | None

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..bridges.torch import read_torch, to_torch
-from ..core.checks import optional_import
+from ..core.checks import not_negative, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.design import design_of
 from ..core.network import Network
+from ..core.result import Status
 from ..core.watch import Watch
 from ..training.train import solve
 from .reading import read_trained
@@ -51,6 +52,7 @@ def improve(
     optimizer: Any = None,
     decay_biases: bool = True,
     tol: float = 1e-3,
+    within: float = 0.0,
     time_limit: float | None = 60.0,
     random_state: int | None = 0,
 ) -> Improvement:
@@ -65,8 +67,13 @@ def improve(
         As in :func:`gapless.audit`.
     tol : float, default 1e-3
         Relative gap at which the solver stops.
+    within : float, default 0
+        How much higher than the best found the objective may be, as a share of it, for fewer
+        neurons: above 0 the smallest network found so is returned, never one that is worse than
+        yours.  Widths are halved between one that suffices and one that does not, each continued
+        from the neurons that weigh most; a still smaller network may exist.
     time_limit : float or None, default 60
-        Seconds; None for no limit.
+        Seconds, half of them for fewer neurons where ``within`` is above 0; None for no limit.
     random_state : int or None, default 0
 
     Returns
@@ -76,23 +83,26 @@ def improve(
     Raises
     ------
     ValueError
-        For a network that has not two ReLU layers, or has batch normalisation, and as
-        :func:`gapless.audit`.
+        For a negative ``within``, a network that has not two ReLU layers, or has batch
+        normalisation, and as :func:`gapless.audit`.
     ImportError
         Where PyTorch is not installed, as the result is a module.
     """
     optional_import("torch", "torch", "improve")  # the result is a module: say so before the work
-    watch = Watch.of(time_limit)
+    watch, within = Watch.of(time_limit), not_negative("within", within)
     trained, start = _start(model, X, y, loss, weight_decay, optimizer, decay_biases)
     lossless = _prune(trained, start, watch)
     solution = solve(
-        trained.problem(), watch.part(),
+        trained.problem(), watch.part(share=0.5 if within and watch.limited else 1.0),
         tol=tol, max_neurons=max(start.n_neurons, 1), init=lossless,
         random_state=random_state, proof_time=None if watch.limited else 0.0,
     )  # fmt: skip
     better = settled(trained, solution.network)
     candidates = [_prune(trained, better, watch), better, lossless]
-    return _best(trained, start, candidates)
+    best = min(candidates, key=lambda network: trained.objective(trained.deep(network)))
+    if within:
+        candidates += _smaller(trained, best, within, tol, watch, random_state)
+    return _best(trained, start, candidates, within=within)
 
 
 def prune(
@@ -147,6 +157,46 @@ def _start(
     return trained, start
 
 
+def _smaller(
+    trained: Trained,
+    best: Network,
+    within: float,
+    tol: float,
+    watch: Watch,
+    random_state: int | None,
+) -> list[Network]:
+    """Networks of fewer neurons whose objective is at most a share ``within`` above that of best.
+
+    By bisection of the width, each from the heaviest neurons of the smallest that suffices.
+    """
+    spent = watch.seconds
+    allowed = (1 + 0.999 * within) * trained.objective(trained.deep(best))  # float32 rounds
+    found, few, enough = [best], 0, best.n_neurons
+    while enough - few > 1 and watch.left > 0:
+        width = (few + enough) // 2
+        net = found[-1]
+        size = np.linalg.norm(np.vstack([net.hidden_weights, net.hidden_bias]), axis=0)
+        weight = size * np.linalg.norm(net.output_weights, axis=1)
+        heaviest = np.sort(np.argsort(weight)[-width:])
+        steps = max(int(np.ceil(np.log2(enough - few))), 1)
+        # without a limit as long as the best network took: one too narrow would not end
+        part = watch.part(share=1.0 / steps) if watch.limited else Watch(spent)
+        solution = solve(
+            trained.problem(), part,
+            tol=min(tol, within / 4), max_neurons=width, init=select(net, heaviest),
+            random_state=random_state,
+        )  # fmt: skip
+        candidate = settled(trained, solution.network)
+        if trained.objective(trained.deep(candidate)) <= allowed:
+            found.append(candidate)
+            enough = min(width, candidate.n_neurons)
+        else:
+            few = width
+        if solution.status is Status.STOPPED:
+            break
+    return found[1:]
+
+
 def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
     """Same outputs on the data, no larger penalty: dead neurons, merging and, if there is time,
     dependence."""
@@ -160,9 +210,16 @@ def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
 
 
 def _best(
-    trained: Trained, start: Network, candidates: list[Network], rounding: float = 0.0
+    trained: Trained,
+    start: Network,
+    candidates: list[Network],
+    rounding: float = 0.0,
+    within: float = 0.0,
 ) -> Improvement:
-    """The candidate of lowest objective as a module; the model's own weights when none is lower."""
+    """The candidate of lowest objective as a module; the model's own weights when none is lower.
+
+    With ``within`` the smallest of those that are at most that share above the lowest.
+    """
     before = trained.data_fit(trained.network.predict(trained.X)) + trained.raw_penalty
     # the same weights, through the same conversion as the candidates
     best, after = _module(trained, trained.network), before
@@ -175,6 +232,12 @@ def _best(
         # of equal objectives the smaller network: rounding to float32 moves the last digits
         fewer = candidate.n_neurons < width
         if value < after or (fewer and value <= before * (1 + rounding)):
+            best, after, width = module, value, candidate.n_neurons
+    allowed = min(before, (1 + within) * after)
+    for candidate in candidates if within else ():
+        module, network = _rounded(trained, candidate)
+        value = trained.objective(network)
+        if candidate.n_neurons < width and value <= allowed:
             best, after, width = module, value, candidate.n_neurons
     return Improvement(best, before, after, start.n_neurons, width)
 

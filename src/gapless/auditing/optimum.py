@@ -27,7 +27,7 @@ UNKNOWN = "losses are not negative"
 TOL = 1e-3
 # Work of one start of the search, in numbers of X: all starts together read about this many.
 SEARCH = 3e8
-# Numbers in X up to which a better network, the closed forms and the largest weight decay are
+# Numbers in X up to which closed forms, and the largest weight decay without a time limit, are
 # tried.
 SMALL = 300_000
 # Samples up to which the sharper norm bound of deep networks takes seconds.
@@ -48,6 +48,8 @@ class Optimum:
     estimated_lower_bound : float or None
     found_objective, found_neurons : float and int, or None
         Of a better network, where one was found.
+    search_seconds : float
+        Spent looking for it.
     weight_decay_max : float or None
         From which on the best network is constant (estimated).
     notes : tuple of str
@@ -59,6 +61,7 @@ class Optimum:
     estimated_lower_bound: float | None = None
     found_objective: float | None = None
     found_neurons: int | None = None
+    search_seconds: float = 0.0
     weight_decay_max: float | None = None
     notes: tuple[str, ...] = ()
 
@@ -109,9 +112,10 @@ def _two_layers(
     time_limit: float,
     random_state: int | None,
 ) -> Optimum:
-    small, best, source = trained.X.size <= SMALL, objective, plain
+    best, source, spent = objective, plain, 0.0
     found_objective = found_neurons = top = None
-    if small and time_limit > 0:
+    if time_limit > 0:
+        started = watch.seconds
         solution = solve(
             trained.problem(), watch.part(share=BETTER),
             tol=TOL, init=plain, random_state=random_state, proof_time=None,
@@ -124,11 +128,13 @@ def _two_layers(
         best = min(best, trained.objective(trained.deep(better)))
         if best < objective:
             found_objective, found_neurons = best, better.n_neurons
-    if small:
+        spent = watch.seconds - started
+    if time_limit > 0 or trained.X.size <= SMALL:
         part = Watch(max(LARGEST * watch.left, LEAST_SEARCH))
         top = largest_weight_decay(trained.problem(), STARTS, 0, part) * trained.factor
     lower, estimated, proof = _two_layer_bound(trained, source, best, watch.left, random_state)
-    return Optimum(lower, proof, estimated, found_objective, found_neurons, top, trained.notes)
+    found = (found_objective, found_neurons, spent)
+    return Optimum(lower, proof, estimated, *found, top, trained.notes)
 
 
 def _two_layer_bound(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from .findings import Findings
 
 # Who needs matplotlib, where it is not installed.
 FEATURE = "the pictures of to_html"
+# Width over height from which a picture has to be moved on a phone.
+WIDE = 2.2
 
 
 def html_page(
@@ -45,10 +48,7 @@ def html_page(
     cells = "\n".join(
         f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows
     )
-    gap, *others = [
-        _FIGURE.format(caption=html.escape(caption), png=f"data:image/png;base64,{png}")
-        for caption, png in pictures
-    ]
+    gap, *others = [_figure(caption, png) for caption, png in pictures]
     return _PAGE.format(
         verdict=html.escape(verdict),
         gap=gap,
@@ -56,6 +56,16 @@ def html_page(
         cells=cells,
         pictures="\n".join(others),
         notes=_list("Notes", notes),
+    )
+
+
+def _figure(caption: str, png: str) -> str:
+    """A wide picture can be moved sideways on a phone, where it would be too small to read."""
+    width, height = struct.unpack(">II", base64.b64decode(png)[16:24])  # of a PNG's first chunk
+    return _FIGURE.format(
+        shape=' class="wide"' if width > WIDE * height else "",
+        caption=html.escape(caption),
+        png=f"data:image/png;base64,{png}",
     )
 
 
@@ -83,14 +93,14 @@ def pictures(
     png : str
         In base64.
     """
-    ax = axes_for(None, FEATURE, figsize=(8, 2.2))
+    ax = axes_for(None, FEATURE, figsize=(5, 2.8))
     _draw_gap(ax, found)
     yield (
         "Where this network stands: the best one of any width lies in the open band.",
         _png(ax.figure),
     )
     if network.n_features == 1:
-        ax = axes_for(None, FEATURE, figsize=(8, 3.2))
+        ax = axes_for(None, FEATURE, figsize=(6, 3.2))
         _draw_curve(ax, found.kinks, network, X, Y)
         yield "The function on the data, and where it bends.", _png(ax.figure)
     if found.neurons is not None and found.imbalance is not None:
@@ -108,7 +118,7 @@ def pictures(
 
 def _png(figure: Any) -> str:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
+    figure.savefig(buffer, format="png", dpi=150)
     pyplot(FEATURE).close(figure)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
@@ -130,7 +140,8 @@ def _draw_gap(ax: Any, found: Findings) -> None:
     ax.set(xlim=(min(0.0, low), 1.04 * own), ylim=(-0.5, 0.5), yticks=[])
     ax.set_xlabel(f"training objective (zero network: {found.zero_objective:.4g})")
     ax.spines[["left", "top", "right"]].set_visible(False)
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+    below = {"loc": "outside lower left", "ncols": 2, "frameon": False, "fontsize": 9}
+    ax.figure.legend(**below)
 
 
 def _draw_curve(ax: Any, kinks: Array | None, network: DeepNetwork, X: Array, Y: Array) -> None:
@@ -159,27 +170,43 @@ def _draw_balance(ax: Any, network: DeepNetwork, bias: str) -> None:
     ax.set_title(f"{len(hidden)} neurons", fontsize=10)
 
 
-_FIGURE = """<figure><img alt="{caption}" src="{png}">
+_FIGURE = """<figure{shape}><img alt="{caption}" src="{png}">
 <figcaption>{caption}</figcaption></figure>"""
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>gapless audit</title>
 <meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
 <style>
+:root {{ --text: #222; --quiet: #555; --line: #ddd; --page: #fff }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --text: #e4e4e4; --quiet: #a8a8a8; --line: #444; --page: #17191c }}
+}}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; color: #222; background: #fff }}
-h1 {{ font-size: 1rem; font-weight: normal; color: #555; margin: 0 }}
+  padding: 0 1rem; color: var(--text); background: var(--page) }}
+h1 {{ font-size: 1rem; font-weight: normal; color: var(--quiet); margin: 0 }}
 .verdict {{ font-size: 1.5rem; line-height: 1.3; margin: .3rem 0 1rem }}
 h2 {{ font-size: 1.15rem; margin: 2rem 0 .5rem }}
+ul {{ padding-left: 1.3rem }}
 li {{ margin-bottom: .4rem }}
 table {{ border-collapse: collapse; width: 100% }}
-tr {{ border-top: 1px solid #ddd }}
+tr {{ border-top: 1px solid var(--line) }}
 th {{ text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0; white-space: nowrap;
   font-weight: 600 }}
-td {{ padding: .3rem 0 }}
-img {{ max-width: 100% }}
+td {{ padding: .3rem 0; overflow-wrap: anywhere }}
+img {{ max-width: min(100%, 40rem); background: #fff; border-radius: 4px }}
+.wide img {{ max-width: 100% }}
 figure {{ margin: 1rem 0 }}
-figcaption {{ color: #555; font-size: .9rem }}
+figcaption {{ color: var(--quiet); font-size: .9rem }}
+@media (max-width: 40rem) {{
+  body {{ margin: 1rem auto }}
+  .verdict {{ font-size: 1.25rem }}
+  tr, th, td {{ display: block }}
+  th {{ padding-bottom: 0 }}
+  td {{ padding-top: 0 }}
+  .wide {{ overflow-x: auto }}
+  .wide img {{ max-width: none; width: 38rem }}
+}}
 </style></head><body>
 <h1>Audit of a trained network</h1>
 <p class="verdict">{verdict}</p>

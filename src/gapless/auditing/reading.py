@@ -79,9 +79,11 @@ def read_trained(
     if chain.dropout:
         notes.append("Dropout is left out, as in eval mode: training minimised a noisier loss.")
     decay = _decay(weight_decay, optimizer, decay_biases)
+    decoupled = None
     if optimizer is not None and _is_decoupled(optimizer):
+        decoupled = type(optimizer).__name__
         notes.append(
-            f"{type(optimizer).__name__} decays weights beside the gradient step: it does not "
+            f"{decoupled} decays weights beside the gradient step: it does not "
             "minimise loss + weight_decay / 2 * squares, which is what is audited here; its "
             "networks need not be stationary for it, and Adam or SGD with weight_decay are."
         )
@@ -95,7 +97,7 @@ def read_trained(
         if chain.modules
         else penalty(chain.network, decays, bias_decays)
     )
-    return Trained(chain, rows, translated, decays, bias_decays, raw, tuple(notes))
+    return Trained(chain, rows, translated, decays, bias_decays, raw, tuple(notes), decoupled)
 
 
 def _chain_of(model: Any) -> Chain:

@@ -46,7 +46,11 @@ class AuditReport(Findings):
     found_objective : float or None
     found_neurons : int or None
         Of a better network that the convex solver found in the time given; None if it found none,
-        or where it was not asked (deep networks, large data).
+        or where it was not asked (deep networks, ``time_limit=0``).
+    search_seconds : float
+        Spent looking for it.
+    decoupled : str or None
+        Name of an optimizer, such as AdamW, that does not minimise loss plus penalty.
     estimated_lower_bound : float or None
         By search, proves nothing; None where no search exists (deep networks).
     stationarity : float or None
@@ -66,7 +70,7 @@ class AuditReport(Findings):
     notes : tuple of str
         What the reader must know to trust the numbers.
     verdict : str
-        One sentence.
+        A sentence or two.
     advice : tuple of str
         What to do next.
     seconds : float
@@ -139,8 +143,11 @@ class AuditReport(Findings):
                 f"{self.found_objective:.6g} with {self.found_neurons} neurons, "
                 f"{self.found_gain:.2%} lower",
             )
+        elif self.search_seconds > 0:
+            yield "better, found", f"none in {self.search_seconds:.2g} s of search"
         if self.estimated_relative_gap is not None:
-            words = f"{about(self.estimated_relative_gap)} (a search: proves nothing)"
+            source = "a search" if self.search_seconds > 0 else "the network's own residual"
+            words = f"{about(self.estimated_relative_gap)} ({source}: proves nothing)"
             yield "gap, estimated", words
 
     def _structure(self) -> Iterator[tuple[str, str]]:

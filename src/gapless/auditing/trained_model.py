@@ -61,6 +61,8 @@ class Trained:
         Of the parameters as they stand in the model, batch normalisation included.
     notes : tuple of str
         What the reader of an audit must know of how the model was read.
+    decoupled : str or None
+        Name of an optimizer that does not minimise loss plus penalty.
     """
 
     chain: Chain
@@ -70,6 +72,7 @@ class Trained:
     bias_decays: tuple[float, ...]
     raw_penalty: float
     notes: tuple[str, ...]
+    decoupled: str | None = None
 
     @property
     def factor(self) -> float:

@@ -29,7 +29,10 @@ def add_audit(commands: Any) -> None:
         help='the layers, if not Linear with ReLU between: [{"Linear": "fc1"}, "ReLU", ...]',
     )  # fmt: skip
     command.add_argument(
-        "--time-limit", default="10", metavar="S", help="seconds for the proofs (default 10)"
+        "--time-limit",
+        default="10",
+        metavar="S",
+        help="seconds to look for a better network and for proofs (default 10)",
     )
     add_data_arguments(command, "training data: .csv, .tsv or .parquet")
     command.add_argument("--target", metavar="COL", help="the column that was predicted")

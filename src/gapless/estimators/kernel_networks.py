@@ -18,12 +18,15 @@ from ..kernels.layer import LayerRule, fit_layer
 from ..kernels.machine import KernelMachine
 from ..kernels.network import KernelNetwork, Output, scale_of
 from ..kernels.paired import fit_by_pairs
+from .counted import Counted, checked_weights, counted
 from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
 from .targets import Classification, Regression, validated
 
 # Hidden layers that a network may have: errors stop falling after one or two. Numbers of a layer's
 # kernel and ridge, all meant about one: larger ones leave float64 in products.
 DEEPEST, LARGEST = 100, 1e9
+# Of scikit-learn's checks of X.
+ACCEPTED: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,7 @@ class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -85,11 +88,11 @@ class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
             One column a class, or a target; X itself without hidden layers.
         """
         check_is_fitted(self)
-        return self.network_.transform(validated(self, X, reset=False, dtype=np.float64))
+        return self.network_.transform(validated(self, X, reset=False, **ACCEPTED))
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
-        return self.network_.outputs(validated(self, X, reset=False, dtype=np.float64))
+        return self.network_.outputs(validated(self, X, reset=False, **ACCEPTED))
 
     @property
     def _n_features_out(self) -> int:
@@ -116,13 +119,13 @@ class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
         return rule
 
     def _fit_closed(
-        self, X: Array, T: Array, rule: LayerRule, rng: np.random.RandomState
-    ) -> list[Array]:
+        self, X: Any, T: Array, weights: Array, rule: LayerRule, rng: np.random.RandomState
+    ) -> list[Any]:
         """Sets ``hidden_``; what each layer, and the output at last, was trained on."""
         inputs = [X]
         self.hidden_ = []
         for _ in range(int(self.n_hidden)):
-            layer = fit_layer(inputs[-1], T, rule, rng)
+            layer = fit_layer(inputs[-1], T, rule, rng, weights)
             inputs.append(layer.outputs)
             self.hidden_.append(
                 HiddenLayer(
@@ -143,6 +146,7 @@ class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEsti
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = []
+        tags.input_tags.sparse = True
         return tags
 
 
@@ -238,13 +242,16 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         self.epochs = epochs
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> KernelNetworkClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkClassifier:
         """Train the hidden layers one after another, then the output layer.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
         y : array of labels of shape (n_samples,)
+        sample_weight : array of shape (n_samples,), optional
+            How many samples each is: of more than one, one is left out where samples are left out.
+            Weights that say how much a sample matters are best scaled to at most one.
 
         Returns
         -------
@@ -253,8 +260,8 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         Raises
         ------
         ValueError
-            For a bad parameter, a single class, features beyond what can be squared, and a ridge
-            too small for float64.
+            For a bad parameter, a single class, negative weights, features beyond what can be
+            squared, and a ridge too small for float64.
         ImportError
             For ``hidden="alignment"`` or ``"srs"`` without PyTorch.
         """
@@ -262,33 +269,37 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         choose("output", self.output, ("svm", "logistic", "ridge", "relu"))
         hidden = choose("hidden", self.hidden, ("closed", "alignment", "srs"))
         units, epochs = positive_int("n_units", self.n_units), positive_int("epochs", self.epochs)
-        X, y = validated(self, X, y, dtype=np.float64)
-        labels = self._class_numbers(X, y)
+        X, y = validated(self, X, y, **ACCEPTED)
+        data = self._counted(X, y, sample_weight)
+        labels, weights = data.y, data.weights
         if hidden == "closed":
-            inputs = self._fit_closed(X, simplex(labels, len(self.classes_)), rule, rng)
+            T = simplex(labels, len(self.classes_))
+            inputs = self._fit_closed(data.X, T, weights, rule, rng)
             self.hidden_ = [
-                replace(layer, loo_error=float(np.mean(F.argmax(axis=1) != labels)))
+                replace(layer, loo_error=float(np.average(wrong(F, labels), weights=weights)))
                 for layer, F in zip(self.hidden_, inputs[1:])
             ]
         else:
-            inputs = self._fit_pairs(X, labels, rule, units, epochs, rng)
-        self._fit_output(inputs[-1], labels, rule, rng)
+            inputs = self._fit_pairs(data, rule, units, epochs, rng)
+        self._fit_output(inputs[-1], labels, weights, rule, rng)
         machines = [*self._machines()[1:], self.network_.output]
         self.hidden_ = [
-            replace(layer, alignment=alignment(F, labels, scale_of(after, F)))
+            replace(layer, alignment=alignment(F, labels, scale_of(after, F), weights))
             for layer, F, after in zip(self.hidden_, inputs[1:], machines)
         ]
         return self
 
-    def refit_output(self, X: Any, y: Any) -> KernelNetworkClassifier:
+    def refit_output(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkClassifier:
         """Train the output layer anew, hidden layers as they are: for new labels, few of them.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
             Not the samples that the hidden layers were trained on, whose outputs have collapsed.
         y : array of labels of shape (n_samples,)
             ``classes_`` become theirs.
+        sample_weight : array of shape (n_samples,), optional
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -301,10 +312,18 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         """
         check_is_fitted(self)
         rule, rng = self._rule(), check_random_state(self.random_state)
-        X, y = validated(self, X, y, reset=False, dtype=np.float64)
-        F = self.network_.transform(X)
-        self._fit_output(F, self._class_numbers(X, y), rule, rng)
+        X, y = validated(self, X, y, reset=False, **ACCEPTED)
+        data = self._counted(X, y, sample_weight)
+        self._fit_output(self.network_.transform(data.X), data.y, data.weights, rule, rng)
         return self
+
+    def _counted(self, X: Any, y: Array, sample_weight: Any) -> Counted:
+        """Distinct samples and the numbers of their classes; sets ``classes_``."""
+        weights = checked_weights(sample_weight, X)
+        used = weights > 0
+        labels = np.zeros(len(y), dtype=np.intp)
+        labels[used] = self._class_numbers(X[used], y[used])
+        return counted(X, labels, weights)
 
     @property
     def loss(self) -> str:
@@ -313,20 +332,21 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
 
     def _fit_pairs(
         self,
-        X: Array,
-        labels: Array,
+        data: Counted,
         rule: LayerRule,
         units: int,
         epochs: int,
         rng: np.random.RandomState,
-    ) -> list[Array]:
+    ) -> list[Any]:
         """As ``_fit_closed``, by Adam."""
-        inputs, gamma = [X], 1.0 if rule.gamma is None else rule.gamma
+        labels, weights = data.y, data.weights
+        inputs, gamma = [data.X], 1.0 if rule.gamma is None else rule.gamma
         self.hidden_ = []
         for _ in range(int(self.n_hidden)):
             machine = fit_by_pairs(
                 inputs[-1],
                 labels,
+                weights,
                 self.hidden,
                 n_units=units,
                 gamma=gamma,
@@ -336,12 +356,15 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
             )
             F = machine.outputs(inputs[-1])
             inputs.append(F)
-            value = pairwise_loss(F, labels) if self.hidden == "srs" else 1 - alignment(F, labels)
+            if self.hidden == "srs":
+                value = pairwise_loss(F, labels, sample_weight=weights)
+            else:
+                value = 1.0 - alignment(F, labels, sample_weight=weights)
             self.hidden_.append(HiddenLayer(machine, gamma, np.nan, np.nan, np.nan, value, np.inf))
         return inputs
 
     def _fit_output(
-        self, F: Array, labels: Array, rule: LayerRule, rng: np.random.RandomState
+        self, F: Any, labels: Array, weights: Array, rule: LayerRule, rng: np.random.RandomState
     ) -> None:
         """Sets ``output_``, ``network_`` and ``hidden_targets_``."""
         n_classes = len(self.classes_)
@@ -349,16 +372,16 @@ class KernelNetworkClassifier(Classification, _KernelNetwork):
         output: Output
         self.hidden_targets_: tuple[HiddenTarget, ...] = ()
         if self.output == "svm":
-            output, self.output_ = svm_output(F, labels, *how)
-            self.hidden_targets_ = hidden_targets(output, F, labels, self.output_.C)
+            output, self.output_ = svm_output(F, labels, weights, *how)
+            self.hidden_targets_ = hidden_targets(output, F, labels, self.output_.C, weights)
         elif self.output == "logistic":
-            output, self.output_ = logistic_output(F, labels, *how)
+            output, self.output_ = logistic_output(F, labels, weights, *how)
         elif self.output == "ridge":
             T = simplex(labels, n_classes)
-            output, self.output_ = ridge_output(F, T, rule, n_classes == 2, rng)
+            output, self.output_ = ridge_output(F, T, weights, rule, n_classes == 2, rng)
         else:
             seed = int(rng.randint(2**31))
-            output, self.output_ = relu_output(F, labels, self.weight_decay, True, seed)
+            output, self.output_ = relu_output(F, labels, weights, self.weight_decay, True, seed)
         votes = self.output == "svm" and n_classes > 2
         self.network_ = KernelNetwork(
             self._machines(), output, tuple(self.classes_.tolist()), votes
@@ -422,13 +445,15 @@ class KernelNetworkRegressor(Regression, _KernelNetwork):
         self.choose_on = choose_on
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any) -> KernelNetworkRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkRegressor:
         """Train the hidden layers one after another, then the output layer.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
         y : array of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array of shape (n_samples,), optional
+            As in :meth:`KernelNetworkClassifier.fit`.
 
         Returns
         -------
@@ -437,24 +462,26 @@ class KernelNetworkRegressor(Regression, _KernelNetwork):
         Raises
         ------
         ValueError
-            For a bad parameter, numbers beyond what can be squared, and a ridge too small for
-            float64.
+            For a bad parameter, negative weights, numbers beyond what can be squared, and a ridge
+            too small for float64.
         """
         rule, rng = self._checked(), check_random_state(self.random_state)
-        X, y = validated(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        T, mean, spread = standardised(self._targets(y))
-        inputs = self._fit_closed(X, T, rule, rng)
-        self._fit_output(inputs[-1], T, mean, spread, rule, rng)
+        data = self._data(X, y, sample_weight)
+        units = standardised(data.y, data.weights)
+        inputs = self._fit_closed(data.X, units[0], data.weights, rule, rng)
+        self._fit_output(inputs[-1], *units, data.weights, rule, rng)
         return self
 
-    def refit_output(self, X: Any, y: Any) -> KernelNetworkRegressor:
+    def refit_output(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkRegressor:
         """Train the output layer anew, hidden layers as they are.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
             Not the samples that the hidden layers were trained on.
         y : array of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array of shape (n_samples,), optional
+            As in :meth:`fit`.
 
         Returns
         -------
@@ -467,12 +494,16 @@ class KernelNetworkRegressor(Regression, _KernelNetwork):
         """
         check_is_fitted(self)
         rule, rng = self._checked(), check_random_state(self.random_state)
-        X, y = validated(
-            self, X, y, reset=False, dtype=np.float64, multi_output=True, y_numeric=True
-        )
-        F = self.network_.transform(X)
-        self._fit_output(F, *standardised(self._targets(y)), rule, rng)
+        data = self._data(X, y, sample_weight, reset=False)
+        F = self.network_.transform(data.X)
+        self._fit_output(F, *standardised(data.y, data.weights), data.weights, rule, rng)
         return self
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, reset: bool = True) -> Counted:
+        """Distinct samples with their targets (n_distinct, n_outputs)."""
+        how = {"multi_output": True, "y_numeric": True, "reset": reset}
+        X, y = validated(self, X, y, **ACCEPTED, **how)
+        return counted(X, self._targets(y), checked_weights(sample_weight, X))
 
     def _checked(self) -> LayerRule:
         choose("output", self.output, ("ridge", "relu"))
@@ -480,20 +511,21 @@ class KernelNetworkRegressor(Regression, _KernelNetwork):
 
     def _fit_output(
         self,
-        F: Array,
+        F: Any,
         T: Array,
         mean: Array,
         spread: Array,
+        weights: Array,
         rule: LayerRule,
         rng: np.random.RandomState,
     ) -> None:
         """Sets ``output_`` and ``network_``."""
         output: Output
         if self.output == "ridge":
-            output, self.output_ = ridge_output(F, T, rule, False, rng)
+            output, self.output_ = ridge_output(F, T, weights, rule, False, rng)
         else:
             seed = int(rng.randint(2**31))
-            output, self.output_ = relu_output(F, T, self.weight_decay, False, seed)
+            output, self.output_ = relu_output(F, T, weights, self.weight_decay, False, seed)
         self.network_ = KernelNetwork(self._machines(), in_units(output, mean, spread))
 
 
@@ -502,10 +534,17 @@ def simplex(labels: Array, n_classes: int) -> Array:
     return np.eye(n_classes)[labels] - 1.0 / n_classes
 
 
-def standardised(Y: Array) -> tuple[Array, Array, Array]:
+def wrong(F: Array, labels: Array) -> Array:
+    """Whether another class has the largest output."""
+    return F.argmax(axis=1) != labels
+
+
+def standardised(Y: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Targets of mean zero and variance one, with their means and spreads."""
+    share = weights / weights.sum()
     with np.errstate(over="ignore", invalid="ignore"):
-        mean, spread = Y.mean(axis=0), Y.std(axis=0)
+        mean = share @ Y
+        spread = np.sqrt(share @ (Y - mean) ** 2)
     if not np.all(np.isfinite(spread)):
         raise ValueError("y has numbers whose squares are beyond 1e308; rescale the targets")
     spread = np.where(spread > 0, spread, 1.0)

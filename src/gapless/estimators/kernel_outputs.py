@@ -6,8 +6,10 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import ParameterGrid
 from sklearn.svm import SVC
 
 from ..core.checks import Array, positive
@@ -15,6 +17,7 @@ from ..core.network import Network
 from ..kernels.layer import LayerRule, fit_layer
 from ..kernels.machine import Kernel, KernelMachine, spread_scale
 from ..kernels.network import LinearOutput, Output, ReLUOutput
+from .counted import NOTHING, fold_weights
 from .relu import ReLUClassifier, ReLURegressor
 from .relu_cv import ReLUClassifierCV, ReLURegressorCV
 
@@ -27,7 +30,12 @@ FOLDS = 5
 
 
 def svm_output(
-    F: Array, labels: Array, weight_decay: Any, choose_on: int, rng: np.random.RandomState
+    F: Any,
+    labels: Array,
+    weights: Array,
+    weight_decay: Any,
+    choose_on: int,
+    rng: np.random.RandomState,
 ) -> tuple[KernelMachine, SVC]:
     """A support vector machine with Gaussian kernel, as a kernel machine.
 
@@ -35,10 +43,12 @@ def svm_output(
 
     Parameters
     ----------
-    F : array of shape (n_samples, width)
+    F : array or sparse matrix of shape (n_samples, width)
     labels : array of int of shape (n_samples,)
+    weights : array of shape (n_samples,)
+        Of the terms of the sum.
     weight_decay : float or "cv"
-        ``C = 1 / (weight_decay n)``; "cv" chooses C and the kernel's width.
+        ``C = 1 / (weight_decay sum(weights))``; "cv" chooses C and the kernel's width.
     choose_on : int
         Samples, at most, to choose on.
     rng : RandomState
@@ -50,27 +60,33 @@ def svm_output(
     svc : SVC
         As it was trained.
     """
-    unit = spread_scale(F)
+    unit = spread_scale(F, weights)
     grid = SVM_GRID | {"gamma": [gamma * unit for gamma in SVM_GRID["gamma"]]}
-    svc = _chosen(SVC(C=LARGE, gamma=unit), grid, F, labels, weight_decay, choose_on, rng)
-    svc.fit(F, labels)
-    kernel = Kernel(float(svc.gamma))
+    svc = _chosen(SVC(C=LARGE, gamma=unit), grid, F, labels, weights, weight_decay, choose_on, rng)
+    svc.fit(F, labels, weights)
+    kernel, dual = Kernel(float(svc.gamma)), svc.dual_coef_
+    dual = dual.toarray() if sparse.issparse(dual) else dual
     if len(svc.classes_) == 2:
-        return KernelMachine(svc.support_vectors_, svc.dual_coef_.T, svc.intercept_, kernel), svc
+        return KernelMachine(svc.support_vectors_, dual.T, svc.intercept_, kernel), svc
     # scikit-learn has for a support vector of class k its coefficients against the other classes
     # in their order, positive for the first of two
     ends = np.cumsum(svc.n_support_)
     of = [slice(end - size, end) for end, size in zip(ends, svc.n_support_)]
     pairs = list(combinations(range(len(svc.classes_)), 2))
-    coefficients = np.zeros((len(svc.support_vectors_), len(pairs)))
+    coefficients = np.zeros((dual.shape[1], len(pairs)))
     for column, (first, second) in enumerate(pairs):
-        coefficients[of[first], column] = -svc.dual_coef_[second - 1, of[first]]
-        coefficients[of[second], column] = -svc.dual_coef_[first, of[second]]
+        coefficients[of[first], column] = -dual[second - 1, of[first]]
+        coefficients[of[second], column] = -dual[first, of[second]]
     return KernelMachine(svc.support_vectors_, coefficients, -svc.intercept_, kernel), svc
 
 
 def logistic_output(
-    F: Array, labels: Array, weight_decay: Any, choose_on: int, rng: np.random.RandomState
+    F: Any,
+    labels: Array,
+    weights: Array,
+    weight_decay: Any,
+    choose_on: int,
+    rng: np.random.RandomState,
 ) -> tuple[LinearOutput, LogisticRegression]:
     """Logistic regression; parameters as in :func:`svm_output`.
 
@@ -82,20 +98,21 @@ def logistic_output(
         As it was trained.
     """
     model = LogisticRegression(C=LARGE, max_iter=10_000)
-    model = _chosen(model, LOGISTIC_GRID, F, labels, weight_decay, choose_on, rng)
-    model.fit(F, labels)
+    model = _chosen(model, LOGISTIC_GRID, F, labels, weights, weight_decay, choose_on, rng)
+    model.fit(F, labels, weights)
     return LinearOutput(model.coef_.T, model.intercept_), model
 
 
 def relu_output(
-    F: Array, targets: Array, weight_decay: Any, classes: bool, seed: int
+    F: Any, targets: Array, weights: Array, weight_decay: Any, classes: bool, seed: int
 ) -> tuple[ReLUOutput, Any]:
     """A two-layer ReLU network with its certificate.
 
     Parameters
     ----------
-    F : array of shape (n_samples, width)
+    F : array or sparse matrix of shape (n_samples, width)
     targets : array of shape (n_samples,) of class numbers, or (n_samples, n_outputs)
+    weights : array of shape (n_samples,)
     weight_decay : float or "cv"
     classes : bool
     seed : int
@@ -109,21 +126,22 @@ def relu_output(
     kinds = (ReLUClassifier, ReLUClassifierCV) if classes else (ReLURegressor, ReLURegressorCV)
     choosing = weight_decay == "cv"
     if choosing and classes and np.bincount(targets).min() < 2:
-        choosing, weight_decay = False, 1.0 / (LARGE * len(F))
+        choosing, weight_decay = False, 1.0 / (LARGE * float(weights.sum()))
     given = {} if choosing else {"weight_decay": weight_decay}
-    model = kinds[int(choosing)](random_state=seed, **given).fit(F, targets)
+    model = kinds[int(choosing)](random_state=seed, **given).fit(F, targets, weights)
     return ReLUOutput(model.network_), model
 
 
 def ridge_output(
-    F: Array, T: Array, rule: LayerRule, binary: bool, rng: np.random.RandomState
+    F: Any, T: Array, weights: Array, rule: LayerRule, binary: bool, rng: np.random.RandomState
 ) -> tuple[KernelMachine, Any]:
     """One more layer in closed form.
 
     Parameters
     ----------
-    F : array of shape (n_samples, width)
+    F : array or sparse matrix of shape (n_samples, width)
     T : array of shape (n_samples, n_outputs)
+    weights : array of shape (n_samples,)
     rule : LayerRule
     binary : bool
         Whether T are those of two classes, of which one column is kept.
@@ -134,7 +152,7 @@ def ridge_output(
     machine : KernelMachine
     layer : FittedLayer
     """
-    layer = fit_layer(F, T, rule, rng)
+    layer = fit_layer(F, T, rule, rng, weights)
     machine = layer.machine
     if binary:
         only = machine.coefficients[:, 1:], machine.intercept[1:]
@@ -168,23 +186,48 @@ def in_units(output: Output, mean: Array, spread: Array) -> Output:
 def _chosen(
     model: Any,
     grid: dict[str, Any],
-    F: Array,
+    F: Any,
     labels: Array,
+    weights: Array,
     weight_decay: Any,
     choose_on: int,
     rng: np.random.RandomState,
 ) -> Any:
     """The model with C as given, or with the parameters of the most accurate folds."""
     if weight_decay != "cv":
-        C = 1.0 / (positive("weight_decay", weight_decay) * len(F))
+        C = 1.0 / (positive("weight_decay", weight_decay) * float(weights.sum()))
         return model.set_params(C=C)
-    rows = np.arange(len(F))
-    if len(F) > choose_on:
-        rows = np.sort(rng.choice(len(F), choose_on, replace=False))
-    rows = rows[np.bincount(labels[rows])[labels[rows]] > 1]  # one of a kind is in no two folds
-    counts = np.unique(labels[rows], return_counts=True)[1]
-    if len(counts) < 2:
-        return model
-    folds = StratifiedKFold(min(FOLDS, int(counts.min())))
-    search = GridSearchCV(model, grid, cv=folds, refit=False).fit(F[rows], labels[rows])
-    return model.set_params(**search.best_params_)
+    if F.shape[0] > choose_on:
+        rows = np.sort(rng.choice(F.shape[0], choose_on, replace=False))
+        F, labels, weights = F[rows], labels[rows], weights[rows]
+    held = _held_out(labels, weights)
+    best, right = {}, -1.0
+    for given in ParameterGrid(grid) if held.size else ():
+        correct = 0.0
+        for part in held.T:
+            rest = np.where(part < (1.0 - NOTHING) * weights, weights - part, 0.0)
+            tested = np.flatnonzero(part)
+            trained = np.flatnonzero(rest)
+            fold = clone(model).set_params(**given)
+            fold.fit(F[trained], labels[trained], rest[trained])
+            correct += float(part[tested] @ (fold.predict(F[tested]) == labels[tested]))
+        if correct > right * (1 + 1e-12):  # of equals the first
+            best, right = given, correct
+    return model.set_params(**best)
+
+
+def _held_out(labels: Array, weights: Array) -> Array:
+    """How much of each sample each fold holds out: as much of each class; () where there is none.
+
+    A class of less than two samples is held out nowhere.
+    """
+    unit = min(1.0, float(weights.mean()))  # a weight of one is a sample, all below are shares
+    counts = np.bincount(labels, weights) / unit
+    often = counts >= 2 * (1 - 1e-9)
+    if np.count_nonzero(often) < 2:
+        return np.empty((0, 0))
+    folds = min(FOLDS, int(counts[often].min() + 1e-9))
+    held = np.zeros((len(labels), folds))
+    for k in np.flatnonzero(often):
+        held[labels == k] = unit * fold_weights(weights[labels == k] / unit, folds)
+    return np.minimum(held, weights[:, None])

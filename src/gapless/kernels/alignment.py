@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, positive, to_2d
-from .machine import Kernel, KernelMachine
+from ..core.checks import Array, positive, to_2d, to_floats
+from .machine import Kernel, KernelMachine, pairs_of_samples
 
 # Rows between which alignment is measured, where there are more: two million pairs.
 PAIRED_ROWS = 2000
@@ -49,7 +49,7 @@ def gram_of_classes(features: Any, scale: float = 1.0) -> Array:
     return Kernel(positive("scale", scale)).matrix(F, F)
 
 
-def alignment(features: Any, labels: Any, scale: float = 1.0) -> float:
+def alignment(features: Any, labels: Any, scale: float = 1.0, sample_weight: Any = None) -> float:
     """``<G, G*> / (||G|| ||G*||)`` off the diagonal, G the Gaussian kernel of the features.
 
     G* is one within a class and zero across; 1 says that the next kernel sees the classes and
@@ -62,6 +62,9 @@ def alignment(features: Any, labels: Any, scale: float = 1.0) -> float:
     labels : array of shape (n_samples,)
     scale : float, default 1.0
         Of the kernel ``exp(-scale ||f - g||^2)``.
+    sample_weight : array of shape (n_samples,), optional
+        How many samples each is, above zero: a pair counts as their product, and those of one
+        row are pairs too.
 
     Returns
     -------
@@ -78,12 +81,18 @@ def alignment(features: Any, labels: Any, scale: float = 1.0) -> float:
     >>> round(alignment([[0.0], [0.0], [9.0], [9.0]], [0, 0, 1, 1]), 6)
     1.0
     """
-    G, same = _pairs(features, labels, scale)
-    norm = np.linalg.norm(G) * np.sqrt(np.count_nonzero(same))
-    return float(np.sum(G[same]) / norm) if norm > 0 else 0.0
+    G, same, counts = _pairs(features, labels, scale, sample_weight)
+    norm = np.sqrt(float(counts @ (G * G)) * float(counts @ same))
+    return float((counts * same) @ G / norm) if norm > 0 else 0.0
 
 
-def pairwise_loss(features: Any, labels: Any, scale: float = 1.0, power: float = 2.0) -> float:
+def pairwise_loss(
+    features: Any,
+    labels: Any,
+    scale: float = 1.0,
+    power: float = 2.0,
+    sample_weight: Any = None,
+) -> float:
     """The mean over pairs of ``|G_ij - G*_ij|^power``, G and G* as in :func:`alignment`.
 
     Parameters
@@ -92,6 +101,8 @@ def pairwise_loss(features: Any, labels: Any, scale: float = 1.0, power: float =
     labels : array of shape (n_samples,)
     scale : float, default 1.0
     power : float, default 2.0
+    sample_weight : array of shape (n_samples,), optional
+        As in :func:`alignment`.
 
     Returns
     -------
@@ -102,23 +113,29 @@ def pairwise_loss(features: Any, labels: Any, scale: float = 1.0, power: float =
     ValueError
         As :func:`alignment`.
     """
-    G, same = _pairs(features, labels, scale)
-    return float(np.mean(np.abs(G - same) ** positive("power", power))) if G.size else 0.0
+    G, same, counts = _pairs(features, labels, scale, sample_weight)
+    misfits = np.abs(G - same) ** positive("power", power)
+    return float(counts @ misfits / counts.sum()) if G.size else 0.0
 
 
-def _pairs(features: Any, labels: Any, scale: float) -> tuple[Array, Array]:
-    """G and whether the classes are the same, for each pair i < j."""
+def _pairs(
+    features: Any, labels: Any, scale: float, sample_weight: Any
+) -> tuple[Array, Array, Array]:
+    """G, whether the classes are the same, and how many pairs of samples each pair of rows is."""
     F, labels = to_2d("features", features), np.asarray(labels)
     if labels.shape != (len(F),) or not len(F):
         raise ValueError(f"labels must be {len(F)}, one a sample, got shape {labels.shape}")
+    weights = np.ones(len(F)) if sample_weight is None else to_floats("weights", sample_weight)
+    if weights.shape != labels.shape or not np.all(weights > 0):
+        raise ValueError(f"sample_weight must be {len(F)} numbers above zero, one a sample")
     if len(F) > PAIRED_ROWS:
         rows = np.linspace(0, len(F) - 1, PAIRED_ROWS).astype(int)
-        F, labels = F[rows], labels[rows]
-    above = np.triu_indices(len(F), 1)
-    G = gram_of_classes(F, scale)[above]
+        F, labels, weights = F[rows], labels[rows], weights[rows]
+    i, j, counts = pairs_of_samples(weights)
+    G = gram_of_classes(F, scale)[i, j]
     if not np.all(np.isfinite(G)):
         raise ValueError("features has numbers whose squares are beyond 1e308; rescale them")
-    return G, labels[above[0]] == labels[above[1]]
+    return G, labels[i] == labels[j], counts
 
 
 @dataclass(frozen=True)
@@ -151,7 +168,7 @@ class HiddenTarget:
 
 
 def hidden_targets(
-    machine: KernelMachine, inputs: Array, labels: Array, C: float
+    machine: KernelMachine, inputs: Any, labels: Array, C: float, weights: Array | None = None
 ) -> tuple[HiddenTarget, ...]:
     """One for each two classes of a support vector machine, one class against another.
 
@@ -160,16 +177,19 @@ def hidden_targets(
     machine : KernelMachine
         Minimises ``1/2 ||w||^2 + C sum hinge``; a column for each two classes, positive for the
         second.
-    inputs : array of shape (n_samples, n_features)
+    inputs : array or sparse matrix of shape (n_samples, n_features)
         What it was trained on.
     labels : array of int of shape (n_samples,)
         Class numbers.
     C : float
+    weights : array of shape (n_samples,), optional
+        Of the terms of the sum; the mean and kappa weigh samples by them too.
 
     Returns
     -------
     tuple of HiddenTarget
     """
+    weights = np.ones(len(labels)) if weights is None else weights
     kernel = Kernel(machine.kernel.scale)  # a constant moves no two samples apart
     gram = kernel.matrix(machine.centres, machine.centres)
     norms = np.sqrt(np.einsum("ij,ij->j", gram @ machine.coefficients, machine.coefficients))
@@ -178,12 +198,14 @@ def hidden_targets(
     for column, pair in enumerate(combinations(range(int(labels.max()) + 1), 2)):
         sides = [np.flatnonzero(labels == k) for k in pair]
         hinge = [np.maximum(0.0, 1.0 + s * scores[i, column]) for i, s in zip(sides, (1, -1))]
-        n, norm = len(sides[0]) + len(sides[1]), float(norms[column])
-        share = min(map(len, sides)) / n
+        totals = [float(weights[i].sum()) for i in sides]
+        n, norm = sum(totals), float(norms[column])
+        share = min(totals) / n
         # w is stationary for both: C n times the mean loss against 1/2 ||w||^2, or tau ||w||
         tau, threshold = norm / (C * n), DISTANCE * share
         lossless = all(float(h.min()) <= NO_LOSS for h in hinge)
-        objective = float(hinge[0].sum() + hinge[1].sum()) / n + tau * norm
+        loss = sum(float(weights[i] @ h) for i, h in zip(sides, hinge))
+        objective = loss / n + tau * norm
         bound = min(2.0 * tau / DISTANCE, 2.0 * share)
         found.append(
             HiddenTarget(pair, tau, threshold, tau < threshold and lossless, objective, bound)

@@ -1,26 +1,36 @@
 """A hidden layer in closed form: kernel ridge regression with exact leave-one-out outputs.
 
-With T (n, C) the targets, K the kernel of the samples and A the coefficients the layer minimises
+With T (n, C) the targets, K the kernel of the samples, weights w of sum W (n, where none are
+given) and A the coefficients the layer minimises
 
-    J(A) = 1/n ||K A - T||_F^2 + ridge tr(A^T K A),
+    J(A) = 1/W sum_i w_i ||(K A - T)_i||^2 + ridge tr(A^T K A),
 
-convex, with ``A = (K + n ridge I)^-1 T`` a minimiser.  What the layer would say of sample i had
-it been trained on the others is then ``T_i - A_i / [(K + n ridge I)^-1]_ii``.  The next layer is
-trained on these outputs: those on the samples themselves have already collapsed onto T.
+convex, with ``(K + W ridge diag(w)^-1) A = T`` at a minimiser.  What the layer would say of sample
+i had it been trained on the others is then ``T_i - A_i / [(K + n ridge I)^-1]_ii`` without weights.
+The next layer is trained on these outputs: those on the samples themselves have already collapsed
+onto T.
 
-Many samples: m of them are the centres.  With ``K_mm = L L^T`` and ``P = K_nm L^-T`` the layer is
-linear ridge regression on the features P, ``w = (P^T P + n ridge I)^-1 P^T T``, and sample i has
-the leverage ``h_i = P_i (P^T P + n ridge I)^-1 P_i^T``; left out it gets
-``(F_i - h_i T_i) / (1 - h_i)``, the centres staying as they are.
+A weight counts samples.  Of one above 1 a single sample is left out and the others stay, so that
+weights are repetitions here too; one below 1 is left out whole.  With M = S K S + W ridge I,
+S = diag(w)^1/2, A = S B and t_i = min(1, 1/w_i) the part that is left out,
+
+    F_i - T_i = - B_i / S_i / ((1 - t_i) / (W ridge) + t_i [M^-1]_ii).
+
+Many samples: m of them are the centres.  With ``K_mm = L L^T`` and ``P = S K_nm L^-T`` the layer is
+linear ridge regression on the features P, ``v = (P^T P + W ridge I)^-1 P^T S T``, and sample i has
+the leverage ``h_i = P_i (P^T P + W ridge I)^-1 P_i^T``; left out it gets
+``(F_i - t_i h_i T_i) / (1 - t_i h_i)``, the centres staying as they are.  P is never whole in
+memory: with ``R R^T = P^T P + W ridge I`` a second pass has ``h_i = w_i ||(L R)^-1 K_i||^2``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh, lapack, solve_triangular
+from scipy.linalg import blas, cho_solve, cholesky, eigh, lapack, solve_triangular
 
 from ..core.arrays import row_blocks
 from ..core.checks import Array
@@ -83,17 +93,21 @@ class FittedLayer:
     objective_gap: float
 
 
-def fit_layer(X: Array, T: Array, rule: LayerRule, rng: np.random.RandomState) -> FittedLayer:
+def fit_layer(
+    X: Any, T: Array, rule: LayerRule, rng: np.random.RandomState, weights: Array | None = None
+) -> FittedLayer:
     """Fit one layer.
 
     Parameters
     ----------
-    X : array of shape (n_samples, n_features)
+    X : array or sparse matrix of shape (n_samples, n_features)
     T : array of shape (n_samples, n_outputs)
         Targets.
     rule : LayerRule
     rng : RandomState
         Draws centres, and the samples to choose on.
+    weights : array of shape (n_samples,), optional
+        How many samples each stands for, above zero; one by default.
 
     Returns
     -------
@@ -104,19 +118,23 @@ def fit_layer(X: Array, T: Array, rule: LayerRule, rng: np.random.RandomState) -
     ValueError
         Where squared distances leave the floats, and where no ridge tried is enough for float64.
     """
-    length = median_distance(X, rng)
-    gamma, ridge = _choose(X, T, length, rule, rng)
+    n = X.shape[0]
+    w = np.ones(n) if weights is None else weights
+    length = median_distance(X, rng, w)
+    gamma, ridge = _choose(X, T, w, length, rule, rng)
     kernel = Kernel(gamma / length, rule.constant)
-    if len(X) <= rule.max_centres:
-        machine, loo, J, gap = _on_all_samples(X, T, kernel, ridge)
+    if n <= rule.max_centres:
+        machine, loo, J, gap = _on_all_samples(X, T, w, kernel, ridge)
     else:
-        centres = X[np.sort(rng.choice(len(X), rule.max_centres, replace=False))]
-        machine, loo, J, gap = _on_centres(X, T, centres, kernel, ridge)
-    error = float(np.mean(np.sum((loo - T) ** 2, axis=1)))
+        centres = X[np.sort(rng.choice(n, rule.max_centres, replace=False))]
+        machine, loo, J, gap = _on_centres(X, T, w, centres, kernel, ridge)
+    error = float(w @ np.sum((loo - T) ** 2, axis=1)) / float(w.sum())
     return FittedLayer(machine, gamma, ridge, loo, error, J, gap)
 
 
-def leave_one_out(K: Array, T: Array, ridges: Sequence[float]) -> Iterator[Array]:
+def leave_one_out(
+    K: Array, T: Array, ridges: Sequence[float], weights: Array | None = None
+) -> Iterator[Array]:
     """The outputs of left-out samples at each ridge, from one eigendecomposition.
 
     Parameters
@@ -125,103 +143,128 @@ def leave_one_out(K: Array, T: Array, ridges: Sequence[float]) -> Iterator[Array
         Kernel of the samples; destroyed.
     T : array of shape (n, n_outputs)
     ridges : sequence of float
+    weights : array of shape (n,), optional
 
     Yields
     ------
     array of shape (n, n_outputs)
     """
-    n = len(K)
+    w = np.ones(len(K)) if weights is None else weights
+    root, total = np.sqrt(w)[:, None], float(w.sum())
+    K *= root
+    K *= root.T
     s, V = eigh(K, overwrite_a=True, check_finite=False)
-    projected, squares = V.T @ T, V * V
+    projected, squares = V.T @ (root * T), V * V
     for ridge in ridges:
-        inverse = 1.0 / (np.maximum(s, 0.0) + n * ridge)
-        A = V @ (projected * inverse[:, None])
-        yield T - A / (squares @ inverse)[:, None]
+        inverse = 1.0 / (np.maximum(s, 0.0) + total * ridge)
+        B = V @ (projected * inverse[:, None])
+        yield _left_out(B / root, T, w, squares @ inverse, total * ridge)
+
+
+def _left_out(B: Array, T: Array, w: Array, diagonal: Array, shift: float) -> Array:
+    """Outputs of left-out samples: the module's formula, B divided by S, diagonal that of M^-1."""
+    part = 1.0 / np.maximum(w, 1.0)
+    return T - B / ((1.0 - part) / shift + part * diagonal)[:, None]
 
 
 def _choose(
-    X: Array, T: Array, length: float, rule: LayerRule, rng: np.random.RandomState
+    X: Any, T: Array, w: Array, length: float, rule: LayerRule, rng: np.random.RandomState
 ) -> tuple[float, float]:
     """gamma and ridge of the least squared leave-one-out error."""
     if rule.gamma is not None and rule.ridge is not None:
         return rule.gamma, rule.ridge
-    if len(X) > rule.choose_on:
-        rows = np.sort(rng.choice(len(X), rule.choose_on, replace=False))
-        X, T = X[rows], T[rows]
+    if X.shape[0] > rule.choose_on:
+        rows = np.sort(rng.choice(X.shape[0], rule.choose_on, replace=False))
+        X, T, w = X[rows], T[rows], w[rows]
     gammas = GAMMAS if rule.gamma is None else (rule.gamma,)
     ridges = RIDGES if rule.ridge is None else (rule.ridge,)
     best = (np.inf, gammas[0], ridges[-1])
     for gamma in gammas:
         K = Kernel(gamma / length, rule.constant).matrix(X, X)
-        for ridge, F in zip(ridges, leave_one_out(K, T, ridges)):
-            best = min(best, (float(np.sum((F - T) ** 2)), gamma, ridge))
+        for ridge, F in zip(ridges, leave_one_out(K, T, ridges, w)):
+            best = min(best, (float(w @ np.sum((F - T) ** 2, axis=1)), gamma, ridge))
     return best[1:]
 
 
 def _factor(M: Array) -> Array:
-    """The lower Cholesky factor; M is destroyed."""
+    """The lower Cholesky factor, zeros above it; M is destroyed."""
     try:
-        return cho_factor(M, lower=True, overwrite_a=True, check_finite=False)[0]
+        return cholesky(M, lower=True, overwrite_a=True, check_finite=False)
     except np.linalg.LinAlgError as error:
         raise ValueError("the kernel matrix is singular in float64; give a larger ridge") from error
 
 
 def _on_all_samples(
-    X: Array, T: Array, kernel: Kernel, ridge: float
+    X: Any, T: Array, w: Array, kernel: Kernel, ridge: float
 ) -> tuple[KernelMachine, Array, float, float]:
     """Machine, outputs of left-out samples, J and its proven gap."""
-    n = len(X)
-    K = kernel.matrix(X, X)
-    K.flat[:: n + 1] += n * ridge
+    n, total = len(T), float(w.sum())
+    root = np.sqrt(w)[:, None]
+    M = kernel.matrix(X, X)
+    M *= root
+    M *= root.T
+    M.flat[:: n + 1] += total * ridge
     # LAPACK is column by column; of a symmetric matrix the transpose is the same, and no copy
-    factor = _factor(K.T)
-    A = cho_solve((factor, True), T, check_finite=False)
+    factor = _factor(M.T)
+    B = cho_solve((factor, True), root * T, check_finite=False)
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-    loo = T - A / inverse.diagonal()[:, None]
-    del K, factor, inverse
+    loo = _left_out(B / root, T, w, inverse.diagonal(), total * ridge)
+    del M, factor, inverse
+    A = root * B
     machine = KernelMachine(X, A, np.zeros(T.shape[1]), kernel)
     F = machine.outputs(X)
-    objective = float(np.sum((F - T) ** 2)) / n + ridge * float(np.sum(A * F))
-    # J(A) - J* = 1/n tr R^T K (K + n ridge I)^-1 R with R the residual of the normal equations
-    residual = float(np.linalg.norm(T - F - n * ridge * A))
+    objective = float(w @ np.sum((F - T) ** 2, axis=1)) / total + ridge * float(np.sum(A * F))
+    # with R the residual of the normal equations, J - J* = 1/W tr R^T S K S M^-1 R <= ||R||^2 / W
+    shrunk = total * ridge * A / w[:, None]
+
+    def norm(R: Array) -> float:
+        return float(np.sqrt(w @ np.sum(R * R, axis=1)))
+
+    residual = norm(T - F - shrunk)
     entry = kernel.rounding(X) + (n + 4) * EPS * (1 + kernel.constant)
-    residual += np.sqrt(n) * entry * float(np.linalg.norm(np.abs(A).sum(axis=0)))
-    residual += 4 * EPS * (n * ridge * float(np.linalg.norm(A)) + 2 * float(np.linalg.norm(T)))
-    return machine, loo, objective, residual**2 / n
+    residual += np.sqrt(total) * entry * float(np.linalg.norm(np.abs(A).sum(axis=0)))
+    residual += 6 * EPS * (norm(shrunk) + 2 * norm(T))
+    return machine, loo, objective, float(residual**2) / total
 
 
 def _on_centres(
-    X: Array, T: Array, centres: Array, kernel: Kernel, ridge: float
+    X: Any, T: Array, w: Array, centres: Any, kernel: Kernel, ridge: float
 ) -> tuple[KernelMachine, Array, float, float]:
     """The same with features P; the gap is that of P as computed."""
-    n, m = len(X), len(centres)
+    n, m, total = len(T), centres.shape[0], float(w.sum())
+    root = np.sqrt(w)[:, None]
     K = kernel.matrix(centres, centres)
     K.flat[:: m + 1] += m * EPS * K.diagonal().max()  # near centres make K singular to rounding
     L = _factor(K.T)
-    P = np.empty((n, m))
-    gram, cross = np.zeros((m, m)), np.zeros((m, T.shape[1]))
+    gram, cross = np.zeros((m, m), order="F"), np.zeros((m, T.shape[1]))
     for rows in row_blocks(n, m):
         K = kernel.matrix(X[rows], centres)
-        P[rows] = solve_triangular(L, K.T, lower=True, overwrite_b=True, check_finite=False).T
-        gram += P[rows].T @ P[rows]
-        cross += P[rows].T @ T[rows]
+        K *= root[rows]
+        P = solve_triangular(L, K.T, lower=True, overwrite_b=True, check_finite=False)
+        gram = blas.dsyrk(1.0, P, beta=1.0, c=gram, overwrite_c=1, lower=1)
+        cross += P @ (root[rows] * T[rows])
     size = np.sqrt(float(np.trace(gram)))
-    gram.flat[:: m + 1] += n * ridge
-    factor = _factor(gram.copy().T)
-    w = cho_solve((factor, True), cross, check_finite=False)
-    residual = float(np.linalg.norm(cross - gram @ w))
+    gram.flat[:: m + 1] += total * ridge
+    factor = _factor(gram.copy(order="F"))
+    v = cho_solve((factor, True), cross, check_finite=False)
+    residual = float(np.linalg.norm(cross - blas.dsymm(1.0, gram, v, lower=1)))
+    del gram
+    A = solve_triangular(L.T, v, check_finite=False)
+    machine = KernelMachine(centres, A, np.zeros(T.shape[1]), kernel)
+    both = blas.dtrmm(1.0, factor, L, side=1, lower=1, overwrite_b=1)
     F, leverage = np.empty_like(T), np.empty(n)
     for rows in row_blocks(n, m):
-        F[rows] = P[rows] @ w
+        K = kernel.matrix(X[rows], centres)
+        F[rows] = K @ A
         # float64 throughout: 1 - h loses the digits that single precision has
-        B = solve_triangular(factor, P[rows].T, lower=True, check_finite=False)
-        leverage[rows] = np.einsum("ij,ij->j", B, B)
-    loo = (F - leverage[:, None] * T) / (1.0 - leverage)[:, None]
-    objective = float(np.sum((F - T) ** 2)) / n + ridge * float(np.sum(w * w))
-    # the Hessian is at least n ridge: J(w) - J* <= ||r||^2 / (n n ridge)
-    norms = float(np.linalg.norm(w)), float(np.linalg.norm(T))
+        B = solve_triangular(both, K.T, lower=True, overwrite_b=True, check_finite=False)
+        leverage[rows] = w[rows] * np.einsum("ij,ij->j", B, B)
+    part = (leverage / np.maximum(w, 1.0))[:, None]
+    loo = (F - part * T) / (1.0 - part)
+    misfit = float(w @ np.sum((F - T) ** 2, axis=1))
+    objective = misfit / total + ridge * float(np.sum(v * v))
+    # the Hessian is at least W ridge: J(v) - J* <= ||r||^2 / (W W ridge)
+    norms = float(np.linalg.norm(v)), float(np.linalg.norm(root * T))
     residual += 2 * (n + m) * EPS * size * (size * norms[0] + norms[1])
-    residual += 4 * EPS * n * ridge * norms[0]
-    A = solve_triangular(L.T, w, check_finite=False)
-    machine = KernelMachine(centres, A, np.zeros(T.shape[1]), kernel)
-    return machine, loo, objective, residual**2 / (n * n * ridge)
+    residual += 4 * EPS * total * ridge * norms[0]
+    return machine, loo, objective, residual**2 / (total * total * ridge)

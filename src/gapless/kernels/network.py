@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError, safe_open
+from scipy import sparse
 
 from ..core.checks import Array, InputError, to_2d
 from ..core.files import existing_file, write
@@ -23,6 +24,7 @@ from .machine import Kernel, KernelMachine, spread_scale
 FORMAT = "gapless-kernel-network-1"
 _NAMES = {
     "kernel": ("centres", "coefficients", "intercept"),
+    "sparse kernel": ("data", "indices", "indptr", "coefficients", "intercept"),
     "linear": ("weights", "bias"),
     "relu": ("hidden_weights", "hidden_bias", "output_weights", "output_bias"),
 }
@@ -46,7 +48,7 @@ class LinearOutput:
         """Numbers that a sample has."""
         return int(self.weights.shape[0])
 
-    def outputs(self, X: Array) -> Array:
+    def outputs(self, X: Any) -> Array:
         """(n_samples, n_outputs)"""
         return X @ self.weights + self.bias
 
@@ -67,7 +69,7 @@ class ReLUOutput:
         """Numbers that a sample has."""
         return self.network.n_features
 
-    def outputs(self, X: Array) -> Array:
+    def outputs(self, X: Any) -> Array:
         """(n_samples, n_outputs)"""
         return self.network.predict(X)
 
@@ -105,19 +107,19 @@ class KernelNetwork:
         """Numbers that a sample has."""
         return self.hidden[0].n_features if self.hidden else self.output.n_features
 
-    def transform(self, X: Any) -> Array:
+    def transform(self, X: Any) -> Any:
         """The last hidden layer's outputs.
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
         array of shape (n_samples, width)
             X itself where there is no hidden layer.
         """
-        F = to_2d("X", X)
+        F = X.tocsr() if sparse.issparse(X) else to_2d("X", X)
         for machine in self.hidden:
             F = machine.outputs(F)
         return F
@@ -127,7 +129,7 @@ class KernelNetwork:
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -142,7 +144,7 @@ class KernelNetwork:
 
         Parameters
         ----------
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
 
         Returns
         -------
@@ -245,28 +247,46 @@ def _plain(label: Any) -> Any:
 def _kind(layer: Output) -> list[Any]:
     """What a layer is, and its numbers that are no arrays."""
     if isinstance(layer, KernelMachine):
-        return ["kernel", layer.kernel.scale, layer.kernel.constant]
+        numbers = [layer.kernel.scale, layer.kernel.constant]
+        if sparse.issparse(layer.centres):
+            return ["sparse kernel", *numbers, layer.n_features]
+        return ["kernel", *numbers]
     return ["linear"] if isinstance(layer, LinearOutput) else ["relu"]
 
 
 def _arrays(layer: Output) -> dict[str, Array]:
     """Its arrays by name."""
     part = layer.network if isinstance(layer, ReLUOutput) else layer
-    return {name: getattr(part, name) for name in _NAMES[_kind(layer)[0]]}
+    names = _NAMES[_kind(layer)[0]]
+    centres: Any = getattr(part, "centres", None)
+    if not sparse.issparse(centres):
+        return {name: getattr(part, name) for name in names}
+    places = {name: getattr(centres, name).astype(np.int64) for name in ("indices", "indptr")}
+    rest = {name: getattr(part, name) for name in ("coefficients", "intercept")}
+    return {"data": centres.data, **places, **rest}
 
 
 def _layer(kind: str, numbers: list[Any], arrays: dict[str, Array]) -> Output:
     """The way back."""
-    if kind == "kernel":
-        scale, constant = map(float, numbers)
-        return KernelMachine(kernel=Kernel(scale, constant), **arrays)
-    return LinearOutput(**arrays) if kind == "linear" else ReLUOutput(Network(**arrays))
+    if kind == "linear":
+        return LinearOutput(**arrays)
+    if kind == "relu":
+        return ReLUOutput(Network(**arrays))
+    scale, constant = map(float, numbers[:2])
+    if kind == "sparse kernel":
+        parts = tuple(arrays.pop(name) for name in ("data", "indices", "indptr"))
+        centres = sparse.csr_matrix(parts, shape=(len(arrays["coefficients"]), int(numbers[2])))
+        centres.check_format(full_check=True)
+        arrays["centres"] = centres
+    return KernelMachine(kernel=Kernel(scale, constant), **arrays)
 
 
 def _assembled(header: dict[str, Any], tensors: dict[str, Array]) -> KernelNetwork:
     """The network of a file's parts; an exception where they do not fit."""
-    if not all(a.dtype == np.float64 and np.all(np.isfinite(a)) for a in tensors.values()):
-        raise ValueError("its numbers must be finite and of 64 bits")
+    if not all(a.dtype in (np.float64, np.int64) for a in tensors.values()):
+        raise ValueError("its numbers must be of 64 bits")
+    if not all(np.all(np.isfinite(a)) for a in tensors.values()):
+        raise ValueError("its numbers must be finite")
     layers = []
     for number, (kind, *numbers) in enumerate(header["layers"]):
         arrays = {name: tensors[f"{number}.{name}"] for name in _NAMES[kind]}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from ..core.checks import Array, optional_import
 from ..core.files import write
@@ -42,8 +43,10 @@ class _Graph:
         return self.node("Add", self.node("MatMul", name, weights), bias)
 
     def machine(self, name: str, machine: KernelMachine) -> str:
-        mean = machine.centres.mean(axis=0)
-        Z = machine.centres - mean
+        Z = machine.centres
+        Z = Z.toarray() if sparse.issparse(Z) else Z  # the operators have no sparse matrices
+        mean = Z.mean(axis=0)
+        Z = Z - mean
         X = self.node("Sub", name, mean)
         axis = self.constant([1], np.int64)
         norms = self.node("ReduceSum", self.node("Mul", X, X), axis)

@@ -6,6 +6,8 @@ is.  Batches of a few hundred samples give tens of thousands of pairs each.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..core.checks import Array, optional_import
@@ -19,8 +21,9 @@ START = 0.3
 
 
 def fit_by_pairs(
-    X: Array,
+    X: Any,
     labels: Array,
+    weights: Array,
     objective: str,
     *,
     n_units: int,
@@ -33,8 +36,10 @@ def fit_by_pairs(
 
     Parameters
     ----------
-    X : array of shape (n_samples, n_features)
+    X : array or sparse matrix of shape (n_samples, n_features)
     labels : array of int of shape (n_samples,)
+    weights : array of shape (n_samples,)
+        A pair weighs as their product.
     objective : {"alignment", "srs"}
         Maximise the alignment of the batch's Gram matrix with G*, or minimise the mean of
         ``(G_ij - G*_ij)^2``.
@@ -50,8 +55,8 @@ def fit_by_pairs(
     KernelMachine
     """
     torch = optional_import("torch", "torch", "hidden='alignment' and hidden='srs'")
-    n = len(X)
-    kernel = Kernel(gamma / median_distance(X, rng))
+    n = X.shape[0]
+    kernel = Kernel(gamma / median_distance(X, rng, weights))
     rows = np.arange(n) if n <= max_centres else np.sort(rng.choice(n, max_centres, replace=False))
     centres = X[rows]
     K = kernel.matrix(X, centres)
@@ -70,10 +75,13 @@ def fit_by_pairs(
             G = torch.exp(-((F[above[0]] - F[above[1]]) ** 2).sum(dim=1))
             y = torch.from_numpy(labels[batch])
             same = (y[above[0]] == y[above[1]]).double()
+            w = torch.from_numpy(weights[batch])
+            w = w[above[0]] * w[above[1]]
             if objective == "srs":
-                loss = ((G - same) ** 2).mean()
+                loss = (w @ (G - same) ** 2) / w.sum()
             else:
-                loss = -(G @ same) / (G.norm() * same.norm()).clamp_min(1e-12)
+                norms = ((w @ G**2) * (w @ same)).sqrt()
+                loss = -(w * G) @ same / norms.clamp_min(1e-12)
             adam.zero_grad()
             loss.backward()
             adam.step()

@@ -11,6 +11,9 @@ from ..core.checks import Array, to_2d
 from ..structure.collapse import LayerAlignment, layer_alignment, simplex_frame, unit_norm
 from .axes import axes_in_row
 
+# Classes that have a tick, at most.
+TICKS = 12
+
 
 class CollapseDisplay:
     """Gram matrices of the class means: uncentred, centred, and the simplex frame.
@@ -78,9 +81,11 @@ class CollapseDisplay:
         )
         # one scale of colours for the three, or they could not be compared
         top = max(float(np.abs(gram).max()) for gram, _ in pictures)
+        n_classes = len(frame)
+        ticks = np.arange(0, n_classes, -(-n_classes // TICKS))  # classes, nothing between them
         for axis, (gram, title) in zip(axes, pictures):
             image = axis.imshow(gram, cmap="RdBu_r", vmin=-top, vmax=top)
-            axis.set(title=title, xlabel="class", ylabel="class")
+            axis.set(title=title, xlabel="class", ylabel="class", xticks=ticks, yticks=ticks)
         axes[0].figure.colorbar(image, ax=list(axes), shrink=0.8)
         self.ax_, self.figure_ = axes, axes[0].figure
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import to_2d
@@ -47,7 +48,7 @@ class GramDisplay:
         Parameters
         ----------
         estimator : KernelNetworkClassifier
-        X : array of shape (n_samples, n_features)
+        X : array or sparse matrix of shape (n_samples, n_features)
             Best samples that it was not trained on.  Of more than 400, 400 are drawn.
         y : array of labels of shape (n_samples,)
         ax : sequence of matplotlib axes, optional
@@ -65,14 +66,15 @@ class GramDisplay:
             For another number of labels than samples, or of axes.
         """
         check_is_fitted(estimator)
-        X, y = to_2d("X", X), np.asarray(y)
-        if y.shape != (len(X),):
-            raise ValueError(f"y must have {len(X)} labels, one a sample, got shape {y.shape}")
+        X, y = X.tocsr() if sparse.issparse(X) else to_2d("X", X), np.asarray(y)
+        if y.shape != X.shape[:1]:
+            raise ValueError(f"y must have {X.shape[0]} labels, one a sample, got shape {y.shape}")
         order = np.argsort(y, kind="stable")
         if len(order) > DRAWN:
             order = order[np.linspace(0, len(order) - 1, DRAWN).astype(int)]
         network = estimator.network_
         features, layers = X[order], [*network.hidden, network.output]
+        features = features.toarray() if sparse.issparse(features) else features
         grams, alignments = [], []
         for layer in layers:
             scale = scale_of(layer, features)
