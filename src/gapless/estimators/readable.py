@@ -19,7 +19,8 @@ from ..core.watch import Watch
 from ..readable.effects import Effect, Explanation
 from ..readable.neurons import Neurons
 from ..readable.path import flat_weight_decay, rank_weight_decays
-from ..readable.solve import solve_readable
+from ..readable.price import PriceOfReading, price_of_reading
+from ..readable.solve import ReadableSolution, solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
 from .fitting import Fitted
@@ -47,6 +48,7 @@ class ReadableFit(Fitted):
     time_limit: float | None
     verbose: int
     _labels: dict[int, list[Any]]
+    solution_: ReadableSolution
 
     # --- tables ---
 
@@ -284,12 +286,53 @@ class ReadableFit(Fitted):
             Before ``fit``.
         """
         check_is_fitted(self)
-        columns = self._encode(self._table(X))
+        return self._explained(self._encode(self._table(X)))
+
+    def _explained(self, columns: Array) -> Explanation:
         parts = [self._added(index, columns) - mean for _, index, mean in self._terms]
         n, C = len(columns), self.network_.n_outputs
         contributions = np.stack(parts, axis=1) if parts else np.zeros((n, 0, C))
         names = [effect.name for effect in self.effects_]
         return Explanation(names, self.intercept_, contributions)
+
+    def price_of_reading(
+        self, X: Any, y: Any, sample_weight: Any = None, *, time_limit: float = 60.0
+    ) -> PriceOfReading:
+        """What it costs, in the objective, that neurons look at few features: a proven interval.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The samples of ``fit``.
+        time_limit : float, default 60
+            Seconds for all; most go into the proof of the general network.
+
+        Returns
+        -------
+        PriceOfReading
+            See :func:`gapless.price_of_reading`; networks of two features are trained where
+            ``interactions`` allowed pairs.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        columns = self._encode(self._table(X))
+        if is_classifier(self):
+            labels = np.searchsorted(self.classes_, y)
+            Y, name = encode_labels(labels, len(self.classes_), self.loss)
+            loss = get_loss(name)
+        else:
+            Y = (np.asarray(y, float).reshape(len(columns), -1) - self._centre) / self._unit
+            quantile = getattr(self, "quantile", None)
+            loss = get_loss(self.loss) if quantile is None else Pinball(quantile)
+        return price_of_reading(
+            columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
+            sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
+            time_limit=time_limit,
+        )  # fmt: skip
 
     def to_network(self) -> Network:
         """The network on the features as they are given, for :func:`gapless.to_torch` and others.
