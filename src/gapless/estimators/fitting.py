@@ -20,13 +20,14 @@ from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
+from ..core.summary import Summarised
 from ..core.watch import Watch
 from ..training.progress import progress
 from ..training.train import as_long, proof_times, solve
 from .targets import Classification, Regression, encode_labels, validated
 
 
-class Fitted(BaseEstimator):  # type: ignore[misc]
+class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
     """What a solution leaves in an estimator."""
 
     def _keep(self, solution: Solution) -> None:
