@@ -340,7 +340,8 @@ class ReadableFit(Fitted):
         Returns
         -------
         Network
-            Its outputs are predictions, of a classifier scores.
+            Its outputs are predictions, of a classifier scores, within the range of the training
+            data; beyond it curves go on as lines, where the estimator keeps their ends.
 
         Raises
         ------
@@ -401,7 +402,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
 
     Categorical features, the columns of a pandas or polars table that are no numbers and
     ``categorical_features``, add one value a level; missing values (NaN, None) of a feature add a
-    value of their own.  Levels that were not there in training add what no level does.
+    value of their own.  Levels that were not there in training add what no level does, and a number
+    beyond those of training what the nearest of them does.
 
     Parameters
     ----------
