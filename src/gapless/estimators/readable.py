@@ -31,6 +31,8 @@ from .targets import Classification, Regression, encode_labels, validated
 VALUES, RATIO = 18, 3e-4
 # Without a limit all may take as long as so many fits; share of the time for the choice.
 FITS, CHOOSING = 2.0, 0.6
+# With pairs, which take longer: fits, and values of the grid.
+FITS_PAIRS, VALUES_PAIRS = 8.0, 9
 # Places along each side of the grid of a pair's effect, and bins of a histogram.
 GRID, BINS = 40, 30
 
@@ -109,7 +111,8 @@ class ReadableFit(Fitted):
     # --- the fit ---
 
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
-        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], FITS)
+        fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         kept = weights > 0
         X, Y, weights = X[kept], Y[kept], weights[kept]
@@ -131,7 +134,7 @@ class ReadableFit(Fitted):
             return positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0))
-        grid = np.geomspace(top, RATIO * top, VALUES)
+        grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if pairs else VALUES)
         folds = self._folds(problem, kept)
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             choice = rank_weight_decays(
@@ -423,7 +426,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     categorical_features : list of int or str, or mask, optional
         Beside the columns of a table that are no numbers.
     time_limit : float, optional
-        Seconds for all of it; by default 30 and ten more for each million numbers in X.
+        Seconds for all of it; by default 30 and ten more for each million numbers in X, with
+        interactions four times that.
     verbose : int, default 0
 
     Attributes

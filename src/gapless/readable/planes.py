@@ -43,7 +43,7 @@ DEEPEST = 30
 # Halvings after the first that shows a neuron above the limit: the rest is for another dual point.
 MORE = 2
 # Rows times pairs from which the bound is compiled, once on a machine, and shared among threads.
-LARGE = 20_000
+LARGE = 4000
 # Rounding charged to the running sums over 3n points, as in columns.py; twice that of the width
 # for places that are sums of two products themselves.
 SUMS = 16
