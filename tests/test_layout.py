@@ -34,7 +34,7 @@ BELOW["cli"] = set(BELOW)
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file.name != "__init__.py")
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
 #: compiled loops, which only a long proof loads
-COMPILED = {"gauge.boxes_compiled"}
+COMPILED = {"gauge.boxes_compiled", "readable.planes_compiled"}
 
 
 def module(file):

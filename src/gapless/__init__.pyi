@@ -44,6 +44,7 @@ from .estimators.kernel_networks import (
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
 from .estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
+from .estimators.readable_files import load_readable, save_readable
 from .estimators.relu import ReLUClassifier, ReLURegressor
 from .estimators.relu_cv import ReLUClassifierCV, ReLURegressorCV
 from .estimators.whitening import RowWhitener, whiten, whitened
@@ -69,6 +70,7 @@ from .plotting.filters import FilterDisplay
 from .plotting.games import WidthSweepDisplay
 from .plotting.grams import GramDisplay
 from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
+from .plotting.report import readable_page
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .readable.price import PriceOfReading, price_of_reading
 from .readable.solve import ReadableSolution, train_readable
@@ -172,6 +174,7 @@ __all__ = [
     "kernel_network_to_onnx",
     "l0_l1_equivalence",
     "layer_alignment",
+    "load_readable",
     "losses",
     "neural_collapse",
     "optimal_member",
@@ -183,6 +186,8 @@ __all__ = [
     "prune",
     "ramp_kernel",
     "rank",
+    "readable_page",
+    "save_readable",
     "sliding_intervals",
     "solve_batch_norm_head",
     "solve_deep_lasso",

@@ -140,6 +140,15 @@ def test_the_network_in_the_users_units():
     assert np.array_equal(again.predict(table), model.predict(table))
 
 
+def test_beyond_the_training_data_effects_keep_their_ends():
+    X = np.random.default_rng(0).uniform(-1, 1, (80, 2))
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(X, np.exp(X[:, 0]) + X[:, 1])
+    low, high = X.min(axis=0), X.max(axis=0)
+    assert model.predict([high + 1e6]) == pytest.approx(model.predict([high]))
+    assert model.predict([low - 5]) == pytest.approx(model.predict([low]))
+    assert model.predict([high])[0] > model.predict([low])[0] + 1
+
+
 def test_sparse_data_and_weights_of_zero():
     X, y = load_diabetes(return_X_y=True)
     dense = AdditiveReLURegressor(weight_decay=0.05).fit(X, y)

@@ -203,6 +203,51 @@ def test_no_direction_of_a_cell_exceeds_its_bound(outputs):
     assert nearest > 0.99
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_compiled_cells_are_the_same_sums(outputs):
+    from gapless.readable.planes import bound_cells, bound_cells_compiled
+
+    rng = np.random.default_rng(outputs)
+    p, q = rng.standard_normal((2, 7, 40))
+    p[:, :5] = p[:, 5:10]  # ties
+    Lam = rng.standard_normal((40, outputs))
+    Lam -= Lam.mean(axis=0)
+    sizes = np.linalg.norm(Lam, axis=1)
+    for T in (0.4, 0.01):
+        slow, fast = (bound(p, q, Lam, sizes, T) for bound in (bound_cells, bound_cells_compiled))
+        for one, other in zip(slow, fast):
+            assert np.allclose(one, other, rtol=1e-11, atol=1e-12)
+
+
+def test_threads_and_compiled_cells_lead_to_the_same_proof(monkeypatch):
+    from gapless.readable import planes
+
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((150, 4))
+    y = np.abs(X[:, 0] + X[:, 1]) + np.maximum(X[:, 2] - X[:, 3], 0)
+    problem = Problem(X, y, weight_decay=0.02)
+    slow = train_readable(problem, "pairs")
+    monkeypatch.setattr(planes, "LARGE", 0)
+    fast = train_readable(problem, "pairs")
+    for solution in (slow, fast):
+        assert solution.status is Status.OPTIMAL
+    assert fast.certificate.objective == pytest.approx(slow.certificate.objective, rel=1e-3)
+
+
+def test_neurons_slide_to_where_two_would_stand_beside():
+    """One neuron makes these targets; a grid of directions has none at its place."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2))
+    X -= X.mean(axis=0)
+    u = np.array([np.cos(0.7), np.sin(0.7)])
+    solution = train_readable(Problem(X, np.maximum(X @ u, 0), weight_decay=1e-3), "pairs")
+    assert solution.status is Status.OPTIMAL
+    U = solution.network.hidden_weights
+    heavy = np.argmax(np.linalg.norm(U, axis=0))
+    assert abs(U[:, heavy] @ u) > 0.999 * np.linalg.norm(U[:, heavy])
+    assert solution.network.n_neurons <= 12
+
+
 def test_interactions_are_checked():
     assert feature_pairs("pairs", 3) == [(0, 1), (0, 2), (1, 2)]
     assert feature_pairs([(2, 0), (0, 2)], 3) == [(0, 2)]

@@ -15,6 +15,7 @@ from ..core.checks import Array
 from ..core.deep_network import DeepNetwork
 from ..plotting.axes import axes_for, pyplot
 from ..plotting.collapse import AlignmentDisplay, CollapseDisplay
+from ..plotting.page import fact_table, listed, page
 from .findings import Findings
 
 # Who needs matplotlib, where it is not installed.
@@ -45,18 +46,18 @@ def html_page(
     -------
     str
     """
-    cells = "\n".join(
-        f"<tr><th>{html.escape(a)}</th><td>{html.escape(b)}</td></tr>" for a, b in rows
-    )
     gap, *others = [_figure(caption, png) for caption, png in pictures]
-    return _PAGE.format(
-        verdict=html.escape(verdict),
-        gap=gap,
-        advice=_list("What to do next", advice),
-        cells=cells,
-        pictures="\n".join(others),
-        notes=_list("Notes", notes),
-    )
+    body = [
+        "<h1>Audit of a trained network</h1>",
+        f'<p class="verdict">{html.escape(verdict)}</p>',
+        gap,
+        listed("What to do next", advice),
+        "<h2>Evidence</h2>",
+        fact_table(rows),
+        *others,
+        listed("Notes", notes),
+    ]
+    return page("gapless audit", "\n".join(body), _STYLE)
 
 
 def _figure(caption: str, png: str) -> str:
@@ -67,11 +68,6 @@ def _figure(caption: str, png: str) -> str:
         caption=html.escape(caption),
         png=f"data:image/png;base64,{png}",
     )
-
-
-def _list(title: str, sentences: Sequence[str]) -> str:
-    items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
-    return f"<h2>{title}</h2>\n<ul>\n{items}\n</ul>" if sentences else ""
 
 
 def pictures(
@@ -173,50 +169,15 @@ def _draw_balance(ax: Any, network: DeepNetwork, bias: str) -> None:
 _FIGURE = """<figure{shape}><img alt="{caption}" src="{png}">
 <figcaption>{caption}</figcaption></figure>"""
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>gapless audit</title>
-<meta name="viewport" content="width=device-width">
-<meta name="color-scheme" content="light dark">
-<style>
-:root {{ --text: #222; --quiet: #555; --line: #ddd; --page: #fff }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --text: #e4e4e4; --quiet: #a8a8a8; --line: #444; --page: #17191c }}
-}}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
-  padding: 0 1rem; color: var(--text); background: var(--page) }}
-h1 {{ font-size: 1rem; font-weight: normal; color: var(--quiet); margin: 0 }}
-.verdict {{ font-size: 1.5rem; line-height: 1.3; margin: .3rem 0 1rem }}
-h2 {{ font-size: 1.15rem; margin: 2rem 0 .5rem }}
-ul {{ padding-left: 1.3rem }}
-li {{ margin-bottom: .4rem }}
-table {{ border-collapse: collapse; width: 100% }}
-tr {{ border-top: 1px solid var(--line) }}
-th {{ text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0; white-space: nowrap;
-  font-weight: 600 }}
-td {{ padding: .3rem 0; overflow-wrap: anywhere }}
-img {{ max-width: min(100%, 40rem); background: #fff; border-radius: 4px }}
-.wide img {{ max-width: 100% }}
-figure {{ margin: 1rem 0 }}
-figcaption {{ color: var(--quiet); font-size: .9rem }}
-@media (max-width: 40rem) {{
-  body {{ margin: 1rem auto }}
-  .verdict {{ font-size: 1.25rem }}
-  tr, th, td {{ display: block }}
-  th {{ padding-bottom: 0 }}
-  td {{ padding-top: 0 }}
-  .wide {{ overflow-x: auto }}
-  .wide img {{ max-width: none; width: 38rem }}
-}}
-</style></head><body>
-<h1>Audit of a trained network</h1>
-<p class="verdict">{verdict}</p>
-{gap}
-{advice}
-<h2>Evidence</h2>
-<table>
-{cells}
-</table>
-{pictures}
-{notes}
-</body></html>
-"""
+_STYLE = """ul { padding-left: 1.3rem }
+img { max-width: min(100%, 40rem); border-radius: 4px }
+.wide img { max-width: 100% }
+@media (max-width: 40rem) {
+  body { margin: 1rem auto }
+  .verdict { font-size: 1.25rem }
+  tr, th, td { display: block }
+  th { padding-bottom: 0 }
+  td { padding-top: 0 }
+  .wide { overflow-x: auto }
+  .wide img { max-width: none; width: 38rem }
+}"""

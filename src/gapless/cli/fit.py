@@ -26,6 +26,7 @@ from .command import Answer, add_command
 from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
+from .readable import run_readable
 from .terminal import plain_console, print_notes, print_table
 
 # Seconds to prove in where nobody says.
@@ -51,6 +52,10 @@ def add_fit(commands: Any) -> None:
         help=f"seconds to prove how good it is, once trained (default {PROVE:.0f}, or what "
         "--time-limit leaves; 0: nothing)",
     )  # fmt: skip
+    command.add_argument(
+        "--readable", nargs="?", const="one", choices=("one", "pairs"),
+        help="neurons of one feature each, or of two: a sum of curves, proven optimal",
+    )  # fmt: skip
     command.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     command.add_argument(
         "--plot", metavar="FILE.png", help="draw how the gap closed and the neurons"
@@ -59,6 +64,8 @@ def add_fit(commands: Any) -> None:
 
 def run_fit(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
+    if args.readable is not None:
+        return run_readable(args)
     started, watch = time.perf_counter(), Watch.of(args.time_limit)
     check_picture(args.plot)
     weight_decay = args.weight_decay

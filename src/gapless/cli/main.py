@@ -19,12 +19,14 @@ from .fit import add_fit, add_path
 from .models import add_info, add_predict
 from .outputs import check_output
 from .proofs import add_certify, add_verify
+from .report import add_explain, add_report
 from .spline import add_spline
 from .terminal import ended_by_sigterm, forget_output, own_warnings
 
 #: the commands, as --help lists them
 COMMANDS = (
-    add_fit, add_path, add_predict, add_info, add_spline, add_certify, add_verify, add_audit,
+    add_fit, add_path, add_predict, add_info, add_explain, add_report, add_spline, add_certify,
+    add_verify, add_audit,
 )  # fmt: skip
 # Characters of a message; a table may have thousands of columns to name.
 LONGEST = 1000

@@ -12,10 +12,12 @@ import numpy as np
 from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.network import Network
+from ..estimators.readable_files import is_readable
 from .columns import Encoder
 from .command import Answer, add_command
 from .model_files import Header, load
 from .outputs import csv_text
+from .readable import info_readable, predict_readable
 from .tables import read_table
 from .terminal import print_table
 
@@ -30,8 +32,10 @@ def add_predict(commands: Any) -> None:
 
 def run_predict(args: argparse.Namespace) -> Answer:
     """Predict, write the file that was asked for, and the answer."""
-    network, header = load(args.model)
-    columns = predict(network, header, read_table(args.data))
+    if is_readable(args.model):
+        columns = predict_readable(args.model, read_table(args.data))
+    else:
+        columns = predict(*load(args.model), read_table(args.data))
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())
@@ -95,6 +99,8 @@ def add_info(commands: Any) -> None:
 
 def run_info(args: argparse.Namespace) -> Answer:
     """What the file says."""
+    if is_readable(args.model):
+        return Answer(info_readable(args.model), _show_info)
     network, header = load(args.model)
     facts = {
         "task": header.task,

@@ -25,7 +25,7 @@ from .result import Bounded, Verdict
 ACTIVATIONS = ("relu", "linear")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DeepNetwork:
     """A fully connected network with L weight matrices.
 
@@ -66,6 +66,11 @@ class DeepNetwork:
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "biases", biases)
         choose("activation", self.activation, ACTIVATIONS)
+
+    def __repr__(self) -> str:
+        widths = " - ".join(map(str, (self.n_features, *self.widths, self.n_outputs)))
+        biases = "no biases" if self.biases is None else "biases"
+        return f"<DeepNetwork: {widths}, {self.activation}, {biases}>"
 
     @property
     def depth(self) -> int:

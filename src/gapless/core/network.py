@@ -15,7 +15,7 @@ from .design import Design, design_of
 from .problem import Problem
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """``f(x) = sum_j (x.u_j + b_j)_+ a_j + c``.
 
@@ -59,6 +59,14 @@ class Network:
                 "output_weights (m, C), or (m, Q C) on patches, output_bias (C,), got "
                 f"{U.shape}, {b.shape}, {a.shape}, {c.shape}"
             )
+
+    def __repr__(self) -> str:
+        sizes = [self.n_features, self.n_neurons, self.n_outputs]
+        names = ["feature", "neuron", "output"]
+        told = [f"{size} {name}{'s' * (size != 1)}" for size, name in zip(sizes, names)]
+        places = f" at {self.n_places} places" if self.n_places > 1 else ""
+        used = int(np.count_nonzero(np.any(self.hidden_weights != 0, axis=1)))
+        return f"<Network: {told[0]} ({used} used), {told[1]}{places}, {told[2]}>"
 
     @property
     def n_features(self) -> int:

@@ -46,7 +46,7 @@ PROOF = "one dimension, free bias: exact by prefix sums"
 GENERAL_TOL = 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SplineSolution(Solution):
     """A solution with its spline.
 

@@ -36,6 +36,7 @@ from ..closed.whitening import thin_svd
 from ..core.checks import Array, choose
 from ..core.deep_network import DeepNetwork, DeepSolution, Optimality
 from ..core.problem import Problem
+from ..core.summary import Summarised
 from .targets import Classification, Regression, validated
 
 
@@ -63,7 +64,7 @@ def _dependent(problem: Problem, depth: int) -> DeepSolution:
     return DeepSolution(network, objective, objective, None, lower, Optimality.UPPER_BOUND, ())
 
 
-class _WhitenedReLU(BaseEstimator):  # type: ignore[misc]
+class _WhitenedReLU(Summarised, BaseEstimator):  # type: ignore[misc]
     """A closed form on ``sqrt(n) U`` and its network on the original features."""
 
     weight_decay: float
@@ -245,7 +246,7 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
         return self
 
 
-class DeepLinearRegressor(Regression, BaseEstimator):  # type: ignore[misc]
+class DeepLinearRegressor(Regression, Summarised, BaseEstimator):  # type: ignore[misc]
     """Best deep linear network: linear regression that favours a short or low-rank coefficient.
 
     Minimises ``1/(2n) ||X Z + b - Y||^2 + weight_decay depth / 2 sum_i sigma_i(Z)^(2/depth)``

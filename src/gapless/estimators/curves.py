@@ -12,12 +12,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
 from ..core.losses import Loss, Pinball, get_loss
+from ..core.summary import Summarised
 from ..curves.choose import choose_spline_weight_decay
 from ..curves.spline import solve_spline
 from .targets import Classification, Regression, encode_labels, validated
 
 
-class _SplineEstimator(BaseEstimator):  # type: ignore[misc]
+class _SplineEstimator(Summarised, BaseEstimator):  # type: ignore[misc]
     """What regressor and classifier share."""
 
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:

@@ -25,6 +25,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array, choose, positive, positive_int
+from ..core.summary import Summarised
 from ..structure.extreme_points import extreme_points
 from ..training.progress import counter
 from .targets import validated
@@ -39,7 +40,7 @@ FLAT = 0.01
 CHUNK = 100
 
 
-class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """Convolutional features with extreme patches as filters.
 
     Images are arrays (n, height, width) or (n, height, width, channels) of any number type,
@@ -92,6 +93,8 @@ class ConvexRandomFeatures(NamedFeatures, TransformerMixin, BaseEstimator):  # t
     >>> ConvexRandomFeatures(20, patch_size=4).fit_transform(images).shape
     (1797, 160)
     """
+
+    proven = "Filters are drawn at random: nothing is optimised."
 
     def __init__(
         self,

@@ -20,13 +20,14 @@ from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
+from ..core.summary import Summarised
 from ..core.watch import Watch
 from ..training.progress import progress
 from ..training.train import as_long, proof_times, solve
 from .targets import Classification, Regression, encode_labels, validated
 
 
-class Fitted(BaseEstimator):  # type: ignore[misc]
+class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
     """What a solution leaves in an estimator."""
 
     def _keep(self, solution: Solution) -> None:
@@ -34,17 +35,20 @@ class Fitted(BaseEstimator):  # type: ignore[misc]
 
         An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
         """
+        self._set(solution)
+        if solution.status is Status.STOPPED:
+            raise KeyboardInterrupt
+        if solution.status.unfinished:
+            # the caller of fit, above _keep, _fit and fit
+            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
+
+    def _set(self, solution: Solution) -> None:
         self.solution_ = solution
         self.network_ = solution.network
         self.certificate_ = solution.certificate
         self.status_ = solution.status
         self.n_neurons_ = solution.network.n_neurons
         self.n_iter_ = solution.history.n_rounds
-        if solution.status is Status.STOPPED:
-            raise KeyboardInterrupt
-        if solution.status.unfinished:
-            # the caller of fit, above _keep, _fit and fit
-            warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
 
 
 class ReLUFit(Fitted):

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..core.checks import Array, choose, not_negative, positive, positive_int
+from ..core.summary import Summarised
 from ..kernels.alignment import HiddenTarget, alignment, hidden_targets, pairwise_loss
 from ..kernels.layer import LayerRule, fit_layer
 from ..kernels.machine import KernelMachine
@@ -61,8 +62,12 @@ class HiddenLayer:
     objective_gap: float
 
 
-class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class _KernelNetwork(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """What classifier and regressor share."""
+
+    proven = (
+        "Layer by layer: each layer is convex and solved; of all layers together nothing is proven."
+    )
 
     n_hidden: int
     output: str

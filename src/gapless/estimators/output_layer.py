@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..core.arrays import row_blocks
 from ..core.checks import Array, positive, positive_int
 from ..core.rounding import TINY
+from ..core.summary import Summarised
 from .targets import encode_labels, validated
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
@@ -28,7 +29,7 @@ from .targets import encode_labels, validated
 WARM = np.geomspace(64.0, 1.0, 7)
 
 
-class ConvexOutputLayer(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class ConvexOutputLayer(ClassifierMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """Classes from given features by l1-penalised least squares.
 
     With Z the features moved to mean 0 and variance 1, and Y = -1/+1 (one column a class, one

@@ -19,7 +19,8 @@ from ..core.watch import Watch
 from ..readable.effects import Effect, Explanation
 from ..readable.neurons import Neurons
 from ..readable.path import flat_weight_decay, rank_weight_decays
-from ..readable.solve import solve_readable
+from ..readable.price import PriceOfReading, price_of_reading
+from ..readable.solve import ReadableSolution, solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
 from .fitting import Fitted
@@ -30,6 +31,8 @@ from .targets import Classification, Regression, encode_labels, validated
 VALUES, RATIO = 18, 3e-4
 # Without a limit all may take as long as so many fits; share of the time for the choice.
 FITS, CHOOSING = 2.0, 0.6
+# With pairs, which take longer: fits, and values of the grid.
+FITS_PAIRS, VALUES_PAIRS = 8.0, 9
 # Places along each side of the grid of a pair's effect, and bins of a histogram.
 GRID, BINS = 40, 30
 
@@ -47,6 +50,7 @@ class ReadableFit(Fitted):
     time_limit: float | None
     verbose: int
     _labels: dict[int, list[Any]]
+    solution_: ReadableSolution
 
     # --- tables ---
 
@@ -107,7 +111,8 @@ class ReadableFit(Fitted):
     # --- the fit ---
 
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
-        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], FITS)
+        fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         kept = weights > 0
         X, Y, weights = X[kept], Y[kept], weights[kept]
@@ -129,7 +134,7 @@ class ReadableFit(Fitted):
             return positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0))
-        grid = np.geomspace(top, RATIO * top, VALUES)
+        grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if pairs else VALUES)
         folds = self._folds(problem, kept)
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             choice = rank_weight_decays(
@@ -284,12 +289,53 @@ class ReadableFit(Fitted):
             Before ``fit``.
         """
         check_is_fitted(self)
-        columns = self._encode(self._table(X))
+        return self._explained(self._encode(self._table(X)))
+
+    def _explained(self, columns: Array) -> Explanation:
         parts = [self._added(index, columns) - mean for _, index, mean in self._terms]
         n, C = len(columns), self.network_.n_outputs
         contributions = np.stack(parts, axis=1) if parts else np.zeros((n, 0, C))
         names = [effect.name for effect in self.effects_]
         return Explanation(names, self.intercept_, contributions)
+
+    def price_of_reading(
+        self, X: Any, y: Any, sample_weight: Any = None, *, time_limit: float = 60.0
+    ) -> PriceOfReading:
+        """What it costs, in the objective, that neurons look at few features: a proven interval.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The samples of ``fit``.
+        time_limit : float, default 60
+            Seconds for all; most go into the proof of the general network.
+
+        Returns
+        -------
+        PriceOfReading
+            See :func:`gapless.price_of_reading`; networks of two features are trained where
+            ``interactions`` allowed pairs.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        columns = self._encode(self._table(X))
+        if is_classifier(self):
+            labels = np.searchsorted(self.classes_, y)
+            Y, name = encode_labels(labels, len(self.classes_), self.loss)
+            loss = get_loss(name)
+        else:
+            Y = (np.asarray(y, float).reshape(len(columns), -1) - self._centre) / self._unit
+            quantile = getattr(self, "quantile", None)
+            loss = get_loss(self.loss) if quantile is None else Pinball(quantile)
+        return price_of_reading(
+            columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
+            sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
+            time_limit=time_limit,
+        )  # fmt: skip
 
     def to_network(self) -> Network:
         """The network on the features as they are given, for :func:`gapless.to_torch` and others.
@@ -297,7 +343,8 @@ class ReadableFit(Fitted):
         Returns
         -------
         Network
-            Its outputs are predictions, of a classifier scores.
+            Its outputs are predictions, of a classifier scores, within the range of the training
+            data; beyond it curves go on as lines, where the estimator keeps their ends.
 
         Raises
         ------
@@ -358,7 +405,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
 
     Categorical features, the columns of a pandas or polars table that are no numbers and
     ``categorical_features``, add one value a level; missing values (NaN, None) of a feature add a
-    value of their own.  Levels that were not there in training add what no level does.
+    value of their own.  Levels that were not there in training add what no level does, and a number
+    beyond those of training what the nearest of them does.
 
     Parameters
     ----------
@@ -378,7 +426,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     categorical_features : list of int or str, or mask, optional
         Beside the columns of a table that are no numbers.
     time_limit : float, optional
-        Seconds for all of it; by default 30 and ten more for each million numbers in X.
+        Seconds for all of it; by default 30 and ten more for each million numbers in X, with
+        interactions four times that.
     verbose : int, default 0
 
     Attributes

@@ -26,6 +26,9 @@ class FeatureColumns:
         The numbers that stand for them.
     centre, unit : float
         Of a numeric feature: mean and standard deviation of what is there.
+    low, high : float
+        Ends of the training values of a numeric feature; what lies beyond counts as the end, since
+        a slope learned from a few values would grow without bound there.
     missing : bool
         Whether values were missing in training: then the last column says where.
     """
@@ -35,6 +38,8 @@ class FeatureColumns:
     levels: Array | None = None
     centre: float = 0.0
     unit: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
     missing: bool = False
 
     @property
@@ -46,7 +51,8 @@ class FeatureColumns:
         """(n, n_columns); NaN is missing, and no level."""
         lacks = np.isnan(x)
         if self.levels is None:
-            parts = [np.where(lacks, 0.0, (x - self.centre) / self.unit)[:, None]]
+            inside = np.clip(x, self.low, self.high)
+            parts = [np.where(lacks, 0.0, (inside - self.centre) / self.unit)[:, None]]
         else:
             parts = [(x[:, None] == self.levels).astype(float)]
         if self.missing:
@@ -66,6 +72,7 @@ class FeatureColumns:
                 f"{v:g}" if labels is None else labels[int(v)] for v in feature.levels
             ]
         elif len(known):
+            feature.low, feature.high = float(known.min()), float(known.max())
             size = float(np.abs(known).max()) or 1.0  # squares of the largest floats overflow
             scaled = known / size
             mean = np.average(scaled, weights=w)

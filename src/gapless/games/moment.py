@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..core.checks import Array, choose, not_negative, positive_int
+from ..core.summary import Summarised
 from .certificate import GameCertificate
 from .discriminators import Discriminator, Linear, Quadratic
 from .generator import GaussianGenerator
@@ -34,7 +35,7 @@ def read_samples(estimator: Any, X: Any, reset: bool = True) -> Array:
     return np.asarray(validate_data(estimator, X, dtype=kinds, reset=reset))
 
 
-class Generative(DensityMixin, BaseEstimator):  # type: ignore[misc]
+class Generative(DensityMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """What has a ``generator_`` can sample, and be told from data by a discriminator."""
 
     discriminator: str = "quadratic"

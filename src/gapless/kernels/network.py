@@ -82,7 +82,7 @@ def scale_of(layer: Output, F: Array) -> float:
     return layer.kernel.scale if isinstance(layer, KernelMachine) else spread_scale(F)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class KernelNetwork:
     """Hidden kernel machines, one after another, and an output layer.
 
@@ -101,6 +101,12 @@ class KernelNetwork:
     output: Output
     classes: tuple[Any, ...] | None = None
     votes: bool = False
+
+    def __repr__(self) -> str:
+        centres = " - ".join(str(len(machine.centres)) for machine in self.hidden)
+        output = {"kernel": "SVM", "linear": "linear", "relu": "ReLU"}[_kind(self.output)[0]]
+        hidden = f"hidden centres {centres}" if self.hidden else "no hidden layer"
+        return f"<KernelNetwork: {self.n_features} features, {hidden}, {output} output>"
 
     @property
     def n_features(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array
@@ -335,9 +336,7 @@ class ExplanationDisplay:
         chosen = _chosen_output(count, output, _output_names(estimator, count))
         if not 0 <= row < len(explanation):
             raise ValueError(f"row must be from 0 to {len(explanation) - 1}, got {row}")
-        given = X[row : row + 1]
-        cells = given.to_numpy()[0] if hasattr(given, "to_numpy") else np.asarray(given)[0]
-        values = [" and ".join(_shown(cells[j]) for j in e.features) for e in estimator.effects_]
+        (values,) = cells_of(X[row : row + 1], estimator.effects_)
         unit = _unit(estimator, chosen).removeprefix("adds to the ")
         return cls(explanation, row, chosen, values, unit).plot(ax)
 
@@ -387,6 +386,24 @@ class ExplanationDisplay:
         ax.set_title(f"mean {base:.4g}, this one {outcome:.4g}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def cells_of(X: Any, effects: list[Effect]) -> list[list[str]]:
+    """The features' values as texts, for each row one an effect.
+
+    Parameters
+    ----------
+    X : array, sparse matrix or table of shape (n_samples, n_features)
+    effects : list of Effect
+
+    Returns
+    -------
+    list of list of str
+    """
+    if sp.issparse(X):
+        X = X.toarray()
+    cells = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X, dtype=object)
+    return [[" and ".join(_shown(row[j]) for j in e.features) for e in effects] for row in cells]
 
 
 def _shown(value: Any) -> str:

@@ -21,7 +21,11 @@ cells decide a limit a little above the gauge.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +40,10 @@ FIRST = 4
 BATCH = 1 << 17
 # Halvings of a cell at most: directions 1e-9 apart.
 DEEPEST = 30
+# Halvings after the first that shows a neuron above the limit: the rest is for another dual point.
+MORE = 2
+# Rows times pairs from which the bound is compiled, once on a machine, and shared among threads.
+LARGE = 4000
 # Rounding charged to the running sums over 3n points, as in columns.py; twice that of the width
 # for places that are sums of two products themselves.
 SUMS = 16
@@ -72,8 +80,8 @@ class Sweep:
     def run(self, pairs: Array) -> tuple[Neurons, Array]:
         """Neurons above the limit that cells' own directions have, and their values.
 
-        Cells are halved until all are closed, or some hold a neuron above the limit; then
-        ``upper`` is what the cells looked at last cannot exceed.
+        The cells of a pair are halved until all are closed, or one holds a neuron above the limit;
+        then ``upper`` is what the cells looked at last cannot exceed.
 
         Parameters
         ----------
@@ -85,56 +93,107 @@ class Sweep:
             The best left and right ramp of each cell that has one.
         array
         """
+        large = len(self.X) * len(pairs) > LARGE
+        self.bound = bound_cells_compiled if large else bound_cells
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if large else 1) as pool:
+            return self._halve(pairs, pool.map if large else map)
+
+    def _halve(self, pairs: Array, each: Callable[..., Iterator[Any]]) -> tuple[Neurons, Array]:
+        """Cells in batches, by ``each``, and those that stay open in halves."""
         angles = (np.arange(FIRST) + 0.5) * np.pi / FIRST
-        cells = np.column_stack([np.repeat(pairs, FIRST, axis=0), np.tile(angles, len(pairs))])
-        half, closed = 0.5 * np.pi / FIRST, 0.0
-        for _ in range(DEEPEST):
-            looks = []
-            for batch in self._batches(cells):
-                if self.stop():
-                    self.upper = np.inf
-                    return Neurons.none(), np.zeros(0)
-                looks.append(self._look(batch, half))
-            bounds = np.concatenate([look[0] for look in looks])
-            self.upper = max(closed, float(bounds.max(initial=0.0)))
-            values = np.concatenate([look[2] for look in looks])
-            found = Neurons.joined([look[1] for look in looks])
-            keep = bounds > self.limit
-            if len(values) or not np.any(keep):
+        own = np.repeat(np.arange(len(pairs)), FIRST)
+        turns, half = np.tile(angles, len(pairs)), 0.5 * np.pi / FIRST
+        found, worth, deepest = [Neurons.none()], [np.zeros(0)], DEEPEST
+        for depth in range(DEEPEST + 1):
+            bounds, hit = np.full(len(own), np.inf), np.zeros(len(pairs), dtype=bool)
+            batches = self._batches(len(own))
+            look = partial(self._look, pairs, own, turns, half)
+            for batch, seen in zip(batches, each(look, batches)):
+                if seen is not None:
+                    bounds[batch] = seen[0]
+                    hit[own[batch][seen[1]]] = True
+                    found.append(seen[2])
+                    worth.append(seen[3])
+            keep = (bounds > self.limit) & ~hit[own]
+            if np.any(hit):
+                deepest = min(deepest, depth + MORE)
+            if depth >= deepest or not np.any(keep) or self.stop():
+                self.upper = max(self.upper, float(bounds.max(initial=0.0)))
                 break
-            closed = max(closed, float(bounds[~keep].max(initial=0.0)))
+            self.upper = max(self.upper, float(bounds[~keep].max(initial=0.0)))
             half *= 0.5
-            cells = np.concatenate([cells[keep] - [0, 0, half], cells[keep] + [0, 0, half]])
-        return found, values
+            own, turns = np.tile(own[keep], 2), turns[keep]
+            turns = np.concatenate([turns - half, turns + half])
+        return Neurons.joined(found), np.concatenate(worth)
 
-    def _batches(self, cells: Array) -> Iterator[Array]:
+    def _batches(self, count: int) -> list[slice]:
         step = max(1, BATCH // (3 * len(self.X) * (self.Lam.shape[1] + 2)))
-        return (cells[at : at + step] for at in range(0, len(cells), step))
+        return [slice(at, at + step) for at in range(0, count, step)]
 
-    def _look(self, cells: Array, half: float) -> tuple[Array, Neurons, Array]:
-        """Bounds of cells (k,), the ramps of their directions above the limit, their values."""
-        i, j = cells[:, 0].astype(np.intp), cells[:, 1].astype(np.intp)
-        cos, sin = np.cos(cells[:, 2]), np.sin(cells[:, 2])
-        first, second = self.X.T[i], self.X.T[j]
+    def _look(
+        self, pairs: Array, own: Array, turns: Array, half: float, batch: slice
+    ) -> tuple[Array, Array, Neurons, Array] | None:
+        """Bounds of cells, which of them have ramps above the limit, these and their values.
+
+        None where it is time to stop.
+        """
+        if self.stop():
+            return None
+        pairs, turns = pairs[own[batch]], turns[batch]
+        cos, sin = np.cos(turns), np.sin(turns)
+        first, second = self.X.T[pairs[:, 0]], self.X.T[pairs[:, 1]]
         p = first * cos[:, None] + second * sin[:, None]
         q = second * cos[:, None] - first * sin[:, None]
         # the cell's edge, and a little more for the rounding of angles and directions
         T = np.tan(half) * (1 + 1e-9) + 64 * EPS
-        bounds = _cell_bounds(p, q, self.Lam, self.sizes, T)
+        bounds, places, worth = self.bound(p, q, self.Lam, self.sizes, T)
         span = np.abs(p).max(axis=1) + (1 + T) * np.abs(q).max(axis=1)
         rounding = SUMS * (3 * len(self.X) + 8) * EPS * self.mass + self.lost
         bounds = (bounds + 2 * rounding * span) * (1 + 64 * EPS)
-        neurons, values = [Neurons.none()], [np.zeros(0)]
-        cell = np.flatnonzero(bounds > self.limit)
-        if len(cell):
-            features = np.column_stack([i, j])[cell]
-            direction = np.column_stack([cos, sin])[cell]
-            for sign, (t, worth) in zip((-1.0, 1.0), _best_ramps(p[cell], self.Lam)):
-                above = worth > self.limit
-                ramps = Neurons(features[above], sign * direction[above], -sign * t[above])
-                neurons.append(ramps)
-                values.append(worth[above])
-        return bounds, Neurons.joined(neurons), np.concatenate(values)
+        which, side = np.nonzero(worth > self.limit)
+        sign = np.where(side == 0, -1.0, 1.0)
+        direction = np.column_stack([cos, sin])[which]
+        ramps = Neurons(pairs[which], sign[:, None] * direction, -sign * places[which, side])
+        return bounds, which, ramps, worth[which, side]
+
+
+def bound_cells(
+    p: Array, q: Array, Lam: Array, sizes: Array, T: float
+) -> tuple[Array, Array, Array]:
+    """The bound of the module's head for cells, and their best ramps.
+
+    Parameters
+    ----------
+    p, q : arrays of shape (k, n)
+        The samples along the direction of each cell, and across.
+    Lam : array of shape (n, C)
+    sizes : array of shape (n,)
+        Norms of its rows.
+    T : float
+        Half the width of the cells.
+
+    Returns
+    -------
+    bounds : array of shape (k,)
+        Without rounding.
+    places, worth : arrays of shape (k, 2)
+        Of the best left and right ramp along each direction.
+    """
+    places, worth = _best_ramps(p, Lam)
+    return _cell_bounds(p, q, Lam, sizes, T), places, worth
+
+
+def bound_cells_compiled(
+    p: Array, q: Array, Lam: Array, sizes: Array, T: float
+) -> tuple[Array, Array, Array]:
+    """As :func:`bound_cells`, in one pass that is compiled when it is first used."""
+    from . import planes_compiled
+
+    reach, k = T * np.abs(q), len(p)
+    order = np.argsort(np.concatenate([p - reach, p, p + reach], axis=1), axis=1)
+    bounds, places, worth = np.empty(k), np.empty((k, 2)), np.empty((k, 2))
+    planes_compiled.bound_cells(p, q, order, Lam, sizes, T, bounds, places, worth)
+    return bounds, places, worth
 
 
 def _cell_bounds(p: Array, q: Array, Lam: Array, sizes: Array, T: float) -> Array:
@@ -181,8 +240,8 @@ def _twice_summed(gains: Array, width: Array) -> Array:
     return out
 
 
-def _best_ramps(p: Array, Lam: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Place and worth of the best left and right ramp along each direction."""
+def _best_ramps(p: Array, Lam: Array) -> tuple[Array, Array]:
+    """Place and worth of the best left and right ramp along each direction, (k, 2) each."""
     order = np.argsort(p, axis=1)
     t = np.take_along_axis(p, order, axis=1)
     width = np.diff(t, axis=1)
@@ -191,8 +250,8 @@ def _best_ramps(p: Array, Lam: Array) -> tuple[tuple[Array, Array], tuple[Array,
         S = _twice_summed(lam[order], width)
         left += S * S
         right += (S - S[:, -1:]) ** 2
-    each, best = np.arange(len(p)), []
-    for side in (left, right):
-        at = np.argmax(side, axis=1)
-        best.append((t[each, at], np.sqrt(side[each, at])))
-    return best[0], best[1]
+    each, places, worth = np.arange(len(p)), np.empty((len(p), 2)), np.empty((len(p), 2))
+    for side, squares in enumerate((left, right)):
+        at = np.argmax(squares, axis=1)
+        places[:, side], worth[:, side] = t[each, at], np.sqrt(squares[each, at])
+    return places, worth

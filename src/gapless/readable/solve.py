@@ -25,6 +25,7 @@ from ..core.problem import Problem, check_problem
 from ..core.result import Certificate, History, Solution, Status, known
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from .descent import descend_neurons
 from .neurons import Neurons
 from .table import Table
 from .weights import objective, solve_weights
@@ -35,7 +36,10 @@ ROUNDS, PATIENCE, LITTLE = 300, 8, 1e-3
 ROOM = 0.3
 # How far above the weight decay neurons of two features are looked for at first, and the factor
 # each time there are none.
-SLACK, FINER = 0.3, 0.2
+SLACK, FINER = 0.3, 0.15
+# Softening of kinks in the descent after a sweep, as a share of that slack, and its factor from
+# there to the next descent.
+WIDTH, NARROWER = 0.3, 0.2
 # Smoothing of hinge and pinball at first, and its factor each time it is what keeps the gap open.
 SMOOTHING, SHARPER = 0.3, 0.4
 # Accuracy of the master: relative to the tolerance, and to the square of a wide gap.
@@ -210,6 +214,7 @@ class Fit:
         self.value = objective(self.core, self.F, self.a)
         least = self.core.loss.infimum
         self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
+        self.width = WIDTH * SLACK
         self.history, self.slack = History(), SLACK
         self.first, self.past = self.value, [self.value]
 
@@ -235,9 +240,11 @@ class Fit:
         Lam = self.smooth.dual_point(self.F)
         limit, coarse = beta * (1 + ROOM * self.tol), beta * (1 + self.slack)
         look = self.table.look(Lam, limit, watch.due, self.neurons, coarse)
-        if look.bound.upper <= coarse * (1 + 1e-6):  # a sweep that found nothing: a finer one next
-            self.slack *= FINER
         new = certificate(self.core, self.value, Lam, look.bound, look.bound.lower)
+        if look.bound.upper <= coarse * (1 + 1e-6):  # a sweep that found nothing: a finer one next
+            self.slack *= min(max(FINER, 0.9 * self.tol / max(new.relative_gap, self.tol)), 0.5)
+        elif np.isfinite(look.bound.upper):  # new ones from a sweep have far to go
+            self.width = WIDTH * self.slack
         self.certificate = with_best_bound(self.certificate, new)
         self.history.n_rounds += 1
         self._record(watch)
@@ -266,23 +273,38 @@ class Fit:
         return True
 
     def _improve(self, neurons: Neurons, watch: Watch) -> None:
-        """The master over these neurons, of which the first are those at hand."""
+        """The master over these neurons, of which the first are those at hand; then all descend."""
         a: Array = np.zeros((len(neurons), self.core.n_outputs))
         a[: len(self.a)] = self.a
         distinct = neurons.distinct()
-        neurons, a = neurons.take(distinct), a[distinct]
-        gap = min(self.certificate.relative_gap, WIDE)
-        accuracy = max(MASTER * self.tol, 1e-6 * gap * gap)
-        accuracy *= self.smoothing if self.core.loss.sharp else 1.0
-        X = self.table.X
-        a, self.c = solve_weights(self.smooth, X, neurons, a, self.c, accuracy, watch.due)
-        used = np.flatnonzero(np.any(a != 0, axis=1))
-        self.neurons, self.a = neurons.take(used), a[used]
-        self.F = self.neurons.outputs(X, self.a, self.c)
+        self._weigh(neurons.take(distinct), a[distinct], self.c, watch)
+        if len(self.table.pairs) and self.core.free and not watch.due():
+            self._weigh(*self._descended(watch), watch)
         value = objective(self.core, self.F, self.a)
         if value < self.value:
             self.best, self.value = (self.neurons, self.a, self.c), value
             self.certificate = replace(self.certificate, objective=value)
+
+    def _weigh(self, neurons: Neurons, a: Array, c: Array, watch: Watch) -> None:
+        """The best weights of these neurons, from ``a`` and ``c``; those left are at hand."""
+        gap = min(self.certificate.relative_gap, WIDE)
+        accuracy = max(MASTER * self.tol, 1e-6 * gap * gap)
+        accuracy *= self.smoothing if self.core.loss.sharp else 1.0
+        X = self.table.X
+        a, self.c = solve_weights(self.smooth, X, neurons, a, c, accuracy, watch.due)
+        used = np.flatnonzero(np.any(a != 0, axis=1))
+        self.neurons, self.a = neurons.take(used), a[used]
+        self.F = self.neurons.outputs(X, self.a, self.c)
+
+    def _descended(self, watch: Watch) -> Weighted:
+        """The neurons at hand after a joint descent, where that brings anything."""
+        smooth, X = self.smooth, self.table.X
+        at_hand: Weighted = (self.neurons, self.a, self.c)
+        moved = descend_neurons(smooth, X, *at_hand, self.width, watch.due)
+        self.width *= NARROWER
+        before = objective(smooth, self.F, self.a)
+        after = objective(smooth, moved[0].outputs(X, *moved[1:]), moved[1])
+        return moved if after < before else at_hand
 
     def _record(self, watch: Watch) -> None:
         proven = self.table.reduction.certificate(self.certificate)

@@ -82,8 +82,6 @@ class Table:
         self.X = self.core.X[:, :d]
         #: the constant column of the penalised bias in the core's units
         self.one = float(self.core.X[0, d]) if problem.bias == "penalized" else 0.0
-        #: pairs that have held neurons
-        self.hot = np.zeros(len(self.pairs), dtype=bool)
         if self.core.free:
             self.columns = SortedColumns(self.X)
         else:
@@ -152,9 +150,10 @@ class Table:
             if neurons is not None:
                 own = np.flatnonzero(neurons.weights[:, 1])
                 more, worth = self._climbed(Lam, neurons.take(own), limit, stop)
-            above = np.inf
-            if not len(more):
-                above, more, worth = self._sweep(Lam, max(limit, coarse), stop)
+            above, coarse = np.inf, max(limit, coarse)
+            if worth.max(initial=0.0) <= coarse:
+                above, others, values_ = self._sweep(Lam, coarse, stop)
+                more, worth = Neurons.joined([more, others]), np.append(worth, values_)
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
@@ -168,19 +167,12 @@ class Table:
     def _sweep(
         self, Lam: Array, limit: float, stop: Callable[[], bool]
     ) -> tuple[float, Neurons, Array]:
-        """Pairs that held neurons before; only where these hold none above the limit, all."""
-        for some in (True, False):
-            pairs = self.pairs[self.hot] if some else self.pairs
-            if not len(pairs):
-                continue
-            sweep = Sweep(self.X, Lam, limit, stop)
-            found, values = sweep.run(pairs)
-            if len(found):
-                index = self.pairs @ [self.d, 1]
-                self.hot |= np.isin(index, np.sort(found.features, axis=1) @ [self.d, 1])
-                best = _best_of_pairs(found, values)
-                found, values = self._climbed(Lam, found.take(best), 0.0, stop)
-                return np.inf if some else sweep.upper, found, values
+        """All pairs; the best neurons of each that has any, at local maxima."""
+        sweep = Sweep(self.X, Lam, limit, stop)
+        found, values = sweep.run(self.pairs)
+        if len(found):
+            best = _best_of_pairs(found, values)
+            found, values = self._climbed(Lam, found.take(best), 0.0, stop)
         return sweep.upper, found, values
 
     def _climbed(
@@ -197,7 +189,14 @@ class Table:
             climbed = climbed.take(climbed.value > limit)
             moved.append(Neurons(np.tile(S, (len(climbed), 1)), climbed.U.T, climbed.b))
             worth.append(climbed.value)
-        return Neurons.joined(moved), np.concatenate(worth)
+        joined, values = Neurons.joined(moved), np.concatenate(worth)
+        rows = np.column_stack(
+            [joined.features, np.round(joined.weights, 6), np.round(joined.bias, 6)]
+        )
+        each = np.unique(rows, axis=0, return_index=True)[1]
+        joined, values = joined.take(each), values[each]
+        best = _best_of_pairs(joined, values)
+        return joined.take(best), values[best]
 
     def _group(self, S: Any) -> tuple[Array, Problem]:
         """The features S alone, with the constant column where there is one, as a problem."""
@@ -240,4 +239,4 @@ def _best_of_pairs(found: Neurons, values: Array) -> Array:
         kept[i, j] = kept.get((i, j), 0) + 1
         if kept[i, j] <= OF_ONE_PAIR:
             best.append(k)
-    return np.array(best[:CLIMBING])
+    return np.array(best[:CLIMBING], dtype=np.intp)

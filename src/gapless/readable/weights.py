@@ -18,10 +18,13 @@ from ..core.problem import Problem
 from ..training.master import curvature, normal_problem, solve_master
 from .neurons import Neurons
 
-# Activations up to this many numbers (32 MiB) are kept.
+# Activations up to this many numbers (32 MiB) are kept where a quadratic model is a poor one.
 DENSE = 1 << 22
 # Quadratic models in one call, and halvings of a step.
 MODELS, HALVINGS = 30, 12
+# Of the proximal term, relative to the second moments: ramps of one feature are dependent, a left
+# and a right one differ by a line, and along what changes no output a Newton step is endless.
+RIDGE, LIGHT = 1e-5, 0.1
 
 
 def solve_weights(
@@ -48,14 +51,19 @@ def solve_weights(
     stop : callable
         Asked before each step.
     """
-    if len(X) * (len(neurons) + 1) <= DENSE:
+    square = problem.loss.constant_curvature
+    small = len(X) * (len(neurons) + 1) <= DENSE
+    if len(neurons) == 0 or (not square and problem.n_outputs > 1 and small):
         return solve_master(problem, neurons.activations(X), a, c, accuracy, stop)
     F = neurons.outputs(X, a, c)
-    value = objective(problem, F, a)
+    value, moments = objective(problem, F, a), None
     for _ in range(MODELS):
         if stop():
             break
-        new_a, new_c = _model_minimum(problem, X, neurons, F, a, accuracy, stop)
+        if moments is None or not square:
+            h = problem.sample_weight if square else curvature(problem, F)
+            moments = _moments(X, neurons, h, F + problem.residual(F) / h[:, None])
+        new_a, new_c = _model_minimum(problem, moments, a, accuracy, stop)
         new_F = neurons.outputs(X, new_a, new_c)
         for halving in range(HALVINGS):
             t = 0.5**halving
@@ -65,7 +73,7 @@ def solve_weights(
         else:
             break
         (F, a, c), gained, value = step, value - stepped, stepped
-        if problem.loss.constant_curvature or gained <= accuracy * abs(value):
+        if gained <= accuracy * abs(value):
             break
     return a, c
 
@@ -82,22 +90,15 @@ class _Moments(NamedTuple):
 
 
 def _model_minimum(
-    problem: Problem,
-    X: Array,
-    neurons: Neurons,
-    F: Array,
-    a: Array,
-    accuracy: float,
-    stop: Callable[[], bool],
+    problem: Problem, moments: _Moments, a: Array, accuracy: float, stop: Callable[[], bool]
 ) -> tuple[Array, Array]:
-    """Weights and bias that minimise ``1/2 sum_i h_i ||T_i - f(x_i)||^2`` and the penalty.
+    """Weights and bias that minimise a quadratic model, the penalty and the proximal term.
 
-    ``T = F + residual / h`` is the response whose weighted squares are the quadratic model at F.
+    The model is ``1/2 sum_i h_i ||T_i - f(x_i)||^2``, of which these are the moments: the
+    response ``T = F + residual / h`` makes it that of the data fit at F.  The proximal term keeps
+    the weights near ``a``.
     """
-    square = problem.loss.constant_curvature
-    h = problem.sample_weight if square else curvature(problem, F)
-    T = F + problem.residual(F) / h[:, None]
-    gram, cross, power = _moments(X, neurons, h, T)
+    gram, cross, power = moments
     total = gram[-1, -1]
     mean, centre = gram[:-1, -1] / total, cross[-1] / total
     if problem.free:
@@ -108,9 +109,16 @@ def _model_minimum(
         )
     else:
         mean, centre = np.zeros_like(mean), np.zeros_like(centre)
-        centred, related = gram[:-1, :-1], cross[:-1]
+        centred, related = gram[:-1, :-1].copy(), cross[:-1]
+    near = RIDGE * np.maximum(np.diag(centred), 0.0)
+    if largest := float(np.linalg.norm(a, axis=1).max()):  # no heavier than the penalty
+        near = np.minimum(near, LIGHT * problem.weight_decay / largest)
+    centred[np.diag_indices_from(centred)] += near
+    related = related + near[:, None] * a
     # flat samples have far responses: what no neuron explains of them would hide the rest
-    small, R = normal_problem(centred, related, power if square else 0.0, problem.weight_decay)
+    square = problem.loss.constant_curvature
+    power = power + float(np.sum(near[:, None] * a * a)) if square else 0.0
+    small, R = normal_problem(centred, related, power, problem.weight_decay)
     new_a, _ = solve_master(small, R, a, np.zeros_like(centre), accuracy, stop)
     return new_a, centre - mean @ new_a
 

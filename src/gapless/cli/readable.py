@@ -1,0 +1,282 @@
+"""``gapless fit --readable``, and what its model files are to ``predict`` and ``info``."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, RidgeCV
+
+from ..core.checks import Array, InputError, positive, shown
+from ..core.result import Status
+from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
+from ..estimators.readable_files import load_readable, save_readable
+from ..plotting.readable import EffectsDisplay
+from .columns import LARGE, MAX_CATEGORIES, check_complete, check_numbers, check_slips
+from .command import Answer
+from .job import _loss, _task, split_rows
+from .outputs import check_picture, pyplot, save_figure
+from .tables import MISSING, check_target, read_data, texts
+from .terminal import print_notes, print_table
+
+# Importances that are printed.
+PRINTED = 12
+
+
+def run_readable(args: argparse.Namespace) -> Answer:
+    """Train a network of one or two features a neuron, write what was asked for, and the answer."""
+    started = time.perf_counter()
+    check_picture(args.plot)
+    for name in ("max_neurons", "prove_time"):
+        if getattr(args, name) is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')} does not go with --readable: leave it out"
+            )
+    if args.raw:
+        raise InputError("--raw does not go with --readable, which standardises inside")
+    weight_decay = args.weight_decay
+    if weight_decay != "auto":
+        weight_decay = positive("--weight-decay", weight_decay)
+
+    # 1. the table
+    table, target = read_data(args.data, args.dataset)
+    target = check_target(table, args.target or target, args.drop, "to predict")
+    if not 0 < args.test_size < 1:
+        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    if not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
+    y = table[target]
+    task, why = _task(target, y, args.task)
+    check_complete(target, y)
+    names = [name for name in table if name != target and name not in args.drop]
+    kinds, notes = _learn(table, names)
+    X = frame(table, kinds)
+    y, labels = (texts(table, target), None) if task == "classification" else (y, None)
+    if task == "classification":
+        labels = np.unique(y, return_inverse=True)[1]
+    train, test = split_rows(len(y), labels, args.test_size, args.seed)
+
+    # 2. the network
+    kind: Any = AdditiveReLURegressor if task == "regression" else AdditiveReLUClassifier
+    model = kind(
+        0 if args.readable == "one" else "pairs", weight_decay=weight_decay, bias=args.bias,
+        loss=_loss(task, args.loss), tol=args.tol, time_limit=args.time_limit, verbose=1,
+    )  # fmt: skip
+    model.fit(X.iloc[train], y[train])
+
+    # 3. what it is worth, and the files
+    notes = [*notes, f"{task}: {why}"]
+    if weight_decay == "auto":
+        notes.append(f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation")
+    facts: dict[str, Any] = {
+        "known": model.solution_.known,
+        "status": model.status_.name,
+        "task": task,
+        **model.certificate_.as_dict(),
+        "n_neurons": model.n_neurons_,
+        "weight_decay": model.weight_decay_,
+        "score": "R2" if task == "regression" else "accuracy",
+        "train_score": float(model.score(X.iloc[train], y[train])),
+        "test_score": float(model.score(X.iloc[test], y[test])),
+        "baseline_test_score": _linear(model, X, y, train, test),
+        "n_train": len(train),
+        "n_test": len(test),
+        "effects": {effect.name: effect.importance for effect in model.effects_},
+        "notes": notes,
+    }
+    if args.out:
+        told = {"target": target, "task": task, "columns": [[n, text] for n, text in kinds.items()]}
+        split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(y)}
+        save_readable(model, args.out, notes=told | split)
+        facts["model"] = args.out
+    if args.plot:
+        plt = pyplot()
+        save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
+        facts["plot"] = args.plot
+    facts["seconds"] = time.perf_counter() - started
+    return Answer(facts, _show, int(model.status_.unfinished))
+
+
+def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], list[str]]:
+    """Which columns are text, by name, without those that are all alike; and notes."""
+    kinds: dict[str, bool] = {}
+    constant, lacking = [], []
+    for name in names:
+        column = table[name]
+        check_slips(name, column, f"drop the column with --drop {name}")
+        text = column.dtype.kind != "f"
+        cells = _cells(table, name, text)
+        lacks = np.array([v is None or v != v for v in cells])
+        count = len(set(cells[~lacks]))
+        if count + bool(np.any(lacks)) < 2:
+            constant.append(name)
+            continue
+        if text and count > MAX_CATEGORIES:
+            raise InputError(
+                f"column {name!r} is text with {count} different values, at most {MAX_CATEGORIES} "
+                f"have an effect each; drop it with --drop {name}"
+            )
+        kinds[name] = text
+        if np.any(lacks):
+            lacking.append(f"{name} ({int(lacks.sum())})")
+    if not kinds:
+        raise InputError("no column is left to learn from: all are constant or dropped")
+    notes = (
+        ("text columns, an effect for each text", [n for n, text in kinds.items() if text]),
+        ("columns with missing values, which have effects of their own", lacking),
+        ("constant columns left out", constant),
+    )
+    return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+
+
+def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
+    """A column as an estimator takes it: floats with NaN, or texts with None, where it lacks."""
+    if text:
+        values = texts(table, name)
+        lacks = np.array([v.strip().lower() in MISSING for v in values])
+        values[lacks] = None
+        return values
+    column = table[name]
+    check_numbers(name, column)
+    if np.any(np.abs(column[~np.isnan(column)]) > LARGE):
+        raise InputError(f"column {name!r} has infinite values, or numbers beyond {LARGE:g}")
+    return column
+
+
+def frame(table: dict[str, Array], kinds: dict[str, bool]) -> Any:
+    """The columns that a model takes, as a pandas table.
+
+    Parameters
+    ----------
+    table : dict of array (n_rows,)
+    kinds : dict of str to bool
+        Name of the column, and whether it is text.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Raises
+    ------
+    InputError
+        When columns are missing, or texts where numbers are needed.
+    """
+    import pandas  # whoever wants no table need not wait for it
+
+    for name in kinds:
+        if name not in table:
+            raise InputError(f"the data have no column {name!r}, which the model needs")
+    columns = {name: _cells(table, name, text) for name, text in kinds.items()}
+    return pandas.DataFrame(columns)
+
+
+def model_kinds(model: Any) -> dict[str, bool]:
+    """The columns that a model from a file needs, as :func:`frame` takes them.
+
+    Parameters
+    ----------
+    model : AdditiveReLURegressor or AdditiveReLUClassifier
+
+    Returns
+    -------
+    dict of str to bool
+    """
+    if "columns" in model.notes_:
+        return {str(name): bool(text) for name, text in model.notes_["columns"]}
+    return {f.name: f.levels is not None for f in model.features_}
+
+
+def _linear(model: Any, X: Any, y: Array, train: Array, test: Array) -> float:
+    """Score of ridge or logistic regression on the columns that the model sees."""
+    columns = model._encode(model._table(X))
+    linear: Any = RidgeCV(np.logspace(-3, 3, 13))
+    if hasattr(model, "classes_"):
+        linear = LogisticRegression(max_iter=2000)
+    linear.fit(columns[train], y[train])
+    return float(linear.score(columns[test], y[test]))
+
+
+def predict_readable(path: str, table: dict[str, Array]) -> dict[str, Array]:
+    """Predictions of a readable model file: the target, and class probabilities if any.
+
+    Parameters
+    ----------
+    path : str
+    table : dict of array (n_rows,)
+
+    Returns
+    -------
+    dict of array (n_rows,)
+
+    Raises
+    ------
+    InputError
+        For a file or a table that cannot be read.
+    """
+    model = load_readable(path)
+    X = frame(table, model_kinds(model))
+    out = {str(model.notes_.get("target", "target")): model.predict(X)}
+    if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
+        shares = model.predict_proba(X).T
+        out |= {f"probability of {c}": p for c, p in zip(model.classes_, shares)}
+    return out
+
+
+def info_readable(path: str) -> dict[str, Any]:
+    """What a readable model file says of itself.
+
+    Parameters
+    ----------
+    path : str
+
+    Returns
+    -------
+    dict
+    """
+    model = load_readable(path)
+    classes = getattr(model, "classes_", None)
+    return {
+        "task": "regression" if classes is None else "classification",
+        "target": model.notes_.get("target"),
+        "classes": None if classes is None else classes.tolist(),
+        "columns": [f.name for f in model.features_],
+        "readable": "one feature a neuron" if model.certificate_.features == 1 else "pairs",
+        "n_features": model.n_features_in_,
+        "n_neurons": model.n_neurons_,
+        "n_outputs": model.network_.n_outputs,
+        "effects": [effect.name for effect in model.effects_],
+        "known": model.solution_.known,
+        "status": model.status_.name,
+        **model.certificate_.as_dict(),
+        "loss": model.loss,
+        "weight_decay": model.weight_decay_,
+        "bias": model.bias,
+    }
+
+
+def _show(facts: dict[str, Any]) -> None:
+    print_notes(facts["notes"])
+    rows = [
+        ("known", facts["known"]),
+        ("status", Status[facts["status"]].value),
+        ("objective", f"{facts['objective']:.6g}"),
+        ("proven gap", f"{facts['relative_gap']:.3%}"),
+        ("proof", facts["proof"]),
+        ("neurons", str(facts["n_neurons"])),
+        (
+            f"{facts['score']} train / test",
+            f"{facts['train_score']:.4f} / {facts['test_score']:.4f}",
+        ),
+        ("linear model, test", f"{facts['baseline_test_score']:.4f}"),
+        ("seconds", f"{facts['seconds']:.1f}"),
+    ]
+    print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
+    effects = list(facts["effects"].items())
+    print_table(
+        ((name, f"{value:.4g}") for name, value in effects[:PRINTED]),
+        "effect", "mean absolute value",
+    )  # fmt: skip
+    if len(effects) > PRINTED:
+        print_notes([f"and {len(effects) - PRINTED} smaller effects"])

@@ -1,0 +1,149 @@
+"""``fit --readable``, ``explain`` and ``report``: from a table with holes to a page."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from gapless import load_readable
+from gapless.cli.main import main
+
+
+def run(capsys, *args, code=0):
+    capsys.readouterr()
+    assert main([*map(str, args)]) == code
+    return capsys.readouterr()
+
+
+def answer(capsys, *args):
+    return json.loads(run(capsys, *args, "--json").out)
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """Ages, labels with holes, a number with holes, and what comes of them."""
+    folder = tmp_path_factory.mktemp("ward")
+    rng = np.random.default_rng(0)
+    n = 160
+    age, dose = rng.integers(20, 90, n), rng.uniform(0, 9, n)
+    place = rng.choice(["north", "south", ""], n)
+    stay = np.abs(age - 50) / 10 + dose + 3 * (place == "south") + rng.normal(0, 0.2, n)
+    lost = rng.uniform(size=n) < 0.1
+    rows = [
+        [a, "" if gone else f"{d:.3f}", p, "x", f"{s:.4f}", "long" if s > 6 else "short"]
+        for a, d, gone, p, s in zip(age, dose, lost, place, stay)
+    ]
+    with open(folder / "ward.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["age", "dose", "place", "same", "stay", "kind"], *rows])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(ward):
+    file = ward / "stay.safetensors"
+    assert main(["fit", str(ward / "ward.csv"), "--target", "stay", "--drop", "kind", "--readable",
+                 "--weight-decay", "0.01", "--out", str(file)]) == 0  # fmt: skip
+    return file
+
+
+def test_fit_handles_holes_and_labels(ward, capsys):
+    told = answer(
+        capsys, "fit", ward / "ward.csv", "--target", "stay", "--drop", "kind", "--readable",
+        "--weight-decay", 0.01, "--plot", ward / "effects.png",
+    )  # fmt: skip
+    assert told["status"] == "OPTIMAL"
+    assert told["relative_gap"] <= 1e-3
+    assert told["test_score"] > 0.8
+    assert set(told["effects"]) == {"age", "dose", "place"}
+    notes = " ".join(told["notes"])
+    assert "constant columns left out: same" in notes
+    assert "missing values, which have effects of their own: dose (" in notes
+    assert (ward / "effects.png").stat().st_size > 10_000
+    assert "whose neurons look at one feature" in told["known"]
+
+
+def test_predict_and_info_read_the_file(ward, model, capsys):
+    told = answer(capsys, "info", model)
+    assert told["columns"] == ["age", "dose", "place"]
+    assert told["readable"] == "one feature a neuron"
+    assert "relative gap" in run(capsys, "info", model).out
+    predicted = answer(capsys, "predict", model, ward / "ward.csv")["stay"]
+    with open(ward / "ward.csv") as file:
+        truth = [float(row["stay"]) for row in csv.DictReader(file)]
+    assert np.corrcoef(predicted, truth)[0, 1] > 0.95
+
+
+def test_explain_sums_to_what_predict_says(ward, model, capsys):
+    predicted = answer(capsys, "predict", model, ward / "ward.csv")["stay"]
+    for row in (1, 7, 160):
+        told = answer(capsys, "explain", model, ward / "ward.csv", "--row", row)
+        added = [effect["adds"] for effect in told["effects"]]
+        assert told["mean"] + sum(added) == pytest.approx(predicted[row - 1], abs=1e-9)
+        assert told["prediction"] == predicted[row - 1]
+        assert sorted(np.abs(added), reverse=True) == list(np.abs(added))
+    shown = run(capsys, "explain", model, ward / "ward.csv", "--row", 7).out
+    assert all(name in shown for name in ("mean", "age", "dose", "place", "predicted"))
+
+
+def test_classes_have_probabilities_and_scores(ward, capsys):
+    file = ward / "kind.safetensors"
+    told = answer(
+        capsys, "fit", ward / "ward.csv", "--target", "kind", "--drop", "stay", "--readable",
+        "pairs", "--weight-decay", 0.05, "--out", file,
+    )  # fmt: skip
+    assert told["score"] == "accuracy"
+    row = answer(capsys, "explain", file, ward / "ward.csv", "--row", 2)
+    shares = answer(capsys, "predict", file, ward / "ward.csv")["probability of short"]
+    assert row["explains"] == "log odds of short"
+    assert 1 / (1 + np.exp(-row["sum"])) == pytest.approx(shares[1])
+    assert row["probabilities"]["short"] == pytest.approx(shares[1])
+
+
+def test_the_report_knows_the_rows_held_out(ward, model, capsys):
+    page = ward / "page.html"
+    told = answer(
+        capsys, "report", model, ward / "ward.csv", "--html", page, "--price-time", 2
+    )  # fmt: skip
+    low, high = told["price_of_reading"]
+    assert 0 <= low <= high
+    assert told["held_out_R2"] > 0.8
+    text = page.read_text()
+    assert "(128 rows)" in text
+    assert "(32 rows)" in text
+    assert "The price of reading" in text
+    # other rows than those of the fit are all held out, and nothing is trained on them
+    lines = (ward / "ward.csv").read_text().splitlines()
+    (ward / "part.csv").write_text("\n".join(lines[:40]))
+    told = answer(capsys, "report", model, ward / "part.csv", "--html", page)
+    assert "training_R2" not in told
+    assert "price_of_reading" not in told
+
+
+def test_mistakes_are_one_sentence(ward, model, capsys):
+    table = ward / "ward.csv"
+    fit = ["fit", table, "--target", "stay", "--readable"]
+    (ward / "other.csv").write_text("age,dose\n1,2\n")
+    (ward / "infinite.csv").write_text("age,dose,place\n1,inf,north\n")
+    for command, sentence in [
+        (["explain", model, table, "--row", 0], "--row must be from 1 to 160"),
+        (["explain", model, table, "--class", "a"], "this model predicts a number"),
+        (["explain", table, table], "not a safetensors file"),
+        (["explain", model, ward / "other.csv"], "no column 'place'"),
+        (["predict", model, ward / "infinite.csv"], "'dose' has infinite values"),
+        (["report", model, table, "--html", ward / "none" / "p.html"], "no folder"),
+        ([*fit, "--raw"], "--raw does not go with --readable"),
+        ([*fit, "--prove-time", 3], "--prove-time does not go with --readable"),
+        ([*fit, "--weight-decay", -1], "--weight-decay must be a positive"),
+    ]:
+        error = run(capsys, *command, code=2).err
+        assert sentence in error
+        assert error.count("\n") == 1
+
+
+def test_texts_that_training_did_not_see_add_what_no_label_does(ward, model, capsys):
+    (ward / "new.csv").write_text("age,dose,place\n50,3,west\n50,3,south\n50,,south\n")
+    west, south, lacks = answer(capsys, "predict", model, ward / "new.csv")["stay"]
+    assert np.all(np.isfinite([west, south, lacks]))
+    assert len({west, south, lacks}) == 3
+    assert load_readable(model).notes_["target"] == "stay"

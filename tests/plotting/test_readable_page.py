@@ -1,0 +1,115 @@
+"""The page of a readable network: whole, escaped, fetched from nowhere; its sums are right."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
+
+from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, readable_page
+
+NAME = "dose <b>&</b> </script>"
+
+
+class Reader(HTMLParser):
+    """Tags, the texts of blocks by id, and whether all tags close."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.open, self.block, self.text = [], [], None, {}
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in ("meta", "input", "br", "img"):
+            self.open.append(tag)
+            self.block = dict(attributes).get("id", tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text[self.block] = self.text.get(self.block, "") + data
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    rng = np.random.default_rng(0)
+    n = 150
+    ward = rng.choice(["north", "<i>south"], n)
+    X = pd.DataFrame({"age": rng.uniform(20, 80, n), NAME: rng.uniform(0, 9, n), "ward": ward})
+    y = np.abs(X["age"] - 50) / 10 + X[NAME] + 3 * (ward == "north")
+    X.loc[:20, NAME] = np.nan
+    return AdditiveReLURegressor(weight_decay=0.02).fit(X, y), X, y
+
+
+def test_the_page_is_whole_and_loads_nothing(fitted):
+    model, X, y = fitted
+    page = readable_page(model, X, y, title="days <of> stay")
+    read = Reader(page)
+    assert read.open == []
+    for _, attributes in read.tags:
+        assert "src" not in attributes
+        assert "href" not in attributes
+    assert "http" not in page.replace("http-equiv", "")
+    assert "default-src 'none'" in page
+    assert "prefers-color-scheme: dark" in page
+    assert "width=device-width" in page
+    # names are text, never tags
+    assert not any(tag in ("b", "i", "of") for tag, _ in read.tags)
+    figures = [tag for tag, _ in read.tags if tag == "svg"]
+    assert len(figures) == len(model.effects_) == 3
+    assert model.solution_.known in page
+
+
+def test_every_row_sums_to_its_prediction(fitted):
+    model, X, y = fitted
+    data = json.loads(Reader(readable_page(model, X, y)).text["rows"])
+    sums = np.array(data["baseline"]) + np.sum(data["added"], axis=1)
+    assert sums[:, 0] == pytest.approx(model.predict(X), abs=1e-4)
+    assert data["names"] == [effect.name for effect in model.effects_]
+    place = data["names"].index(NAME)
+    assert data["values"][0][place] == "missing"
+    assert len(data["truth"]) == len(X)
+
+
+def test_a_curve_goes_through_its_values(fitted):
+    """Places and values are recovered from the drawing, up to one affine map each."""
+    model, X, _ = fitted
+    effect = next(e for e in model.effects_ if e.name == "age")
+    k = model.effects_.index(effect)
+    lines = [a["points"] for tag, a in Reader(readable_page(model, X)).tags if tag == "polyline"]
+    curve = lines[[e.name for e in model.effects_ if e.kind == "numeric"].index(effect.name)]
+    points = np.array([[float(v) for v in p.split(",")] for p in curve.split()])
+    assert len(points) == len(effect.places), k
+    for drawn, told in zip(points.T, (effect.places.astype(float), effect.values[:, 0])):
+        fit = np.polyfit(told, drawn, 1)
+        assert np.abs(np.polyval(fit, told) - drawn).max() < 0.1
+
+
+def test_classes_pairs_and_sparse_rows():
+    X, y = load_iris(return_X_y=True)
+    model = AdditiveReLUClassifier([(0, 2)], weight_decay=0.05).fit(X, y)
+    page = readable_page(model, sparse.csr_matrix(X), y)
+    read = Reader(page)
+    assert len([1 for tag, _ in read.tags if tag == "svg"]) == 3 * len(model.effects_)
+    data = json.loads(read.text["rows"])
+    assert data["outputs"] == ["0", "1", "2"]
+    scores = np.array(data["baseline"]) + np.sum(data["added"], axis=1)
+    assert np.array_equal(np.argmax(scores, axis=1), model.predict(X))
+
+
+def test_a_constant_and_an_estimator_that_is_not_fitted():
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    model = AdditiveReLURegressor(weight_decay=1e6).fit(X, X[:, 0])
+    assert "is told by a constant" in readable_page(model, X)
+    with pytest.raises(NotFittedError):
+        readable_page(AdditiveReLURegressor(), X)
