@@ -11,6 +11,8 @@ from .certificates.certify import certify
 from .certificates.proof_files import write_proof
 from .certificates.verify import verify
 from .closed.batch_norm import BatchNormHead, solve_batch_norm_head
+from .closed.copositive import CopositiveRelaxation, copositive_relaxation
+from .closed.frank_wolfe import FrankWolfe, frank_wolfe
 from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
 from .closed.norm_bounds import deep_lower_bound
 from .closed.rank_one import solve_rank_one_relu
@@ -94,6 +96,7 @@ __all__ = [
     "ComparisonDisplay",
     "ConvexOutputLayer",
     "ConvexRandomFeatures",
+    "CopositiveRelaxation",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
@@ -102,6 +105,7 @@ __all__ = [
     "ExplanationDisplay",
     "ExtremePoints",
     "FilterDisplay",
+    "FrankWolfe",
     "GDAResult",
     "GameCertificate",
     "GapDisplay",
@@ -154,11 +158,13 @@ __all__ = [
     "certify_generator",
     "compare_samples",
     "conditions",
+    "copositive_relaxation",
     "critical_weight_decay",
     "decision_regions",
     "deep_lower_bound",
     "deep_prox",
     "extreme_points",
+    "frank_wolfe",
     "from_sklearn",
     "from_torch",
     "gda",
