@@ -38,6 +38,7 @@ from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, Whit
 from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
+from .estimators.image_whitening import ImageWhitener
 from .estimators.kernel_networks import (
     HiddenLayer,
     KernelNetworkClassifier,
@@ -115,6 +116,7 @@ __all__ = [
     "HiddenTarget",
     "History",
     "HypothesisError",
+    "ImageWhitener",
     "ImportanceDisplay",
     "Improvement",
     "Interpolation",

@@ -108,7 +108,6 @@ def test_one_dimension_has_two_cells(rng):
 
 def test_what_is_refused(rng):
     X, Y = rng.standard_normal((9, 2)), rng.standard_normal((9, 2))
-    wide = rng.standard_normal((60, 20))
     with pytest.raises(ValueError, match="bias='free'"):
         copositive_relaxation(Problem(X, Y))
     with pytest.raises(ValueError, match="loss='huber'"):

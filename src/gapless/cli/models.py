@@ -14,6 +14,8 @@ from ..core.files import write
 from ..core.network import Network
 from .columns import Encoder
 from .command import Answer, add_command
+from .image_files import is_image_model
+from .images import image_info, predict_images
 from .model_files import Header, load
 from .outputs import csv_text
 from .tables import read_table
@@ -30,6 +32,8 @@ def add_predict(commands: Any) -> None:
 
 def run_predict(args: argparse.Namespace) -> Answer:
     """Predict, write the file that was asked for, and the answer."""
+    if is_image_model(args.model):
+        return predict_images(args)
     network, header = load(args.model)
     columns = predict(network, header, read_table(args.data))
     facts = {name: column.tolist() for name, column in columns.items()}
@@ -95,6 +99,8 @@ def add_info(commands: Any) -> None:
 
 def run_info(args: argparse.Namespace) -> Answer:
     """What the file says."""
+    if is_image_model(args.model):
+        return image_info(args)
     network, header = load(args.model)
     facts = {
         "task": header.task,
