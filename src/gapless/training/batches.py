@@ -2,8 +2,8 @@
 
 Of 60,000 images one pass sees ten million patches, and L-BFGS needs hundreds of passes.  A few
 hundred images tell the slope nearly as well: Adam's steps on random batches, their length falling
-to nothing along half a cosine, end near the optimum after some thirty passes; L-BFGS, the master and
-the search then take what is left.  It proves nothing.
+to nothing along half a cosine, end near the optimum after some thirty passes; L-BFGS, the master
+and the search then take what is left.  It proves nothing.
 """
 
 from __future__ import annotations
