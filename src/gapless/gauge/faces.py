@@ -291,14 +291,19 @@ def _walls(on: Array, tied: Array, rank: int) -> tuple[Array, Array]:
     face, sample = np.nonzero(np.arange(n) > last[:, None])
     on, tied = on[face], np.hstack([tied[face], sample[:, None]])
     np.put_along_axis(on, tied, False, axis=1)
-    keys = np.hstack([np.packbits(on, axis=1), tied.astype(np.uint16).view(np.uint8)])
+    small = np.uint8 if n <= 256 else np.uint16
+    keys = np.hstack([np.packbits(on, axis=1), tied.astype(small).view(np.uint8)])
     _, first, met = np.unique(_rows(keys), return_index=True, return_counts=True)
     walls = first[met > 1]
     return on[walls], tied[walls]
 
 
 def _rows(keys: Array) -> Array:
-    """Rows of bytes as one value each."""
+    """Rows of bytes as one value each; a number, which sorts faster, where it holds them."""
+    width = keys.shape[1]
+    if width <= 8:
+        keys = np.pad(keys, ((0, 0), (0, 8 - width)))
+        return np.ascontiguousarray(keys).view(np.uint64).ravel()
     keys = np.ascontiguousarray(keys)
     return keys.view(np.dtype((np.void, keys.shape[1]))).ravel()
 
