@@ -4,6 +4,7 @@ from . import losses as losses
 from .auditing.audit import audit
 from .auditing.improve import Improvement, improve, prune
 from .auditing.report import AuditReport
+from .bridges.convolution import from_torch_convolution
 from .bridges.onnx import to_onnx
 from .bridges.sklearn import from_sklearn
 from .bridges.torch import from_torch, to_torch
@@ -169,6 +170,7 @@ __all__ = [
     "frank_wolfe",
     "from_sklearn",
     "from_torch",
+    "from_torch_convolution",
     "gda",
     "gda_rate",
     "improve",

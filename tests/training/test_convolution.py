@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gapless import Network, Patches, Problem, certify, interpolate, path, train
+from gapless.core.candidates import Candidates
 from gapless.core.reduction import Reduction
 from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS, conditions, gauge_bound
@@ -12,6 +13,7 @@ from gapless.gauge.search import Oracle
 from gapless.training import master
 from gapless.training.batches import descend_by_batches
 from gapless.training.descent import Descent, descend
+from gapless.training.neurons import violating
 from gapless.training.plan import Plan
 from gapless.training.random_network import random_network
 from problems import ALL_LOSSES, BIAS_RULES, targets
@@ -216,6 +218,17 @@ def test_many_patches_are_trained_by_batches(monkeypatch, rng):
     assert found.certificate.lower_bound <= found.certificate.objective
     assert found.certificate.objective < 1.05 * plain.certificate.objective
     assert found.certificate.objective == again.certificate.objective
+
+
+def test_new_neurons_of_many_images_fit_in_memory(monkeypatch, rng):
+    X, Y = bright(40, rng)
+    core = Reduction(Problem(Patches(X, 3), Y, "softmax", 1e-4)).core
+    U = rng.standard_normal((9, 20))
+    found = Candidates(U / np.linalg.norm(U, axis=0), np.zeros(20), np.arange(1.0, 21.0))
+    monkeypatch.setattr("gapless.training.neurons.MANY_PATCHES", 1000)
+    assert len(violating(found, core)) == 20
+    monkeypatch.setattr("gapless.training.neurons.NEW_NUMBERS", 40 * core.design.places * 7)
+    np.testing.assert_array_equal(violating(found, core).value, np.arange(20.0, 13.0, -1))
 
 
 def test_random_neurons_of_many_images_are_fitted_on_some(monkeypatch, rng):
