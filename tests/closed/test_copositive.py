@@ -151,6 +151,9 @@ def test_frank_wolfe_goes_to_the_optimum_at_its_radius(loss):
         assert found.losses[-1] == pytest.approx(problem.data_fit(found.network.predict(X)))
         gaps.append(found.losses[-1] - fit)
     assert 0 <= gaps[1] < 0.25 * gaps[0]
+    # the first step goes all the way, to one neuron
+    one = frank_wolfe(problem, t, n_steps=1).network
+    assert (one.n_neurons, one.penalty("none")) == (1, pytest.approx(t))
 
 
 def test_frank_wolfe_is_the_same_in_any_units(rng):
