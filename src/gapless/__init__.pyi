@@ -4,6 +4,7 @@ from . import losses as losses
 from .auditing.audit import audit
 from .auditing.improve import Improvement, improve, prune
 from .auditing.report import AuditReport
+from .bridges.convolution import from_torch_convolution
 from .bridges.onnx import to_onnx
 from .bridges.sklearn import from_sklearn
 from .bridges.torch import from_torch, to_torch
@@ -11,6 +12,8 @@ from .certificates.certify import certify
 from .certificates.proof_files import write_proof
 from .certificates.verify import verify
 from .closed.batch_norm import BatchNormHead, solve_batch_norm_head
+from .closed.copositive import CopositiveRelaxation, copositive_relaxation
+from .closed.frank_wolfe import FrankWolfe, frank_wolfe
 from .closed.linear import solve_deep_linear, solve_parallel_linear, solve_two_layer_linear
 from .closed.norm_bounds import deep_lower_bound
 from .closed.rank_one import solve_rank_one_relu
@@ -36,6 +39,7 @@ from .estimators.closed import DeepLinearRegressor, WhitenedReLUClassifier, Whit
 from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
+from .estimators.image_whitening import ImageWhitener
 from .estimators.kernel_networks import (
     HiddenLayer,
     KernelNetworkClassifier,
@@ -97,6 +101,7 @@ __all__ = [
     "ComparisonDisplay",
     "ConvexOutputLayer",
     "ConvexRandomFeatures",
+    "CopositiveRelaxation",
     "DeepLinearRegressor",
     "DeepNetwork",
     "DeepSolution",
@@ -105,6 +110,7 @@ __all__ = [
     "ExplanationDisplay",
     "ExtremePoints",
     "FilterDisplay",
+    "FrankWolfe",
     "GDAResult",
     "GameCertificate",
     "GapDisplay",
@@ -114,6 +120,7 @@ __all__ = [
     "HiddenTarget",
     "History",
     "HypothesisError",
+    "ImageWhitener",
     "ImportanceDisplay",
     "Improvement",
     "Interpolation",
@@ -158,13 +165,16 @@ __all__ = [
     "certify_generator",
     "compare_samples",
     "conditions",
+    "copositive_relaxation",
     "critical_weight_decay",
     "decision_regions",
     "deep_lower_bound",
     "deep_prox",
     "extreme_points",
+    "frank_wolfe",
     "from_sklearn",
     "from_torch",
+    "from_torch_convolution",
     "gda",
     "gda_rate",
     "improve",

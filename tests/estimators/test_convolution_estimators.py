@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gapless import Patches, Problem, ReLUConvClassifier, ReLUConvRegressor
+from gapless import ImageWhitener, Patches, Problem, ReLUConvClassifier, ReLUConvRegressor
 
 
 @parametrize_with_checks(
@@ -19,6 +19,7 @@ from gapless import Patches, Problem, ReLUConvClassifier, ReLUConvRegressor
         # filters of one number: exact, so quick
         ReLUConvRegressor(1, pool="none", loss="huber", tol=0.1, weight_decay=0.02),
         ReLUConvClassifier(1, pool="none", tol=0.1, weight_decay=0.01),
+        ImageWhitener(1),
     ]
 )
 def test_scikit_learn_contract(estimator, check):
@@ -102,3 +103,48 @@ def test_grid_search_and_warm_start(digits):
     assert fitted(model, X, y).certificate_.objective <= first * (1 + 1e-9)
     with pytest.raises(ValueError, match="warm_start"):
         model.set_params(size=2).fit(X, y)
+
+
+@pytest.mark.parametrize("shape", [(30, 12), (30, 12, 10), (30, 12, 10, 3)])
+def test_whitened_images_have_neighbours_of_their_own(shape, rng):
+    X = np.cumsum(rng.standard_normal(shape), axis=1) + 5
+    if len(shape) == 4:
+        X[..., 1] += 2 * X[..., 0]
+    whitener = ImageWhitener(5, ridge=0.0)
+    white = whitener.fit_transform(X)
+    assert white.shape == X.shape
+    # by hand: the middle row of the root of the covariance, on patches inside
+    patches = Patches(X, 5).array()
+    C = np.cov(patches.T, bias=True)
+    s, Q = np.linalg.eigh(C)
+    channels = shape[3] if len(shape) == 4 else 1
+    middle = channels * (len(C) // channels // 2)
+    rows = ((Q / np.sqrt(s)) @ Q.T)[:, middle : middle + channels]
+    inner = white[:, 2:-2] if len(shape) == 2 else white[:, 2:-2, 2:-2]
+    got = inner.reshape(-1, channels)
+    wanted = (
+        patches
+        - np.tile(
+            X.mean(axis=tuple(range(X.ndim - 1))) if channels > 1 else X.mean(), len(C) // channels
+        )
+    ) @ rows
+    wanted -= wanted.mean(axis=0)
+    got = got - got.mean(axis=0)
+    np.testing.assert_allclose(got / got.std(), wanted / wanted.std(), atol=1e-8)
+    # a pixel no longer tells the next one
+    after, before = (np.corrcoef(Z[:, 5].ravel(), Z[:, 6].ravel())[0, 1] for Z in (white, X))
+    assert abs(after) < 0.5 * before
+    np.testing.assert_array_equal(clone(whitener).fit(X).transform(X[:3]), white[:3])
+
+
+def test_what_a_whitener_refuses(rng):
+    X = rng.standard_normal((5, 8, 8, 2))
+    with pytest.raises(ValueError, match="must be odd"):
+        ImageWhitener(4).fit(X)
+    with pytest.raises(ValueError, match="larger than the images"):
+        ImageWhitener(9).fit(X)
+    with pytest.raises(ValueError, match="ridge"):
+        ImageWhitener(ridge=-1).fit(X)
+    with pytest.raises(ValueError, match="2 axes and 2 channels"):
+        ImageWhitener(3).fit(X).transform(X[..., :1])
+    assert np.all(ImageWhitener(3).fit_transform(np.ones((4, 6, 6))) == 0)

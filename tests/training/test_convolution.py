@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 
 from gapless import Network, Patches, Problem, certify, interpolate, path, train
+from gapless.core.candidates import Candidates
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS, conditions, gauge_bound
 from gapless.gauge.lifted import lifted
 from gapless.gauge.search import Oracle
 from gapless.training import master
-from gapless.training.descent import descend
+from gapless.training.batches import descend_by_batches
+from gapless.training.descent import Descent, descend
+from gapless.training.neurons import violating
+from gapless.training.plan import Plan
+from gapless.training.random_network import random_network
 from problems import ALL_LOSSES, BIAS_RULES, targets
 
 POOLS = ["global", 2, "none"]
@@ -160,3 +166,76 @@ def test_boxes_of_directions_bound_the_exact_gauge(rng):
     boxes = gauge_bound(core, Lam, "directions of patches")
     assert exact.lower <= boxes.upper
     assert boxes.lower <= exact.upper
+
+
+def bright(n, rng):
+    """Images with a bright row or column somewhere, and which of both."""
+    X, y = 0.3 * rng.standard_normal((n, 8, 8)), rng.integers(2, size=n)
+    for image, upright in zip(X, y):
+        (image.T if upright else image)[rng.integers(8)] += 1
+    return X, np.eye(2)[y]
+
+
+@pytest.mark.parametrize("bias", BIAS_RULES)
+def test_batches_bring_near_the_optimum(bias, rng):
+    X, Y = bright(200, rng)
+    core = Reduction(Problem(Patches(X, 3), Y, "softmax", 1e-2, bias)).core
+    start = random_network(core, np.zeros(2), rng)
+    network = descend_by_batches(core, start, rng, Watch())
+    after, best = network.objective(core), descend(core, start, lambda: False).objective(core)
+    assert after < best + 0.1 * (start.objective(core) - best)
+    if bias == "none":
+        assert not np.any(network.hidden_bias)
+        assert not np.any(network.output_bias)
+
+
+def test_batches_end_when_they_are_told(rng):
+    X, Y = bright(100, rng)
+    core = Reduction(Problem(Patches(X, 3), Y, "softmax", 3e-3)).core
+    start = random_network(core, np.zeros(2), rng)
+    over = descend_by_batches(core, start, rng, Watch(0.0))
+    assert over.objective(core) == pytest.approx(start.objective(core), rel=1e-5)
+    seen = []
+    descend_by_batches(core, start, rng, Watch(), lambda n: seen.append(n) or len(seen) == 2)
+    assert len(seen) == 2
+    # the slope of batches is on average that of all samples
+    descent, e = Descent(core, np.float64), np.zeros(start.n_neurons)
+    at = (start.hidden_weights, start.hidden_bias, start.output_weights, start.output_bias)
+    parts = [descent.part(np.arange(k, 100, 4)).data_fit(*at, e) for k in range(4)]
+    whole = descent.data_fit(*at, e)
+    assert np.mean([fit for fit, _ in parts]) == pytest.approx(whole[0])
+    for mine, own in zip(zip(*(slopes for _, slopes in parts)), whole[1]):
+        np.testing.assert_allclose(np.mean(mine, axis=0), own, atol=1e-12)
+
+
+def test_many_patches_are_trained_by_batches(monkeypatch, rng):
+    X, Y = bright(80, rng)
+    problem = Problem(Patches(X, 3), Y, "softmax", 0.02)
+    plain = train(problem, tol=0.05, max_iter=3)
+    monkeypatch.setattr("gapless.training.neurons.MANY_PATCHES", 1000)
+    assert Plan.of(Reduction(problem).core).start == "batches"
+    found, again = (train(problem, tol=0.05, max_iter=3, random_state=1) for _ in range(2))
+    assert found.certificate.lower_bound <= found.certificate.objective
+    assert found.certificate.objective < 1.05 * plain.certificate.objective
+    assert found.certificate.objective == again.certificate.objective
+
+
+def test_new_neurons_of_many_images_fit_in_memory(monkeypatch, rng):
+    X, Y = bright(40, rng)
+    core = Reduction(Problem(Patches(X, 3), Y, "softmax", 1e-4)).core
+    U = rng.standard_normal((9, 20))
+    found = Candidates(U / np.linalg.norm(U, axis=0), np.zeros(20), np.arange(1.0, 21.0))
+    monkeypatch.setattr("gapless.training.neurons.MANY_PATCHES", 1000)
+    assert len(violating(found, core)) == 20
+    monkeypatch.setattr("gapless.training.neurons.NEW_NUMBERS", 40 * core.design.places * 7)
+    np.testing.assert_array_equal(violating(found, core).value, np.arange(20.0, 13.0, -1))
+
+
+def test_random_neurons_of_many_images_are_fitted_on_some(monkeypatch, rng):
+    X, Y = bright(300, rng)
+    core = Reduction(Problem(Patches(X, 3), Y, "softmax", 1e-3)).core
+    whole = random_network(core, np.zeros(2), np.random.default_rng(0))
+    monkeypatch.setattr("gapless.training.random_network.BLOCK", 64 * core.design.places * 100)
+    some = random_network(core, np.zeros(2), np.random.default_rng(0))
+    assert some.n_neurons >= 0.8 * whole.n_neurons > 0
+    assert some.objective(core) < core.data_fit(np.zeros_like(core.Y))

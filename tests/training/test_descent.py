@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gapless import Network, Problem
-from gapless.training.descent import _Descent, descend
+from gapless.training.descent import Descent, descend
 from gapless.training.random_network import random_network
 
 
@@ -25,7 +25,7 @@ def test_gradient_agrees_with_differences(loss, width):
     weights = [
         network.hidden_weights, network.hidden_bias, network.output_weights, network.output_bias
     ]  # fmt: skip
-    descent, e = _Descent(problem, np.float64), width * np.arange(1.0, 5.0)
+    descent, e = Descent(problem, np.float64), width * np.arange(1.0, 5.0)
     slopes = descent.data_fit(*weights, e)[1]
     for i, slope in zip((0, 2, 1, 3), slopes):
         index = tuple(np.array(weights[i].shape) // 2)
@@ -42,7 +42,7 @@ def test_softened_fit_is_that_of_the_softened_network():
     U, a, e = network.hidden_weights, network.output_weights, np.arange(1.0, 5.0)
     S = problem.X @ U
     F = 0.5 * (S + np.hypot(S, e)) @ a
-    fit = _Descent(problem, np.float64).data_fit(U, np.zeros(4), a, np.zeros(2), e)[0]
+    fit = Descent(problem, np.float64).data_fit(U, np.zeros(4), a, np.zeros(2), e)[0]
     assert fit == pytest.approx(problem.data_fit(F), rel=1e-12)
 
 

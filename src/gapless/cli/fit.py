@@ -23,6 +23,8 @@ from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.train import proof_times, solve
 from .command import Answer, add_command
+from .image_files import are_images
+from .images import add_image_arguments, fit_images
 from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
@@ -37,6 +39,7 @@ def add_fit(commands: Any) -> None:
     """The command and its arguments."""
     command = add_command(commands, "fit", run_fit, "train a network on a table")
     add_job_arguments(command)
+    add_image_arguments(command)
     command.add_argument(
         "--weight-decay", default="auto", metavar="W",
         help="a number, or auto: chosen by cross-validation (default)",
@@ -64,6 +67,8 @@ def add_fit(commands: Any) -> None:
 
 def run_fit(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
+    if are_images(args.data):
+        return fit_images(args)
     if args.readable is not None:
         return run_readable(args)
     started, watch = time.perf_counter(), Watch.of(args.time_limit)

@@ -15,6 +15,8 @@ from ..core.network import Network
 from ..estimators.readable_files import is_readable
 from .columns import Encoder
 from .command import Answer, add_command
+from .image_files import is_image_model
+from .images import image_info, predict_images
 from .model_files import Header, load
 from .outputs import csv_text
 from .readable import info_readable, predict_readable
@@ -32,6 +34,8 @@ def add_predict(commands: Any) -> None:
 
 def run_predict(args: argparse.Namespace) -> Answer:
     """Predict, write the file that was asked for, and the answer."""
+    if is_image_model(args.model):
+        return predict_images(args)
     if is_readable(args.model):
         columns = predict_readable(args.model, read_table(args.data))
     else:
@@ -99,6 +103,8 @@ def add_info(commands: Any) -> None:
 
 def run_info(args: argparse.Namespace) -> Answer:
     """What the file says."""
+    if is_image_model(args.model):
+        return image_info(args)
     if is_readable(args.model):
         return Answer(info_readable(args.model), _show_info)
     network, header = load(args.model)

@@ -13,13 +13,13 @@ output (q, c) is ``Lam_ic / |P_q|`` where p is in P_q, else 0: bounds of the gau
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .arrays import row_norms
+from .arrays import row_blocks, row_norms
 from .checks import Array, choose, positive_int, shown, to_floats
 from .design import Design
 
@@ -250,6 +250,10 @@ class Patches(Design):
             S = self.rows(block).scores(U, b)
             Z[block] = self.rows(block).pool(np.maximum(S, 0.0, out=S))
         return Z
+
+    def blocks(self, width: int) -> Iterator[slice]:
+        # smaller than a table's: what is pooled is read and written several times
+        return row_blocks(len(self), 4 * width * self.height)
 
     def row_weights(self, weights: Array) -> Array:
         return np.repeat(weights / self.height, self.height)

@@ -125,8 +125,9 @@ def largest_of_cells(P: Array, Lam: Array, best: float) -> tuple[Array, float, f
     upper : float
         What no direction exceeds, but for rounding; infinite where the cells cannot be told.
     """
-    arrangement, beside = _Arrangement.of(P, Lam)
-    cells = _cells(arrangement.units)
+    planes = Hyperplanes.of(P)
+    arrangement, beside = _Arrangement.of(planes, Lam)
+    cells = planes.cells()
     u, value, upper = np.zeros(P.shape[1]), best, best
     if cells is None:
         return u, 0.0, np.inf
@@ -148,6 +149,54 @@ def largest_of_cells(P: Array, Lam: Array, best: float) -> tuple[Array, float, f
         deeper = size > value * (1 + CLOSE)
         cells, tied = _walls(on[deeper], tied[deeper], P.shape[1])
     return u, value if u.any() else 0.0, max(upper, value * (1 + CLOSE)) + beside
+
+
+@dataclass(frozen=True, eq=False)
+class Hyperplanes:
+    """The hyperplanes of samples, parallel ones joined.
+
+    Attributes
+    ----------
+    units : array of shape (p, r)
+        Their unit normals.
+    ahead, behind : arrays of shape (n, p)
+        Not negative: ``(P u)_+ = ahead (units u)_+ + behind (-units u)_+``, but for ``lost``.
+    lost : array of shape (n,)
+        What joining has moved the samples by.
+    """
+
+    units: Array
+    ahead: Array
+    behind: Array
+    lost: Array
+
+    @classmethod
+    def of(cls, P: Array) -> Hyperplanes:
+        """Those of the rows of P (n, r)."""
+        rows, B = rays(P)
+        pairs = cKDTree(rows).query_ball_tree(cKDTree(-rows), RAY_TOL)
+        partner = np.array([min([i, *near]) for i, near in enumerate(pairs)], dtype=np.intp)
+        first, opposite = np.unique(partner), partner < np.arange(len(rows))
+        behind = np.zeros_like(B)
+        for i in np.flatnonzero(opposite):
+            behind[:, partner[i]] += B[:, i]
+        signs = np.where(opposite, -1.0, 1.0)
+        lost = row_norms(P - B @ (signs[:, None] * rows[partner]))
+        return cls(rows[first], B[:, first], behind[:, first], lost)
+
+    def cells(self) -> Array | None:
+        """Which normals are positive in each closed cell, (cells, p); None if rounding hides it."""
+        if self.units.shape[1] == 1:  # parallel ones are joined: one is left
+            return np.array([[True], [False]])
+        return _cells(self.units)
+
+    def active(self, on: Array) -> Array:
+        """The matrix (n, r) of ``u -> (P u)_+`` in a cell."""
+        return (self.ahead * on - self.behind * ~on) @ self.units
+
+    def beside(self, Lam: Array) -> float:
+        """What ``lost`` adds to the gauge of a dual point (n, C)."""
+        return float(self.lost @ np.linalg.norm(Lam, axis=1)) * (1 + 1e-9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,20 +225,9 @@ class _Arrangement:
         self.rounding = 16 * (len(units) + 8) * EPS * float(sizes.sum())
 
     @classmethod
-    def of(cls, P: Array, Lam: Array) -> tuple[_Arrangement, float]:
+    def of(cls, planes: Hyperplanes, Lam: Array) -> tuple[_Arrangement, float]:
         """That of samples, and what joining parallel ones leaves beside."""
-        rows, B = rays(P)
-        pairs = cKDTree(rows).query_ball_tree(cKDTree(-rows), RAY_TOL)
-        partner = np.array([min([i, *near]) for i, near in enumerate(pairs)], dtype=np.intp)
-        first = np.unique(partner)
-        weights = B.T @ Lam
-        plus, minus = weights.copy(), np.zeros_like(weights)
-        for i in np.flatnonzero(partner < np.arange(len(rows))):  # opposite to an earlier one
-            minus[partner[i]] += weights[i]
-        signs = np.where(partner < np.arange(len(rows)), -1.0, 1.0)
-        lost = row_norms(P - B @ (signs[:, None] * rows[partner]))
-        beside = float(lost @ np.linalg.norm(Lam, axis=1)) * (1 + 1e-9)
-        return cls(rows[first], plus[first], minus[first]), beside
+        return cls(planes.units, planes.ahead.T @ Lam, planes.behind.T @ Lam), planes.beside(Lam)
 
     def gauge(self, U: Array) -> Array:
         """At directions U (m, r)."""
@@ -253,14 +291,19 @@ def _walls(on: Array, tied: Array, rank: int) -> tuple[Array, Array]:
     face, sample = np.nonzero(np.arange(n) > last[:, None])
     on, tied = on[face], np.hstack([tied[face], sample[:, None]])
     np.put_along_axis(on, tied, False, axis=1)
-    keys = np.hstack([np.packbits(on, axis=1), tied.astype(np.uint16).view(np.uint8)])
+    small = np.uint8 if n <= 256 else np.uint16
+    keys = np.hstack([np.packbits(on, axis=1), tied.astype(small).view(np.uint8)])
     _, first, met = np.unique(_rows(keys), return_index=True, return_counts=True)
     walls = first[met > 1]
     return on[walls], tied[walls]
 
 
 def _rows(keys: Array) -> Array:
-    """Rows of bytes as one value each."""
+    """Rows of bytes as one value each; a number, which sorts faster, where it holds them."""
+    width = keys.shape[1]
+    if width <= 8:
+        keys = np.pad(keys, ((0, 0), (0, 8 - width)))
+        return np.ascontiguousarray(keys).view(np.uint64).ravel()
     keys = np.ascontiguousarray(keys)
     return keys.view(np.dtype((np.void, keys.shape[1]))).ravel()
 

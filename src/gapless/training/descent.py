@@ -25,6 +25,7 @@ It proves nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def descend(
     single = single and ORDINARY[0] < largest < ORDINARY[1]
     single = single and problem.weight_decay > LEAST_DECAY * largest
     single = single and float(problem.sample_weight.min()) > LEAST_WEIGHT
-    descent = _Descent(problem, np.float32 if single else np.float64, stop)
+    descent = Descent(problem, np.float32 if single else np.float64, stop)
     refined = descent.run(network, width, seen)
     # what single precision calls a descent need not be one
     if single and not width and not refined.objective(problem) <= network.objective(problem):
@@ -128,13 +129,20 @@ def descend(
     return refined
 
 
-class _Descent:
+class Descent:
     """The data in the precision asked for."""
 
     def __init__(self, problem: Problem, dtype: type, stop: Callable[[], bool] = never) -> None:
         self.problem, self.dtype, self.stop = problem, dtype, stop
         self.A = problem.design.astype(dtype)
         self.Y, self.w = self._cast(problem.Y, problem.sample_weight)
+
+    def part(self, rows: Array) -> Descent:
+        """Some samples, which stand for all."""
+        other = copy(self)
+        other.A, other.Y = self.A.rows(rows), self.Y[rows]
+        other.w = self.w[rows] * self.dtype(len(self.w) / len(rows))
+        return other
 
     def _cast(self, *arrays: Array) -> list[Array]:
         return [x.astype(self.dtype, copy=False) for x in arrays]

@@ -12,6 +12,8 @@ from ..core.problem import Problem
 
 # Neurons a round: more than a few hundred new columns only slow the master down.
 MAX_NEW = 300
+# And on very many patches no more than have so many activations: 256 MiB.
+NEW_NUMBERS = 1 << 25
 # A candidate violates the dual constraint by more than this share, the rounding of its value.
 VIOLATES = 1e-9
 # On more patches than this no two neurons have one pattern, and comparing them takes long.
@@ -93,7 +95,8 @@ def violating(found: Candidates, core: Problem) -> Candidates:
     if len(found) == 0:
         return found
     if many_patches(core.design):
-        return found.take(np.argsort(-found.value, kind="stable")[:MAX_NEW])
+        most = max(1, min(MAX_NEW, NEW_NUMBERS // (core.n_samples * core.design.places)))
+        return found.take(np.argsort(-found.value, kind="stable")[:most])
     best: dict[bytes, int] = {}
     names = core.design.patterns(found.U, found.b, VIOLATES)
     for j in np.argsort(-found.value, kind="stable").tolist():

@@ -67,8 +67,9 @@ class Plan:
     neurons : {"listed", "added", "none"}
         What a bound of the gauge has of its maxima: all, so that nothing is searched as long as
         they violate; the best, which join those searched; nothing.
-    start : {"random", "rows", "empty"}
-        Random neurons fitted and descended from, the network of a tenth of the rows, or nothing.
+    start : {"random", "batches", "rows", "empty"}
+        Random neurons fitted and descended from, with all samples or with batches of them at
+        first; the network of a tenth of the rows; nothing.
     kinks : {"always", "later", "quiet"}
         Which searches take exact kink steps with all their candidates: every one, those after the
         first of a warm start (a few steps tell whether that is good enough already), those after
@@ -86,7 +87,7 @@ class Plan:
     oracle: Literal["search", "spike-free"]
     bounds: Literal["sharp", "patient"]
     neurons: Literal["listed", "added", "none"]
-    start: Literal["random", "rows", "empty"]
+    start: Literal["random", "batches", "rows", "empty"]
     kinks: Literal["always", "later", "quiet"]
     widths: tuple[float, ...]
     descends: Literal["always", "until quiet", "never"]
@@ -114,11 +115,16 @@ class Plan:
         # where each search is exact and cheap, random networks only take time
         random = not exact or costly
         large = core.design.size > LARGE
+        start: Literal["random", "batches", "rows", "empty"] = "random" if random else "empty"
+        if many and not pooled:
+            start = "rows"
+        elif many and random:
+            start = "batches"
         return cls(
             oracle="search",
             bounds="patient" if costly else "sharp",
             neurons="none" if not exact else "listed" if dimensions <= LISTED else "added",
-            start="rows" if many and not pooled else "random" if random else "empty",
+            start=start,
             kinks="quiet" if large else "later" if warm else "always",
             widths=WIDTHS if random else (),
             descends="until quiet" if many else "always",

@@ -51,9 +51,14 @@ def random_network(
     -------
     Network
     """
-    (n, k), A = problem.X.shape, problem.design
-    # with places, fewer neurons: the ridge regression is on all their activations
-    most = min(most, max(MOST // A.places, FEW), n * len(c), max(BLOCK // (n * A.places), 1))
+    total, (k, A) = problem.n_samples, (problem.n_features, problem.design)
+    if A.pooled:
+        # fewer neurons, as the ridge regression is on all their activations; of some samples
+        most = min(most, max(MOST // A.places, FEW))
+        problem = _some(problem, rng, max(BLOCK // (most * A.places), 1))
+        A = problem.design
+    n = problem.n_samples
+    most = min(most, n * len(c), max(BLOCK // (n * A.places), 1))
     # in the units of the descent: else all would see the largest columns only
     U = column_units(problem)[:, None] * rng.standard_normal((k, max(most, FEW)))
     U /= np.linalg.norm(U, axis=0)
@@ -63,7 +68,7 @@ def random_network(
     F = np.tile(c, (n, 1))
     Lam = problem.dual_point(F)
     ratio = _ratio(problem, Lam, U[:, :FEW], b[:FEW])
-    wanted = FACTOR * np.sqrt(n) * ratio**POWER if ratio > 1 else 0.0
+    wanted = FACTOR * np.sqrt(total) * ratio**POWER if ratio > 1 else 0.0
     count = int(min(wanted, most))
     if count == 0:
         return constant_network(problem, c)
@@ -76,6 +81,17 @@ def random_network(
     gram[np.diag_indices(count)] += RIDGE * np.trace(gram) / count + np.finfo(float).tiny
     a = scipy.linalg.solve(gram, Z.T @ Lam, assume_a="pos")
     return Network(U, b, a.reshape(len(b), -1), c - mean @ a).balance(problem.bias)
+
+
+def _some(problem: Problem, rng: np.random.Generator, count: int) -> Problem:
+    """The problem of that many samples."""
+    if problem.n_samples <= count:
+        return problem
+    rows = np.sort(rng.choice(problem.n_samples, count, replace=False))
+    weights, bias = problem.sample_weight[rows], problem.bias
+    return Problem(
+        problem.X[rows], problem.Y[rows], problem.loss, problem.weight_decay, bias, weights
+    )
 
 
 def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:

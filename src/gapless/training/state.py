@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
 from ..core.watch import Watch, never
 from ..gauge.base import GaugeBound
+from .batches import descend_by_batches
 from .descent import descend
 from .master import solve_master
 from .neurons import averaged, many_patches, unit_directions, violating, with_candidates
@@ -33,6 +35,10 @@ SMOOTHING = 0.3
 MASTER = 1e-6
 # And to the square of the gap while that is wide, at most WIDE.
 EARLY_MASTER, WIDE = 1e-6, 0.1
+# Share of the time left that steps on batches may take.
+BATCHES = 0.6
+# Every how many calls its network is measured.
+ADOPTED = 4
 # Every how many rounds the network goes through Newton's method.
 SHARPEN = 5
 # Gains are measured against this share at least of what the objective was at first.
@@ -231,6 +237,21 @@ class State:
         lost = not self.network.objective(self.smooth) < value
         if lost and not due():
             self.adopt(self.merged(descend(self.smooth, before, due)))
+
+    def descend_by_batches(self) -> None:
+        """Steps on batches of samples in a share of the time, then L-BFGS on all."""
+
+        calls = count(1)
+
+        def seen(network: Network) -> bool:
+            if next(calls) % ADOPTED == 0:  # it takes half as long as a pass of steps
+                self.adopt(network)
+            return self.tell() is not None
+
+        watch = self.watch.part(share=BATCHES)
+        self.adopt(descend_by_batches(self.smooth, self.network, self.rng, watch, seen))
+        found = descend(self.smooth, self.best, self.watch.due, single=True, seen=seen)
+        self.adopt(found)
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""

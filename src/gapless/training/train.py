@@ -243,14 +243,18 @@ def begin(state: State, plan: Plan, max_iter: int) -> None:
         return
     if plan.start == "rows":
         begin_with_rows(state, max_iter)
-    elif plan.start == "random":
+    elif plan.start in ("random", "batches"):
         most = MOST if state.max_neurons is None else state.max_neurons
         network = random_network(state.smooth, state.network.output_bias, state.rng, most)
         if network.n_neurons:
             state.past.append(state.value)
             state.adopt(network)
-            state.descend(FIRST_WIDTHS, telling=True)
-            state.solve_master(state.found)
+            if plan.start == "batches":
+                state.descend_by_batches()
+            else:
+                state.descend(FIRST_WIDTHS, telling=True)
+            if not state.watch.due():
+                state.solve_master(state.found)
 
 
 def begin_with_rows(state: State, max_iter: int) -> None:
