@@ -25,7 +25,7 @@ from ..core.watch import Watch
 from ..training.cross_validation import Choice, choose_weight_decay
 from ..training.progress import counter, progress
 from ..training.train import as_long, proof_times, solve
-from .targets import Classification, Regression, encode_labels, validated
+from .targets import Classification, Regression, balanced, encode_labels, validated
 from .units import Units, warn_of_scales
 
 # Share of the time limit for the choice of a weight decay; without a limit, all of the fit may take
@@ -203,6 +203,4 @@ class ReLUClassification(Classification, ReLUFit):
         if not isinstance(self.class_weight, str):
             return np.asarray(weights * compute_sample_weight(self.class_weight, y))
         choose("class_weight", self.class_weight, ("balanced",))
-        totals = np.bincount(labels, weights)
-        share = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
-        return np.asarray(weights * share[labels] * totals.sum() / np.count_nonzero(totals))
+        return balanced(labels, weights)
