@@ -28,6 +28,8 @@ from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
 from .terminal import plain_console, print_notes, print_table
 
+# Numbers in X up to which the folds of a choice take seconds.
+SMALL = 10_000
 # Seconds to prove in where nobody says.
 PROVE = 10.0
 
@@ -131,7 +133,8 @@ def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> Choice:
         return choose_weight_decay(
             job.problem(1.0), callback=report, random_state=args.seed,
             max_neurons=args.max_neurons, time_limit=part.left,
-            n_jobs=min(os.cpu_count() or 1, FOLDS),  # a fold each
+            # a fold each, where that takes longer than to start processes
+            n_jobs=min(os.cpu_count() or 1, FOLDS) if job.X.size > SMALL else 1,
         )  # fmt: skip
 
 
