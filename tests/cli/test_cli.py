@@ -510,3 +510,24 @@ def test_texts_unseen_in_training_are_named(tmp_path):
     table.write_text("kind,size\nc,3\na,4\n")
     done = gapless("predict", model, table)
     assert "'c'" in done.stderr
+
+
+def test_balanced_classes_train_certify_and_verify(folder):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal(150)
+    rare = np.where(x + 0.8 * rng.standard_normal(150) > 1.2, "yes", "no")
+    rows = "\n".join(f"{a:.6f},{b:.6f},{c}" for a, b, c in zip(x, rng.standard_normal(150), rare))
+    (folder / "rare.csv").write_text(f"x,noise,bought\n{rows}\n")
+    model, fit = folder / "rare.safetensors", ["fit", folder / "rare.csv", "--target", "bought"]
+    options = ["--weight-decay", "0.05", "--class-weight", "balanced", "--prove-time", "1"]
+    run = gapless(*fit, *options, "--out", model, "--json", "--progress")
+    fitted = json.loads(run.stdout)
+    certify = ["certify", model, folder / "rare.csv", "--proof", folder / "rare.npz", "--json"]
+    certified = json.loads(gapless(*certify, "--time-limit", "2").stdout)
+    assert certified["objective"] == pytest.approx(fitted["objective"], rel=1e-6)
+    assert certified["notes"] == []
+    assert "sample weights" in gapless("verify", folder / "rare.npz", folder / "rare.csv").stdout
+    plain = json.loads(gapless(*fit, *options[:2], *options[4:], "--json").stdout)
+    assert plain["objective"] < 0.9 * fitted["objective"]  # the rare class weighs little there
+    shop = ["fit", folder / "shop.csv", "--target", "price", "--class-weight", "balanced"]
+    assert "--class-weight is for classes" in gapless(*shop, code=2).stderr

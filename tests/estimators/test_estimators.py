@@ -268,3 +268,77 @@ def test_an_interrupted_proof_leaves_the_best_so_far(monkeypatch):
     assert model.status_ is Status.STOPPED
     assert plain.certificate_.lower_bound < model.certificate_.lower_bound
     assert model.certificate_.lower_bound <= model.certificate_.objective
+
+
+def in_odd_units(X, y):
+    """The same table in metres, millimetres and millions, far from zero."""
+    X = X.iloc[:, :4] * [1e4, 1.0, 1e-3, 1.0] + [0.0, 50.0, 0.0, -3.0]
+    return X, 1e3 * y + 5e3
+
+
+@pytest.mark.parametrize("bias", ["free", "penalized", "none"])
+def test_scaled_inside_is_scaled_outside(bias, diabetes):
+    X, y = in_odd_units(*diabetes)
+    weights = np.where(np.arange(len(y)) % 3, 1.0, 2.0)
+    terms = {"weight_decay": 0.05, "bias": bias}
+    model = ReLURegressor(scale=True, **terms).fit(X, y, weights)
+    units = model.scaling_
+    Z, T = units.features(X.to_numpy()), units.targets(y.to_numpy()[:, None])
+    np.testing.assert_allclose(np.sqrt(np.cov(Z.T, aweights=weights, ddof=0).diagonal()), 1)
+    assert abs(np.average(T[:, 0], weights=weights)) < 1e-9
+    # network_ has the user's units, the certificate is about those of training
+    problem = Problem(Z, T, sample_weight=weights, **terms)
+    trained = model.solution_.network
+    assert model.certificate_.objective == pytest.approx(trained.objective(problem))
+    assert model.certificate_.relative_gap < 1
+    outputs = trained.predict(Z) * units.y_scale + units.y_mean
+    np.testing.assert_allclose(model.predict(X), outputs[:, 0], rtol=1e-9)
+    if bias == "none":
+        assert not np.any(model.network_.hidden_bias)
+    again = model.set_params(warm_start=True, tol=1e-4).fit(X, y, weights)
+    assert again.certificate_.objective <= trained.objective(problem) * (1 + 1e-9)
+
+
+def test_units_do_not_matter_when_scaled(diabetes):
+    X, y = diabetes[0].iloc[:, :4], diabetes[1]
+    odd, big = in_odd_units(X, y)
+    model = ReLURegressorCV([0.3, 0.1], scale=True, tol=1e-4, prove_time=0)
+    expected = 1e3 * model.fit(X, y).predict(X) + 5e3
+    assert np.corrcoef(expected, big)[0, 1] > 0.4
+    np.testing.assert_allclose(model.fit(odd, big).predict(odd), expected, rtol=2e-3)
+    assert model.path_[-1] is model.solution_
+    sparse = model.fit(sp.csr_matrix(odd.to_numpy()), big).predict(odd.to_numpy())
+    np.testing.assert_allclose(sparse, expected, rtol=2e-3)
+
+
+def test_columns_far_apart_are_named_once(diabetes):
+    X, y = in_odd_units(*diabetes)
+    names = f"'{X.columns[0]}' varies by .*'{X.columns[2]}', '"
+    quick = {"tol": 0.5, "prove_time": 0, "max_neurons": 2}
+    with pytest.warns(UserWarning, match=names) as told:
+        ReLURegressor(1e3, **quick).fit(X, y)
+    assert len(told) == 1
+    assert told[0].filename == __file__  # where fit was called
+    with pytest.warns(UserWarning, match="column 0 varies"):
+        ReLURegressorCV([1e9, 1e8], **quick).fit(X.to_numpy(), y)
+    ReLURegressor(1e-2, scale=True, **quick).fit(X, y)  # any warning is an error
+
+
+def test_class_weights(diabetes):
+    X, y = diabetes[0], np.where(diabetes[1] > 1.0, "high", "low")
+    counts = {name: np.mean(y == name) for name in np.unique(y)}
+    assert counts["high"] < 0.25
+    terms = {"weight_decay": 0.1, "prove_time": 0}
+    balanced = ReLUClassifier(class_weight="balanced", **terms).fit(X, y)
+    by_hand = ReLUClassifier(**terms).fit(X, y, [0.5 / counts[name] for name in y])
+    np.testing.assert_allclose(balanced.predict_proba(X), by_hand.predict_proba(X), atol=1e-3)
+    given = {name: 1 / share for name, share in counts.items()}
+    by_dict = ReLUClassifier(class_weight=given, **terms).fit(X, y)
+    np.testing.assert_allclose(by_dict.predict_proba(X), by_hand.predict_proba(X), atol=1e-3)
+    plain = ReLUClassifier(**terms).fit(X, y)
+    high = y == "high"
+    assert np.mean(balanced.predict(X)[high] == "high") > np.mean(plain.predict(X)[high] == "high")
+    chosen = ReLUClassifierCV([0.3, 0.1], class_weight="balanced", prove_time=0).fit(X, y)
+    assert np.mean(chosen.predict(X)[high] == "high") > np.mean(plain.predict(X)[high] == "high")
+    with pytest.raises(ValueError, match="class_weight='even' is unknown"):
+        ReLUClassifier(class_weight="even").fit(X, y)

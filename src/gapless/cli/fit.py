@@ -15,10 +15,10 @@ from ..core.checks import not_negative, positive
 from ..core.problem import Problem
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
-from ..estimators.relu_cv import CHOICE, CHOOSING
+from ..estimators.fitting import CHOOSING
 from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
-from ..training.cross_validation import choose_weight_decay
+from ..training.cross_validation import FOLDS, Choice, as_long_again, choose_weight_decay
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.train import proof_times, solve
@@ -31,6 +31,8 @@ from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
 from .terminal import plain_console, print_notes, print_table
 
+# Numbers in X up to which the folds of a choice take seconds.
+SMALL = 10_000
 # Seconds to prove in where nobody says.
 PROVE = 10.0
 
@@ -47,8 +49,8 @@ def add_fit(commands: Any) -> None:
     command.add_argument("--max-neurons", type=int, metavar="M")
     command.add_argument(
         "--time-limit", type=float, metavar="S",
-        help="seconds for all of it, the proof too (default: 15 to train, twice that to choose a "
-        "weight decay, and more for many rows)",
+        help="seconds for all of it, the proof too (default: 15 and more for many rows, and the "
+        "proof)",
     )  # fmt: skip
     command.add_argument(
         "--prove-time", type=float, metavar="S",
@@ -59,6 +61,7 @@ def add_fit(commands: Any) -> None:
         "--readable", nargs="?", const="one", choices=("one", "pairs"),
         help="neurons of one feature each, or of two: a sum of curves, proven optimal",
     )  # fmt: skip
+    add_progress(command)
     command.add_argument("--out", metavar="MODEL.safetensors", help="write the network here")
     command.add_argument(
         "--plot", metavar="FILE.png", help="draw how the gap closed and the neurons"
@@ -86,10 +89,14 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 1. the weight decay
     if not watch.limited:
-        watch = Watch.patient(None, job.X.size, CHOICE if weight_decay == "auto" else 1.0)
+        watch = Watch.patient(None, job.X.size)
+    start = None
     if weight_decay == "auto":
-        weight_decay = _choose(job, watch, args.seed)
-        notes.append(f"weight_decay {weight_decay:.3g} chosen by 5-fold cross-validation")
+        choice = _choose(job, watch, args)
+        weight_decay, start = choice.weight_decay, choice.start
+        notes.append(f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation")
+        if args.time_limit is None:
+            watch = as_long_again(watch)
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
@@ -97,10 +104,10 @@ def run_fit(args: argparse.Namespace) -> Answer:
         compiler.wait()
         notes.append("compiled the loops of the proof, once on this machine")
     kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, PROVE)
-    with progress("training", tol=args.tol) as report:
+    with progress("training", args.progress, args.tol, watch) as report:
         solution = solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
-            random_state=args.seed, proof_time=proof_time,
+            init=start, random_state=args.seed, proof_time=proof_time, joins=start is None,
         )  # fmt: skip
     network = job.scaling.unscale(solution.network)
 
@@ -128,18 +135,29 @@ def run_fit(args: argparse.Namespace) -> Answer:
         _draw(args.plot, solution, job.encoder.names)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, _show_fit, int(solution.status.unfinished))
+    # a limit of our own is no failure
+    unasked = args.time_limit is None and solution.status is Status.TIME_LIMIT
+    return Answer(facts, _show_fit, int(solution.status.unfinished and not unasked))
 
 
-def _choose(job: Job, watch: Watch, seed: int) -> float:
+def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> Choice:
     """The weight decay by cross-validation, in its share of the time."""
-    with counter("choosing weight_decay") as report:
-        choice = choose_weight_decay(
-            job.problem(1.0), callback=report, random_state=seed,
-            n_jobs=min(os.cpu_count() or 1, 5),  # a fold each
-            time_limit=CHOOSING * watch.left,
+    part = watch.part(share=CHOOSING)
+    with counter("choosing weight_decay", args.progress, part) as report:
+        return choose_weight_decay(
+            job.problem(1.0), callback=report, random_state=args.seed,
+            max_neurons=args.max_neurons, time_limit=part.left,
+            # a fold each, where that takes longer than to start processes
+            n_jobs=min(os.cpu_count() or 1, FOLDS) if job.X.size > SMALL else 1,
         )  # fmt: skip
-    return choice.weight_decay
+
+
+def add_progress(command: Any) -> None:
+    """The argument for those who read a log."""
+    command.add_argument(
+        "--progress", action="store_true", default=None,
+        help="tell every few seconds how far it is, also where there is no terminal",
+    )  # fmt: skip
 
 
 def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Namespace) -> Header:
@@ -151,6 +169,7 @@ def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Names
         "y_mean": scaling.y_mean, "y_scale": scaling.y_scale,
         "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         "digest": data_digest(problem.X, problem.Y),
+        "class_weight": "balanced" if job.balanced else None,
     }  # fmt: skip
     return Header(
         job.task, job.target, job.classes, job.encoder.columns,
@@ -200,6 +219,7 @@ def add_path(commands: Any) -> None:
         help="last weight decay over the first, which has no neurons (default 1e-3)",
     )  # fmt: skip
     command.add_argument("--time-limit", type=float, metavar="S", help="seconds for all of it")
+    add_progress(command)
     command.add_argument("--out", metavar="FILE.png", help="draw the path here")
 
 
@@ -208,7 +228,7 @@ def run_path(args: argparse.Namespace) -> Answer:
     started = time.perf_counter()
     check_picture(args.out)
     job = read_job(args)
-    with counter("training the path") as report:
+    with counter("training the path", args.progress) as report:
         trained = path(
             job.problem(1.0), n_values=args.n_values, ratio=args.ratio, tol=args.tol,
             time_limit=args.time_limit, random_state=args.seed,

@@ -14,7 +14,7 @@ from ..core.checks import Array, InputError, shown
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.rounding import TINY
-from ..estimators.targets import encode_labels
+from ..estimators.targets import balanced, encode_labels
 from .columns import Encoder, are_codes, check_complete, check_numbers, check_slips, is_number
 from .command import add_data_arguments
 from .tables import check_target, read_data, texts
@@ -95,6 +95,8 @@ class Job:
     scaling : Scaling
     notes : tuple of str
         What was guessed, left out and turned into numbers.
+    balanced : bool
+        Whether all classes weigh alike in training.
     """
 
     target: str
@@ -109,6 +111,7 @@ class Job:
     test: Array
     scaling: Scaling
     notes: tuple[str, ...]
+    balanced: bool = False
 
     @property
     def task(self) -> str:
@@ -122,10 +125,9 @@ class Job:
 
     def problem(self, weight_decay: float) -> Problem:
         """The problem of the rows for training, in the units of training."""
-        X = self.scaling.features(self.X, self.train)
-        return Problem(
-            X, self.scaling.targets(self.Y[self.train]), self.loss, weight_decay, self.bias
-        )
+        X, Y = self.scaling.features(self.X, self.train), self.scaling.targets(self.Y[self.train])
+        weights = class_weights(Y) if self.balanced else None
+        return Problem(X, Y, self.loss, weight_decay, self.bias, weights)
 
     def score(self, network: Network, rows: Array) -> float:
         """R2 or accuracy, on these rows, of a network in the units of the table."""
@@ -146,6 +148,11 @@ class Job:
         return float(model.score(self.scaling.features(self.X, self.test), y[self.test]))
 
 
+def class_weights(Y: Array) -> Array:
+    """Weights with which all classes weigh alike, of targets as signs or one-hot rows."""
+    return balanced(np.argmax(Y, axis=1) if Y.shape[1] > 1 else (Y[:, 0] > 0).astype(int))
+
+
 def add_job_arguments(command: Any) -> None:
     """The arguments of :func:`read_job`, and ``--tol``."""
     add_data_arguments(command)
@@ -157,6 +164,9 @@ def add_job_arguments(command: Any) -> None:
         "--drop", action="append", default=[], metavar="COL", help="leave a column out"
     )
     command.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    command.add_argument(
+        "--class-weight", choices=("balanced",), help="all classes weigh alike in training"
+    )
     command.add_argument("--bias", choices=("free", "penalized", "none"), default="free")
     command.add_argument("--tol", type=float, default=1e-3, help="relative gap (default 1e-3)")
     command.add_argument("--test-size", type=float, default=0.2, help="share held out (default .2)")
@@ -191,6 +201,8 @@ def read_job(args: argparse.Namespace) -> Job:
 
     # 3. targets
     classes, labels = None, None
+    if args.class_weight and task == "regression":
+        raise InputError("--class-weight is for classes, and this is a regression; leave it out")
     if task == "classification":
         classes, labels = _classes(texts(table, target))
         Y, loss = encode_labels(labels, len(classes), _loss(task, args.loss))
@@ -206,7 +218,10 @@ def read_job(args: argparse.Namespace) -> Job:
     else:
         scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
     notes = (*_column_notes(encoder, constant), f"{task}: {why}")
-    return Job(target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes)
+    return Job(
+        target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes,
+        args.class_weight == "balanced",
+    )  # fmt: skip
 
 
 def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:

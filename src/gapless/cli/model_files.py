@@ -89,6 +89,7 @@ _TRAINING: dict[str, _Kind] = {
     "seed": ("a whole number from 0 to 2^32 - 1", lambda v: _is_count(v) and v < 1 << 32),
     "n_rows": ("a whole number", _is_count),
     "digest": _TEXT,
+    "class_weight": ("null or balanced", lambda v: v in (None, "balanced")),
 }
 
 
@@ -151,9 +152,10 @@ class Header:
             raise InputError(f"damaged: its header is no JSON ({type(error).__name__})") from error
         _check(given, _HEADER, "the header")
         header, training = Header(**given), given["training"]
-        for part, kinds in (("certificate", _CERTIFICATE), ("training", _TRAINING)):
-            if given[part]:
-                _check(given[part], kinds, part)
+        if given["certificate"]:
+            _check(given["certificate"], _CERTIFICATE, "certificate")
+        if training:
+            _check({"class_weight": None} | training, _TRAINING, "training")  # not in 0.1
         if (header.classes is None) != (header.task == "regression"):
             raise InputError(f"damaged: its task, {header.task}, does not go with its classes")
         if training and not header.n_numbers == len(training["mean"]) == len(training["scale"]):

@@ -20,7 +20,7 @@ from ..estimators.targets import encode_labels
 from ..gauge.choose import METHODS, conditions
 from .columns import Encoder, check_complete, check_numbers, is_number
 from .command import Answer, add_command, add_data_arguments
-from .job import Scaling, split_rows
+from .job import Scaling, class_weights, split_rows
 from .model_files import Header, load, longest_header
 from .tables import Table, read_data, texts
 from .terminal import plain_console
@@ -106,6 +106,8 @@ def run_certify(args: argparse.Namespace) -> Answer:
     network, header = load(args.model)
     X, Y, scaling = prepare(header, read_data(args.data, args.dataset)[0])
     terms = {name: header.training[name] for name in ("loss", "weight_decay", "bias")}
+    if header.training.get("class_weight") == "balanced":
+        terms["sample_weight"] = class_weights(Y)
     certificate = certify(
         scaling.inverse().unscale(network),  # in the file it has the units of the table
         X, Y, method=args.method, time_limit=args.time_limit,

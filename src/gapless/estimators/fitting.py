@@ -11,40 +11,47 @@ import warnings
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, not_negative
-from ..core.design import design_of
+from ..core.design import Design, design_of
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.summary import Summarised
 from ..core.watch import Watch
-from ..training.progress import progress
+from ..training.cross_validation import Choice, choose_weight_decay
+from ..training.progress import counter, progress
 from ..training.train import as_long, proof_times, solve
-from .targets import Classification, Regression, encode_labels, validated
+from .targets import Classification, Regression, balanced, encode_labels, validated
+from .units import Units, warn_of_scales
+
+# Share of the time limit for the choice of a weight decay; without a limit, all of the fit may take
+# as long as so many others.
+CHOOSING, CHOICE = 0.5, 2.0
 
 
 class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
     """What a solution leaves in an estimator."""
 
-    def _keep(self, solution: Solution) -> None:
-        """The attributes of a fitted estimator.
+    def _keep(self, solution: Solution, network: Network | None = None) -> None:
+        """The attributes of a fitted estimator; ``network`` where it has other units than trained.
 
         An interrupt is raised when they are set, so that what fits estimators in a loop ends too.
         """
-        self._set(solution)
+        self._set(solution, network)
         if solution.status is Status.STOPPED:
             raise KeyboardInterrupt
         if solution.status.unfinished:
             # the caller of fit, above _keep, _fit and fit
             warnings.warn(solution.status.value, ConvergenceWarning, stacklevel=4)
 
-    def _set(self, solution: Solution) -> None:
+    def _set(self, solution: Solution, network: Network | None = None) -> None:
         self.solution_ = solution
-        self.network_ = solution.network
+        self.network_ = solution.network if network is None else network
         self.certificate_ = solution.certificate
         self.status_ = solution.status
         self.n_neurons_ = solution.network.n_neurons
@@ -61,6 +68,10 @@ class ReLUFit(Fitted):
     prove_time: float | None
     random_state: Any
     verbose: int
+    bias: str
+    #: whether features and targets are standardised for training, where there is a choice
+    scale: bool = False
+    scaling_: Units | None
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
 
@@ -73,9 +84,11 @@ class ReLUFit(Fitted):
             not_negative("prove_time", self.prove_time)
         return Watch.patient(self.time_limit, design_of(X).size, fits)
 
-    def _train(self, problem: Problem, init: Network | None, watch: Watch) -> Solution:
+    def _train(
+        self, problem: Problem, init: Network | None, watch: Watch, joins: bool = True
+    ) -> Solution:
         kept, proof_time = proof_times(watch, self.time_limit, self.prove_time, as_long)
-        with progress("training", bool(self.verbose), self.tol) as report:
+        with progress("training", bool(self.verbose), self.tol, watch) as report:
             return solve(
                 problem,
                 watch.part(report, kept=kept),
@@ -84,7 +97,34 @@ class ReLUFit(Fitted):
                 init=init,
                 random_state=self._seed(),
                 proof_time=proof_time,
+                joins=joins,
             )
+
+    def _choose(self, problem: Problem, watch: Watch, **options: Any) -> Choice:
+        """Weight decay by cross-validation, in its share of the time."""
+        part = watch.part(share=CHOOSING)
+        with counter("choosing weight_decay", bool(self.verbose), part) as report:
+            return choose_weight_decay(
+                problem,
+                max_neurons=self.max_neurons,
+                time_limit=max(part.left, 1e-9),
+                callback=report,
+                **options,
+            )
+
+    def _in_units(self, X: Any, Y: Array, weights: Array) -> tuple[Any, Array]:
+        """X and Y in the units of training, which ``scaling_`` has."""
+        if not self.scale:
+            self.scaling_ = None
+            if not isinstance(X, Design):  # patches have one size
+                warn_of_scales(X, weights, getattr(self, "feature_names_in_", None))
+            return X, Y
+        self.scaling_ = units = Units.learn(X, Y, weights, self.bias, is_classifier(self))
+        return units.features(X), units.targets(Y)
+
+    def _raw(self, network: Network) -> Network:
+        """A network in the units of training, in the user's."""
+        return network if self.scaling_ is None else self.scaling_.raw(network)
 
     def _seed(self) -> Any:
         seed = self.random_state
@@ -136,6 +176,9 @@ class ReLURegression(Regression, ReLUFit):
 class ReLUClassification(Classification, ReLUFit):
     """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
 
+    #: "balanced", a weight for each label, or None, where there is a choice
+    class_weight: Any = None
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train.
 
@@ -152,6 +195,16 @@ class ReLUClassification(Classification, ReLUFit):
         loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
         X, y = validated(self, X, y, dtype=np.float64, **self.accepts)
         labels = self._class_numbers(X, y, sample_weight)
+        if self.class_weight is not None:
+            sample_weight = self._class_weighted(X, y, labels, sample_weight)
         Y, loss = encode_labels(labels, len(self.classes_), loss)
         self._fit(X, Y, loss, sample_weight)
         return self
+
+    def _class_weighted(self, X: Any, y: Array, labels: Array, sample_weight: Any) -> Array:
+        """Sample weights times those of the classes; "balanced" makes all classes weigh alike."""
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if not isinstance(self.class_weight, str):
+            return np.asarray(weights * compute_sample_weight(self.class_weight, y))
+        choose("class_weight", self.class_weight, ("balanced",))
+        return balanced(labels, weights)

@@ -7,26 +7,29 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
-from ..core.checks import Array
-from ..core.design import design_of
+from ..core.checks import Array, choose
 from ..core.network import Network
 from ..core.problem import Problem
-from .fitting import ReLUClassification, ReLUFit, ReLURegression
+from ..training.cross_validation import as_long_again
+from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
 
 
 class AtWeightDecay(ReLUFit):
     """``_fit`` at the given weight decay."""
 
-    weight_decay: float
-    bias: str
+    weight_decay: float | str
     warm_start: bool
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        auto = isinstance(self.weight_decay, str)
+        if auto:
+            choose("weight_decay", self.weight_decay, ("auto",))
         X = self._design(X, new=True)
-        watch = self._watch(design_of(X))
-        problem = Problem(X, Y, loss, self.weight_decay, self.bias, sample_weight)
+        watch = self._watch(X, CHOICE if auto else 1.0)
+        X, Y = self._in_units(X, Y, weights)
+        given: Any = 1.0 if auto else self.weight_decay
+        problem = Problem(X, Y, loss, given, self.bias, weights)
         init: Network | None = getattr(self, "network_", None) if self.warm_start else None
         if init is not None and (init.n_features, init.n_outputs) != (X.shape[1], Y.shape[1]):
             raise ValueError(
@@ -34,7 +37,18 @@ class AtWeightDecay(ReLUFit):
                 f"{init.n_outputs} outputs, the new data {X.shape[1]} and {Y.shape[1]}; "
                 "fit a new estimator"
             )
-        self._keep(self._train(problem, init, watch))
+        if init is not None and self.scaling_ is not None:
+            init = self.scaling_.of_raw(init)
+        start = init
+        if auto:
+            choice = self._choose(problem, watch, random_state=self._seed())
+            problem = problem.variant(problem.loss, choice.weight_decay)
+            start = choice.start if init is None else init
+            if self.time_limit is None:
+                watch = as_long_again(watch)
+        self.weight_decay_ = problem.weight_decay
+        solution = self._train(problem, start, watch, joins=start is init)
+        self._keep(solution, self._raw(solution.network))
 
 
 class ReLURegressor(AtWeightDecay, ReLURegression):
@@ -46,15 +60,22 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
 
     with ``loss = 1/2 ||f - y||^2`` by default (Ergen & Pilanci, JMLR 2021, eq. 2).
 
-    X and y are taken as given, and the penalty depends on their units: a column in thousands
-    needs small weights and is hardly penalised, one of much smaller numbers than the rest is all
-    but left out.  Standardise the features, ``make_pipeline(StandardScaler(), ReLURegressor())``,
-    and the target, ``TransformedTargetRegressor(pipeline, transformer=StandardScaler())``.
+    By default X and y are taken as given, and the penalty depends on their units: a column in
+    thousands needs small weights and is hardly penalised, one of much smaller numbers than the
+    rest is all but left out, which a warning says.  With ``scale=True`` both are standardised for
+    training: ``network_`` and predictions have the units of X and y, while ``weight_decay``,
+    ``certificate_`` and ``solution_`` are of the problem that was trained, on
+    ``scaling_.features(X)`` and ``scaling_.targets(y)``.
 
     Parameters
     ----------
-    weight_decay : float, default 0.01
-        Larger gives fewer neurons.  PyTorch's ``weight_decay`` when the loss is a mean.
+    weight_decay : float or "auto", default 0.01
+        Larger gives fewer neurons.  PyTorch's ``weight_decay`` when the loss is a mean.  "auto"
+        chooses it by cross-validation as :class:`gapless.ReLURegressorCV` does.
+    scale : bool, default False
+        Whether to divide each feature by its standard deviation, and targets, centred, by theirs;
+        samples count by their weight.  Features are centred too where biases are penalised and X
+        is dense; under free biases that makes no difference.
     bias : {"free", "penalized", "none"}, default "free"
         Whether biases are unpenalised, penalised like weights, or absent.
     loss : {"squared", "huber"} or Loss, default "squared"
@@ -64,7 +85,8 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         The widest network allowed.
     time_limit : float, optional
         Seconds for training and proof.  Without a limit training ends after 15 and five more for
-        each million numbers in X, what few tables take.  An interrupt (Ctrl-C) also leaves the
+        each million numbers in X, what few tables take; twice that with "auto", whose last
+        training is as long as the choice.  An interrupt (Ctrl-C) also leaves the
         best network so far, and the best proof, in the attributes.
     prove_time : float, optional
         Seconds, at most, to prove how good the network is once it is trained; the proof ends as
@@ -75,14 +97,21 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
     warm_start : bool, default False
         Start from the network of the last fit.
     verbose : int, default 0
-        1 shows a progress line.
+        1 shows a progress line on a terminal, and writes one every five seconds elsewhere.
 
     Attributes
     ----------
     network_ : Network
+        In the units of X and y.
     certificate_ : Certificate
-        Objective, proven and estimated lower bounds and gaps.
+        Objective, proven and estimated lower bounds and gaps; with ``scale=True`` of the
+        standardised problem.
     solution_ : Solution
+        Its network is the one that was trained; with ``scale=True`` in standardised units.
+    weight_decay_ : float
+        As given, or chosen.
+    scaling_ : gapless.estimators.units.Units or None
+        ``mean``, ``scale``, ``y_mean`` and ``y_scale`` of training; None with ``scale=False``.
     status_ : Status
     n_neurons_ : int
     n_iter_ : int
@@ -102,8 +131,9 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
 
     def __init__(
         self,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = 0.01,
         *,
+        scale: bool = False,
         bias: str = "free",
         loss: Any = "squared",
         tol: float = 1e-3,
@@ -115,6 +145,7 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         verbose: int = 0,
     ) -> None:
         self.weight_decay = weight_decay
+        self.scale = scale
         self.bias = bias
         self.loss = loss
         self.tol = tol
@@ -131,11 +162,16 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
 
     The objective is that of :class:`ReLURegressor` with a classification loss; two classes
     share one output, more have one output each and neurons in common.  It depends on the units
-    of the features as there: ``make_pipeline(StandardScaler(), ReLUClassifier())``.
+    of the features as there: ``ReLUClassifier(scale=True)`` standardises them.
 
     Parameters
     ----------
-    weight_decay, bias, tol, max_neurons, time_limit, prove_time, random_state, warm_start, verbose
+    weight_decay, scale, bias, tol, max_neurons, time_limit, prove_time, random_state, warm_start
+        As in :class:`ReLURegressor`.
+    class_weight : "balanced", dict or None, default None
+        Multiplies the weights of samples: "balanced" makes the classes weigh alike, a dict has the
+        weight of each label.
+    verbose : int, default 0
         As in :class:`ReLURegressor`.
     loss : {"logistic", "hinge", "squared"}, default "logistic"
         "logistic" is the cross-entropy of the softmax for more than two classes; "hinge" and
@@ -145,6 +181,7 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
     ----------
     classes_ : array of shape (n_classes,)
     network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+    weight_decay_, scaling_
         As in :class:`ReLURegressor`.
 
     Examples
@@ -159,8 +196,10 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
 
     def __init__(
         self,
-        weight_decay: float = 0.01,
+        weight_decay: float | str = 0.01,
         *,
+        scale: bool = False,
+        class_weight: Any = None,
         bias: str = "free",
         loss: Any = "logistic",
         tol: float = 1e-3,
@@ -172,6 +211,8 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
         verbose: int = 0,
     ) -> None:
         self.weight_decay = weight_decay
+        self.scale = scale
+        self.class_weight = class_weight
         self.bias = bias
         self.loss = loss
         self.tol = tol

@@ -13,17 +13,17 @@ from ..core.checks import Array, shown
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
-from ..training.cross_validation import choose_weight_decay
+from ..training.cross_validation import (
+    FOLDS,
+    RANKING,
+    VALUES,
+    as_long_again,
+)
 from ..training.path import RegularizationPath, solve_along
-from ..training.progress import counter
-from .fitting import ReLUClassification, ReLUFit, ReLURegression
+from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
 
-# Gap of the networks that only rank weight decays.
-RANKING = 1e-2
-# Share of the time limit for the choice, and of what it leaves for the path on all data.
-CHOOSING, WALKING = 0.5, 0.3
-# Without a limit, all of it may take as long as so many fits.
-CHOICE = 2.0
+# Share of what the choice leaves of a time limit for the path on all data.
+WALKING = 0.3
 
 
 class ByCrossValidation(ReLUFit):
@@ -40,33 +40,34 @@ class ByCrossValidation(ReLUFit):
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         watch = self._watch(X, CHOICE)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        X, Y = self._in_units(X, Y, weights)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
         seed = self._seed()
-        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
-            choice = choose_weight_decay(
-                problem,
-                self.weight_decays,
-                folds=self._splits(X, Y, weights > 0),
-                n_values=self.n_values,
-                ratio=self.ratio,
-                rule=self.rule,
-                tol=max(self.tol, RANKING),
-                max_neurons=self.max_neurons,
-                time_limit=CHOOSING * watch.left,
-                n_jobs=self.n_jobs,
-                random_state=seed,
-                callback=report,
-            )
+        choice = self._choose(
+            problem,
+            watch,
+            weight_decays=self.weight_decays,
+            folds=self._splits(X, Y, weights > 0),
+            n_values=self.n_values,
+            ratio=self.ratio,
+            rule=self.rule,
+            tol=max(self.tol, RANKING),
+            n_jobs=self.n_jobs,
+            random_state=seed,
+        )
         self.weight_decay_ = choice.weight_decay
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
         grid = choice.weight_decays[: choice.best]
         done = self._warm_path(problem, grid, watch, seed)
-        # From scratch: the network is then that of the plain estimator at this weight decay.
-        final = self._train(problem.variant(problem.loss, self.weight_decay_), None, watch)
+        chosen = problem.variant(problem.loss, self.weight_decay_)
+        if self.time_limit is None:
+            watch = as_long_again(watch)
+        # the folds' networks together are the best start there is
+        final = self._train(chosen, choice.start, watch, joins=choice.start is None)
         values = np.append(grid[: len(done)], self.weight_decay_)
         self.path_ = RegularizationPath(values, (*done, final), problem.loss)
-        self._keep(final)
+        self._keep(final, self._raw(final.network))
 
     def _warm_path(self, problem: Problem, grid: Array, watch: Watch, seed: Any) -> list[Solution]:
         """On all data, to the end of the grid or as far as time allows."""
@@ -77,6 +78,7 @@ class ByCrossValidation(ReLUFit):
             tol=max(self.tol, RANKING),
             max_neurons=self.max_neurons,
             random_state=seed,
+            joins=False,
         )
         done = []
         for solution in walking:
@@ -108,27 +110,34 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     """:class:`gapless.ReLURegressor` with its weight decay chosen by cross-validation.
 
     Each fold trains along one falling grid of weight decays, every network started from the
-    one before, and leaves it once its validation loss has risen for good.  The network is that
-    of :class:`gapless.ReLURegressor` at the value chosen; standardise the data as there.
+    one before, and leaves it once its validation loss no longer falls by more than the standard
+    error of that.  The mean of the folds' networks at the value chosen is where training on all
+    data starts.  Weight decay depends on units: standardise the data, or say ``scale=True``.
 
     Parameters
     ----------
     weight_decays : array, optional
         The grid; by default ``n_values`` values from the largest useful one down to ``ratio``
         times it.
-    n_values, ratio : int and float, default 30 and 1e-3
-    cv : int, splitter or iterable of (training rows, validation rows), default 5
+    scale : bool, default False
+        As in :class:`gapless.ReLURegressor`; weight decays, losses and ``path_`` are then of the
+        standardised problem.
+    n_values, ratio : int and float, default 10 and 1e-3
+    cv : int, splitter or iterable of (training rows, validation rows), default 3
         An int means shuffled folds, stratified for classes.
     rule : {"best", "one-standard-error"}, default "best"
-        Least mean validation loss, or the largest weight decay within one standard error of it.
-    bias, loss, tol, max_neurons, random_state, verbose
-        As in :class:`gapless.ReLURegressor`; networks that only rank weight decays have a gap
-        of 1% at least.
+        Least mean validation loss, or the largest weight decay within one standard error of it:
+        fewer neurons, and a score lower by a hundredth in the mean of 12 tables.
+    bias, loss, max_neurons, random_state, verbose
+        As in :class:`gapless.ReLURegressor`.
+    tol : float, default 1e-2
+        Relative gap of the network on all data; that of those that only rank weight decays is 10%
+        at least.  Weight decays of the grid lie a factor of two apart, which is worth far more.
     time_limit : float, optional
-        Seconds for all of it, by default twice those of :class:`gapless.ReLURegressor`: half at
-        most for the folds.  A warning says so when it cut them
+        Seconds for all of it: half at most for the folds.  A warning says so when it cut them
         short; the choice is then among the weight decays that every fold has finished, and where
-        there is none the middle of the grid.
+        there is none the middle of the grid.  Without a limit, folds and path end after twice the
+        time of a :class:`gapless.ReLURegressor`, and the last training takes as long as they did.
     prove_time : float, optional
         As in :class:`gapless.ReLURegressor`, for the network on all data; the others, of the folds
         and along the path, are not proven.
@@ -143,9 +152,9 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     losses_, scores_ : arrays of shape (n_folds, n_values)
         Validation loss, and R2 or accuracy; NaN for values that a fold did not reach.
     path_ : RegularizationPath
-        On all data, down to ``weight_decay_``, where it ends with ``solution_``; values may be
-        missing before that when time was short.
-    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+        On all data, to a gap of 10%, down to ``weight_decay_``, where it ends with ``solution_``;
+        values may be missing before that when time was short.
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_, scaling_
         As in :class:`gapless.ReLURegressor`.
 
     Examples
@@ -162,13 +171,14 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         self,
         weight_decays: Any = None,
         *,
-        n_values: int = 30,
+        scale: bool = False,
+        n_values: int = VALUES,
         ratio: float = 1e-3,
-        cv: Any = 5,
+        cv: Any = FOLDS,
         rule: str = "best",
         bias: str = "free",
         loss: Any = "squared",
-        tol: float = 1e-3,
+        tol: float = 1e-2,
         max_neurons: int | None = None,
         time_limit: float | None = None,
         prove_time: float | None = None,
@@ -177,6 +187,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         verbose: int = 0,
     ) -> None:
         self.weight_decays = weight_decays
+        self.scale = scale
         self.n_values = n_values
         self.ratio = ratio
         self.cv = cv
@@ -197,9 +208,10 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
 
     Parameters
     ----------
-    weight_decays, n_values, ratio, cv, rule, tol, max_neurons, time_limit, prove_time, n_jobs
+    weight_decays, scale, n_values, ratio, cv, rule, tol, max_neurons, time_limit, prove_time
+    n_jobs
         As in :class:`ReLURegressorCV`; weight decays are ranked by validation loss.
-    bias, loss, random_state, verbose
+    class_weight, bias, loss, random_state, verbose
         As in :class:`gapless.ReLUClassifier`.
 
     Attributes
@@ -207,7 +219,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     classes_ : array of shape (n_classes,)
     weight_decay_, weight_decays_, losses_, scores_, path_
         As in :class:`ReLURegressorCV`.
-    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
+    network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_, scaling_
         As in :class:`gapless.ReLURegressor`.
 
     Examples
@@ -224,13 +236,15 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         self,
         weight_decays: Any = None,
         *,
-        n_values: int = 30,
+        scale: bool = False,
+        class_weight: Any = None,
+        n_values: int = VALUES,
         ratio: float = 1e-3,
-        cv: Any = 5,
+        cv: Any = FOLDS,
         rule: str = "best",
         bias: str = "free",
         loss: Any = "logistic",
-        tol: float = 1e-3,
+        tol: float = 1e-2,
         max_neurons: int | None = None,
         time_limit: float | None = None,
         prove_time: float | None = None,
@@ -239,6 +253,8 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         verbose: int = 0,
     ) -> None:
         self.weight_decays = weight_decays
+        self.scale = scale
+        self.class_weight = class_weight
         self.n_values = n_values
         self.ratio = ratio
         self.cv = cv

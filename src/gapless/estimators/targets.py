@@ -67,6 +67,26 @@ def encode_labels(labels: Array, n_classes: int, loss: str) -> tuple[Array, str]
     return (one_hot, "softmax") if loss == "logistic" else (2.0 * one_hot - 1.0, loss)
 
 
+def balanced(labels: Array, weights: Array | None = None) -> Array:
+    """Weights of samples with which all classes weigh alike.
+
+    Parameters
+    ----------
+    labels : array of int of shape (n_samples,)
+    weights : array of shape (n_samples,), optional
+        Those the samples have already.
+
+    Returns
+    -------
+    array of shape (n_samples,)
+        Their sum is that of ``weights``.
+    """
+    weights = np.ones(len(labels)) if weights is None else weights
+    totals = np.bincount(labels, weights)
+    share = np.divide(1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+    return np.asarray(weights * share[labels] * totals.sum() / np.count_nonzero(totals))
+
+
 class Regression(RegressorMixin):  # type: ignore[misc]
     """Targets as a matrix, predictions of the shape the targets had."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
@@ -13,14 +13,25 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from ..core.checks import Array, choose
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from .neurons import averaged
 from .path import score, solve_along, weight_decay_grid
 
-# A fold is left once its validation loss has been above its best for this many values.
-PATIENCE = 2
+# Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
+# and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
+FOLDS, VALUES, RANKING = 3, 10, 0.1
+# From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors.
+GAIN, FIRST = 1.0, 3
+# Where nobody limits it, training on all data takes as long as the choice; at least so many
+# seconds.
+SHORTEST = 2.0
+# Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
+# digits, and the network is that of the plain estimator.
+SCRATCH = 2000
 
 RULES = ("best", "one-standard-error")
 
@@ -35,15 +46,18 @@ class Choice:
         Falling.
     losses, scores : arrays of shape (n_folds, n_values)
         Validation loss, and R2 or accuracy; NaN for values that a fold did not reach because
-        its loss had risen for good or its time was up.
+        the one before gained nothing or its time was up.
     best : int
         Index of the value chosen.
+    start : Network or None
+        The mean of the folds' networks there, to train on all data from, where that saves time.
     """
 
     weight_decays: Array
     losses: Array
     scores: Array
     best: int
+    start: Network | None = None
 
     @property
     def weight_decay(self) -> float:
@@ -54,11 +68,11 @@ def choose_weight_decay(
     problem: Problem,
     weight_decays: Array | None = None,
     *,
-    folds: int | Iterable[tuple[Array, Array]] = 5,
-    n_values: int = 14,
+    folds: int | Iterable[tuple[Array, Array]] = FOLDS,
+    n_values: int = VALUES,
     ratio: float = 1e-3,
     rule: str = "best",
-    tol: float = 3e-2,
+    tol: float = RANKING,
     max_neurons: int | None = None,
     time_limit: float | None = None,
     n_jobs: int | None = None,
@@ -67,21 +81,23 @@ def choose_weight_decay(
 ) -> Choice:
     """Weight decay of least validation loss.
 
-    Each fold walks the same grid, warm-started, and leaves it once its loss has risen for good;
-    values not reached count as the last one did plus what was lost since.
+    Each fold walks the same grid, warm-started, and leaves it once a value gained less than the
+    standard error of that gain, which its validation rows tell; values not reached count as the
+    last one did plus what was lost since the best.  The choice is among those that half of the
+    folds reached.
 
     Parameters
     ----------
     problem : Problem
         Its own ``weight_decay`` is not used.  Sample weights count in training and validation.
     weight_decays : array, optional
-        By default ``n_values`` down to ``ratio`` of the largest useful one.
-    folds : int or iterable of (training rows, validation rows), default 5
+        By default ``n_values`` (10) down to ``ratio`` (1e-3) of the largest useful one.
+    folds : int or iterable of (training rows, validation rows), default 3
     rule : {"best", "one-standard-error"}, default "best"
         The least mean loss, or the largest weight decay whose mean loss is within one standard
         error of it (Breiman, Friedman, Olshen & Stone, Classification and Regression Trees,
         1984, section 3.4.3).
-    tol : float, default 3e-2
+    tol : float, default 0.1
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
     time_limit : float, optional
@@ -109,21 +125,40 @@ def choose_weight_decay(
     if len(grid) == 1 or len(parts) < 2:
         nothing = np.full((0, len(grid)), np.nan)
         return Choice(grid, nothing, nothing, 0)
-    options = {"tol": tol, "max_neurons": max_neurons, "random_state": random_state}
-    share = min(1.0, effective_n_jobs(n_jobs) / len(parts)) * watch.left
+    # a start from the value before lacks little of what other random networks would bring
+    options = {
+        "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
+    }  # fmt: skip
+    share = watch.left / -(-len(parts) // effective_n_jobs(n_jobs))  # folds one after the other
     jobs = (delayed(_fold)(problem, grid, *part, watch, share, options) for part in parts)
     results = []
     for done, result in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
         results.append(result)
         if callback is not None:
             callback(done, len(parts))
-    return _chosen(grid, results, rule)
+    choice = _chosen(grid, results, rule)
+    return replace(choice, start=None) if problem.design.size < SCRATCH else choice
 
 
-def _chosen(grid: Array, results: list[tuple[Array, Array, int]], rule: str) -> Choice:
+def as_long_again(watch: Watch) -> Watch:
+    """The watch of training on all data after a choice that ``watch`` has timed.
+
+    Parameters
+    ----------
+    watch : Watch
+        Without a limit of the user's; its own is kept.
+
+    Returns
+    -------
+    Watch
+    """
+    return Watch(min(max(watch.seconds, SHORTEST), watch.left))
+
+
+def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     """The choice among the weight decays that every fold has finished."""
     losses, scores = (np.array(table) for table in list(zip(*results))[:2])
-    reached = min(known for _, _, known in results)
+    reached = min(fold.known for fold in results)
     if reached == 0:
         best = len(grid) // 2
         _warn(
@@ -135,8 +170,20 @@ def _chosen(grid: Array, results: list[tuple[Array, Array, int]], rule: str) -> 
         _warn(f": weight decays below {grid[reached - 1]:.3g} were not compared")
     if not np.all(np.any(np.isfinite(losses), axis=1)):
         raise ValueError("the losses of a fold overflow; divide y by its standard deviation")
-    table = np.apply_along_axis(_extend, 1, losses)[:, :reached]
-    return Choice(grid, losses, scores, _best(table, rule))
+    # what few folds have seen is no ground for a choice: values that half of them walked to
+    walked = int(np.median(np.isfinite(losses).sum(axis=1)))
+    table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
+    best = _best(table, rule)
+    start = _mean([fold.networks[: best + 1][-1] for fold in results])
+    return Choice(grid, losses, scores, best, start)
+
+
+def _mean(networks: list[Network]) -> Network:
+    """The network whose outputs are the mean of theirs."""
+    mean = networks[0]
+    for count, network in enumerate(networks[1:], 1):
+        mean = averaged(mean, network, count / (count + 1))
+    return mean
 
 
 def _warn(what: str) -> None:
@@ -176,6 +223,16 @@ def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Arra
     return list(splitter.split(np.zeros(problem.n_samples), labels))
 
 
+class Fold(NamedTuple):
+    """Losses and scores of a fold at each weight decay, NaN where it was not; to how many it has
+    an answer; and the networks that it trained."""
+
+    losses: Array
+    scores: Array
+    known: int
+    networks: list[Network]
+
+
 def _fold(
     problem: Problem,
     grid: Array,
@@ -184,9 +241,8 @@ def _fold(
     watch: Watch,
     seconds: float,
     options: dict[str, Any],
-) -> tuple[Array, Array, int]:
-    """Losses and scores on the rows ``test`` of networks trained on the rows ``fit``, and to how
-    many weight decays they have an answer."""
+) -> Fold:
+    """Networks trained on the rows ``fit``, and their losses on the rows ``test``."""
     part = Problem(
         problem.X[fit],
         problem.Y[fit],
@@ -197,7 +253,9 @@ def _fold(
     )
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
-    known, watch = 0, Watch(min(seconds, watch.left))
+    networks: list[Network] = []
+    watch = Watch(min(seconds, watch.left))
+    before = np.full(len(w), np.inf)
     with blas_threads(1):
         for i, solution in enumerate(solve_along(part, grid, watch, **options)):
             if solution.status is Status.STOPPED:
@@ -205,9 +263,18 @@ def _fold(
             if solution.status is Status.TIME_LIMIT:
                 break
             F = solution.network.predict(X)
-            losses[i] = w @ problem.loss.value(F, Y) / w.sum()
+            now = problem.loss.value(F, Y)
+            losses[i] = w @ now / w.sum()
             scores[i] = score(problem.loss, F, Y, w)
-            known = i + 1
-            if i - int(np.nanargmin(losses)) >= PATIENCE:
-                return losses, scores, len(grid)
-    return losses, scores, known
+            networks.append(solution.network)
+            if i >= FIRST and not _gains(before - now, w):
+                return Fold(losses, scores, len(grid), networks)
+            before = now
+    return Fold(losses, scores, len(networks), networks)
+
+
+def _gains(gain: Array, w: Array) -> bool:
+    """Whether the mean of ``gain`` is above :data:`GAIN` times its standard error."""
+    mean = w @ gain / w.sum()
+    error = np.sqrt(w**2 @ (gain - mean) ** 2) / w.sum()
+    return bool(mean > GAIN * error)

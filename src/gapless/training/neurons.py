@@ -60,22 +60,25 @@ def with_candidates(network: Network, new: Candidates) -> tuple[Array, Array, Ar
     return np.hstack([U, new.U]), np.concatenate([b, new.b]), np.vstack([a, zeros])
 
 
-def averaged(first: Network, second: Network) -> Network:
-    """The network of both their neurons, at half the output weights.
+def averaged(first: Network, second: Network, share: float = 0.5) -> Network:
+    """The network of both their neurons, at a share of the output weights.
 
     Parameters
     ----------
     first, second : Network
+    share : float, default 0.5
+        Of the first; the second has the rest.
 
     Returns
     -------
     Network
-        Its function is their mean.
+        Its function is their mean, so weighed.
     """
     U = np.hstack([first.hidden_weights, second.hidden_weights])
     b = np.concatenate([first.hidden_bias, second.hidden_bias])
-    a = np.vstack([first.output_weights, second.output_weights])
-    return Network(U, b, a / 2, (first.output_bias + second.output_bias) / 2)
+    a = np.vstack([share * first.output_weights, (1 - share) * second.output_weights])
+    c = share * first.output_bias + (1 - share) * second.output_bias
+    return Network(U, b, a, c)
 
 
 def violating(found: Candidates, core: Problem) -> Candidates:

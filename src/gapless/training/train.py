@@ -136,6 +136,7 @@ def solve(
     oracle: str = "search",
     proof_time: ProofTime = 0.0,
     settle: bool = False,
+    joins: bool = True,
 ) -> Solution:
     """:func:`train` until ``watch`` ends it.
 
@@ -152,6 +153,9 @@ def solve(
     settle : bool, default False
         Whether boxes of directions decide if ``tol`` is met, for as long as training took or
         :data:`SETTLING` seconds, where no other time is given for proofs.
+    joins : bool, default True
+        Whether other random networks may join; an ``init`` that several were averaged for has
+        what they bring, and a descent from a thousand neurons takes longer.
 
     Returns
     -------
@@ -174,6 +178,7 @@ def solve(
     with blas_threads(n_threads), np.errstate(all="ignore"):
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
         plan = Plan.of(reduction.core, oracle, max_neurons, warm=init is not None)
+        plan = replace(plan, joins=plan.joins and joins)
         training = watch
         if proof_time is None and watch.limited and Directional().fits(reduction.core):
             training = watch.part(watch.callback, kept=KEPT * watch.left)

@@ -1,0 +1,148 @@
+"""The units that a table is trained in, and networks from those to the user's and back.
+
+Weight decay is a penalty on weights, whose size depends on the units of features and targets.
+Standardised columns, ``(x - mean) / scale``, are penalised alike.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.preprocessing import StandardScaler
+
+from ..core.checks import Array
+from ..core.network import Network
+
+# Columns whose deviations are this far apart are penalised so differently that a user should know.
+FAR_APART = 100.0
+# Rows that tell whether they are.
+ENOUGH = 10_000
+# Names in a warning, at most.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Units:
+    """``(X - mean) / scale`` and ``(Y - y_mean) / y_scale``.
+
+    Attributes
+    ----------
+    mean, scale : arrays of shape (n_features,)
+    y_mean, y_scale : arrays of shape (n_outputs,)
+    """
+
+    mean: Array
+    scale: Array
+    y_mean: Array
+    y_scale: Array
+
+    @classmethod
+    def learn(cls, X: Any, Y: Array, weights: Array, bias: str, classes: bool) -> Units:
+        """Of deviation one, in samples of these weights, and mean zero where that is possible.
+
+        Under a free bias the mean of a column makes no difference to training, so it is left; it
+        is left too where there are no biases, which moving the columns would make, and in sparse
+        X, which would fill.  Targets that are classes stay.
+
+        Parameters
+        ----------
+        X : array or CSR matrix of shape (n_samples, n_features)
+        Y : array of shape (n_samples, n_outputs)
+        weights : array of shape (n_samples,)
+        bias : {"free", "penalized", "none"}
+        classes : bool
+
+        Returns
+        -------
+        Units
+        """
+        mean, scale = _moments(X, weights)
+        centred = bias == "penalized" and not sp.issparse(X)
+        y_mean, y_scale = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
+        if not classes:
+            y_mean, y_scale = _moments(Y, weights)
+        return cls(
+            mean if centred else np.zeros_like(mean),
+            scale,
+            y_mean,
+            y_scale,
+        )
+
+    def features(self, X: Any) -> Any:
+        """``X`` in these units, a copy."""
+        if sp.issparse(X):
+            return sp.csr_array(X @ sp.diags_array(1 / self.scale))
+        return (X - self.mean) / self.scale
+
+    def targets(self, Y: Array) -> Array:
+        """``Y`` in these units, a copy."""
+        return (Y - self.y_mean) / self.y_scale
+
+    def raw(self, network: Network) -> Network:
+        """The same function, of a network in these units, in the user's."""
+        U = network.hidden_weights / self.scale[:, None]
+        return Network(
+            U,
+            network.hidden_bias - self.mean @ U,
+            network.output_weights * self.y_scale,
+            network.output_bias * self.y_scale + self.y_mean,
+        )
+
+    def of_raw(self, network: Network) -> Network:
+        """The same function, of a network in the user's units, in these."""
+        return Network(
+            network.hidden_weights * self.scale[:, None],
+            network.hidden_bias + self.mean @ network.hidden_weights,
+            network.output_weights / self.y_scale,
+            (network.output_bias - self.y_mean) / self.y_scale,
+        )
+
+
+def _moments(X: Any, weights: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column, 1 for one that is constant but for rounding.
+
+    Raises
+    ------
+    ValueError
+        For numbers whose squares overflow.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        known = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weights)
+    if not np.all(np.isfinite(known.scale_)):
+        raise ValueError("X or y has numbers whose squares overflow; rescale them")
+    return known.mean_, known.scale_
+
+
+def warn_of_scales(X: Any, weights: Array, names: Any) -> None:
+    """One warning where columns are far apart: weight decay then is about the largest only.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_samples, n_features)
+    weights : array of shape (n_samples,)
+    names : array of str or None
+        Of the columns.
+    """
+    step = -(-X.shape[0] // ENOUGH)
+    with np.errstate(all="ignore"):
+        known = StandardScaler(with_mean=False).fit(X[::step], sample_weight=weights[::step])
+    spread = np.sqrt(known.var_)
+    used = np.flatnonzero((known.scale_ == spread) & np.isfinite(spread))  # not the constant ones
+    if len(used) < 2 or spread[used].max() <= FAR_APART * spread[used].min():
+        return
+    order = used[np.argsort(spread[used])]
+    called = [f"{j}" if names is None else repr(str(names[j])) for j in range(len(spread))]
+    small = [called[j] for j in order if spread[j] < spread[order[-1]] / FAR_APART]
+    more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
+    warnings.warn(
+        f"column {called[order[-1]]} varies by {spread[order[-1]]:.3g}, over {FAR_APART:.0f} times "
+        f"what {', '.join(small[:NAMED])}{more} "
+        f"{'does' if len(small) == 1 else 'do'}, so weight decay all but leaves the small out; "
+        "scale=True standardises them",
+        UserWarning,
+        stacklevel=5,  # the caller of fit, above _units, _fit and fit
+    )
