@@ -12,11 +12,11 @@ import numpy as np
 from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.network import Network
-from .columns import Encoder
-from .command import Answer, add_command
+from .command import DATA, Answer, add_command
 from .model_files import Header, load
 from .outputs import csv_text
-from .tables import read_table
+from .preparing import Encoder
+from .tables import Reading, add_reading_arguments, read_table
 from .terminal import print_table
 
 
@@ -24,14 +24,15 @@ def add_predict(commands: Any) -> None:
     """The command and its arguments."""
     command = add_command(commands, "predict", run_predict, "predictions of a model for a table")
     command.add_argument("model")
-    command.add_argument("data")
+    command.add_argument("data", help=DATA)
     command.add_argument("--out", metavar="FILE.csv", help="default: standard output")
+    add_reading_arguments(command)
 
 
 def run_predict(args: argparse.Namespace) -> Answer:
     """Predict, write the file that was asked for, and the answer."""
     network, header = load(args.model)
-    columns = predict(network, header, read_table(args.data))
+    columns = predict(network, header, read_table(args.data, Reading.of(args)))
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())

@@ -18,7 +18,7 @@ from ..plotting.curves import SplineDisplay
 from .columns import check_complete, check_numbers, check_slips
 from .command import Answer, add_command, add_data_arguments
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .tables import check_names, read_data
+from .tables import Reading, check_names, read_data
 from .terminal import plain_console, print_table
 
 HEADS = ("from", "to", "value at start", "slope")
@@ -81,7 +81,7 @@ def run_spline(args: argparse.Namespace) -> Answer:
 
 def _two_columns(args: argparse.Namespace) -> tuple[Array, Array]:
     """The columns ``--x``, of numbers, and ``--y``, of numbers or classes."""
-    table = read_data(args.data, args.dataset)[0]
+    table = read_data(args.data, args.dataset, Reading.of(args))[0]
     for name in (args.x, args.y):
         check_names(table, [name])
         check_complete(name, table[name])
