@@ -14,7 +14,9 @@ from typing import Any
 
 from .tables import DATASETS, add_reading_arguments
 
-DATA = "a .csv, .tsv, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, 'a pattern*', -"
+DATA = (
+    "a .csv, .tsv, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, 'a pattern*', -"
+)
 
 
 @dataclass(frozen=True)

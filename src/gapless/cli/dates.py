@@ -26,18 +26,20 @@ GLANCE = 10
 WEEK, YEAR = 14, 550
 
 
-def date_format(cells: Array | str) -> str | None:
-    """The format of texts that say something, or None; of a name, that name if it is a format.
+def known_format(given: Any) -> str:
+    """``given`` if it is one of :data:`FORMATS`.
 
     Raises
     ------
     ValueError
-        For a name that is none.
     """
-    if isinstance(cells, str):
-        if cells not in FORMATS:
-            raise ValueError("no format of dates")
-        return cells
+    if given not in FORMATS:
+        raise ValueError("no format of dates")
+    return str(given)
+
+
+def date_format(cells: Array) -> str | None:
+    """The format that all texts have, none of them missing, or None."""
     if not all(_looks_dated(str(cell)) for cell in cells[:GLANCE]):
         return None
     for form in FORMATS:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import train_test_split
 
 from ..core.checks import Array, InputError, shown
@@ -137,15 +136,6 @@ class Job:
             return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), TINY))
         guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
         return float(np.mean(guess == self.labels[rows]))
-
-    def baseline(self) -> float:
-        """Score of a linear model on the same split: ridge or logistic regression."""
-        if self.labels is None:
-            model, y = RidgeCV(np.logspace(-3, 3, 13)), self.Y[:, 0]
-        else:
-            model, y = LogisticRegression(max_iter=2000), self.labels
-        model.fit(self.scaling.features(self.X, self.train), y[self.train])
-        return float(model.score(self.scaling.features(self.X, self.test), y[self.test]))
 
 
 def add_job_arguments(command: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from ..core.checks import InputError, optional_import
@@ -62,7 +62,9 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     InputError
         For rows of another width than the header, and where there is no row.
     """
-    numbered = ((i, row) for i, row in enumerate(rows, 1) if len(row) > 1 or row and row[0].strip())
+    numbered = (
+        (i, row) for i, row in enumerate(rows, 1) if len(row) > 1 or (row and row[0].strip())
+    )
     first = list(islice(numbered, SNIFFED))
     if not first:
         raise InputError(f"{name}: is empty; it needs a header line and at least one row of data")
@@ -134,7 +136,7 @@ def _is_data(head: list[str], body: list[list[str]]) -> bool:
     if not numeric or not all(_is_number(head[j]) for j in numeric):
         return False
     values = [float(head[j].replace(",", ".")) for j in numeric]
-    counting = all(b - a == 1 for a, b in zip(values, values[1:]))
+    counting = all(b - a == 1 for a, b in pairwise(values))
     return len(values) < YEARS or not counting  # 2001, 2002, 2003 may name columns
 
 

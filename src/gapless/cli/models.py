@@ -16,6 +16,7 @@ from .command import DATA, Answer, add_command
 from .model_files import Header, load
 from .outputs import csv_text
 from .preparing import Encoder
+from .scores import probabilities
 from .tables import Reading, add_reading_arguments, read_table
 from .terminal import print_table
 
@@ -76,15 +77,11 @@ def predict(network: Network, header: Header, table: dict[str, Array]) -> dict[s
         return {header.target: F[:, 0]}
     # files of old have numbers for classes
     classes = np.array(header.classes, object if isinstance(header.classes[0], str) else float)
-    if F.shape[1] == 1:
-        index, margins = (F[:, 0] > 0).astype(int), np.column_stack([-F, F]) / 2
-    else:
-        index, margins = np.argmax(F, axis=1), F
+    index = (F[:, 0] > 0).astype(int) if F.shape[1] == 1 else np.argmax(F, axis=1)
     out = {header.target: classes[index]}
     if header.training.get("loss") in ("logistic", "softmax"):
-        E = np.exp(margins - margins.max(axis=1, keepdims=True))
-        E /= E.sum(axis=1, keepdims=True)
-        out |= {f"probability of {c}": E[:, k] for k, c in enumerate(classes)}
+        P = probabilities(F)
+        out |= {f"probability of {c}": P[:, k] for k, c in enumerate(classes)}
     return out
 
 

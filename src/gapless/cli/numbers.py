@@ -94,7 +94,7 @@ class Written:
                     signs.add(sign)
                     text = text.removeprefix(sign).removesuffix(sign).strip()
                     break
-            if not text[-1:].isdigit() and not text[-1:] in {",", "."} or len(signs) > 1:
+            if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
         return cls(bare, "".join(signs)) if bare else None

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..core.checks import Array, InputError
 from .columns import check_complete, check_numbers, check_sizes, check_slips, missing
-from .dates import PARTS, date_format, parts_of, varying_parts
+from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .numbers import is_missing
 from .tables import texts
 
@@ -98,7 +98,9 @@ class Levels:
 
     @property
     def names(self) -> list[str]:
-        levels = [f"{self.name}={level}" if level else f"{self.name} missing" for level in self.levels]
+        levels = [
+            f"{self.name}={level}" if level else f"{self.name} missing" for level in self.levels
+        ]
         return [*levels, *[f"{self.name} other"] * self.other]
 
     @property
@@ -203,8 +205,6 @@ def column_of(given: Any) -> Column:
         return Levels(name, _levels(how), strict=True)
     fields = dict(how)
     kind, indicator = fields.pop("kind"), fields.get("indicator", False)
-    if type(fields.get("format", "")) is not str:
-        raise ValueError("a format is a text")
     if type(indicator) is not bool or type(fields.get("other", False)) is not bool:
         raise ValueError("true or false")
     if kind == "numbers" and fields.keys() == {"fill", "indicator"}:
@@ -219,7 +219,7 @@ def column_of(given: Any) -> Column:
             fill = tuple(map(_number, fill))
             if len(fill) != len(parts):
                 raise ValueError("a number for each part")
-        return Dates(name, date_format(fields["format"]), parts, fill, indicator)
+        return Dates(name, known_format(fields["format"]), parts, fill, indicator)
     raise ValueError("numbers, levels or dates")
 
 
@@ -342,10 +342,6 @@ class _Said:
         self.empty: list[str] = []
         self.constant: list[str] = []
 
-    def left_out(self, where: list[str], name: str) -> None:
-        """Nothing becomes of a column."""
-        where.append(name)
-
     def fill(self, name: str, lacks: Array, how: str) -> None:
         """Where cells are missing, how they are filled in."""
         if np.any(lacks):
@@ -366,13 +362,6 @@ class _Said:
         return [f"{words}: {', '.join(names)}" for words, names in lines if names]
 
 
-def _is_key(name: str, values: Array, distinct: Array) -> bool:
-    """Whether a column is called like a key, and is one."""
-    if not (ID.fullmatch(name) or CAMEL_ID.fullmatch(name)) or len(distinct) < len(values):
-        return False
-    return values.dtype.kind != "f" or bool(np.all(distinct == np.round(distinct)))
-
-
 def _column(
     name: str, values: Array, train: Any, impute: bool, kept: bool, said: _Said
 ) -> Column | None:
@@ -380,12 +369,16 @@ def _column(
     lacks = missing(values)
     there, indicator = values[~lacks], bool(np.any(lacks))
     distinct = np.unique(there)
+    reason = None
     if not len(distinct):
-        return said.left_out(said.empty, name)
-    if len(distinct) == 1 and not indicator:
-        return said.left_out(said.constant, name)
-    if not kept and _is_key(name, values, distinct):
-        return said.left_out(said.keys, name)
+        reason = said.empty
+    elif len(distinct) == 1 and not indicator:
+        reason = said.constant
+    elif not kept and _is_key(name, values, distinct):
+        reason = said.keys
+    if reason is not None:
+        reason.append(name)
+        return None
     if values.dtype.kind == "f":
         said.fill(name, lacks, "median")
         return Numbers(name, _median(values, train) if impute else None, indicator)
@@ -398,7 +391,8 @@ def _column(
         return Dates(name, form, names, fills, indicator)
     levels, other = _frequent(there, len(values), kept)
     if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
-        return said.left_out(said.texts, f"{name} ({len(distinct)})")
+        said.texts.append(f"{name} ({len(distinct)})")
+        return None
     said.fill(name, lacks, "a level of its own")
     said.levels.append(f"{name} ({len(levels)})")
     if other:

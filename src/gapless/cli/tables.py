@@ -244,7 +244,7 @@ def _read_file(file: Path, how: Reading) -> Arranged | Table:
     if suffix == ".npy" and opener is open:
         return _read_npy(file)
     try:
-        with closing(opener(file, "rb")) as stream:  # type: ignore[operator]
+        with closing(opener(file, "rb")) as stream:
             return _read(stream, str(file), suffix, how)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
@@ -311,8 +311,12 @@ def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) ->
     if not stream.seekable():
         stream = io.BytesIO(stream.read())
     encoding, notes = encoding_of(stream, how.encoding, name)
-    rows, mark = rows_of(stream, encoding, name, tabs)
-    arranged = arrange(rows, name, how.header)
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    try:
+        rows, mark = rows_of(text, name, tabs)
+        arranged = arrange(rows, name, how.header)
+    finally:
+        text.detach()  # who opened the stream closes it
     arranged.notes[:0], arranged.mark = notes, mark
     return arranged
 
@@ -339,7 +343,7 @@ def _read_excel(stream: BinaryIO, name: str, how: Reading) -> Arranged:
 
 def _sheet_rows(cells: Array) -> Iterable[list[str]]:
     """Rows as in a text file: without empty columns around, a title alone in its row."""
-    there = np.array([[not _lacks(cell) for cell in row] for row in cells], bool)
+    there: Array = np.array([[not _lacks(cell) for cell in row] for row in cells], bool)
     if not there.any():
         return
     used = there.any(axis=0)
@@ -351,9 +355,11 @@ def _sheet_rows(cells: Array) -> Iterable[list[str]]:
 
 
 def _written(cell: Any) -> str:
-    if isinstance(cell, float) and cell == int(cell):
+    if _lacks(cell):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))  # a spreadsheet knows no other numbers
-    return "" if _lacks(cell) else str(cell)
+    return str(cell)
 
 
 def _read_parquet(stream: BinaryIO, name: str, how: Reading) -> Arranged:

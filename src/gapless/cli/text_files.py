@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import islice
-from typing import Any, BinaryIO
+from itertools import chain, islice
+from typing import Any, BinaryIO, TextIO
 
 from ..core.checks import InputError
 
@@ -89,16 +89,13 @@ def _decodes(stream: BinaryIO, encoding: str, name: str) -> bool:
         stream.seek(0)
 
 
-def rows_of(
-    stream: BinaryIO, encoding: str, name: str, tabs: bool
-) -> tuple[Iterator[list[str]], str]:
+def rows_of(text: TextIO, name: str, tabs: bool) -> tuple[Iterator[list[str]], str]:
     """Rows of cells by RFC 4180, and the mark that cuts them.
 
     Parameters
     ----------
-    stream : binary stream
-        At its start.
-    encoding : str
+    text : text stream
+        At its start, opened with ``newline=""``.
     name : str
         Of the file, for messages.
     tabs : bool
@@ -112,18 +109,11 @@ def rows_of(
         A space for columns aligned by spaces.
     """
     csv.field_size_limit(min(sys.maxsize, (1 << 31) - 1))  # a cell may hold a whole text
-    text = TextIOWrapper(stream, encoding=encoding, newline="")
     lines, mark = list(islice(text, SNIFFED)), ""
     if lines and lines[0].lower().startswith("sep="):  # spreadsheets say it so
         mark = lines.pop(0).rstrip("\r\n")[4:]
     mark = mark if len(mark) == 1 else "\t" if tabs else _delimiter(lines)
-    return _rows(_chained(lines, text), mark, name), mark
-
-
-def _chained(lines: list[str], text: TextIOWrapper) -> Iterator[str]:
-    """The lines that were looked at, and the others; ``text`` stays open as long."""
-    yield from lines
-    yield from text
+    return _rows(chain(lines, text), mark, name), mark
 
 
 def _cut(lines: Iterable[str], mark: str) -> Any:

@@ -1,0 +1,233 @@
+"""Files as people have them: each gives a model or one sentence with the way out, nothing half."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas
+import pytest
+
+from gapless.cli.main import main
+from gapless.cli.model_files import load
+
+N = 40
+RNG = np.random.default_rng(0)
+SIZE, AGE = RNG.uniform(10, 90, N).round(2), RNG.integers(1, 60, N)
+PRICE = (np.abs(SIZE - 40) * 30 + AGE + 1000).round(2)
+CITY = np.resize(["Bern", "Rom", "Oslo"], N)
+KIND = np.where(np.median(PRICE) < PRICE, "dear", "cheap")
+
+
+def rows(*columns):
+    return [list(map(str, row)) for row in zip(*columns)]
+
+
+def text(head, body, mark=",", end="\n"):
+    return end.join(mark.join(row) for row in [*([head] if head else []), *body]) + end
+
+
+HEAD, BODY = ["size", "age", "price"], rows(SIZE, AGE, PRICE)
+PLAIN = text(HEAD, BODY)
+
+
+def put(column, values, body=BODY):
+    """The body with other cells in one column."""
+    return [[*row[:column], v, *row[column + 1 :]] for row, v in zip(body, values)]
+
+
+def add(name, values, **how):
+    """A table with one more column at the left."""
+    return text([name, *HEAD], [[str(v), *row] for v, row in zip(values, BODY)], **how)
+
+
+def some(column, value, every=7):
+    """The plain table with a cell in each seventh row."""
+    return text(HEAD, put(column, [value if i % every == 3 else row[column]
+                                   for i, row in enumerate(BODY)]))  # fmt: skip
+
+
+def german(v):
+    return f"{v:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+@dataclass
+class Messy:
+    """A file, what is said about it, and whether it is refused."""
+
+    content: str | bytes
+    says: str = ""
+    refused: bool = False
+    name: str = "t.csv"
+    args: list = field(default_factory=list)
+    columns: list | None = field(default_factory=lambda: ["size", "age"])
+    target: str = "price"
+
+
+DAYS = pandas.date_range("2021-03-01", periods=N, freq="17D")
+FILES = {
+    # letters
+    "plain": Messy(PLAIN),
+    "byte order mark": Messy(PLAIN.encode("utf-8-sig")),
+    "utf-16": Messy(PLAIN.encode("utf-16")),
+    "utf-16 without a mark": Messy(PLAIN.encode("utf-16-le")),
+    "utf-32": Messy(PLAIN.encode("utf-32")),
+    "latin-1": Messy(add("Größe", CITY).encode("latin-1"), "not UTF-8: read as cp1252",
+                     columns=["Größe", "size", "age"]),
+    "said to be latin-1": Messy(add("Größe", CITY).encode("latin-1"), args=["--encoding", "latin-1"],
+                                columns=["Größe", "size", "age"]),
+    "said to be ascii": Messy(add("Größe", CITY), "give another --encoding", True,
+                              args=["--encoding", "ascii"]),
+    "said to be klingon": Messy(PLAIN, "--encoding klingon is unknown", True,
+                                args=["--encoding", "klingon"]),
+    "a picture": Messy(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "cannot be read as text", True),
+    "bytes of zero in a text": Messy(add("code", ["a\0", "b"] * 20),
+                                     columns=["code", "size", "age"]),
+    # marks
+    "semicolons": Messy(text(HEAD, BODY, ";")),
+    "tabs": Messy(text(HEAD, BODY, "\t"), name="t.tsv"),
+    "tabs in a .csv": Messy(text(HEAD, BODY, "\t")),
+    "bars": Messy(text(HEAD, BODY, "|")),
+    "spaces": Messy("".join("  ".join(f"{c:>9}" for c in row) + "\n" for row in [HEAD, *BODY]),
+                    name="t.dat"),
+    "sep=": Messy("sep=;\r\n" + text(HEAD, BODY, ";", "\r\n")),
+    "a mark at the end": Messy(text(HEAD, [[*row, ""] for row in BODY])),
+    "a mark at the end of all": Messy(text([*HEAD, ""], [[*row, ""] for row in BODY])),
+    "old Mac lines": Messy(text(HEAD, BODY, end="\r")),
+    "no line end at the end": Messy(PLAIN.rstrip()),
+    "one column": Messy("price\n" + "\n".join(map(str, PRICE)), "no column is left", True),
+    # quotes
+    "quotes doubled": Messy(add("said", ['"He said ""hi"", then left"', "no"] * 20),
+                            columns=["said", "size", "age"]),
+    "lines in cells": Messy(add("note", ['"two\nlines"', "one"] * 20),
+                            columns=["note", "size", "age"]),
+    "a quote left open": Messy(PLAIN + '"1,2,3\n', "RFC 4180", True),
+    "a huge cell": Messy(add("blob", ["x" * 300_000, "y"] * 20), columns=["blob", "size", "age"]),
+    # rows
+    "a short row": Messy(PLAIN + "1,2\n", "row 42 has 2 values", True),
+    "a long row": Messy(PLAIN + "1,2,3,4\n", "row 42 has 4 values", True),
+    "lines of spaces": Messy(PLAIN.replace("\n", "\n   \n", 3)),
+    "blank lines": Messy("\n\n" + PLAIN + "\n\n"),
+    "rows of marks": Messy(PLAIN + ",,\n,,\n", "2 rows without a target left out"),
+    "comments above": Messy("# made by hand, in May\n# twice\n" + PLAIN, "2 lines above"),
+    "comments below": Messy(PLAIN + "# end of file\n", "1 line of comments"),
+    "a title": Messy("Houses of 2024\n\n" + PLAIN, "1 line above the table left out: Houses"),
+    "a header behind #": Messy("# " + PLAIN),
+    "nothing": Messy("", "is empty", True),
+    "blank": Messy("\n \n\n", "is empty", True),
+    "a header alone": Messy("size,age,price\n", "at least one row", True),
+    "one row": Messy(text(HEAD, BODY[:1]), "", True),
+    "two rows": Messy(text(HEAD, BODY[:2]), "1 test row is too few for a score", columns=None),
+    "ten rows": Messy(text(HEAD, BODY[:10]), "2 test rows are too few for a score"),
+    # names
+    "no header": Messy(text(None, BODY), "no header line", columns=["x0", "x1"], target="x2"),
+    "no header, said to be one": Messy(text(None, BODY), args=["--header", "yes"],
+                                       columns=BODY[0][:2], target=BODY[0][2]),
+    "a header of years": Messy(text(["2001", "2002", "2003"], rows(SIZE, AGE, PRICE)),
+                               columns=["2001", "2002"], target="2003"),
+    "an index without a name": Messy(add("", range(N)), "numbers the rows: left out"),
+    "row names of R": Messy(text(HEAD, [[f"r{i}", *row] for i, row in enumerate(BODY)]),
+                            "numbers the rows: left out"),
+    "a column without a name": Messy(text(["size", "", "price"], BODY), "column 2",
+                                     columns=["size", "column 2"]),
+    "names twice": Messy(text(["size", "size", "price"], BODY), "names that come twice",
+                         columns=["size", "size (2)"]),
+    "the target twice": Messy(text(["size", "price", "price"], BODY), "two columns called", True),
+    "no such target": Messy(PLAIN, "no column 'prize'; columns: size", True, target="prize"),
+    "spaces around names": Messy(PLAIN.replace("age", " age ")),
+    # numbers
+    "decimal commas": Messy(text(HEAD, [[german(float(c)) for c in row] for row in BODY], ";"),
+                            "read as numbers"),
+    "commas, said": Messy(text(HEAD, put(1, ["1,234"] * 9 + ["2,345"] * 31), ";"),
+                          "1,234 is 1.234", args=["--decimal", ","]),
+    "commas, not said": Messy(text(HEAD, [[f"1,{100 + i}", "5", f"2,{200 + i * i % 700}"]
+                                          for i in range(N)], ";"),
+                              "--decimal . or --decimal ,", True),
+    "thousands": Messy(text(HEAD, put(2, [f'"{p:,.2f}"' for p in PRICE])), "read as numbers"),
+    "money": Messy(text(HEAD, put(2, [f'"${p:,.2f}"' for p in PRICE])), "price ($1,"),
+    "euros": Messy(text(HEAD, put(2, [f"{german(p)} €" for p in PRICE]), ";"), "€ is "),
+    "per cent": Messy(text(HEAD, put(1, [f"{a}%" for a in AGE])), "age ("),
+    "spaces around numbers": Messy(text(HEAD, [[f" {c} " for c in row] for row in BODY])),
+    "one slip": Messy(some(0, "12O", 40), "correct it, or drop the column", True),
+    "infinite": Messy(some(0, "inf", 40), "leave those cells empty", True),
+    "huge numbers": Messy(some(0, "1e200", 40), "squares overflow", True),
+    # missing
+    "missing numbers": Messy(some(0, ""), "size (6, median)"),
+    "missing, not allowed": Messy(some(0, ""), "missing or infinite", True,
+                                  args=["--missing", "error"]),
+    "missing by many marks": Messy(text(HEAD, put(1, np.resize(
+        ["NA", "?", "-", "n/a", ".", "#N/A", "null", "5", "6", "7"], N))), "age (28, median)"),
+    "missing texts": Messy(add("city", np.where(np.arange(N) % 5, CITY, "")),
+                           "city (8, a level of its own)", columns=["city", "size", "age"]),
+    "missing targets": Messy(some(2, "NA"), "6 rows without a target left out"),
+    "no target at all": Messy(text(HEAD, put(2, [""] * N)), "missing", True),
+    "an empty column": Messy(add("none", [""] * N), "empty columns left out: none"),
+    "a constant column": Messy(add("unit", ["m"] * N), "constant columns left out: unit"),
+    # kinds of columns
+    "a key": Messy(add("house_id", RNG.permutation(N) + 7), "number or name the rows left out"),
+    "a key, kept": Messy(add("id", range(N)), args=["--keep", "id"],
+                         columns=["id", "size", "age"]),
+    "free text": Messy(add("note", [f"text {i}" for i in range(N)]), "many different texts left out"),
+    "rare levels": Messy(add("city", ["Bern", "Rom"] * 18 + ["Ur", "Ys", "Ai", "Oz"]),
+                         "rare texts together as one: city (4)", columns=["city", "size", "age"]),
+    "ISO dates": Messy(add("sold", DAYS.strftime("%Y-%m-%d")), "sold (ISO8601: day, weekday, month)",
+                       columns=["sold", "size", "age"]),
+    "German dates": Messy(add("sold", DAYS.strftime("%d.%m.%Y"), mark=";"), "sold (%d.%m.%Y",
+                          columns=["sold", "size", "age"]),
+    "American dates": Messy(add("sold", DAYS.strftime("%m/%d/%Y")), "sold (%m/%d/%Y",
+                            columns=["sold", "size", "age"]),
+    "British dates with holes": Messy(
+        add("sold", np.where(np.arange(N) % 9, DAYS.strftime("%d/%m/%Y"), "")), "sold (5, median)",
+        columns=["sold", "size", "age"]),
+    "zip codes": Messy(add("zip", np.resize(["01234", "99100"], N)), columns=["zip", "size", "age"]),
+    "classes": Messy(text(["size", "age", "kind"], rows(SIZE, AGE, KIND)), "test rows", True,
+                     target="nope"),
+    # files
+    "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
+    "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
+                                name="t.csv.gz"),
+    "broken Parquet": Messy(b"PAR1 no", "cannot be read as Parquet", True, name="t.parquet"),
+    "broken Arrow": Messy(b"ARROW1 no", "cannot be read as Arrow", True, name="t.arrow"),
+    "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
+    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
+}  # fmt: skip
+del FILES["classes"]
+
+
+def run(*command):
+    """(code, what was printed, what was said of mistakes), in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(map(str, command)))
+    return code, out.getvalue(), err.getvalue()
+
+
+TRAIN = ["--task", "regression", "--weight-decay", 1, "--max-neurons", 2, "--prove-time", 0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_or_a_sentence(name, tmp_path):
+    messy, folder = FILES[name], tmp_path
+    data, model = folder / messy.name, folder / "m.safetensors"
+    data.write_bytes(messy.content if isinstance(messy.content, bytes) else messy.content.encode())
+    reading = [a for a in messy.args if a not in ("--keep", "id", "--missing", "error")]
+    code, out, err = run("fit", data, "--target", messy.target, *TRAIN, *messy.args, "--out", model)
+    if messy.refused:
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert err.startswith("gapless: ")
+        assert messy.says in err
+        assert os.listdir(folder) == [messy.name]
+        return
+    assert (code, err) == (0, "")
+    assert messy.says in " ".join(out.split())
+    assert messy.columns in (None, [column for column, _ in load(model)[1].columns])
+    code, out, err = run("predict", model, data, "--json", *reading)
+    assert (code, err) == (0, "")
+    assert np.all(np.isfinite(json.loads(out)[messy.target]))
+
+
+def test_there_are_sixty():
+    assert len(FILES) >= 60
