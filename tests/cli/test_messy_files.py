@@ -5,7 +5,10 @@ import gzip
 import io
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pandas
@@ -77,13 +80,14 @@ FILES = {
     "utf-32": Messy(PLAIN.encode("utf-32")),
     "latin-1": Messy(add("Größe", CITY).encode("latin-1"), "not UTF-8: read as cp1252",
                      columns=["Größe", "size", "age"]),
-    "said to be latin-1": Messy(add("Größe", CITY).encode("latin-1"), args=["--encoding", "latin-1"],
-                                columns=["Größe", "size", "age"]),
+    "said to be latin-1": Messy(add("Größe", CITY).encode("latin-1"),
+                                args=["--encoding", "latin-1"], columns=["Größe", "size", "age"]),
     "said to be ascii": Messy(add("Größe", CITY), "give another --encoding", True,
                               args=["--encoding", "ascii"]),
     "said to be klingon": Messy(PLAIN, "--encoding klingon is unknown", True,
                                 args=["--encoding", "klingon"]),
-    "a picture": Messy(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "cannot be read as text", True),
+    "a picture": Messy(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "cannot be read as text",
+                       True),
     "bytes of zero in a text": Messy(add("code", ["a\0", "b"] * 20),
                                      columns=["code", "size", "age"]),
     # marks
@@ -147,10 +151,11 @@ FILES = {
                                           for i in range(N)], ";"),
                               "--decimal . or --decimal ,", True),
     "thousands": Messy(text(HEAD, put(2, [f'"{p:,.2f}"' for p in PRICE])), "read as numbers"),
-    "money": Messy(text(HEAD, put(2, [f'"${p:,.2f}"' for p in PRICE])), "price ($1,"),
+    "money": Messy(text(HEAD, put(2, [f'"${p:,.2f}"' for p in PRICE])), "price ($"),
     "euros": Messy(text(HEAD, put(2, [f"{german(p)} €" for p in PRICE]), ";"), "€ is "),
     "per cent": Messy(text(HEAD, put(1, [f"{a}%" for a in AGE])), "age ("),
     "spaces around numbers": Messy(text(HEAD, [[f" {c} " for c in row] for row in BODY])),
+    "truths": Messy(add("new", ["TRUE", "False"] * 20), columns=["new", "size", "age"]),
     "one slip": Messy(some(0, "12O", 40), "correct it, or drop the column", True),
     "infinite": Messy(some(0, "inf", 40), "leave those cells empty", True),
     "huge numbers": Messy(some(0, "1e200", 40), "squares overflow", True),
@@ -170,11 +175,12 @@ FILES = {
     "a key": Messy(add("house_id", RNG.permutation(N) + 7), "number or name the rows left out"),
     "a key, kept": Messy(add("id", range(N)), args=["--keep", "id"],
                          columns=["id", "size", "age"]),
-    "free text": Messy(add("note", [f"text {i}" for i in range(N)]), "many different texts left out"),
+    "free text": Messy(add("note", [f"text {i}" for i in range(N)]),
+                       "many different texts left out"),
     "rare levels": Messy(add("city", ["Bern", "Rom"] * 18 + ["Ur", "Ys", "Ai", "Oz"]),
                          "rare texts together as one: city (4)", columns=["city", "size", "age"]),
-    "ISO dates": Messy(add("sold", DAYS.strftime("%Y-%m-%d")), "sold (ISO8601: day, weekday, month)",
-                       columns=["sold", "size", "age"]),
+    "ISO dates": Messy(add("sold", DAYS.strftime("%Y-%m-%d")),
+                       "sold (ISO8601: day, weekday, month)", columns=["sold", "size", "age"]),
     "German dates": Messy(add("sold", DAYS.strftime("%d.%m.%Y"), mark=";"), "sold (%d.%m.%Y",
                           columns=["sold", "size", "age"]),
     "American dates": Messy(add("sold", DAYS.strftime("%m/%d/%Y")), "sold (%m/%d/%Y",
@@ -182,9 +188,8 @@ FILES = {
     "British dates with holes": Messy(
         add("sold", np.where(np.arange(N) % 9, DAYS.strftime("%d/%m/%Y"), "")), "sold (5, median)",
         columns=["sold", "size", "age"]),
-    "zip codes": Messy(add("zip", np.resize(["01234", "99100"], N)), columns=["zip", "size", "age"]),
-    "classes": Messy(text(["size", "age", "kind"], rows(SIZE, AGE, KIND)), "test rows", True,
-                     target="nope"),
+    "zip codes": Messy(add("zip", np.resize(["01234", "99100"], N)),
+                       columns=["zip", "size", "age"]),
     # files
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
     "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
@@ -194,7 +199,6 @@ FILES = {
     "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
     "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
 }  # fmt: skip
-del FILES["classes"]
 
 
 def run(*command):
@@ -231,3 +235,150 @@ def test_a_model_or_a_sentence(name, tmp_path):
 
 def test_there_are_sixty():
     assert len(FILES) >= 60
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    """A folder with one table as Parquet, in two parts, as Feather and as CSV."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "parts").mkdir()
+    place = np.arange(N)
+    table = pandas.DataFrame({
+        "whole": pandas.array([None if i % 9 == 0 else i % 5 for i in range(N)], "Int64"),
+        "size": SIZE,
+        "new": place % 2 == 0,
+        "city": pandas.Categorical(CITY),
+        "sold": DAYS,
+        "zip": [f"{i % 3:03d}" for i in range(N)],
+        "class": pandas.array([None if i == 3 else i % 2 for i in range(N)], "Int64"),
+    })  # fmt: skip
+    table.to_parquet(folder / "t.parquet")
+    table.to_feather(folder / "t.feather")
+    table[:25].to_parquet(folder / "parts" / "a.parquet")
+    table[25:].to_parquet(folder / "parts" / "b.parquet")
+    table.to_csv(folder / "t.csv")
+    return folder
+
+
+def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
+    found = []
+    for number, data in enumerate(["t.parquet", "t.feather", "parts", "parts/*.parquet"]):
+        model = tmp_path / f"{number}.st"
+        fit = ["--target", "class", "--weight-decay", 1, "--prove-time", 0, "--out", model]
+        code, out, err = run("fit", typed / data, *fit)
+        assert (code, err) == (0, "")
+        for words in ("1 row without a target", "whole (5, median)", "city (3), zip (3)", "sold ("):
+            assert words in out
+        assert load(model)[1].classes == ["0", "1"]
+        found.append(run("predict", model, typed / "t.csv"))
+        assert found[0] == found[-1] != (2, "", "")
+    for data in ("t.csv", "t.parquet"):
+        content = io.BytesIO((typed / data).read_bytes())
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+        assert run("predict", tmp_path / "0.st", "-") == found[0]
+    assert "a folder of Parquet files" in run("fit", tmp_path, "--target", "y")[2]
+    assert "no file is called like" in run("fit", tmp_path / "x*.csv", "--target", "y")[2]
+    pandas.DataFrame({"other": [1]}).to_parquet(typed / "parts" / "c.parquet")
+    assert "different columns" in run("predict", tmp_path / "0.st", typed / "parts")[2]
+
+
+def test_excel(tmp_path):
+    pytest.importorskip("openpyxl")
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "sold": DAYS, "city": CITY, "price": PRICE})
+    with pandas.ExcelWriter(tmp_path / "t.xlsx") as book:
+        table.to_excel(book, startrow=3, startcol=1, index=False)
+        book.sheets["Sheet1"].cell(1, 2, "Houses of 2024")
+    fit = ["fit", tmp_path / "t.xlsx", "--target", "price", *TRAIN, "--out", tmp_path / "m.st"]
+    code, out, err = run(*fit)
+    assert (code, err) == (0, "")
+    assert "1 line above the table left out: Houses of 2024" in out
+    assert "sold (ISO8601" in out
+    table.to_csv(tmp_path / "t.csv", index=False)
+    predictions = [run("predict", tmp_path / "m.st", tmp_path / n) for n in ("t.xlsx", "t.csv")]
+    assert predictions[0] == predictions[1]
+
+
+@pytest.fixture(scope="module")
+def holes(tmp_path_factory):
+    """A table with missing cells of every kind, its model and a proof."""
+    folder = tmp_path_factory.mktemp("holes")
+    rng = np.random.default_rng(0)
+    size, city = rng.uniform(10, 90, 120).round(1), np.resize(["Bern", "Rom", ""], 120)
+    sold = pandas.date_range("2021-03-01", periods=120, freq="9D").strftime("%d.%m.%Y").to_numpy()
+    price = np.abs(size - 40) + 9 * (city == "") + np.arange(120) / 20
+    lacks = rng.random((3, 120)) < 0.15
+    body = rows(np.where(lacks[0], "", size), city, np.where(lacks[1], "", sold),
+                np.where(lacks[2], "NA", price.round(2)))  # fmt: skip
+    (folder / "t.csv").write_text(text(["size", "city", "sold", "price"], body))
+    fit = ["--target", "price", "--weight-decay", 0.5, "--prove-time", 0]
+    assert run("fit", folder / "t.csv", *fit, "--out", folder / "m.st")[0] == 0
+    proof = ["--proof", folder / "p.npz", "--time-limit", 1]
+    assert run("certify", folder / "m.st", folder / "t.csv", *proof)[0] == 0
+    return folder
+
+
+def test_what_was_filled_in_is_filled_in_again(holes):
+    """By predict, certify and verify, from what the model file says."""
+    code, out, err = run("certify", holes / "m.st", holes / "t.csv", "--time-limit", 0, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["notes"] == []  # the digest of the rows is that of the training
+    assert run("verify", holes / "p.npz", holes / "t.csv")[1].startswith("VALID")
+    median = dict(load(holes / "m.st")[1].columns)["size"]["fill"]
+    new = "size,city,sold\n,Bern,01.05.2021\n{},Bern,01.05.2021\n5,,\n5,Ur,01.05.2021\n"
+    (holes / "new.csv").write_text(new.format(median))
+    code, out, err = run("predict", holes / "m.st", holes / "new.csv", "--json")
+    assert code == 0
+    assert "column 'city' has texts that training did not see, 'Ur'" in err
+    assert len(json.loads(out)["price"]) == 4
+    (holes / "new.csv").write_text(new.format(median).replace("01.05.2021", "5/1/21"))
+    assert (
+        "has dates as %d.%m.%Y in training" in run("predict", holes / "m.st", holes / "new.csv")[2]
+    )
+
+
+def test_without_filling_in(holes, tmp_path):
+    table = pandas.read_csv(holes / "t.csv").dropna()
+    table.to_csv(tmp_path / "t.csv", index=False)
+    fit = ["fit", tmp_path / "t.csv", "--target", "price", *TRAIN, "--missing", "error"]
+    assert run(*fit, "--out", tmp_path / "m.st")[0] == 0
+    columns = load(tmp_path / "m.st")[1].columns
+    assert columns[:2] == [["size", None], ["city", ["Bern", "Rom"]]]
+    code, _, err = run("predict", tmp_path / "m.st", holes / "t.csv")
+    assert code == 2
+    assert "missing or infinite" in err
+
+
+def test_scores_are_honest(tmp_path):
+    """Few test rows have none; with rare classes accuracy does not stand alone."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 2)).round(3)
+    rare = np.where(x[:, 0] + x[:, 1] > 2.2, "yes", "no")
+    (tmp_path / "t.csv").write_text(text(["a", "b", "y"], rows(*x.T, rare)))
+    fit = ["--target", "y", "--weight-decay", 0.01, "--prove-time", 0]
+    facts = json.loads(run("fit", tmp_path / "t.csv", *fit, "--json")[1])
+    counts = np.array(facts["confusion"])
+    assert counts.sum() == facts["n_test"] == 80
+    assert np.trace(counts) / 80 == pytest.approx(facts["test_score"])
+    assert counts[0].sum() / 80 == pytest.approx(facts["majority_test_score"])
+    assert facts["auc"] > 0.9
+    assert 0 < facts["log_loss"] < 0.3
+    out = run("fit", tmp_path / "t.csv", *fit)[1]
+    assert out.startswith(facts["summary"])
+    assert "always the most frequent: 9" in facts["summary"]
+    assert "AUC, test" in out
+    assert "called no" in out
+    (tmp_path / "t.csv").write_text(text(["a", "b", "y"], rows(*x[:30].T, x[:30, 0])))
+    facts = json.loads(run("fit", tmp_path / "t.csv", *fit, "--json")[1])
+    assert (facts["test_score"], facts["baseline_test_score"]) == (None, None)
+    assert facts["untested"].startswith("6 test rows are too few for a score")
+    path = run(
+        "path", tmp_path / "t.csv", "--target", "y", "--n-values", 2, "--out", tmp_path / "p.png"
+    )
+    assert path[0] == 0
+    assert "no test score: 6 test rows" in path[1]
+
+
+def test_the_reader_of_a_pipe_may_have_seen_enough(holes):
+    words = f"{sys.executable} -m gapless predict {holes / 'm.st'} {holes / 't.csv'} | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"price\n", b"")

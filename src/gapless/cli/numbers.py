@@ -16,6 +16,8 @@ MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
 MISSING_NUMBER = MISSING | {
     "?", "-", "--", ".", "none", "missing", "unknown", "nat", "#div/0!", "#value!", "#num!",
 }  # fmt: skip
+# Numbers in typed files too.
+TRUTHS = {"false": 0.0, "true": 1.0}
 # At most one of them stands before or after the numbers of a column.
 SIGNS = "$€£¥₹%"
 # Whole numbers in groups of three, and the rest, by the decimal mark.
@@ -53,13 +55,19 @@ def plain_numbers(cells: Array) -> Array | None:
     except ValueError:  # a text, or a missing cell: each kind is looked at once
         pass
     numbers: dict[str, float] = {}
+    truths = True
     for cell in set(cells):
-        if cell.strip().lower() in MISSING_NUMBER:
+        word = cell.strip().lower()
+        if word in MISSING_NUMBER:
             numbers[cell] = np.nan
+        elif word in TRUTHS:
+            numbers[cell] = TRUTHS[word]
         elif is_number(cell):
-            numbers[cell] = float(cell)
+            numbers[cell], truths = float(cell), False
         else:
             return None
+    if not truths and any(cell.strip().lower() in TRUTHS for cell in numbers):
+        return None
     return np.array([numbers[cell] for cell in cells])
 
 
@@ -143,14 +151,14 @@ def recognise(
         plain = plain_numbers(cells)
         table[name] = cells if plain is None else plain
         if plain is None and Written.of(cells[:GLANCE]) is not None:
-            found = Written.of(set(cells))
+            found = Written.of(dict.fromkeys(cells))
             if found is not None:
                 written[name] = found
     told = decimal or _decimal(written, columns, table, mark)
     if told == ",":  # 1.234 is a number in both writings
         for name, cells in columns.items():
             dotted = table[name].dtype.kind == "f" and "." in "".join(cells)
-            found = Written.of(set(cells)) if dotted else None
+            found = Written.of(dict.fromkeys(cells)) if dotted else None
             if found and all(map(GROUPED[","].fullmatch, (c for c in found.cells if "." in c))):
                 written[name] = found
     examples = []
