@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -122,14 +124,13 @@ class Written:
         return out
 
 
-def recognise(
-    columns: dict[str, Array], decimal: str | None, mark: str
-) -> tuple[dict[str, Array], list[str]]:
+def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Array], list[str]]:
     """Numbers where all texts of a column are some, the others as they are.
 
     Parameters
     ----------
-    columns : dict of array of str (n_rows,)
+    frame : pandas.DataFrame
+        Of texts; made arrays column by column, which take more memory.
     decimal : {".", ","}, optional
         The decimal mark; by default what the texts themselves leave possible.
     mark : str
@@ -146,17 +147,21 @@ def recognise(
     InputError
         Where 1,234 may be one thousand or one.
     """
-    table, written = {}, {}
-    for name, cells in columns.items():
+    table: dict[str, Array] = {}
+    written: dict[str, Written] = {}
+    for name in frame.columns:
+        cells = frame[name].to_numpy(object)
         plain = plain_numbers(cells)
         table[name] = cells if plain is None else plain
-        if plain is None and Written.of(cells[:GLANCE]) is not None:
+        glance = islice((c for c in cells if not is_missing(c)), GLANCE)
+        if plain is None and Written.of(glance) is not None:
             found = Written.of(dict.fromkeys(cells))
             if found is not None:
                 written[name] = found
-    told = decimal or _decimal(written, columns, table, mark)
+    told = decimal or _decimal(written, frame, table, mark)
     if told == ",":  # 1.234 is a number in both writings
-        for name, cells in columns.items():
+        for name in frame.columns:
+            cells = frame[name].to_numpy(object)
             dotted = table[name].dtype.kind == "f" and "." in "".join(cells)
             found = Written.of(dict.fromkeys(cells)) if dotted else None
             if found and all(map(GROUPED[","].fullmatch, (c for c in found.cells if "." in c))):
@@ -167,15 +172,13 @@ def recognise(
         if values is None and decimal is None:
             values = found.values("." if told == "," else ",")
         if values is not None:
-            table[name] = np.array([values.get(cell, np.nan) for cell in columns[name]])
+            table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
             cell = max(values, key=len)
             examples.append(f"{name} ({cell.strip()} is {values[cell]:.15g})")
     return table, [f"read as numbers: {', '.join(examples)}"] if examples else []
 
 
-def _decimal(
-    written: dict[str, Written], columns: dict[str, Array], table: dict[str, Array], mark: str
-) -> str:
+def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], mark: str) -> str:
     """The decimal mark of a table."""
     sure, unsure = set(), []
     for name, found in written.items():
@@ -185,7 +188,7 @@ def _decimal(
         elif meant and meant["."] != meant[","]:
             unsure.append(name)
     if not sure and unsure and mark != ",":
-        if any(_has_points(columns[name]) for name in columns if table[name].dtype.kind == "f"):
+        if any(_has_points(frame[name]) for name in frame if table[name].dtype.kind == "f"):
             return "."
         cell = max(written[unsure[0]].cells, key=len)
         raise InputError(
@@ -195,7 +198,7 @@ def _decimal(
     return "," if sure == {","} else "."
 
 
-def _has_points(cells: Array) -> bool:
+def _has_points(cells: Iterable[str]) -> bool:
     """Whether numbers have decimal points, which are no groups of thousands."""
     pointed = (cell.strip() for cell in cells if "." in cell)
     return not all(map(GROUPED[","].fullmatch, pointed))

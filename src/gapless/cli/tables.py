@@ -25,6 +25,7 @@ from .columns import missing
 from .layout import Arranged, arrange
 from .numbers import recognise
 from .text_files import encoding_of, rows_of
+from .typed_files import read_arrow, read_excel, read_parquet, typed_values
 
 DATASETS: dict[str, Callable[..., Any]] = {
     "diabetes": datasets.load_diabetes,
@@ -262,12 +263,11 @@ def _table(parts: list[Any], how: Reading) -> Table:
         parts = [_one(parts)]
     part = parts[0]
     cells, notes = part.cells, list(part.notes)
-    columns = {str(n): _values(cells[n]) for n in cells.columns}
-    if part.mark:
-        columns, said = recognise(columns, how.decimal, part.mark)
-        notes += said
     cells.columns = list(map(str, cells.columns))
-    return Table(columns, cells, notes, part.twins)
+    if part.mark:
+        columns, said = recognise(cells, how.decimal, part.mark)
+        return Table(columns, cells, [*notes, *said], part.twins)
+    return Table({n: typed_values(cells[n]) for n in cells.columns}, cells, notes, part.twins)
 
 
 def _one(parts: list[Any]) -> Arranged:
@@ -279,22 +279,6 @@ def _one(parts: list[Any]) -> Arranged:
     cells = pandas.concat([part.cells for part in parts], ignore_index=True)
     return Arranged(cells, [f"{len(parts)} files, {len(cells)} rows", *notes], parts[0].twins,
                     parts[0].mark)  # fmt: skip
-
-
-def _values(column: Any) -> Array:
-    """float64 with NaN, or an object array of texts with "" for what is missing."""
-    if column.dtype.kind in "iufb":
-        return column.to_numpy(float, na_value=np.nan)
-    cells = column.to_numpy(object)
-    there = [cell for cell in cells if not _lacks(cell)]
-    if all(isinstance(cell, (bool, int, float)) or hasattr(cell, "as_tuple") for cell in there):
-        return np.array([np.nan if _lacks(cell) else float(cell) for cell in cells])
-    return np.array(["" if _lacks(cell) else str(cell) for cell in cells], dtype=object)
-
-
-def _lacks(cell: Any) -> bool:
-    """None, NaN, NaT and pandas.NA."""
-    return cell is None or (not isinstance(cell, str) and str(cell) in ("nan", "NaT", "<NA>"))
 
 
 def _load_dataset(name: str) -> tuple[Table, str]:
@@ -323,63 +307,6 @@ def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) ->
 
 def _read_tabs(stream: BinaryIO, name: str, how: Reading) -> Arranged:
     return _read_text(stream, name, how, tabs=True)
-
-
-def _read_excel(stream: BinaryIO, name: str, how: Reading) -> Arranged:
-    pandas = optional_import("pandas", "pandas", "reading tables")
-    try:
-        sheet = pandas.read_excel(stream, header=None, dtype=object)
-    except ImportError as error:
-        raise InputError(
-            f"{name}: reading it needs a library ({error}); pip install 'gapless[excel]' reads "
-            ".xlsx, or save the sheet as CSV"
-        ) from error
-    except Exception as error:  # its readers have many kinds
-        raise InputError(f"{name}: cannot be read as Excel: {error}") from error
-    arranged = arrange(_sheet_rows(sheet.to_numpy(object)), name, how.header)
-    arranged.mark = ","
-    return arranged
-
-
-def _sheet_rows(cells: Array) -> Iterable[list[str]]:
-    """Rows as in a text file: without empty columns around, a title alone in its row."""
-    there: Array = np.array([[not _lacks(cell) for cell in row] for row in cells], bool)
-    if not there.any():
-        return
-    used = there.any(axis=0)
-    left, right = int(np.argmax(used)), len(used) - int(np.argmax(used[::-1]))
-    last = int(np.flatnonzero(there.any(axis=1))[-1])
-    for row, full in zip(cells[: last + 1], there[:, left:right]):
-        written = [_written(cell) for cell in row[left:right]]
-        yield written if full[1:].any() else written[:1]
-
-
-def _written(cell: Any) -> str:
-    if _lacks(cell):
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))  # a spreadsheet knows no other numbers
-    return str(cell)
-
-
-def _read_parquet(stream: BinaryIO, name: str, how: Reading) -> Arranged:
-    parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
-    return _from_arrow(parquet.read_table, stream, f"{name}: cannot be read as Parquet")
-
-
-def _read_arrow(stream: BinaryIO, name: str, how: Reading) -> Arranged:
-    feather = optional_import("pyarrow.feather", "pandas", "reading Arrow files")
-    return _from_arrow(feather.read_table, stream, f"{name}: cannot be read as Arrow or Feather")
-
-
-def _from_arrow(read: Callable[[Any], Any], stream: BinaryIO, otherwise: str) -> Arranged:
-    pandas = optional_import("pandas", "pandas", "reading tables")
-    try:
-        arrow = read(io.BytesIO(stream.read()))
-        frame = arrow.to_pandas(ignore_metadata=True, types_mapper=pandas.ArrowDtype)
-    except Exception as error:  # pyarrow has many kinds, none of them in this process yet
-        raise InputError(f"{otherwise}: {error}") from error
-    return Arranged(frame)
 
 
 def _read_npy(file: Path) -> Table:
@@ -411,8 +338,13 @@ def _matrix(matrix: Array, name: str) -> Table:
 _READERS: dict[str, Callable[[Any, str, Reading], Arranged | Table]] = {
     **dict.fromkeys((".csv", ".txt", ".dat", ".data"), _read_text),
     **dict.fromkeys((".tsv", ".tab"), _read_tabs),
-    **dict.fromkeys((".parquet", ".pq"), _read_parquet),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), _read_arrow),
-    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".ods"), _read_excel),
+    **dict.fromkeys((".parquet", ".pq"), lambda stream, name, _: read_parquet(stream, name)),
+    **dict.fromkeys(
+        (".arrow", ".feather", ".ipc"), lambda stream, name, _: read_arrow(stream, name)
+    ),
+    **dict.fromkeys(
+        (".xlsx", ".xlsm", ".xls", ".ods"),
+        lambda stream, name, how: read_excel(stream, name, how.header),
+    ),
     ".npy": _read_npy_stream,
 }
