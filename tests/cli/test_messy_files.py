@@ -115,7 +115,7 @@ FILES = {
     "a long row": Messy(PLAIN + "1,2,3,4\n", "row 42 has 4 values", True),
     "lines of spaces": Messy(PLAIN.replace("\n", "\n   \n", 3)),
     "blank lines": Messy("\n\n" + PLAIN + "\n\n"),
-    "rows of marks": Messy(PLAIN + ",,\n,,\n", "2 rows without a target left out"),
+    "rows of marks": Messy(PLAIN + ",,\n,,\n", "2 rows without 'price' left out"),
     "comments above": Messy("# made by hand, in May\n# twice\n" + PLAIN, "2 lines above"),
     "comments below": Messy(PLAIN + "# end of file\n", "1 line of comments"),
     "a title": Messy("Houses of 2024\n\n" + PLAIN, "1 line above the table left out: Houses"),
@@ -167,7 +167,7 @@ FILES = {
         ["NA", "?", "-", "n/a", ".", "#N/A", "null", "5", "6", "7"], N))), "age (28, median)"),
     "missing texts": Messy(add("city", np.where(np.arange(N) % 5, CITY, "")),
                            "city (8, a level of its own)", columns=["city", "size", "age"]),
-    "missing targets": Messy(some(2, "NA"), "6 rows without a target left out"),
+    "missing targets": Messy(some(2, "NA"), "6 rows without 'price' left out"),
     "no target at all": Messy(text(HEAD, put(2, [""] * N)), "missing", True),
     "an empty column": Messy(add("none", [""] * N), "empty columns left out: none"),
     "a constant column": Messy(add("unit", ["m"] * N), "constant columns left out: unit"),
@@ -268,7 +268,7 @@ def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
         fit = ["--target", "class", "--weight-decay", 1, "--prove-time", 0, "--out", model]
         code, out, err = run("fit", typed / data, *fit)
         assert (code, err) == (0, "")
-        for words in ("1 row without a target", "whole (5, median)", "city (3), zip (3)", "sold ("):
+        for words in ("1 row without 'class'", "whole (5, median)", "city (3), zip (3)", "sold ("):
             assert words in out
         assert load(model)[1].classes == ["0", "1"]
         found.append(run("predict", model, typed / "t.csv"))
@@ -383,3 +383,11 @@ def test_the_reader_of_a_pipe_may_have_seen_enough(holes):
     words = f"{sys.executable} -m gapless predict {holes / 'm.st'} {holes / 't.csv'} | head -1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"price\n", b"")
+
+
+def test_a_curve_through_what_is_there(holes):
+    spline = ["spline", holes / "t.csv", "--x", "size", "--y", "price", "--weight-decay", 1]
+    code, out, err = run(*spline)
+    assert (code, err) == (0, "")
+    assert "rows without 'size' left out ('')" in out
+    assert "rows without 'price' left out ('NA')" in out

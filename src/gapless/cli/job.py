@@ -18,7 +18,7 @@ from .columns import are_codes, check_numbers, check_sizes, check_slips
 from .command import add_data_arguments
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import Reading, Table, check_names, check_target, read_data, texts, with_target
+from .tables import Reading, Table, check_names, check_target, read_data, rows_with, texts
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def read_job(args: argparse.Namespace) -> Job:
     if not 0 <= args.seed < 1 << 32:
         raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
     impute = args.missing == "fill"
-    table, without = with_target(table, target, not impute)
+    table, without = rows_with(table, target, not impute)
     features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
 
     # 2. task and targets

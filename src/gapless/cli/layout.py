@@ -100,7 +100,7 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
         notes.append(f"{_count(len(comments), 'line')} of comments left out")
     if not len(cells):
         raise InputError(f"{name}: needs a header line and at least one row of data")
-    names, twins = _distinct(names, notes)
+    names, twins = distinct(names, notes)
     cells.columns = names
     return _without_index(Arranged(cells, notes, twins))
 
@@ -183,7 +183,7 @@ def _columns(rows: Iterator[list[str]], width: int) -> Any:
     return parts[0] if len(parts) == 1 else pandas.concat(parts, ignore_index=True)
 
 
-def _distinct(names: list[str], notes: list[str]) -> tuple[list[str], set[str]]:
+def distinct(names: list[str], notes: list[str]) -> tuple[list[str], set[str]]:
     """Names that are different and not empty, but for an index at the left."""
     seen: dict[str, int] = {}
     out, twins, unnamed = [], set(), []

@@ -31,7 +31,7 @@ COVERED = 0.5
 # Names that say that a column tells rows apart.
 ID = re.compile(
     r"(?:.*[\s_.-])?(?:id|index|idx|key|uuid|guid|no|nr|rownum|rownames?|row|obs|case|#)|unnamed.*"
-    r"|rowid",
+    r"|rowid|__index_level_\d+__",
     re.IGNORECASE,
 )
 CAMEL_ID = re.compile(r".*[a-z]I[dD]")

@@ -24,7 +24,7 @@ from .job import Scaling, split_rows
 from .model_files import Header, load, longest_header
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import Reading, Table, read_data, texts, with_target
+from .tables import Reading, Table, read_data, rows_with, texts
 from .terminal import plain_console
 
 # Columns that verify names.
@@ -51,7 +51,7 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
         raise InputError("the model file does not say how it was trained")
     if header.target not in table:
         raise InputError(f"the data have no target column {header.target!r}")
-    table = with_target(table, header.target)[0]
+    table = rows_with(table, header.target)[0]
     y = table[header.target]
     if len(y) != t["n_rows"]:
         raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")

@@ -157,7 +157,7 @@ def read_table(path: str, how: Reading = Reading()) -> Table:
     if path == "-":
         content = sys.stdin.buffer.read()
         kind = next((s for magic, s in MAGIC.items() if content.startswith(magic)), ".csv")
-        return _table([_read(io.BytesIO(content), "standard input", kind, how)], how)
+        return _table([_READERS[kind](io.BytesIO(content), "standard input", how)], how)
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
     files = _files(str(path))
@@ -196,26 +196,26 @@ def texts(table: dict[str, Array], name: str) -> Array:
     return np.array([str(cell) for cell in cells[name]], dtype=object)
 
 
-def with_target(table: Table, target: str, missing_is_error: bool = False) -> tuple[Table, str]:
-    """The rows of ``table`` that have a target, and a note where others are left out.
+def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[Table, str]:
+    """The rows of ``table`` where a column is not missing, and a note where others are left out.
 
     Raises
     ------
     InputError
         When no row has one, or rows without are not allowed.
     """
-    lacks = missing(table[target])
+    lacks = missing(table[name])
     if not np.any(lacks):
         return table, ""
-    written = sorted(set(texts(table, target)[lacks]))
+    written = sorted(set(texts(table, name)[lacks]))
     rows = "1 row" if lacks.sum() == 1 else f"{lacks.sum()} rows"
     if missing_is_error or np.all(lacks):
         raise InputError(
-            f"column {target!r} has {lacks.sum()} missing or infinite values, the first in data "
+            f"column {name!r} has {lacks.sum()} missing or infinite values, the first in data "
             f"row {np.argmax(lacks) + 1}; remove those rows or fill them in"
         )
     as_text = ", ".join(map(repr, written[:3]))
-    return table.where(~lacks), f"{rows} without a target left out ({as_text})"
+    return table.where(~lacks), f"{rows} without {name!r} left out ({as_text})"
 
 
 def _files(path: str) -> list[Path]:
@@ -246,24 +246,17 @@ def _read_file(file: Path, how: Reading) -> Arranged | Table:
         return _read_npy(file)
     try:
         with closing(opener(file, "rb")) as stream:
-            return _read(stream, str(file), suffix, how)
+            return _READERS[suffix](stream, str(file), how)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
 
 
-def _read(stream: Any, name: str, suffix: str, how: Reading) -> Arranged | Table:
-    return _READERS[suffix](stream, name, how)
-
-
 def _table(parts: list[Any], how: Reading) -> Table:
     """One table of the parts, one below the other."""
-    if isinstance(parts[0], Table) and len(parts) == 1:
-        return parts[0]
-    if len(parts) > 1:
-        parts = [_one(parts)]
-    part = parts[0]
+    part = parts[0] if len(parts) == 1 else _one(parts)
+    if isinstance(part, Table):
+        return part
     cells, notes = part.cells, list(part.notes)
-    cells.columns = list(map(str, cells.columns))
     if part.mark:
         columns, said = recognise(cells, how.decimal, part.mark)
         return Table(columns, cells, [*notes, *said], part.twins)
@@ -271,6 +264,7 @@ def _table(parts: list[Any], how: Reading) -> Table:
 
 
 def _one(parts: list[Any]) -> Arranged:
+    """The rows of all files, which have the same columns."""
     pandas = optional_import("pandas", "pandas", "reading tables")
     for part in parts:
         if isinstance(part, Table) or list(part.cells.columns) != list(parts[0].cells.columns):

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..core.checks import Array, InputError, optional_import
-from .layout import Arranged, arrange
+from .layout import Arranged, arrange, distinct
 
 
 def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
@@ -51,7 +51,9 @@ def _written(cell: Any) -> str:
 
 def read_parquet(stream: BinaryIO, name: str) -> Arranged:
     parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
-    return _from_arrow(parquet.read_table, stream, f"{name}: cannot be read as Parquet")
+    return _from_arrow(
+        lambda file: parquet.ParquetFile(file).read(), stream, f"{name}: cannot be read as Parquet"
+    )
 
 
 def read_arrow(stream: BinaryIO, name: str) -> Arranged:
@@ -66,7 +68,11 @@ def _from_arrow(read: Callable[[Any], Any], stream: BinaryIO, otherwise: str) ->
         frame = arrow.to_pandas(ignore_metadata=True, types_mapper=pandas.ArrowDtype)
     except Exception as error:  # pyarrow has many kinds, none of them in this process yet
         raise InputError(f"{otherwise}: {error}") from error
-    return Arranged(frame)
+    if frame.empty:
+        raise InputError(f"{otherwise}: it has no rows or no columns")
+    notes: list[str] = []
+    frame.columns, twins = distinct(list(map(str, frame.columns)), notes)
+    return Arranged(frame, notes, twins)
 
 
 def typed_values(column: Any) -> Array:
