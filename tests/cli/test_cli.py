@@ -186,6 +186,16 @@ def test_bad_tables(tmp_path):
     assert not (tmp_path / "never.st").exists()
 
 
+def test_whole_numbers_are_classes_where_each_comes_again(tmp_path):
+    rows = [f"{i},{i % 3}" for i in range(30)]
+    for name, more in (("a", []), ("b", ["30,7"])):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y", *rows, *more]))
+    fit = ["--target", "y", "--weight-decay", 1, "--prove-time", 0]
+    answers = several(*(["fit", tmp_path / f"{name}.csv", *fit] for name in "ab"))
+    assert "classification: target 'y' has 3 whole values" in answers[0][1]
+    assert "regression: target 'y' has 4 different numbers" in answers[1][1]
+
+
 def test_marks_and_codes_are_texts_where_numbers_are_few():
     """A column of "+" and "-", or of whole codes and one "K", is no column of numbers."""
     grades = np.array([*(str(g) for g in range(1, 13)), "K"] * 10)

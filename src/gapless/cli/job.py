@@ -238,7 +238,8 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
         )
     except ValueError as error:
         raise InputError(
-            f"{n} rows cannot be split with --test-size {test_size}: {error}"
+            f"{n} rows cannot be split with --test-size {test_size}: {error}; more rows or another "
+            "--test-size are needed"
         ) from error
     return train, test
 
@@ -252,8 +253,9 @@ def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
     check_slips(target, y, "say --task classification if these are classes")
     if y.dtype.kind != "f":
         return "classification", f"target {target!r} is text"
-    n_distinct = len(np.unique(y))
-    if are_codes(y):
+    counts = np.unique(y, return_counts=True)[1]
+    n_distinct = len(counts)
+    if are_codes(y) and (counts.min() > 1 or n_distinct == 2):
         return "classification", (
             f"target {target!r} has {n_distinct} whole values (--task regression to change)"
         )
@@ -271,7 +273,8 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
         raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
     if counts.min() < 2:
         raise InputError(
-            f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
+            f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed: leave "
+            "that row out, or call its class by another name"
         )
     return classes.tolist(), labels
 

@@ -28,6 +28,8 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
+# Columns that a note names.
+SHOWN = 15
 # Names that say that a column tells rows apart.
 ID = re.compile(
     r"(?:.*[\s_.-])?(?:id|index|idx|key|uuid|guid|no|nr|rownum|rownames?|row|obs|case|#)|unnamed.*"
@@ -359,7 +361,13 @@ class _Said:
             ("empty columns left out", self.empty),
             ("constant columns left out", self.constant),
         ]
-        return [f"{words}: {', '.join(names)}" for words, names in lines if names]
+        return [f"{words}: {_listed(names)}" for words, names in lines if names]
+
+
+def _listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def _column(
@@ -367,18 +375,19 @@ def _column(
 ) -> Column | None:
     """How one column becomes numbers; None where it is left out."""
     lacks = missing(values)
-    there, indicator = values[~lacks], bool(np.any(lacks))
+    there, n_lacking = values[~lacks], int(lacks.sum())
     distinct = np.unique(there)
     reason = None
     if not len(distinct):
         reason = said.empty
-    elif len(distinct) == 1 and not indicator:
+    elif len(distinct) == 1 and not n_lacking:
         reason = said.constant
     elif not kept and _is_key(name, values, distinct):
         reason = said.keys
     if reason is not None:
         reason.append(name)
         return None
+    indicator = n_lacking >= _rare(len(values))
     if values.dtype.kind == "f":
         said.fill(name, lacks, "median")
         return Numbers(name, _median(values, train) if impute else None, indicator)
@@ -397,7 +406,13 @@ def _column(
     said.levels.append(f"{name} ({len(levels)})")
     if other:
         said.rare.append(f"{name} ({len(distinct) - len(levels)})")
-    return Levels(name, (*levels, *[""] * indicator), other, strict=not impute and not other)
+    levels += [""] if n_lacking else []
+    return Levels(name, tuple(levels), other, strict=not impute and not other)
+
+
+def _rare(n_rows: int) -> int:
+    """Rows in which a thing is not rare any more."""
+    return min(RARE, max(2, n_rows // 100))
 
 
 def _is_key(name: str, values: Array, distinct: Array) -> bool:
@@ -417,7 +432,7 @@ def _median(values: Array, train: Any) -> float:
 def _frequent(cells: Array, n_rows: int, kept: bool) -> tuple[list[str], bool]:
     """The levels in their order, and whether rare ones are left over."""
     counts = Counter(map(str, cells))
-    rare = 1 if kept else min(RARE, max(2, n_rows // 100))
+    rare = 1 if kept else _rare(n_rows)
     few = sum(count < rare for count in counts.values())
     if few < 2 and len(counts) <= MAX_CATEGORIES:
         return sorted(counts), False
