@@ -75,6 +75,7 @@ FILES = {
     # letters
     "plain": Messy(PLAIN),
     "byte order mark": Messy(PLAIN.encode("utf-8-sig")),
+    "byte order mark, utf-8 said": Messy(PLAIN.encode("utf-8-sig"), args=["--encoding", "utf-8"]),
     "utf-16": Messy(PLAIN.encode("utf-16")),
     "utf-16 without a mark": Messy(PLAIN.encode("utf-16-le")),
     "utf-32": Messy(PLAIN.encode("utf-32")),
@@ -286,6 +287,8 @@ def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
 def test_excel(tmp_path):
     pytest.importorskip("openpyxl")
     table = pandas.DataFrame({"size": SIZE, "age": AGE, "sold": DAYS, "city": CITY, "price": PRICE})
+    table.loc[5, "age":] = np.nan  # a row with its first cell alone
+    table.loc[9] = np.nan
     with pandas.ExcelWriter(tmp_path / "t.xlsx") as book:
         table.to_excel(book, startrow=3, startcol=1, index=False)
         book.sheets["Sheet1"].cell(1, 2, "Houses of 2024")
@@ -297,6 +300,7 @@ def test_excel(tmp_path):
     table.to_csv(tmp_path / "t.csv", index=False)
     predictions = [run("predict", tmp_path / "m.st", tmp_path / n) for n in ("t.xlsx", "t.csv")]
     assert predictions[0] == predictions[1]
+    assert predictions[0][1].count("\n") == N + 1
 
 
 @pytest.fixture(scope="module")

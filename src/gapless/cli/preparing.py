@@ -376,18 +376,18 @@ def _column(
     """How one column becomes numbers; None where it is left out."""
     lacks = missing(values)
     there, n_lacking = values[~lacks], int(lacks.sum())
+    indicator = n_lacking >= _rare(len(values))
     distinct = np.unique(there)
     reason = None
     if not len(distinct):
         reason = said.empty
-    elif len(distinct) == 1 and not n_lacking:
+    elif len(distinct) == 1 and not indicator:
         reason = said.constant
     elif not kept and _is_key(name, values, distinct):
         reason = said.keys
     if reason is not None:
         reason.append(name)
         return None
-    indicator = n_lacking >= _rare(len(values))
     if values.dtype.kind == "f":
         said.fill(name, lacks, "median")
         return Numbers(name, _median(values, train) if impute else None, indicator)

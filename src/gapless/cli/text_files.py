@@ -50,6 +50,8 @@ def encoding_of(stream: BinaryIO, asked: str | None, name: str) -> tuple[str, li
     start = stream.read(BLOCK)
     stream.seek(0)
     marked = [encoding for mark, encoding in MARKS.items() if start.startswith(mark)]
+    if asked and marked[:1] == ["utf-8-sig"] and asked.lower() in ("utf-8", "utf8"):
+        asked = "utf-8-sig"
     for encoding in [asked] if asked else [*marked[:1], _by_zeros(start), "utf-8", GUESSED]:
         if encoding is not None and _decodes(stream, encoding, name):
             if encoding != GUESSED or asked:

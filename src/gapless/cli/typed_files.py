@@ -13,6 +13,7 @@ from .layout import Arranged, arrange, distinct
 
 
 def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
+    """The first sheet of a spreadsheet, as if it were a text file."""
     pandas = optional_import("pandas", "pandas", "reading tables")
     try:
         sheet = pandas.read_excel(stream, header=None, dtype=object)
@@ -36,9 +37,11 @@ def _sheet_rows(cells: Array) -> Iterable[list[str]]:
     used = np.flatnonzero(there.any(axis=0))
     left, right = int(used[0]), int(used[-1]) + 1
     last = int(np.flatnonzero(there.any(axis=1))[-1])
+    begun = False
     for row, full in zip(cells[: last + 1], there[:, left:right]):
+        begun = begun or bool(full[1:].any())
         written = [_written(cell) for cell in row[left:right]]
-        yield written if full[1:].any() else written[:1]
+        yield written if begun else written[:1]
 
 
 def _written(cell: Any) -> str:
@@ -50,6 +53,7 @@ def _written(cell: Any) -> str:
 
 
 def read_parquet(stream: BinaryIO, name: str) -> Arranged:
+    """A Parquet file."""
     parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
     return _from_arrow(
         lambda file: parquet.ParquetFile(file).read(), stream, f"{name}: cannot be read as Parquet"
@@ -57,6 +61,7 @@ def read_parquet(stream: BinaryIO, name: str) -> Arranged:
 
 
 def read_arrow(stream: BinaryIO, name: str) -> Arranged:
+    """An Arrow or Feather file."""
     feather = optional_import("pyarrow.feather", "pandas", "reading Arrow files")
     return _from_arrow(feather.read_table, stream, f"{name}: cannot be read as Arrow or Feather")
 
