@@ -14,8 +14,11 @@ import numpy as np
 import pandas
 import pytest
 
+from gapless.cli.job import split_rows
 from gapless.cli.main import main
 from gapless.cli.model_files import load
+from gapless.cli.preparing import Encoder
+from gapless.cli.tables import read_table
 
 N = 40
 RNG = np.random.default_rng(0)
@@ -148,6 +151,9 @@ FILES = {
                             "read as numbers"),
     "commas, said": Messy(text(HEAD, put(1, ["1,234"] * 9 + ["2,345"] * 31), ";"),
                           "1,234 is 1.234", args=["--decimal", ","]),
+    "commas, told by another column": Messy(
+        text(HEAD, put(1, ["1,234"] * 9 + ["2,345"] * 31,
+                       put(0, ["0,5", "12,25"] * 20)), ";"), "age (1,234 is 1.234)"),
     "commas, not said": Messy(text(HEAD, [[f"1,{100 + i}", "5", f"2,{200 + i * i % 700}"]
                                           for i in range(N)], ";"),
                               "--decimal . or --decimal ,", True),
@@ -331,6 +337,17 @@ def test_what_was_filled_in_is_filled_in_again(holes):
     median = dict(load(holes / "m.st")[1].columns)["size"]["fill"]
     new = "size,city,sold\n,Bern,01.05.2021\n{},Bern,01.05.2021\n5,,\n5,Ur,01.05.2021\n"
     (holes / "new.csv").write_text(new.format(median))
+    encoder, table = Encoder(load(holes / "m.st")[1].columns), read_table(str(holes / "t.csv"))
+    size = table["size"][~np.isnan(table["price"])]
+    train, _ = split_rows(len(size), None, 0.2, 0)
+    assert median == np.nanmedian(size[train])
+    with pytest.warns(UserWarning, match="'Ur'"):
+        X = encoder.encode(read_table(str(holes / "new.csv")))
+    where = encoder.names.index("size missing")
+    assert X[:2, where].tolist() == [1, 0]
+    np.testing.assert_array_equal(np.delete(X[0], where), np.delete(X[1], where))
+    assert X[1, encoder.names.index("sold day")] == (DAYS[0] - pandas.Timestamp(0)).days + 61
+    assert X[1, encoder.names.index("sold weekday")] == 5  # a Saturday
     code, out, err = run("predict", holes / "m.st", holes / "new.csv", "--json")
     assert code == 0
     assert "column 'city' has texts that training did not see, 'Ur'" in err
