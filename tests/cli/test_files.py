@@ -284,6 +284,44 @@ def test_headers_that_do_not_fit(text, words, tmp_path):
         load(model(tmp_path / "m.st", text))
 
 
+NUMBERS = {"kind": "numbers", "fill": 1.5, "indicator": False}
+LEVELS = {"kind": "levels", "levels": ["a"], "other": True}
+DATES = {"kind": "dates", "format": "ISO8601", "parts": ["day"], "fill": [1], "indicator": False}
+
+
+def test_entries_of_columns_are_checked(tmp_path):
+    columns = [["n", NUMBERS], ["l", LEVELS], ["d", DATES]]
+    good = {"columns": columns, "training": {}, "certificate": {}}
+    weights = {**WEIGHTS, "hidden_weights": np.ones((4, 3))}
+    header = load(model(tmp_path / "m.st", json.dumps(HEADER | good), weights))[1]
+    assert header.columns == columns
+    for how in (NUMBERS, LEVELS, DATES):
+        for field in how:
+            for odd in (
+                None,
+                1,
+                "x",
+                [],
+                {},
+                ["x"],
+                [None],
+                [["day"]],
+                True,
+                float("nan"),
+                ["day"] * 2,
+            ):
+                bad = HEADER | good | {"columns": [["n", how | {field: odd}]]}
+                with suppress(InputError), one_sentence(f"{tmp_path}/m.st: damaged: "):
+                    text = json.dumps(bad)
+                    load(model(tmp_path / "m.st", text, WEIGHTS | {"hidden_weights": np.eye(1, 3)}))
+            less = {k: v for k, v in how.items() if k != field}
+            for wrong in (less, how | {"colour": 1}):
+                bad = json.dumps(HEADER | good | {"columns": [["n", wrong]]})
+                file = model(tmp_path / "m.st", bad, weights)
+                with pytest.raises(InputError, match="field 'columns' must be a list of"):
+                    load(file)
+
+
 def test_a_header_that_could_not_be_read_back_is_not_written(tmp_path):
     with pytest.raises(InputError, match="too long for a model file"):
         save(tmp_path / "m.st", Network(**WEIGHTS), Header(columns=[["x" * 2**21, None]]))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -28,9 +28,16 @@ SIMPLE = {
     "Softmax": "softmax", "LogSoftmax": "log_softmax",
 }  # fmt: skip
 
+#: nodes, constants, shape of a sample, number of outputs
+Written: TypeAlias = tuple[list[Any], list[Any], list[int], int]
+
 
 def to_onnx(
-    network: Network | DeepNetwork, path: str | Path, *, windows: Windows | None = None
+    network: Network | DeepNetwork,
+    path: str | Path,
+    *,
+    windows: Windows | None = None,
+    classes: Iterable[Any] | None = None,
 ) -> None:
     """Write a network as ``Gemm, Relu, Gemm, ...`` in float32 with input "X" and output "Y".
 
@@ -41,18 +48,28 @@ def to_onnx(
     windows : Windows, optional
         For a network on :class:`gapless.Patches`: their ``windows``, an estimator's ``windows_``.
         It becomes ``Conv, Relu, AveragePool, Flatten, Gemm`` of images with the channels first.
+    classes : iterable of str or int, optional
+        Their names in the order of the outputs, an estimator's ``classes_``; two for one output.
+        The file then has the outputs "label" (n_samples,) and "probabilities" (n_samples,
+        n_classes) as well: the logistic function or softmax of "Y", which are probabilities of a
+        network that was trained with the logistic loss.
 
     Raises
     ------
     ImportError
         Where onnx is not installed.
     ValueError
-        For a network on patches without its windows.
+        For a network on patches without its windows, and for classes that do not fit the outputs.
     """
     onnx = optional_import("onnx", "onnx", "to_onnx")
     if windows is not None or (isinstance(network, Network) and network.n_places > 1):
-        _write(onnx, path, *_convolution(onnx, convolution(network, windows)))
-        return
+        written = _convolution(onnx, convolution(network, windows))
+    else:
+        written = _layers(onnx, network)
+    _write(onnx, path, *written, None if classes is None else list(classes))
+
+
+def _layers(onnx: Any, network: Network | DeepNetwork) -> Written:
     helper = onnx.helper
     nodes, constants, name = [], [], "X"
     pairs = layers(network)
@@ -66,14 +83,14 @@ def to_onnx(
         if relu and not last:
             nodes.append(helper.make_node("Relu", [name], [f"A{l}"]))
             name = f"A{l}"
-    _write(onnx, path, nodes, constants, [network.n_features], network.n_outputs)
+    return nodes, constants, [network.n_features], network.n_outputs
 
 
 def _constant(onnx: Any, key: str, values: Array) -> Any:
     return onnx.numpy_helper.from_array(np.ascontiguousarray(values, dtype=np.float32), key)
 
 
-def _convolution(onnx: Any, c: ConvolutionLayers) -> tuple[list[Any], list[Any], list[int], int]:
+def _convolution(onnx: Any, c: ConvolutionLayers) -> Written:
     node = onnx.helper.make_node
     pads = [*c.padding, *c.padding]
     nodes = [
@@ -92,15 +109,53 @@ def _convolution(onnx: Any, c: ConvolutionLayers) -> tuple[list[Any], list[Any],
     return nodes, constants, [c.filters.shape[1], *c.shape], len(c.output_bias)
 
 
+def _labels(onnx: Any, n_outputs: int, classes: list[Any]) -> tuple[list[Any], list[Any], Any]:
+    """Nodes and constants from "Y" to "probabilities" and "label", and the kind of a label."""
+    node, kinds = onnx.helper.make_node, onnx.TensorProto
+    if len(classes) != (2 if n_outputs == 1 else n_outputs):
+        raise ValueError(f"{len(classes)} classes do not fit {n_outputs} outputs")
+    whole = all(isinstance(c, (int, np.integer)) and not isinstance(c, bool) for c in classes)
+    kind = kinds.INT64 if whole else kinds.STRING
+    named = [int(c) if whole else str(c).encode() for c in classes]
+    constants = [onnx.helper.make_tensor("classes", kind, [len(classes)], named)]
+    if n_outputs == 1:
+        constants.append(_constant(onnx, "one", np.ones(1)))
+        nodes = [
+            node("Sigmoid", ["Y"], ["second"]),
+            node("Sub", ["one", "second"], ["first"]),
+            node("Concat", ["first", "second"], ["probabilities"], axis=1),
+        ]
+    else:
+        nodes = [node("Softmax", ["Y"], ["probabilities"], axis=1)]
+    nodes += [
+        node("ArgMax", ["probabilities"], ["place"], axis=1, keepdims=0),
+        node("Gather", ["classes", "place"], ["label"]),
+    ]
+    return nodes, constants, kind
+
+
 def _write(
-    onnx: Any, path: str | Path, nodes: Any, constants: Any, shape: list[int], n_outputs: int
+    onnx: Any,
+    path: str | Path,
+    nodes: list[Any],
+    constants: list[Any],
+    shape: list[int],
+    n_outputs: int,
+    classes: list[Any] | None,
 ) -> None:
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    info = helper.make_tensor_value_info
+    outputs = [info("Y", kind, ["n_samples", n_outputs])]
+    if classes is not None:
+        more, named, label = _labels(onnx, n_outputs, classes)
+        nodes, constants = [*nodes, *more], [*constants, *named]
+        outputs.append(info("label", label, ["n_samples"]))
+        outputs.append(info("probabilities", kind, ["n_samples", len(classes)]))
     graph = helper.make_graph(
         nodes,
         "gapless",
-        [helper.make_tensor_value_info("X", kind, ["n_samples", *shape])],
-        [helper.make_tensor_value_info("Y", kind, ["n_samples", n_outputs])],
+        [info("X", kind, ["n_samples", *shape])],
+        outputs,
         constants,
     )
     model = helper.make_model(

@@ -13,7 +13,7 @@ from ..bridges.weight_files import read_model
 from ..core.checks import Array, InputError, optional_import, positive
 from .columns import check_complete, check_numbers
 from .command import Answer, add_command, add_data_arguments
-from .tables import check_target, read_data
+from .tables import Reading, check_target, read_data
 from .terminal import plain_console
 
 # Losses of numbers; the other is of classes.
@@ -59,7 +59,7 @@ def add_audit(commands: Any) -> None:
 def run_audit(args: argparse.Namespace) -> Answer:
     """Audit, write the page that was asked for, and the answer."""
     weight_decay = positive("--weight-decay", args.weight_decay)
-    table, target = read_data(args.data, args.dataset)
+    table, target = read_data(args.data, args.dataset, Reading.of(args))
     chain = read_model(args.model, args.architecture)
     target = check_target(table, args.target or target, args.drop, "was predicted")
     y = table.pop(target)

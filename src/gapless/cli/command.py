@@ -12,7 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .tables import DATASETS
+from .tables import DATASETS, add_reading_arguments
+
+DATA = (
+    "a .csv, .tsv, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, 'a pattern*', -"
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ def add_command(
     return command
 
 
-def add_data_arguments(command: Any, text: str = "a .csv, .tsv, .parquet or .npy file") -> None:
+def add_data_arguments(command: Any, text: str = DATA) -> None:
     """The arguments of :func:`.tables.read_data`."""
     command.add_argument("data", nargs="?", help=text)
     command.add_argument("--dataset", metavar="NAME", help=f"bundled: {', '.join(DATASETS)}")
+    add_reading_arguments(command)

@@ -29,6 +29,7 @@ from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
+from .scores import score_rows, scores, summary, untested
 from .terminal import plain_console, print_notes, print_table
 
 # Numbers in X up to which the folds of a choice take seconds.
@@ -112,7 +113,9 @@ def run_fit(args: argparse.Namespace) -> Answer:
     network = job.scaling.unscale(solution.network)
 
     # 3. what it is worth, and the files
+    told = scores(job, network)
     facts: dict[str, Any] = {
+        "summary": summary(job, network.n_neurons, told),
         "known": solution.known,
         "advice": solution.advice,
         "status": solution.status.name,
@@ -120,12 +123,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         **solution.certificate.as_dict(),
         "n_neurons": network.n_neurons,
         "weight_decay": weight_decay,
-        "score": job.measure,
-        "train_score": job.score(network, job.train),
-        "test_score": job.score(network, job.test),
-        "baseline_test_score": job.baseline(),
-        "n_train": len(job.train),
-        "n_test": len(job.test),
+        **told,
         "notes": notes,
     }
     if args.out:
@@ -137,7 +135,11 @@ def run_fit(args: argparse.Namespace) -> Answer:
     facts["seconds"] = time.perf_counter() - started
     # a limit of our own is no failure
     unasked = args.time_limit is None and solution.status is Status.TIME_LIMIT
-    return Answer(facts, _show_fit, int(solution.status.unfinished and not unasked))
+    return Answer(
+        facts,
+        partial(_show_fit, list(map(str, job.classes or ()))),
+        int(solution.status.unfinished and not unasked),
+    )
 
 
 def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> Choice:
@@ -186,11 +188,11 @@ def _draw(file: str, solution: Solution, names: list[str]) -> None:
     save_figure(plt, figure, file)
 
 
-def _show_fit(facts: dict[str, Any]) -> None:
+def _show_fit(classes: list[str], facts: dict[str, Any]) -> None:
+    plain_console().print(f"{facts['summary']}.", soft_wrap=True)
     print_notes(facts["notes"])
     below = f"no network of any width is below {facts['lower_bound']:.6g}"
     estimate = about(facts["estimated_relative_gap"])
-    scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
     rows = [
         ("known", facts["known"]),
         *([("advice", facts["advice"])] if facts["advice"] else []),
@@ -200,8 +202,7 @@ def _show_fit(facts: dict[str, Any]) -> None:
         ("proof", facts["proof"]),
         ("estimated gap", f"{estimate} (from a search: it proves nothing)"),
         ("neurons", str(facts["n_neurons"])),
-        (f"{facts['score']} train / test", scores),
-        ("linear model, test", f"{facts['baseline_test_score']:.4f}"),
+        *score_rows(facts, classes),
         ("seconds", f"{facts['seconds']:.1f}"),
     ]
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
@@ -235,6 +236,7 @@ def run_path(args: argparse.Namespace) -> Answer:
             callback=None if report is None else lambda done, total, _: report(done, total),
         )  # fmt: skip
     networks = [job.scaling.unscale(solution.network) for solution in trained]
+    why = untested(job)
     facts: dict[str, Any] = {
         "task": job.task,
         "score": job.measure,
@@ -245,12 +247,13 @@ def run_path(args: argparse.Namespace) -> Answer:
         "estimated_lower_bound": trained.estimated_lower_bounds.tolist(),
         "status": [solution.status.name for solution in trained],
         "train_score": [job.score(network, job.train) for network in networks],
-        "test_score": [job.score(network, job.test) for network in networks],
-        "notes": list(job.notes),
+        "test_score": [None if why else job.score(network, job.test) for network in networks],
+        "notes": [*job.notes, *[f"no test score: {why}"] * bool(why)],
     }
     if args.out:
         plt = pyplot()
-        display = PathDisplay(trained, scores=np.array([facts["test_score"]])).plot()
+        tested = None if why else np.array([facts["test_score"]])
+        display = PathDisplay(trained, scores=tested).plot()
         save_figure(plt, display.figure_, args.out)
         facts["plot"] = args.out
     facts["seconds"] = time.perf_counter() - started
@@ -264,7 +267,7 @@ def _show_path(trained: RegularizationPath, facts: dict[str, Any]) -> None:
         (
             f"{weight_decay:.4g}", str(s.network.n_neurons), f"{s.certificate.objective:.6g}",
             f"{s.certificate.relative_gap:.2%}", about(s.certificate.estimated_relative_gap),
-            f"{train:.4f}", f"{test:.4f}",
+            f"{train:.4f}", "none" if test is None else f"{test:.4f}",
         )
         for weight_decay, s, train, test in zip(
             facts["weight_decay"], trained, facts["train_score"], facts["test_score"]

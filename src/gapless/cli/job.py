@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import train_test_split
 
 from ..core.checks import Array, InputError, shown
@@ -15,9 +14,11 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.rounding import TINY
 from ..estimators.targets import balanced, encode_labels
-from .columns import Encoder, are_codes, check_complete, check_numbers, check_slips, is_number
+from .columns import are_codes, check_numbers, check_sizes, check_slips
 from .command import add_data_arguments
-from .tables import check_target, read_data, texts
+from .numbers import is_number
+from .preparing import Encoder
+from .tables import Reading, Table, check_names, check_target, read_data, rows_with, texts
 
 
 @dataclass(frozen=True)
@@ -138,15 +139,6 @@ class Job:
         guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
         return float(np.mean(guess == self.labels[rows]))
 
-    def baseline(self) -> float:
-        """Score of a linear model on the same split: ridge or logistic regression."""
-        if self.labels is None:
-            model, y = RidgeCV(np.logspace(-3, 3, 13)), self.Y[:, 0]
-        else:
-            model, y = LogisticRegression(max_iter=2000), self.labels
-        model.fit(self.scaling.features(self.X, self.train), y[self.train])
-        return float(model.score(self.scaling.features(self.X, self.test), y[self.test]))
-
 
 def class_weights(Y: Array) -> Array:
     """Weights with which all classes weigh alike, of targets as signs or one-hot rows."""
@@ -163,6 +155,14 @@ def add_job_arguments(command: Any) -> None:
     command.add_argument(
         "--drop", action="append", default=[], metavar="COL", help="leave a column out"
     )
+    command.add_argument(
+        "--keep", action="append", default=[], metavar="COL",
+        help="take a column that would be left out: a key, or many different texts",
+    )  # fmt: skip
+    command.add_argument(
+        "--missing", choices=("fill", "error"), default="fill",
+        help="what to do with missing cells (default: fill them in, say so)",
+    )  # fmt: skip
     command.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
     command.add_argument(
         "--class-weight", choices=("balanced",), help="all classes weigh alike in training"
@@ -185,21 +185,21 @@ def read_job(args: argparse.Namespace) -> Job:
         When the table cannot be read, or is not one to train on as the arguments say.
     """
     # 1. the table, and what the arguments name of it
-    table, target = read_data(args.data, args.dataset)
+    table, target = read_data(args.data, args.dataset, Reading.of(args))
     target = check_target(table, args.target or target, args.drop, "to predict")
+    check_names(table, args.keep)
     if not 0 < args.test_size < 1:
         raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
     if not 0 <= args.seed < 1 << 32:
         raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
-    y = table.pop(target)
+    impute = args.missing == "fill"
+    table, without = rows_with(table, target, not impute)
+    features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
 
-    # 2. features and task
-    encoder, constant = Encoder.learn({k: v for k, v in table.items() if k not in args.drop})
+    # 2. task and targets
+    y = table[target]
     task, why = _task(target, y, args.task)
-    X = encoder.encode(table)
-    check_complete(target, y)
-
-    # 3. targets
+    check_sizes(target, y)
     classes, labels = None, None
     if args.class_weight and task == "regression":
         raise InputError("--class-weight is for classes, and this is a regression; leave it out")
@@ -211,13 +211,15 @@ def read_job(args: argparse.Namespace) -> Job:
             raise InputError("the target is constant: there is nothing to learn")
         Y, loss = y[:, None].astype(float), _loss(task, args.loss)
 
-    # 4. split; the rows held out say nothing about the units either
+    # 3. split, features; the rows held out say nothing about medians and units either
     train, test = split_rows(len(y), labels, args.test_size, args.seed)
+    encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
+    X = encoder.encode(Table(features, table.cells))
     if args.raw:
         scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]))
     else:
         scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
-    notes = (*_column_notes(encoder, constant), f"{task}: {why}")
+    notes = (*table.notes, *[without] * bool(without), *done, f"{task}: {why}")
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes,
         args.class_weight == "balanced",
@@ -251,20 +253,10 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
         )
     except ValueError as error:
         raise InputError(
-            f"{n} rows cannot be split with --test-size {test_size}: {error}"
+            f"{n} rows cannot be split with --test-size {test_size}: {error}; more rows or another "
+            "--test-size are needed"
         ) from error
     return train, test
-
-
-def _column_notes(encoder: Encoder, constant: list[str]) -> list[str]:
-    """What became of columns that are no numbers, or all alike."""
-    notes = []
-    text = [f"{name} ({len(kinds)})" for name, kinds in encoder.columns if kinds is not None]
-    if text:
-        notes.append(f"text columns, a feature for each text: {', '.join(text)}")
-    if constant:
-        notes.append(f"constant columns left out: {', '.join(constant)}")
-    return notes
 
 
 def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
@@ -276,8 +268,9 @@ def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
     check_slips(target, y, "say --task classification if these are classes")
     if y.dtype.kind != "f":
         return "classification", f"target {target!r} is text"
-    n_distinct = len(np.unique(y))
-    if are_codes(y):
+    counts = np.unique(y, return_counts=True)[1]
+    n_distinct = len(counts)
+    if are_codes(y) and (counts.min() > 1 or n_distinct == 2):
         return "classification", (
             f"target {target!r} has {n_distinct} whole values (--task regression to change)"
         )
@@ -295,7 +288,8 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
         raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
     if counts.min() < 2:
         raise InputError(
-            f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed"
+            f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed: leave "
+            "that row out, or call its class by another name"
         )
     return classes.tolist(), labels
 

@@ -16,6 +16,7 @@ from ..core.checks import InputError
 from ..core.files import existing_file, write
 from ..core.network import Network
 from .columns import LARGE
+from .preparing import Encoder, column_of
 
 FORMAT = "gapless-network-1"
 LOSSES = ("squared", "huber", "logistic", "softmax", "hinge")
@@ -48,8 +49,11 @@ def _is_positive(value: Any) -> bool:
 
 
 def _is_column(value: Any) -> bool:
-    pair = isinstance(value, list) and len(value) == 2 and _is_text(value[0])
-    return pair and (value[1] is None or _are(_is_text)(value[1]))
+    try:
+        column_of(value)
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return False
+    return isinstance(value, list)
 
 
 def _are_classes(value: Any) -> bool:
@@ -68,7 +72,7 @@ _HEADER: dict[str, _Kind] = {
     "task": ("regression or classification", lambda v: v in ("regression", "classification")),
     "target": _TEXT,
     "classes": ("null, or two or more different names", _are_classes),
-    "columns": ("a list of [name, null or texts]", _are(_is_column)),
+    "columns": ("a list of [name, how it becomes numbers]", _are(_is_column)),
     "status": _TEXT,
     "certificate": ("numbers by name, and a text, the proof", lambda v: isinstance(v, dict)),
     "training": ("terms of the training by name", lambda v: isinstance(v, dict)),
@@ -114,8 +118,8 @@ class Header:
         Name of the column that is predicted.
     classes : list, optional
         Their names in the order of the outputs; None for a regression.
-    columns : list of [name, categories]
-        ``columns`` of the :class:`.columns.Encoder`.
+    columns : list of [name, how]
+        ``columns`` of the :class:`.preparing.Encoder`.
     status : str
         Name of a :class:`gapless.Status`.
     certificate : dict
@@ -136,7 +140,7 @@ class Header:
     @property
     def n_numbers(self) -> int:
         """Numbers that the columns of a row become."""
-        return sum(1 if categories is None else len(categories) for _, categories in self.columns)
+        return len(Encoder(self.columns).names)
 
     def preparation(self) -> str:
         """What makes samples of a table, as text: all but the results."""

@@ -13,14 +13,15 @@ from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.network import Network
 from ..estimators.readable_files import is_readable
-from .columns import Encoder
-from .command import Answer, add_command
+from .command import DATA, Answer, add_command
 from .image_files import is_image_model
 from .images import image_info, predict_images
 from .model_files import Header, load
 from .outputs import csv_text
+from .preparing import Encoder
 from .readable import info_readable, predict_readable
-from .tables import read_table
+from .scores import probabilities
+from .tables import Reading, add_reading_arguments, read_table
 from .terminal import print_table
 
 
@@ -28,18 +29,20 @@ def add_predict(commands: Any) -> None:
     """The command and its arguments."""
     command = add_command(commands, "predict", run_predict, "predictions of a model for a table")
     command.add_argument("model")
-    command.add_argument("data")
+    command.add_argument("data", help=DATA)
     command.add_argument("--out", metavar="FILE.csv", help="default: standard output")
+    add_reading_arguments(command)
 
 
 def run_predict(args: argparse.Namespace) -> Answer:
     """Predict, write the file that was asked for, and the answer."""
     if is_image_model(args.model):
         return predict_images(args)
+    table = read_table(args.data, Reading.of(args))
     if is_readable(args.model):
-        columns = predict_readable(args.model, read_table(args.data))
+        columns = predict_readable(args.model, table)
     else:
-        columns = predict(*load(args.model), read_table(args.data))
+        columns = predict(*load(args.model), table)
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())
@@ -83,15 +86,11 @@ def predict(network: Network, header: Header, table: dict[str, Array]) -> dict[s
         return {header.target: F[:, 0]}
     # files of old have numbers for classes
     classes = np.array(header.classes, object if isinstance(header.classes[0], str) else float)
-    if F.shape[1] == 1:
-        index, margins = (F[:, 0] > 0).astype(int), np.column_stack([-F, F]) / 2
-    else:
-        index, margins = np.argmax(F, axis=1), F
+    index = (F[:, 0] > 0).astype(int) if F.shape[1] == 1 else np.argmax(F, axis=1)
     out = {header.target: classes[index]}
     if header.training.get("loss") in ("logistic", "softmax"):
-        E = np.exp(margins - margins.max(axis=1, keepdims=True))
-        E /= E.sum(axis=1, keepdims=True)
-        out |= {f"probability of {c}": E[:, k] for k, c in enumerate(classes)}
+        P = probabilities(F)
+        out |= {f"probability of {c}": P[:, k] for k, c in enumerate(classes)}
     return out
 
 

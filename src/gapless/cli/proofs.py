@@ -18,11 +18,13 @@ from ..core.problem import Problem
 from ..core.result import Certificate, about
 from ..estimators.targets import encode_labels
 from ..gauge.choose import METHODS, conditions
-from .columns import Encoder, check_complete, check_numbers, is_number
+from .columns import check_numbers, check_sizes
 from .command import Answer, add_command, add_data_arguments
 from .job import Scaling, class_weights, split_rows
 from .model_files import Header, load, longest_header
-from .tables import Table, read_data, texts
+from .numbers import is_number
+from .preparing import Encoder
+from .tables import Reading, Table, read_data, rows_with, texts
 from .terminal import plain_console
 
 # Columns that verify names.
@@ -49,10 +51,11 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
         raise InputError("the model file does not say how it was trained")
     if header.target not in table:
         raise InputError(f"the data have no target column {header.target!r}")
+    table = rows_with(table, header.target)[0]
     y = table[header.target]
     if len(y) != t["n_rows"]:
         raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
-    check_complete(header.target, y)
+    check_sizes(header.target, y)
     X, labels = Encoder(header.columns).encode(table), None
     scaling = Scaling(
         np.array(t["mean"], float), np.array(t["scale"], float), t["y_mean"], t["y_scale"]
@@ -104,7 +107,7 @@ def run_certify(args: argparse.Namespace) -> Answer:
     if not args.time_limit >= 0:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
-    X, Y, scaling = prepare(header, read_data(args.data, args.dataset)[0])
+    X, Y, scaling = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
     terms = {name: header.training[name] for name in ("loss", "weight_decay", "bias")}
     if header.training.get("class_weight") == "balanced":
         terms["sample_weight"] = class_weights(Y)
@@ -171,7 +174,7 @@ def add_verify(commands: Any) -> None:
 def run_verify(args: argparse.Namespace) -> Answer:
     """Whether the proof holds for the table, and what it is about."""
     started = time.perf_counter()
-    table = read_data(args.data, args.dataset)[0]
+    table = read_data(args.data, args.dataset, Reading.of(args))[0]
     existing_file(args.file)
     try:
         header = read_preparation(args.file, table)

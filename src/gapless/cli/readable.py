@@ -14,11 +14,13 @@ from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
 from ..plotting.readable import EffectsDisplay
-from .columns import LARGE, MAX_CATEGORIES, check_complete, check_numbers, check_slips
+from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
 from .job import _loss, _task, split_rows
+from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
-from .tables import MISSING, check_target, read_data, texts
+from .preparing import MAX_CATEGORIES
+from .tables import Reading, check_target, read_data, rows_with, texts
 from .terminal import print_notes, print_table
 
 # Importances that are printed.
@@ -41,15 +43,16 @@ def run_readable(args: argparse.Namespace) -> Answer:
         weight_decay = positive("--weight-decay", weight_decay)
 
     # 1. the table
-    table, target = read_data(args.data, args.dataset)
+    table, target = read_data(args.data, args.dataset, Reading.of(args))
     target = check_target(table, args.target or target, args.drop, "to predict")
+    table, without = rows_with(table, target, args.missing == "error")
     if not 0 < args.test_size < 1:
         raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
     if not 0 <= args.seed < 1 << 32:
         raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
     y = table[target]
     task, why = _task(target, y, args.task)
-    check_complete(target, y)
+    check_sizes(target, y)
     names = [name for name in table if name != target and name not in args.drop]
     kinds, notes = _learn(table, names)
     X = frame(table, kinds)
@@ -67,7 +70,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
     model.fit(X.iloc[train], y[train])
 
     # 3. what it is worth, and the files
-    notes = [*notes, f"{task}: {why}"]
+    notes = [*table.notes, *[without] * bool(without), *notes, f"{task}: {why}"]
     if weight_decay == "auto":
         notes.append(f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation")
     facts: dict[str, Any] = {
@@ -102,7 +105,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
 def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], list[str]]:
     """Which columns are text, by name, without those that are all alike; and notes."""
     kinds: dict[str, bool] = {}
-    constant, lacking = [], []
+    constant, lacking, many = [], [], []
     for name in names:
         column = table[name]
         check_slips(name, column, f"drop the column with --drop {name}")
@@ -114,19 +117,18 @@ def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], 
             constant.append(name)
             continue
         if text and count > MAX_CATEGORIES:
-            raise InputError(
-                f"column {name!r} is text with {count} different values, at most {MAX_CATEGORIES} "
-                f"have an effect each; drop it with --drop {name}"
-            )
+            many.append(name)
+            continue
         kinds[name] = text
         if np.any(lacks):
             lacking.append(f"{name} ({int(lacks.sum())})")
     if not kinds:
-        raise InputError("no column is left to learn from: all are constant or dropped")
+        raise InputError("no column is left to learn from: all are constant, keys or dropped")
     notes = (
         ("text columns, an effect for each text", [n for n, text in kinds.items() if text]),
         ("columns with missing values, which have effects of their own", lacking),
         ("constant columns left out", constant),
+        (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
     return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
 
@@ -135,7 +137,7 @@ def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
     """A column as an estimator takes it: floats with NaN, or texts with None, where it lacks."""
     if text:
         values = texts(table, name)
-        lacks = np.array([v.strip().lower() in MISSING for v in values])
+        lacks = np.array([is_missing(v) for v in values])
         values[lacks] = None
         return values
     column = table[name]

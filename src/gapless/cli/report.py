@@ -15,7 +15,7 @@ from ..plotting.report import readable_page
 from .command import Answer, add_command, add_data_arguments
 from .job import split_rows
 from .readable import frame, model_kinds
-from .tables import Table, read_data, texts
+from .tables import Reading, Table, read_data, texts
 from .terminal import print_table
 
 # Seconds for the price of reading.
@@ -158,7 +158,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, Table, Any]:
     if not is_readable(args.model):
         load_readable(args.model)  # says what is wrong with the file
     model = load_readable(args.model)
-    table, _ = read_data(args.data, args.dataset)
+    table, _ = read_data(args.data, args.dataset, Reading.of(args))
     return model, table, frame(table, model_kinds(model))
 
 

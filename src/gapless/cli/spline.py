@@ -15,11 +15,11 @@ from ..core.result import Status
 from ..curves.spline import SplineSolution
 from ..estimators.curves import SplineClassifier, SplineRegressor
 from ..plotting.curves import SplineDisplay
-from .columns import check_complete, check_numbers, check_slips
+from .columns import check_numbers, check_sizes, check_slips
 from .command import Answer, add_command, add_data_arguments
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .tables import check_names, read_data
-from .terminal import plain_console, print_table
+from .tables import Reading, check_names, read_data, rows_with
+from .terminal import plain_console, print_notes, print_table
 
 HEADS = ("from", "to", "value at start", "slope")
 # Pieces that a terminal shows.
@@ -50,7 +50,7 @@ def run_spline(args: argparse.Namespace) -> Answer:
     """Fit, write what was asked for, and the answer."""
     started = time.perf_counter()
     check_picture(args.plot)
-    x, y = _two_columns(args)
+    x, y, notes = _two_columns(args)
     model = _model(args, y).fit(x[:, None], y)
     solution = model.solution_
     facts = {
@@ -62,6 +62,7 @@ def run_spline(args: argparse.Namespace) -> Answer:
         "knots": np.asarray(model.knots_).tolist(),
         "slopes": np.asarray(model.slopes_).tolist(),
         "train_score": float(model.score(x[:, None], y)),
+        "notes": notes,
     }
     pieces = _pieces(solution)
     if args.out:
@@ -79,17 +80,20 @@ def run_spline(args: argparse.Namespace) -> Answer:
     return Answer(facts, partial(_show, [] if args.out else pieces))
 
 
-def _two_columns(args: argparse.Namespace) -> tuple[Array, Array]:
-    """The columns ``--x``, of numbers, and ``--y``, of numbers or classes."""
-    table = read_data(args.data, args.dataset)[0]
+def _two_columns(args: argparse.Namespace) -> tuple[Array, Array, list[str]]:
+    """The columns ``--x``, of numbers, and ``--y``, of numbers or classes; and notes."""
+    table = read_data(args.data, args.dataset, Reading.of(args))[0]
+    notes = list(table.notes)
     for name in (args.x, args.y):
         check_names(table, [name])
-        check_complete(name, table[name])
+        table, note = rows_with(table, name)
+        notes += [note] if note else []
+        check_sizes(name, table[name])
     x, y = table[args.x], table[args.y]
     check_numbers(args.x, x)
     if args.loss not in CLASS_LOSSES:
         check_slips(args.y, y, "say --loss logistic if these are classes")
-    return x, y
+    return x, y, notes
 
 
 def _model(args: argparse.Namespace, y: Array) -> SplineRegressor | SplineClassifier:
@@ -116,6 +120,7 @@ def _pieces(solution: SplineSolution) -> list[list[float]]:
 
 def _show(pieces: list[list[float]], facts: dict[str, Any]) -> None:
     console = plain_console()
+    print_notes(facts["notes"])
     console.print(Status[facts["status"]].value)
     kinks = "1 kink" if facts["n_kinks"] == 1 else f"{facts['n_kinks']} kinks"
     console.print(

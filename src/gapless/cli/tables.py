@@ -1,19 +1,74 @@
-"""Reading tables: CSV and Parquet files, matrices, scikit-learn's data sets."""
+"""Reading tables: text files, Parquet, Arrow, Excel, matrices, scikit-learn's data sets."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from itertools import islice
+import argparse
+import bz2
+import glob
+import gzip
+import io
+import lzma
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from sklearn import datasets
 
 from ..core.checks import Array, InputError, choose, optional_import
 from ..core.files import existing_file
+from .columns import missing
+from .layout import Arranged, arrange
+from .numbers import recognise
+from .text_files import encoding_of, rows_of
+from .typed_files import read_arrow, read_excel, read_parquet, typed_values
+
+DATASETS: dict[str, Callable[..., Any]] = {
+    "diabetes": datasets.load_diabetes,
+    "breast_cancer": datasets.load_breast_cancer,
+    "wine": datasets.load_wine,
+    "iris": datasets.load_iris,
+    "digits": datasets.load_digits,
+}
+COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# How files of a kind begin, for what comes through a pipe without a name.
+MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy"}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the user says of a text file; None is looked at.
+
+    Attributes
+    ----------
+    encoding : str, optional
+    decimal : {".", ","}, optional
+    header : bool, optional
+        Whether the first row names the columns.
+    """
+
+    encoding: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Reading:
+        """What the arguments of :func:`add_reading_arguments` say."""
+        header = None if args.header is None else args.header == "yes"
+        return cls(args.encoding, args.decimal, header)
+
+
+def add_reading_arguments(command: Any) -> None:
+    """The arguments of :meth:`Reading.of`."""
+    command.add_argument("--encoding", metavar="NAME", help="of a text file, as cp1252; guessed")
+    command.add_argument("--decimal", choices=(".", ","), help="mark of fractions; guessed")
+    command.add_argument(
+        "--header", choices=("yes", "no"), help="whether the first row has names; guessed"
+    )
 
 
 class Table(dict[str, Array]):
@@ -24,29 +79,35 @@ class Table(dict[str, Array]):
     columns : dict of array (n_rows,)
     cells : mapping
         The columns as they stood in the file, for :func:`texts`.
+    notes : sequence of str
+        What was guessed and left out in reading.
+    twins : set of str
+        Names that the file has more than once.
     """
 
-    def __init__(self, columns: dict[str, Array], cells: Any) -> None:
+    def __init__(
+        self,
+        columns: dict[str, Array],
+        cells: Any,
+        notes: Sequence[str] = (),
+        twins: Iterable[str] = (),
+    ) -> None:
         super().__init__(columns)
         self.cells = cells
+        self.notes = list(notes)
+        self.twins = set(twins)
+
+    def where(self, rows: Array) -> Table:
+        """The rows of a mask."""
+        if np.all(rows):
+            return self
+        cells = {name: np.asarray(self.cells[name], object)[rows] for name in self}
+        return Table({k: v[rows] for k, v in self.items()}, cells, self.notes, self.twins)
 
 
-DATASETS: dict[str, Callable[..., Any]] = {
-    "diabetes": datasets.load_diabetes,
-    "breast_cancer": datasets.load_breast_cancer,
-    "wine": datasets.load_wine,
-    "iris": datasets.load_iris,
-    "digits": datasets.load_digits,
-}
-# Cells that say nothing, in any column.
-MISSING = {"", "na", "nan", "n/a", "null", "none"}
-# Missing among numbers, but among texts often a value: "+" and "-" are classes.
-MISSING_NUMBER = MISSING | {"?", "-"}
-# Lines of a file from which its delimiter is told.
-SNIFFED = 50
-
-
-def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]:
+def read_data(
+    data: str | None, dataset: str | None, how: Reading = Reading()
+) -> tuple[Table, str | None]:
     """Read the one of the two that is given.
 
     Parameters
@@ -55,6 +116,7 @@ def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]
         A file, for :func:`read_table`.
     dataset : str, optional
         A name in :data:`DATASETS`.
+    how : Reading
 
     Returns
     -------
@@ -71,25 +133,35 @@ def read_data(data: str | None, dataset: str | None) -> tuple[Table, str | None]
         raise InputError(f"give a data file, or --dataset NAME ({', '.join(DATASETS)})")
     if data is not None and dataset is not None:
         raise InputError("give a data file or --dataset, not both")
-    return (read_table(data), None) if data is not None else _load_dataset(str(dataset))
+    return (read_table(data, how), None) if data is not None else _load_dataset(str(dataset))
 
 
-def read_table(path: str) -> Table:
-    """Read a CSV (header line first), a Parquet file, or a matrix in a .npy file.
+def read_table(path: str, how: Reading = Reading()) -> Table:
+    """Read a table from a file, a folder of Parquet files, files by a pattern, or standard input.
 
-    The columns of a matrix are named x0, x1, ... and stay on disk until they are used.
+    Text files (.csv, .tsv, .txt, .dat, .data, also with .gz, .bz2, .xz), Parquet, Arrow, Feather,
+    Excel, and matrices in .npy files, whose columns are named x0, x1, ... and stay on disk until
+    they are used.
+
+    Parameters
+    ----------
+    path : str
+        ``-`` is standard input.
+    how : Reading
 
     Raises
     ------
     InputError
         For a missing, empty, ragged or unreadable file.
     """
+    if path == "-":
+        content = sys.stdin.buffer.read()
+        kind = next((s for magic, s in MAGIC.items() if content.startswith(magic)), ".csv")
+        return _table([_READERS[kind](io.BytesIO(content), "standard input", how)], how)
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
-    file = existing_file(path)
-    if file.suffix.lower() not in _READERS:
-        raise InputError(f"{path}: unknown kind of table; give a .csv, .tsv, .parquet or .npy file")
-    return _READERS[file.suffix.lower()](file)
+    files = _files(str(path))
+    return _table([_read_file(file, how) for file in files], how)
 
 
 def check_names(table: Table, names: Iterable[str]) -> None:
@@ -105,11 +177,16 @@ def check_target(table: Table, target: str | None, drop: list[str], did: str) ->
     Raises
     ------
     InputError
-        When one is missing, or None was named: "say which column ``did``".
+        When one is missing or the file has two of it, or None was named: "say which column
+        ``did``".
     """
     if target is None:
         raise InputError(f"say which column {did} with --target; columns: {', '.join(table)}")
     check_names(table, (target, *drop))
+    if target in table.twins:
+        raise InputError(
+            f"the data have two columns called {target!r}; give the target a name of its own"
+        )
     return target
 
 
@@ -117,6 +194,85 @@ def texts(table: dict[str, Array], name: str) -> Array:
     """The cells of a column as texts, as they stand in the file; an object array (n_rows,)."""
     cells: Any = table.cells if isinstance(table, Table) else table
     return np.array([str(cell) for cell in cells[name]], dtype=object)
+
+
+def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[Table, str]:
+    """The rows of ``table`` where a column is not missing, and a note where others are left out.
+
+    Raises
+    ------
+    InputError
+        When no row has one, or rows without are not allowed.
+    """
+    lacks = missing(table[name])
+    if not np.any(lacks):
+        return table, ""
+    written = sorted(set(texts(table, name)[lacks]))
+    rows = "1 row" if lacks.sum() == 1 else f"{lacks.sum()} rows"
+    if missing_is_error or np.all(lacks):
+        raise InputError(
+            f"column {name!r} has {lacks.sum()} missing or infinite values, the first in data "
+            f"row {np.argmax(lacks) + 1}; remove those rows or fill them in"
+        )
+    as_text = ", ".join(map(repr, written[:3]))
+    return table.where(~lacks), f"{rows} without {name!r} left out ({as_text})"
+
+
+def _files(path: str) -> list[Path]:
+    """The files that a path, a folder or a pattern means."""
+    if os.path.isdir(path):
+        found = sorted(f for f in Path(path).iterdir() if f.suffix.lower() in (".parquet", ".pq"))
+        if not found:
+            raise InputError(f"{path} is a folder; give a file, or a folder of Parquet files")
+        return found
+    if not os.path.exists(path) and glob.has_magic(path):
+        found = sorted(Path(f) for f in glob.glob(path, recursive=True) if os.path.isfile(f))
+        if not found:
+            raise InputError(f"no file is called like {path}")
+        return found
+    return [existing_file(path)]
+
+
+def _read_file(file: Path, how: Reading) -> Arranged | Table:
+    suffix, opener = file.suffix.lower(), open
+    if suffix in COMPRESSED:
+        opener, suffix = COMPRESSED[suffix], Path(file.stem).suffix.lower() or ".csv"
+    if suffix not in _READERS:
+        raise InputError(
+            f"{file}: unknown kind of table; give a .csv, .tsv, .parquet, .arrow, .xlsx or .npy "
+            "file"
+        )
+    if suffix == ".npy" and opener is open:
+        return _read_npy(file)
+    try:
+        with closing(opener(file, "rb")) as stream:
+            return _READERS[suffix](stream, str(file), how)
+    except (OSError, EOFError, lzma.LZMAError) as error:
+        raise InputError(f"{file}: cannot be read: {error}") from error
+
+
+def _table(parts: list[Any], how: Reading) -> Table:
+    """One table of the parts, one below the other."""
+    part = parts[0] if len(parts) == 1 else _one(parts)
+    if isinstance(part, Table):
+        return part
+    cells, notes = part.cells, list(part.notes)
+    if part.mark:
+        columns, said = recognise(cells, how.decimal, part.mark)
+        return Table(columns, cells, [*notes, *said], part.twins)
+    return Table({n: typed_values(cells[n]) for n in cells.columns}, cells, notes, part.twins)
+
+
+def _one(parts: list[Any]) -> Arranged:
+    """The rows of all files, which have the same columns."""
+    pandas = optional_import("pandas", "pandas", "reading tables")
+    for part in parts:
+        if isinstance(part, Table) or list(part.cells.columns) != list(parts[0].cells.columns):
+            raise InputError("the files have different columns; give files of one table")
+    notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+    cells = pandas.concat([part.cells for part in parts], ignore_index=True)
+    return Arranged(cells, [f"{len(parts)} files, {len(cells)} rows", *notes], parts[0].twins,
+                    parts[0].mark)  # fmt: skip
 
 
 def _load_dataset(name: str) -> tuple[Table, str]:
@@ -129,90 +285,22 @@ def _load_dataset(name: str) -> tuple[Table, str]:
     return Table(table, table), "target"
 
 
-def _read_csv(file: Path) -> Table:
-    # no import of the module: whoever reads no CSV need not wait for it
-    pandas = optional_import("pandas", "pandas", "reading CSV files")
+def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) -> Arranged:
+    if not stream.seekable():
+        stream = io.BytesIO(stream.read())
+    encoding, notes = encoding_of(stream, how.encoding, name)
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
     try:
-        mark, header, n_rows = _outline(file)
-        cells = pandas.read_csv(
-            file, sep=mark, header=None, dtype=str, na_filter=False, encoding="utf-8-sig"
-        ).iloc[1:]
-    except (OSError, UnicodeDecodeError, csv.Error, pandas.errors.ParserError) as error:
-        raise InputError(f"{file}: cannot be read as text: {error}") from error
-    if len(cells) != n_rows:
-        raise InputError(f"{file}: has lines of spaces alone; remove them")
-    cells.columns = header
-    return Table({name: _column(cells[name].to_numpy(object)) for name in header}, cells)
+        rows, mark = rows_of(text, name, tabs)
+        arranged = arrange(rows, name, how.header)
+    finally:
+        text.detach()  # who opened the stream closes it
+    arranged.notes[:0], arranged.mark = notes, mark
+    return arranged
 
 
-def _outline(file: Path) -> tuple[str, list[str], int]:
-    """Delimiter, names of the columns and number of rows of a CSV file, once all rows fit.
-
-    pandas fills short rows up in silence and takes quotes left open.
-    """
-    with file.open(newline="", encoding="utf-8-sig") as stream:
-        mark = "\t" if file.suffix.lower() == ".tsv" else _delimiter(stream)
-        stream.seek(0)
-        rows = ((number, row) for number, row in enumerate(_rows(stream, mark), 1) if row)
-        header, n_rows = [name.strip() for name in next(rows, (0, []))[1]], 0
-        if len(set(header)) < len(header) or "" in header:
-            raise InputError(f"{file}: column names must be unique and not empty, got {header}")
-        for number, row in rows:
-            n_rows += 1
-            if len(row) != len(header):
-                raise InputError(
-                    f"{file}: row {number} has {len(row)} values, the header has "
-                    f"{len(header)} columns"
-                )
-    if n_rows == 0:
-        raise InputError(f"{file}: needs a header line and at least one row of data")
-    return mark, header, n_rows
-
-
-def _rows(stream: Iterable[str], mark: str) -> Iterator[list[str]]:
-    return csv.reader(stream, delimiter=mark, strict=True)
-
-
-def _delimiter(stream: Iterable[str]) -> str:
-    """Of the marks that cut the header, the one that cuts most rows alike, into most columns."""
-    lines, best = list(islice(stream, SNIFFED)), (0.0, 0, ",")
-    for mark in ",;\t|":
-        widths: list[int] = []
-        with suppress(csv.Error):  # a quote is open where the lines end
-            widths.extend(len(row) for row in _rows(lines, mark) if row)
-        if widths and widths[0] > 1:
-            best = max(best, (widths.count(widths[0]) / len(widths), widths[0], mark))
-    return best[2]
-
-
-def _column(cells: Array) -> Array:
-    """Numbers where every cell that is not missing is one, else the texts as they are."""
-    try:
-        try:
-            return cells.astype(float)
-        except ValueError:  # a text, or a missing cell: each kind is looked at once
-            numbers = {
-                cell: np.nan if cell.strip().lower() in MISSING_NUMBER else float(cell)
-                for cell in set(cells)
-            }
-            return np.array([numbers[cell] for cell in cells])
-    except ValueError:
-        return cells
-
-
-def _read_parquet(file: Path) -> Table:
-    parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
-    try:
-        columns = parquet.read_table(file).to_pydict()
-    except Exception as error:  # pyarrow has many kinds, none of them in this process yet
-        raise InputError(f"{file}: cannot be read as Parquet: {error}") from error
-    table: dict[str, Array] = {}
-    for name, cells in columns.items():
-        if all(c is None or isinstance(c, (bool, int, float)) for c in cells):
-            table[name] = np.array([np.nan if c is None else float(c) for c in cells])
-        else:
-            table[name] = np.array(["" if c is None else str(c) for c in cells], dtype=object)
-    return Table(table, columns)
+def _read_tabs(stream: BinaryIO, name: str, how: Reading) -> Arranged:
+    return _read_text(stream, name, how, tabs=True)
 
 
 def _read_npy(file: Path) -> Table:
@@ -220,9 +308,20 @@ def _read_npy(file: Path) -> Table:
         matrix: Array = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # a damaged header fails in many ways, a TokenError among them
         raise InputError(f"{file}: not a NumPy array of numbers, or a damaged one") from error
+    return _matrix(matrix, str(file))
+
+
+def _read_npy_stream(stream: BinaryIO, name: str, how: Reading) -> Table:
+    try:
+        return _matrix(np.load(io.BytesIO(stream.read()), allow_pickle=False), name)
+    except (ValueError, EOFError) as error:
+        raise InputError(f"{name}: not a NumPy array of numbers, or a damaged one") from error
+
+
+def _matrix(matrix: Array, name: str) -> Table:
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiub" or 0 in matrix.shape:
         raise InputError(
-            f"{file}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
+            f"{name}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
         )
     cells = {f"x{j}": column for j, column in enumerate(matrix.T)}
     if matrix.dtype.kind != "f":
@@ -230,7 +329,16 @@ def _read_npy(file: Path) -> Table:
     return Table({name: matrix[:, j] for j, name in enumerate(cells)}, cells)
 
 
-_READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv, ".tsv": _read_csv, ".txt": _read_csv,
-    ".parquet": _read_parquet, ".pq": _read_parquet, ".npy": _read_npy,
-}  # fmt: skip
+_READERS: dict[str, Callable[[Any, str, Reading], Arranged | Table]] = {
+    **dict.fromkeys((".csv", ".txt", ".dat", ".data"), _read_text),
+    **dict.fromkeys((".tsv", ".tab"), _read_tabs),
+    **dict.fromkeys((".parquet", ".pq"), lambda stream, name, _: read_parquet(stream, name)),
+    **dict.fromkeys(
+        (".arrow", ".feather", ".ipc"), lambda stream, name, _: read_arrow(stream, name)
+    ),
+    **dict.fromkeys(
+        (".xlsx", ".xlsm", ".xls", ".ods"),
+        lambda stream, name, how: read_excel(stream, name, how.header),
+    ),
+    ".npy": _read_npy_stream,
+}

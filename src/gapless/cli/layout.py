@@ -1,0 +1,218 @@
+"""From rows of cells to named columns: titles, comments, headers, and what is around a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice, pairwise
+from typing import Any
+
+from ..core.checks import InputError, optional_import
+from .text_files import SNIFFED
+
+# Rows that become columns together.
+CHUNK = 20_000
+# Rows under a header of numbers, say years, that must count on for it to be one.
+YEARS = 3
+
+
+@dataclass
+class Arranged:
+    """A table as its file has it.
+
+    Attributes
+    ----------
+    cells : pandas.DataFrame
+        Texts, or values of typed files.
+    notes : list of str
+        What was left out and guessed.
+    twins : set of str
+        Names that the file has more than once.
+    mark : str
+        What cut the lines; nothing in files of typed values.
+    """
+
+    cells: Any
+    notes: list[str] = field(default_factory=list)
+    twins: set[str] = field(default_factory=set)
+    mark: str = ""
+
+
+def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) -> Arranged:
+    """The table in ``rows``.
+
+    Blank lines, lines that begin with # and are no rows, and titles above the table are left out;
+    so are cells beyond the header where they are empty.
+
+    Parameters
+    ----------
+    rows : iterable of list of str
+    name : str
+        Of the file, for messages.
+    header : bool, optional
+        Whether the first row has the names of the columns; by default it is looked at.
+
+    Returns
+    -------
+    Arranged
+
+    Raises
+    ------
+    InputError
+        For rows of another width than the header, and where there is no row.
+    """
+    numbered = (
+        (i, row) for i, row in enumerate(rows, 1) if len(row) > 1 or (row and row[0].strip())
+    )
+    first = list(islice(numbered, SNIFFED))
+    if not first:
+        raise InputError(f"{name}: is empty; it needs a header line and at least one row of data")
+    width = Counter(len(row) for _, row in first[1:] or first).most_common(1)[0][0]
+    notes: list[str] = []
+
+    # 1. what is above the table
+    above = 0
+    while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
+        above += 1
+    if above:
+        notes.append(f"{_count(above, 'line')} above the table left out: {first[0][1][0].strip()}")
+    head, body = first[above][1], [row for _, row in first[above + 1 :]]
+
+    # 2. names
+    if header is None:
+        header = not _is_data(head, body)
+    if header and not body:
+        raise InputError(f"{name}: needs a header line and at least one row of data")
+    if not header:
+        names, start = [f"x{j}" for j in range(len(head))], above
+        notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
+    else:
+        names, start = _names(head, body, width), above + 1
+        if names and names[0].startswith("#"):
+            names[0] = names[0].lstrip("#").lstrip()
+
+    # 3. rows, all of one width
+    comments: list[int] = []
+    kept = _fitting(chain(first[start:], numbered), len(names), name, comments)
+    cells = _columns(kept, len(names))
+    if comments:
+        notes.append(f"{_count(len(comments), 'line')} of comments left out")
+    if not len(cells):
+        raise InputError(f"{name}: needs a header line and at least one row of data")
+    names, twins = distinct(names, notes)
+    cells.columns = names
+    return _without_index(Arranged(cells, notes, twins))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
+
+
+def _is_above(rows: list[list[str]], width: int) -> bool:
+    """Whether the first of two rows is a title or a comment, not the header."""
+    row, following = rows
+    if row[0].startswith("#"):
+        return not (len(row) == width and any(map(_is_number, following)))
+    return len(row) == 1 < width and not _is_number(row[0])
+
+
+def _is_data(head: list[str], body: list[list[str]]) -> bool:
+    """Whether the first row holds numbers wherever those below do."""
+    if not body or len(head) != len(body[0]) or any(len(row) != len(head) for row in body):
+        return False
+    numeric = [
+        j for j in range(len(head)) if all(_is_number(row[j]) for row in body if row[j].strip())
+        and any(row[j].strip() for row in body)
+    ]  # fmt: skip
+    if not numeric or not all(_is_number(head[j]) for j in numeric):
+        return False
+    values = [float(head[j].replace(",", ".")) for j in numeric]
+    counting = all(b - a == 1 for a, b in pairwise(values))
+    return len(values) < YEARS or not counting  # 2001, 2002, 2003 may name columns
+
+
+def _names(head: list[str], body: list[list[str]], width: int) -> list[str]:
+    """The header, cut or lengthened where that makes it as wide as the rows."""
+    names = [cell.strip() for cell in head]
+    if len(names) > width and not any(names[width:]):
+        return names[:width]
+    if len(names) == width - 1 and all(len(row) == width for row in body):
+        if not any(row[-1].strip() for row in body):
+            return names  # a mark at the end of each row
+        if len({row[0] for row in body}) == len(body) > 1:
+            return ["", *names]  # names of rows, as R writes them
+    return names
+
+
+def _fitting(
+    rows: Iterable[tuple[int, list[str]]], width: int, name: str, comments: list[int]
+) -> Iterator[list[str]]:
+    """The rows, each of ``width``; ``comments`` collects the numbers of those that are none."""
+    for number, row in rows:
+        if len(row) != width:
+            if row[0].startswith("#"):
+                comments.append(number)
+                continue
+            if len(row) < width or any(map(str.strip, row[width:])):
+                raise InputError(
+                    f"{name}: row {number} has {len(row)} values, the header has {width} columns; "
+                    "correct that row (a cell with the delimiter inside needs double quotes)"
+                )
+            row = row[:width]
+        yield row
+
+
+def _columns(rows: Iterator[list[str]], width: int) -> Any:
+    """A frame of texts, chunk by chunk: pandas keeps them in less memory than Python."""
+    pandas = optional_import("pandas", "pandas", "reading tables")
+    parts = []
+    while chunk := list(islice(rows, CHUNK)):
+        columns = {j: list(column) for j, column in enumerate(zip(*chunk))}
+        parts.append(pandas.DataFrame(columns, dtype="str"))
+    if not parts:
+        return pandas.DataFrame(columns=range(width))
+    return parts[0] if len(parts) == 1 else pandas.concat(parts, ignore_index=True)
+
+
+def distinct(names: list[str], notes: list[str]) -> tuple[list[str], set[str]]:
+    """Names that are different and not empty, but for an index at the left."""
+    seen: dict[str, int] = {}
+    out, twins, unnamed = [], set(), []
+    for j, name in enumerate(names):
+        if not name and j:
+            unnamed.append(name := f"column {j + 1}")
+        times = seen[name] = seen.get(name, 0) + 1
+        if times > 1:
+            twins.add(name)
+            name = f"{name} ({times})"
+        out.append(name)
+    if twins:
+        notes.append(f"names that come twice, the second called NAME (2): {', '.join(twins)}")
+    if unnamed:
+        notes.append(f"columns without a name: {', '.join(unnamed)}")
+    return out, twins
+
+
+def _without_index(table: Arranged) -> Arranged:
+    """Without a first column that has no name and tells the rows apart."""
+    first = str(table.cells.columns[0])
+    if first not in ("", "Unnamed: 0") or len(table.cells.columns) == 1:
+        return table
+    column = table.cells.iloc[:, 0]
+    fractions = any("." in cell and _is_number(cell) for cell in column.head(SNIFFED))
+    if column.is_unique and not fractions:
+        table.notes.append("the first column has no name and numbers the rows: left out")
+        table.cells = table.cells.iloc[:, 1:]
+    elif not first:
+        table.notes.append("the first column has no name: called column 1")
+        table.cells.columns = ["column 1", *table.cells.columns[1:]]
+    return table

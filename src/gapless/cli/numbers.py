@@ -1,0 +1,204 @@
+"""Texts that are numbers: decimal commas, thousands, signs of money and per cent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from ..core.checks import Array, InputError
+
+# Cells that say nothing, in any column.
+MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
+# Missing among numbers, but among texts often a value: "+" and "-" are classes.
+MISSING_NUMBER = MISSING | {
+    "?", "-", "--", ".", "none", "missing", "unknown", "nat", "#div/0!", "#value!", "#num!",
+}  # fmt: skip
+# Numbers in typed files too.
+TRUTHS = {"false": 0.0, "true": 1.0}
+# At most one of them stands before or after the numbers of a column.
+SIGNS = "$€£¥₹%"
+# Whole numbers in groups of three, and the rest, by the decimal mark.
+GROUPED = {
+    ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"),
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:[.'’ \u00a0\u202f]\d{3})+(?:,\d*)?"),
+}
+COMMA = re.compile(r"[+-]?(?:\d+(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?")
+GROUPS = {
+    ".": re.compile("[,'’ \u00a0\u202f]"),
+    ",": re.compile("[.'’ \u00a0\u202f]"),
+}
+# Where a column of text is looked at before all of it is.
+GLANCE = 20
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a text says nothing."""
+    return cell.strip().lower() in MISSING
+
+
+def is_number(cell: str) -> bool:
+    """Whether ``cell`` is the text of a number as programs write it."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell  # Python takes 1_0 for ten
+
+
+def plain_numbers(cells: Array) -> Array | None:
+    """The numbers in texts (n_rows,), NaN where one says nothing; None where one is no number."""
+    try:
+        return np.array(cells, float) if "_" not in "".join(cells) else None
+    except ValueError:  # a text, or a missing cell: each kind is looked at once
+        pass
+    numbers: dict[str, float] = {}
+    truths = True
+    for cell in set(cells):
+        word = cell.strip().lower()
+        if word in MISSING_NUMBER:
+            numbers[cell] = np.nan
+        elif word in TRUTHS:
+            numbers[cell] = TRUTHS[word]
+        elif is_number(cell):
+            numbers[cell], truths = float(cell), False
+        else:
+            return None
+    if not truths and any(cell.strip().lower() in TRUTHS for cell in numbers):
+        return None
+    return np.array([numbers[cell] for cell in cells])
+
+
+@dataclass(frozen=True)
+class Written:
+    """The different texts of a column that may be numbers in another writing.
+
+    Attributes
+    ----------
+    cells : dict of str to str
+        Each text that is not missing, and what is left of it without signs.
+    sign : str
+        Of money, per cent, or nothing.
+    """
+
+    cells: dict[str, str]
+    sign: str
+
+    @classmethod
+    def of(cls, cells: Iterable[str]) -> Written | None:
+        """None where the texts hold more than digits, marks and one sign."""
+        bare: dict[str, str] = {}
+        signs = set()
+        for cell in cells:
+            text = cell.strip()
+            if text.lower() in MISSING_NUMBER:
+                continue
+            minus = text.startswith("-")
+            text = text[minus:].lstrip()
+            for sign in SIGNS:
+                if text.startswith(sign) or text.endswith(sign):
+                    signs.add(sign)
+                    text = text.removeprefix(sign).removesuffix(sign).strip()
+                    break
+            if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
+                return None
+            bare[cell] = "-" * minus + text
+        return cls(bare, "".join(signs)) if bare else None
+
+    def values(self, decimal: str) -> dict[str, float] | None:
+        """The number of each text if the decimal mark is ``decimal``; None where one is none."""
+        out = {}
+        for cell, text in self.cells.items():
+            if GROUPED[decimal].fullmatch(text.lstrip("-")):
+                text = GROUPS[decimal].sub("", text)
+            elif decimal == "," and not COMMA.fullmatch(text):
+                return None
+            text = text.replace(",", ".") if decimal == "," else text
+            if not is_number(text):
+                return None
+            out[cell] = float(text)
+        return out
+
+
+def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Array], list[str]]:
+    """Numbers where all texts of a column are some, the others as they are.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Of texts; made arrays column by column, which take more memory.
+    decimal : {".", ","}, optional
+        The decimal mark; by default what the texts themselves leave possible.
+    mark : str
+        What cuts the lines of the file: a comma that does is no decimal mark.
+
+    Returns
+    -------
+    table : dict of array (n_rows,)
+        float64 with NaN for what is missing, or the texts.
+    notes : list of str
+
+    Raises
+    ------
+    InputError
+        Where 1,234 may be one thousand or one.
+    """
+    table: dict[str, Array] = {}
+    written: dict[str, Written] = {}
+    for name in frame.columns:
+        cells = frame[name].to_numpy(object)
+        plain = plain_numbers(cells)
+        table[name] = cells if plain is None else plain
+        glance = islice((c for c in cells if not is_missing(c)), GLANCE)
+        if plain is None and Written.of(glance) is not None:
+            found = Written.of(dict.fromkeys(cells))
+            if found is not None:
+                written[name] = found
+    told = decimal or _decimal(written, frame, table, mark)
+    if told == ",":  # 1.234 is a number in both writings
+        for name in frame.columns:
+            cells = frame[name].to_numpy(object)
+            dotted = table[name].dtype.kind == "f" and "." in "".join(cells)
+            found = Written.of(dict.fromkeys(cells)) if dotted else None
+            if found and all(map(GROUPED[","].fullmatch, (c for c in found.cells if "." in c))):
+                written[name] = found
+    examples = []
+    for name, found in written.items():
+        values = found.values(told)
+        if values is None and decimal is None:
+            values = found.values("." if told == "," else ",")
+        if values is not None:
+            table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
+            cell = max(values, key=len)
+            examples.append(f"{name} ({cell.strip()} is {values[cell]:.15g})")
+    return table, [f"read as numbers: {', '.join(examples)}"] if examples else []
+
+
+def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], mark: str) -> str:
+    """The decimal mark of a table."""
+    sure, unsure = set(), []
+    for name, found in written.items():
+        meant = {m: values for m in ".," if (values := found.values(m)) is not None}
+        if len(meant) == 1:
+            sure |= set(meant)
+        elif meant and meant["."] != meant[","]:
+            unsure.append(name)
+    if not sure and unsure and mark != ",":
+        if any(_has_points(frame[name]) for name in frame if table[name].dtype.kind == "f"):
+            return "."
+        cell = max(written[unsure[0]].cells, key=len)
+        raise InputError(
+            f"column {unsure[0]!r} has {cell!r}, which may be thousands or a fraction; say "
+            "--decimal . or --decimal ,"
+        )
+    return "," if sure == {","} else "."
+
+
+def _has_points(cells: Iterable[str]) -> bool:
+    """Whether numbers have decimal points, which are no groups of thousands."""
+    pointed = (cell.strip() for cell in cells if "." in cell)
+    return not all(map(GROUPED[","].fullmatch, pointed))

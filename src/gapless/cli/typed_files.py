@@ -1,0 +1,96 @@
+"""Tables of typed values: Parquet, Arrow, Feather, and the sheets of Excel."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..core.checks import Array, InputError, optional_import
+from .layout import Arranged, arrange, distinct
+
+
+def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
+    """The first sheet of a spreadsheet, as if it were a text file."""
+    pandas = optional_import("pandas", "pandas", "reading tables")
+    try:
+        sheet = pandas.read_excel(stream, header=None, dtype=object)
+    except ImportError as error:
+        raise InputError(
+            f"{name}: reading it needs a library ({error}); pip install 'gapless[excel]' reads "
+            ".xlsx, or save the sheet as CSV"
+        ) from error
+    except Exception as error:  # its readers have many kinds
+        raise InputError(f"{name}: cannot be read as Excel: {error}") from error
+    arranged = arrange(_sheet_rows(sheet.to_numpy(object)), name, header)
+    arranged.mark = ","
+    return arranged
+
+
+def _sheet_rows(cells: Array) -> Iterable[list[str]]:
+    """Rows as in a text file: without empty columns around, a title alone in its row."""
+    there: Array = np.array([[not lacks(cell) for cell in row] for row in cells], bool)
+    if not there.any():
+        return
+    used = np.flatnonzero(there.any(axis=0))
+    left, right = int(used[0]), int(used[-1]) + 1
+    last = int(np.flatnonzero(there.any(axis=1))[-1])
+    begun = False
+    for row, full in zip(cells[: last + 1], there[:, left:right]):
+        begun = begun or bool(full[1:].any())
+        written = [_written(cell) for cell in row[left:right]]
+        yield written if begun else written[:1]
+
+
+def _written(cell: Any) -> str:
+    if lacks(cell):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))  # a spreadsheet knows no other numbers
+    return str(cell)
+
+
+def read_parquet(stream: BinaryIO, name: str) -> Arranged:
+    """A Parquet file."""
+    parquet = optional_import("pyarrow.parquet", "pandas", "reading Parquet files")
+    return _from_arrow(
+        lambda file: parquet.ParquetFile(file).read(), stream, f"{name}: cannot be read as Parquet"
+    )
+
+
+def read_arrow(stream: BinaryIO, name: str) -> Arranged:
+    """An Arrow or Feather file."""
+    feather = optional_import("pyarrow.feather", "pandas", "reading Arrow files")
+    return _from_arrow(feather.read_table, stream, f"{name}: cannot be read as Arrow or Feather")
+
+
+def _from_arrow(read: Callable[[Any], Any], stream: BinaryIO, otherwise: str) -> Arranged:
+    pandas = optional_import("pandas", "pandas", "reading tables")
+    try:
+        arrow = read(io.BytesIO(stream.read()))
+        frame = arrow.to_pandas(ignore_metadata=True, types_mapper=pandas.ArrowDtype)
+    except Exception as error:  # pyarrow has many kinds, none of them in this process yet
+        raise InputError(f"{otherwise}: {error}") from error
+    if frame.empty:
+        raise InputError(f"{otherwise}: it has no rows or no columns")
+    notes: list[str] = []
+    frame.columns, twins = distinct(list(map(str, frame.columns)), notes)
+    return Arranged(frame, notes, twins)
+
+
+def typed_values(column: Any) -> Array:
+    """float64 with NaN, or an object array of texts with "" for what is missing."""
+    if column.dtype.kind in "iufb":
+        return column.to_numpy(float, na_value=np.nan)
+    cells = column.to_numpy(object)
+    there = [cell for cell in cells if not lacks(cell)]
+    if all(isinstance(cell, (bool, int, float)) or hasattr(cell, "as_tuple") for cell in there):
+        return np.array([np.nan if lacks(cell) else float(cell) for cell in cells])
+    return np.array(["" if lacks(cell) else str(cell) for cell in cells], dtype=object)
+
+
+def lacks(cell: Any) -> bool:
+    """None, NaN, NaT and pandas.NA."""
+    return cell is None or (not isinstance(cell, str) and str(cell) in ("nan", "NaT", "<NA>"))

@@ -1,0 +1,414 @@
+"""Files as people have them: each gives a model or one sentence with the way out, nothing half."""
+
+import contextlib
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+import pandas
+import pytest
+
+from gapless.cli.job import split_rows
+from gapless.cli.main import main
+from gapless.cli.model_files import load
+from gapless.cli.preparing import Encoder
+from gapless.cli.tables import read_table
+
+N = 40
+RNG = np.random.default_rng(0)
+SIZE, AGE = RNG.uniform(10, 90, N).round(2), RNG.integers(1, 60, N)
+PRICE = (np.abs(SIZE - 40) * 30 + AGE + 1000).round(2)
+CITY = np.resize(["Bern", "Rom", "Oslo"], N)
+KIND = np.where(np.median(PRICE) < PRICE, "dear", "cheap")
+
+
+def rows(*columns):
+    return [list(map(str, row)) for row in zip(*columns)]
+
+
+def text(head, body, mark=",", end="\n"):
+    return end.join(mark.join(row) for row in [*([head] if head else []), *body]) + end
+
+
+HEAD, BODY = ["size", "age", "price"], rows(SIZE, AGE, PRICE)
+PLAIN = text(HEAD, BODY)
+
+
+def put(column, values, body=BODY):
+    """The body with other cells in one column."""
+    return [[*row[:column], v, *row[column + 1 :]] for row, v in zip(body, values)]
+
+
+def add(name, values, **how):
+    """A table with one more column at the left."""
+    return text([name, *HEAD], [[str(v), *row] for v, row in zip(values, BODY)], **how)
+
+
+def some(column, value, every=7):
+    """The plain table with a cell in each seventh row."""
+    return text(HEAD, put(column, [value if i % every == 3 else row[column]
+                                   for i, row in enumerate(BODY)]))  # fmt: skip
+
+
+def german(v):
+    return f"{v:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+@dataclass
+class Messy:
+    """A file, what is said about it, and whether it is refused."""
+
+    content: str | bytes
+    says: str = ""
+    refused: bool = False
+    name: str = "t.csv"
+    args: list = field(default_factory=list)
+    columns: list | None = field(default_factory=lambda: ["size", "age"])
+    target: str = "price"
+
+
+DAYS = pandas.date_range("2021-03-01", periods=N, freq="17D")
+FILES = {
+    # letters
+    "plain": Messy(PLAIN),
+    "byte order mark": Messy(PLAIN.encode("utf-8-sig")),
+    "byte order mark, utf-8 said": Messy(PLAIN.encode("utf-8-sig"), args=["--encoding", "utf-8"]),
+    "utf-16": Messy(PLAIN.encode("utf-16")),
+    "utf-16 without a mark": Messy(PLAIN.encode("utf-16-le")),
+    "utf-32": Messy(PLAIN.encode("utf-32")),
+    "latin-1": Messy(add("Größe", CITY).encode("latin-1"), "not UTF-8: read as cp1252",
+                     columns=["Größe", "size", "age"]),
+    "said to be latin-1": Messy(add("Größe", CITY).encode("latin-1"),
+                                args=["--encoding", "latin-1"], columns=["Größe", "size", "age"]),
+    "said to be ascii": Messy(add("Größe", CITY), "give another --encoding", True,
+                              args=["--encoding", "ascii"]),
+    "said to be klingon": Messy(PLAIN, "--encoding klingon is unknown", True,
+                                args=["--encoding", "klingon"]),
+    "a picture": Messy(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "cannot be read as text",
+                       True),
+    "bytes of zero in a text": Messy(add("code", ["a\0", "b"] * 20),
+                                     columns=["code", "size", "age"]),
+    # marks
+    "semicolons": Messy(text(HEAD, BODY, ";")),
+    "tabs": Messy(text(HEAD, BODY, "\t"), name="t.tsv"),
+    "tabs in a .csv": Messy(text(HEAD, BODY, "\t")),
+    "bars": Messy(text(HEAD, BODY, "|")),
+    "spaces": Messy("".join("  ".join(f"{c:>9}" for c in row) + "\n" for row in [HEAD, *BODY]),
+                    name="t.dat"),
+    "sep=": Messy("sep=;\r\n" + text(HEAD, BODY, ";", "\r\n")),
+    "a mark at the end": Messy(text(HEAD, [[*row, ""] for row in BODY])),
+    "a mark at the end of all": Messy(text([*HEAD, ""], [[*row, ""] for row in BODY])),
+    "old Mac lines": Messy(text(HEAD, BODY, end="\r")),
+    "no line end at the end": Messy(PLAIN.rstrip()),
+    "one column": Messy("price\n" + "\n".join(map(str, PRICE)), "no column is left", True),
+    # quotes
+    "quotes doubled": Messy(add("said", ['"He said ""hi"", then left"', "no"] * 20),
+                            columns=["said", "size", "age"]),
+    "lines in cells": Messy(add("note", ['"two\nlines"', "one"] * 20),
+                            columns=["note", "size", "age"]),
+    "a quote left open": Messy(PLAIN + '"1,2,3\n', "RFC 4180", True),
+    "a huge cell": Messy(add("blob", ["x" * 300_000, "y"] * 20), columns=["blob", "size", "age"]),
+    # rows
+    "a short row": Messy(PLAIN + "1,2\n", "row 42 has 2 values", True),
+    "a long row": Messy(PLAIN + "1,2,3,4\n", "row 42 has 4 values", True),
+    "lines of spaces": Messy(PLAIN.replace("\n", "\n   \n", 3)),
+    "blank lines": Messy("\n\n" + PLAIN + "\n\n"),
+    "rows of marks": Messy(PLAIN + ",,\n,,\n", "2 rows without 'price' left out"),
+    "comments above": Messy("# made by hand, in May\n# twice\n" + PLAIN, "2 lines above"),
+    "comments below": Messy(PLAIN + "# end of file\n", "1 line of comments"),
+    "a title": Messy("Houses of 2024\n\n" + PLAIN, "1 line above the table left out: Houses"),
+    "a header behind #": Messy("# " + PLAIN),
+    "nothing": Messy("", "is empty", True),
+    "blank": Messy("\n \n\n", "is empty", True),
+    "a header alone": Messy("size,age,price\n", "at least one row", True),
+    "one row": Messy(text(HEAD, BODY[:1]), "", True),
+    "two rows": Messy(text(HEAD, BODY[:2]), "1 test row is too few for a score", columns=None),
+    "ten rows": Messy(text(HEAD, BODY[:10]), "2 test rows are too few for a score"),
+    # names
+    "no header": Messy(text(None, BODY), "no header line", columns=["x0", "x1"], target="x2"),
+    "no header, said to be one": Messy(text(None, BODY), args=["--header", "yes"],
+                                       columns=BODY[0][:2], target=BODY[0][2]),
+    "a header of years": Messy(text(["2001", "2002", "2003"], rows(SIZE, AGE, PRICE)),
+                               columns=["2001", "2002"], target="2003"),
+    "an index without a name": Messy(add("", range(N)), "numbers the rows: left out"),
+    "row names of R": Messy(text(HEAD, [[f"r{i}", *row] for i, row in enumerate(BODY)]),
+                            "numbers the rows: left out"),
+    "a column without a name": Messy(text(["size", "", "price"], BODY), "column 2",
+                                     columns=["size", "column 2"]),
+    "names twice": Messy(text(["size", "size", "price"], BODY), "names that come twice",
+                         columns=["size", "size (2)"]),
+    "the target twice": Messy(text(["size", "price", "price"], BODY), "two columns called", True),
+    "no such target": Messy(PLAIN, "no column 'prize'; columns: size", True, target="prize"),
+    "spaces around names": Messy(PLAIN.replace("age", " age ")),
+    # numbers
+    "decimal commas": Messy(text(HEAD, [[german(float(c)) for c in row] for row in BODY], ";"),
+                            "read as numbers"),
+    "commas, said": Messy(text(HEAD, put(1, ["1,234"] * 9 + ["2,345"] * 31), ";"),
+                          "1,234 is 1.234", args=["--decimal", ","]),
+    "commas, told by another column": Messy(
+        text(HEAD, put(1, ["1,234"] * 9 + ["2,345"] * 31,
+                       put(0, ["0,5", "12,25"] * 20)), ";"), "age (1,234 is 1.234)"),
+    "commas, not said": Messy(text(HEAD, [[f"1,{100 + i}", "5", f"2,{200 + i * i % 700}"]
+                                          for i in range(N)], ";"),
+                              "--decimal . or --decimal ,", True),
+    "thousands": Messy(text(HEAD, put(2, [f'"{p:,.2f}"' for p in PRICE])), "read as numbers"),
+    "money": Messy(text(HEAD, put(2, [f'"${p:,.2f}"' for p in PRICE])), "price ($"),
+    "euros": Messy(text(HEAD, put(2, [f"{german(p)} €" for p in PRICE]), ";"), "€ is "),
+    "per cent": Messy(text(HEAD, put(1, [f"{a}%" for a in AGE])), "age ("),
+    "spaces around numbers": Messy(text(HEAD, [[f" {c} " for c in row] for row in BODY])),
+    "truths": Messy(add("new", ["TRUE", "False"] * 20), columns=["new", "size", "age"]),
+    "one slip": Messy(some(0, "12O", 40), "correct it, or drop the column", True),
+    "infinite": Messy(some(0, "inf", 40), "leave those cells empty", True),
+    "huge numbers": Messy(some(0, "1e200", 40), "squares overflow", True),
+    # missing
+    "missing numbers": Messy(some(0, ""), "size (6, median)"),
+    "missing, not allowed": Messy(some(0, ""), "missing or infinite", True,
+                                  args=["--missing", "error"]),
+    "missing by many marks": Messy(text(HEAD, put(1, np.resize(
+        ["NA", "?", "-", "n/a", ".", "#N/A", "null", "5", "6", "7"], N))), "age (28, median)"),
+    "missing texts": Messy(add("city", np.where(np.arange(N) % 5, CITY, "")),
+                           "city (8, a level of its own)", columns=["city", "size", "age"]),
+    "missing targets": Messy(some(2, "NA"), "6 rows without 'price' left out"),
+    "no target at all": Messy(text(HEAD, put(2, [""] * N)), "missing", True),
+    "an empty column": Messy(add("none", [""] * N), "empty columns left out: none"),
+    "a constant column": Messy(add("unit", ["m"] * N), "constant columns left out: unit"),
+    # kinds of columns
+    "a key": Messy(add("house_id", RNG.permutation(N) + 7), "number or name the rows left out"),
+    "a key, kept": Messy(add("id", range(N)), args=["--keep", "id"],
+                         columns=["id", "size", "age"]),
+    "free text": Messy(add("note", [f"text {i}" for i in range(N)]),
+                       "many different texts left out"),
+    "rare levels": Messy(add("city", ["Bern", "Rom"] * 18 + ["Ur", "Ys", "Ai", "Oz"]),
+                         "rare texts together as one: city (4)", columns=["city", "size", "age"]),
+    "ISO dates": Messy(add("sold", DAYS.strftime("%Y-%m-%d")),
+                       "sold (ISO8601: day, weekday, month)", columns=["sold", "size", "age"]),
+    "German dates": Messy(add("sold", DAYS.strftime("%d.%m.%Y"), mark=";"), "sold (%d.%m.%Y",
+                          columns=["sold", "size", "age"]),
+    "American dates": Messy(add("sold", DAYS.strftime("%m/%d/%Y")), "sold (%m/%d/%Y",
+                            columns=["sold", "size", "age"]),
+    "British dates with holes": Messy(
+        add("sold", np.where(np.arange(N) % 9, DAYS.strftime("%d/%m/%Y"), "")), "sold (5, median)",
+        columns=["sold", "size", "age"]),
+    "zip codes": Messy(add("zip", np.resize(["01234", "99100"], N)),
+                       columns=["zip", "size", "age"]),
+    # files
+    "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
+    "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
+                                name="t.csv.gz"),
+    "broken Parquet": Messy(b"PAR1 no", "cannot be read as Parquet", True, name="t.parquet"),
+    "broken Arrow": Messy(b"ARROW1 no", "cannot be read as Arrow", True, name="t.arrow"),
+    "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
+    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
+}  # fmt: skip
+
+
+def run(*command):
+    """(code, what was printed, what was said of mistakes), in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(list(map(str, command)))
+    return code, out.getvalue(), err.getvalue()
+
+
+TRAIN = ["--task", "regression", "--weight-decay", 1, "--max-neurons", 2, "--prove-time", 0]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_model_or_a_sentence(name, tmp_path):
+    messy, folder = FILES[name], tmp_path
+    data, model = folder / messy.name, folder / "m.safetensors"
+    data.write_bytes(messy.content if isinstance(messy.content, bytes) else messy.content.encode())
+    reading = [a for a in messy.args if a not in ("--keep", "id", "--missing", "error")]
+    code, out, err = run("fit", data, "--target", messy.target, *TRAIN, *messy.args, "--out", model)
+    if messy.refused:
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert err.startswith("gapless: ")
+        assert messy.says in err
+        assert os.listdir(folder) == [messy.name]
+        return
+    assert code in (0, 1)  # 1 where the machine was too busy to end in time
+    assert err == ""
+    assert messy.says in " ".join(out.split())
+    assert messy.columns in (None, [column for column, _ in load(model)[1].columns])
+    code, out, err = run("predict", model, data, "--json", *reading)
+    assert (code, err) == (0, "")
+    assert np.all(np.isfinite(json.loads(out)[messy.target]))
+
+
+def test_there_are_sixty():
+    assert len(FILES) >= 60
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory):
+    """A folder with one table as Parquet, in two parts, as Feather and as CSV."""
+    folder = tmp_path_factory.mktemp("typed")
+    (folder / "parts").mkdir()
+    place = np.arange(N)
+    table = pandas.DataFrame({
+        "whole": pandas.array([None if i % 9 == 0 else i % 5 for i in range(N)], "Int64"),
+        "size": SIZE,
+        "new": place % 2 == 0,
+        "city": pandas.Categorical(CITY),
+        "sold": DAYS,
+        "zip": [f"{i % 3:03d}" for i in range(N)],
+        "class": pandas.array([None if i == 3 else i % 2 for i in range(N)], "Int64"),
+    })  # fmt: skip
+    table.to_parquet(folder / "t.parquet")
+    table.to_feather(folder / "t.feather")
+    table[:25].to_parquet(folder / "parts" / "a.parquet")
+    table[25:].to_parquet(folder / "parts" / "b.parquet")
+    table.to_csv(folder / "t.csv")
+    return folder
+
+
+def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
+    found = []
+    for number, data in enumerate(["t.parquet", "t.feather", "parts", "parts/*.parquet"]):
+        model = tmp_path / f"{number}.st"
+        fit = ["--target", "class", "--weight-decay", 1, "--prove-time", 0, "--out", model]
+        code, out, err = run("fit", typed / data, *fit)
+        assert (code, err) == (0, "")
+        for words in ("1 row without 'class'", "whole (5, median)", "city (3), zip (3)", "sold ("):
+            assert words in out
+        assert load(model)[1].classes == ["0", "1"]
+        found.append(run("predict", model, typed / "t.csv"))
+        assert found[0] == found[-1] != (2, "", "")
+    for data in ("t.csv", "t.parquet"):
+        content = io.BytesIO((typed / data).read_bytes())
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
+        assert run("predict", tmp_path / "0.st", "-") == found[0]
+    assert "a folder of Parquet files" in run("fit", tmp_path, "--target", "y")[2]
+    assert "no file is called like" in run("fit", tmp_path / "x*.csv", "--target", "y")[2]
+    pandas.DataFrame({"other": [1]}).to_parquet(typed / "parts" / "c.parquet")
+    assert "different columns" in run("predict", tmp_path / "0.st", typed / "parts")[2]
+
+
+def test_excel(tmp_path):
+    pytest.importorskip("openpyxl")
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "sold": DAYS, "city": CITY, "price": PRICE})
+    table.loc[5, "age":] = np.nan  # a row with its first cell alone
+    table.loc[9] = np.nan
+    with pandas.ExcelWriter(tmp_path / "t.xlsx") as book:
+        table.to_excel(book, startrow=3, startcol=1, index=False)
+        book.sheets["Sheet1"].cell(1, 2, "Houses of 2024")
+    fit = ["fit", tmp_path / "t.xlsx", "--target", "price", *TRAIN, "--out", tmp_path / "m.st"]
+    code, out, err = run(*fit)
+    assert (code, err) == (0, "")
+    assert "1 line above the table left out: Houses of 2024" in out
+    assert "sold (ISO8601" in out
+    table.to_csv(tmp_path / "t.csv", index=False)
+    predictions = [run("predict", tmp_path / "m.st", tmp_path / n) for n in ("t.xlsx", "t.csv")]
+    assert predictions[0] == predictions[1]
+    assert predictions[0][1].count("\n") == N + 1
+
+
+@pytest.fixture(scope="module")
+def holes(tmp_path_factory):
+    """A table with missing cells of every kind, its model and a proof."""
+    folder = tmp_path_factory.mktemp("holes")
+    rng = np.random.default_rng(0)
+    size, city = rng.uniform(10, 90, 120).round(1), np.resize(["Bern", "Rom", ""], 120)
+    sold = pandas.date_range("2021-03-01", periods=120, freq="9D").strftime("%d.%m.%Y").to_numpy()
+    price = np.abs(size - 40) + 9 * (city == "") + np.arange(120) / 20
+    lacks = rng.random((3, 120)) < 0.15
+    body = rows(np.where(lacks[0], "", size), city, np.where(lacks[1], "", sold),
+                np.where(lacks[2], "NA", price.round(2)))  # fmt: skip
+    (folder / "t.csv").write_text(text(["size", "city", "sold", "price"], body))
+    fit = ["--target", "price", "--weight-decay", 0.5, "--prove-time", 0]
+    assert run("fit", folder / "t.csv", *fit, "--out", folder / "m.st")[0] == 0
+    proof = ["--proof", folder / "p.npz", "--time-limit", 1]
+    assert run("certify", folder / "m.st", folder / "t.csv", *proof)[0] == 0
+    return folder
+
+
+def test_what_was_filled_in_is_filled_in_again(holes):
+    """By predict, certify and verify, from what the model file says."""
+    code, out, err = run("certify", holes / "m.st", holes / "t.csv", "--time-limit", 0, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["notes"] == []  # the digest of the rows is that of the training
+    assert run("verify", holes / "p.npz", holes / "t.csv")[1].startswith("VALID")
+    median = dict(load(holes / "m.st")[1].columns)["size"]["fill"]
+    new = "size,city,sold\n,Bern,01.05.2021\n{},Bern,01.05.2021\n5,,\n5,Ur,01.05.2021\n"
+    (holes / "new.csv").write_text(new.format(median))
+    encoder, table = Encoder(load(holes / "m.st")[1].columns), read_table(str(holes / "t.csv"))
+    size = table["size"][~np.isnan(table["price"])]
+    train, _ = split_rows(len(size), None, 0.2, 0)
+    assert median == np.nanmedian(size[train])
+    with pytest.warns(UserWarning, match="'Ur'"):
+        X = encoder.encode(read_table(str(holes / "new.csv")))
+    where = encoder.names.index("size missing")
+    assert X[:2, where].tolist() == [1, 0]
+    np.testing.assert_array_equal(np.delete(X[0], where), np.delete(X[1], where))
+    assert X[1, encoder.names.index("sold day")] == (DAYS[0] - pandas.Timestamp(0)).days + 61
+    assert X[1, encoder.names.index("sold weekday")] == 5  # a Saturday
+    code, out, err = run("predict", holes / "m.st", holes / "new.csv", "--json")
+    assert code == 0
+    assert "column 'city' has texts that training did not see, 'Ur'" in err
+    assert len(json.loads(out)["price"]) == 4
+    (holes / "new.csv").write_text(new.format(median).replace("01.05.2021", "5/1/21"))
+    assert (
+        "has dates as %d.%m.%Y in training" in run("predict", holes / "m.st", holes / "new.csv")[2]
+    )
+
+
+def test_without_filling_in(holes, tmp_path):
+    table = pandas.read_csv(holes / "t.csv").dropna()
+    table.to_csv(tmp_path / "t.csv", index=False)
+    fit = ["fit", tmp_path / "t.csv", "--target", "price", *TRAIN, "--missing", "error"]
+    assert run(*fit, "--out", tmp_path / "m.st")[0] == 0
+    columns = load(tmp_path / "m.st")[1].columns
+    assert columns[:2] == [["size", None], ["city", ["Bern", "Rom"]]]
+    code, _, err = run("predict", tmp_path / "m.st", holes / "t.csv")
+    assert code == 2
+    assert "missing or infinite" in err
+
+
+def test_scores_are_honest(tmp_path):
+    """Few test rows have none; with rare classes accuracy does not stand alone."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 2)).round(3)
+    rare = np.where(x[:, 0] + x[:, 1] > 2.2, "yes", "no")
+    (tmp_path / "t.csv").write_text(text(["a", "b", "y"], rows(*x.T, rare)))
+    fit = ["--target", "y", "--weight-decay", 0.01, "--prove-time", 0]
+    facts = json.loads(run("fit", tmp_path / "t.csv", *fit, "--json")[1])
+    counts = np.array(facts["confusion"])
+    assert counts.sum() == facts["n_test"] == 80
+    assert np.trace(counts) / 80 == pytest.approx(facts["test_score"])
+    assert counts[0].sum() / 80 == pytest.approx(facts["majority_test_score"])
+    assert facts["auc"] > 0.9
+    assert 0 < facts["log_loss"] < 0.3
+    out = run("fit", tmp_path / "t.csv", *fit)[1]
+    assert out.startswith(facts["summary"])
+    assert "always the most frequent: 9" in facts["summary"]
+    assert "AUC, test" in out
+    assert "called no" in out
+    (tmp_path / "t.csv").write_text(text(["a", "b", "y"], rows(*x[:30].T, x[:30, 0])))
+    facts = json.loads(run("fit", tmp_path / "t.csv", *fit, "--json")[1])
+    assert (facts["test_score"], facts["baseline_test_score"]) == (None, None)
+    assert facts["untested"].startswith("6 test rows are too few for a score")
+    path = run(
+        "path", tmp_path / "t.csv", "--target", "y", "--n-values", 2, "--out", tmp_path / "p.png"
+    )
+    assert path[0] == 0
+    assert "no test score: 6 test rows" in path[1]
+
+
+def test_the_reader_of_a_pipe_may_have_seen_enough(holes):
+    words = f"{sys.executable} -m gapless predict {holes / 'm.st'} {holes / 't.csv'} | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"price\n", b"")
+
+
+def test_a_curve_through_what_is_there(holes):
+    spline = ["spline", holes / "t.csv", "--x", "size", "--y", "price", "--weight-decay", 1]
+    code, out, err = run(*spline)
+    assert (code, err) == (0, "")
+    assert "rows without 'size' left out ('')" in out
+    assert "rows without 'price' left out ('NA')" in out
