@@ -147,3 +147,20 @@ def test_texts_that_training_did_not_see_add_what_no_label_does(ward, model, cap
     assert np.all(np.isfinite([west, south, lacks]))
     assert len({west, south, lacks}) == 3
     assert load_readable(model).notes_["target"] == "stay"
+
+
+def test_keys_and_free_text_are_left_out_unless_kept(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    size = rng.uniform(1, 9, 120)
+    rows = [[k, f"remark {k}", f"{s:.3f}", f"{abs(s - 4):.3f}"] for k, s in enumerate(size)]
+    with open(tmp_path / "shop.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["id", "remark", "size", "price"], *rows])
+    fit = ["fit", tmp_path / "shop.csv", "--target", "price", "--readable", "--weight-decay", 0.01]
+    told = answer(capsys, *fit)
+    assert set(told["effects"]) == {"size"}
+    notes = " ".join(told["notes"])
+    assert "number or name the rows left out (--keep NAME): id" in notes
+    assert "text with more than 50 different values: remark" in notes
+    kept = answer(capsys, *fit, "--keep", "id")
+    assert not any("number or name the rows" in note for note in kept["notes"])
+    assert "no column 'ID'" in run(capsys, *fit, "--keep", "ID", code=2).err

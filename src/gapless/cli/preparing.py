@@ -383,7 +383,7 @@ def _column(
         reason = said.empty
     elif len(distinct) == 1 and not indicator:
         reason = said.constant
-    elif not kept and _is_key(name, values, distinct):
+    elif not kept and is_key(name, values, distinct):
         reason = said.keys
     if reason is not None:
         reason.append(name)
@@ -415,8 +415,20 @@ def _rare(n_rows: int) -> int:
     return min(RARE, max(2, n_rows // 100))
 
 
-def _is_key(name: str, values: Array, distinct: Array) -> bool:
-    """Whether a column is called like a key, and is one."""
+def is_key(name: str, values: Array, distinct: Array) -> bool:
+    """Whether a column is called like a key, and is one.
+
+    Parameters
+    ----------
+    name : str
+    values : array of shape (n_rows,)
+    distinct : array
+        The different ones among them.
+
+    Returns
+    -------
+    bool
+    """
     if not (ID.fullmatch(name) or CAMEL_ID.fullmatch(name)) or len(distinct) < len(values):
         return False
     return values.dtype.kind != "f" or bool(np.all(distinct == np.round(distinct)))

@@ -19,8 +19,8 @@ from .command import Answer
 from .job import _loss, _task, split_rows
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
-from .preparing import MAX_CATEGORIES
-from .tables import Reading, check_target, read_data, rows_with, texts
+from .preparing import MAX_CATEGORIES, is_key
+from .tables import Reading, check_names, check_target, read_data, rows_with, texts
 from .terminal import print_notes, print_table
 
 # Importances that are printed.
@@ -54,7 +54,8 @@ def run_readable(args: argparse.Namespace) -> Answer:
     task, why = _task(target, y, args.task)
     check_sizes(target, y)
     names = [name for name in table if name != target and name not in args.drop]
-    kinds, notes = _learn(table, names)
+    check_names(table, args.keep)
+    kinds, notes = _learn(table, names, args.keep)
     X = frame(table, kinds)
     y, labels = (texts(table, target), None) if task == "classification" else (y, None)
     if task == "classification":
@@ -102,10 +103,12 @@ def run_readable(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show, int(model.status_.unfinished))
 
 
-def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], list[str]]:
+def _learn(
+    table: dict[str, Array], names: list[str], kept: list[str]
+) -> tuple[dict[str, bool], list[str]]:
     """Which columns are text, by name, without those that are all alike; and notes."""
     kinds: dict[str, bool] = {}
-    constant, lacking, many = [], [], []
+    constant, lacking, many, keys = [], [], [], []
     for name in names:
         column = table[name]
         check_slips(name, column, f"drop the column with --drop {name}")
@@ -115,6 +118,9 @@ def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], 
         count = len(set(cells[~lacks]))
         if count + bool(np.any(lacks)) < 2:
             constant.append(name)
+            continue
+        if name not in kept and is_key(name, column, np.unique(column)):
+            keys.append(name)
             continue
         if text and count > MAX_CATEGORIES:
             many.append(name)
@@ -128,6 +134,7 @@ def _learn(table: dict[str, Array], names: list[str]) -> tuple[dict[str, bool], 
         ("text columns, an effect for each text", [n for n, text in kinds.items() if text]),
         ("columns with missing values, which have effects of their own", lacking),
         ("constant columns left out", constant),
+        ("columns that number or name the rows left out (--keep NAME)", keys),
         (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
     return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
