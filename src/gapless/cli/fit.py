@@ -13,15 +13,17 @@ import numpy as np
 from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.problem import Problem
+from ..core.reduction import Reduction
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.fitting import CHOOSING
+from ..gauge.choose import few_dimensions
 from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import FOLDS, Choice, as_long_again, choose_weight_decay
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
-from ..training.train import proof_times, solve
+from ..training.train import as_long, proof_times, solve
 from .command import Answer, add_command
 from .image_files import are_images
 from .images import add_image_arguments, fit_images
@@ -34,7 +36,7 @@ from .terminal import plain_console, print_notes, print_table
 
 # Numbers in X up to which the folds of a choice take seconds.
 SMALL = 10_000
-# Seconds to prove in where nobody says.
+# Seconds to prove in where nobody says and much is proven in them; else as long as training took.
 PROVE = 10.0
 
 
@@ -55,8 +57,8 @@ def add_fit(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument(
         "--prove-time", type=float, metavar="S",
-        help=f"seconds to prove how good it is, once trained (default {PROVE:.0f}, or what "
-        "--time-limit leaves; 0: nothing)",
+        help=f"seconds to prove how good it is, once trained (default {PROVE:.0f} with a dozen "
+        "features, as long as training with more, or what --time-limit leaves; 0: nothing)",
     )  # fmt: skip
     command.add_argument(
         "--readable", nargs="?", const="one", choices=("one", "pairs"),
@@ -104,7 +106,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if compiler is not None:
         compiler.wait()
         notes.append("compiled the loops of the proof, once on this machine")
-    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, PROVE)
+    usual = PROVE if few_dimensions(Reduction(problem).core) else as_long
+    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, usual)
     with progress("training", args.progress, args.tol, watch) as report:
         solution = solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,

@@ -188,7 +188,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     boxes = "directions" in able and not (dimensions(core) >= LATE and use <= HALF * seconds)
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
-    if boxes and dimensions(core) >= MANY and "quadratic" in able:
+    if boxes and not few_dimensions(core) and "quadratic" in able:
         first, quadratic = ("directions", HALF * seconds), ("quadratic", QUARTER * seconds)
         return [first, quadratic, ("directions", np.inf), cells]
     if boxes:
@@ -198,6 +198,11 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     if use == np.inf:
         return [rest]
     return [("quadratic", (BEFORE_LIFTING if use < 2 * seconds else ELSE) * seconds), cells]
+
+
+def few_dimensions(core: Problem) -> bool:
+    """Whether boxes of directions prove much in seconds."""
+    return RELAXATIONS["directions"].fits(core) and dimensions(core) < MANY
 
 
 def lifting_seconds(core: Problem) -> float:
