@@ -51,7 +51,7 @@ METHODS = {
     "mlp": lambda: GridSearchCV(
         MLPClassifier(random_state=0, max_iter=300), {"alpha": [1e-3, 1e-1, 1.0]}, cv=3
     ),
-    "relu": lambda: ReLUClassifierCV(n_values=6, cv=3, time_limit=20, prove_time=0),
+    "relu": lambda: ReLUClassifierCV(prove_time=0),
 }
 
 

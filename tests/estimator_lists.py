@@ -23,6 +23,7 @@ EASY = {
     "ReLUClassifier": {"weight_decay": 0.1},
     "ReLURegressorCV": {"n_values": 3, "cv": 2},
     "ReLUClassifierCV": {"n_values": 3, "cv": 2},
+    "ImageWhitener": {"size": 1},
     "MixtureMomentGAN": {"n_clusters": 2, "n_components": 2},
     "ProgressiveMomentGAN": {"image_shape": (6, 6)},
     "ReLUConvRegressor": {"size": 2, "weight_decay": 0.1},

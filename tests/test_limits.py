@@ -316,7 +316,8 @@ def test_a_fit_without_a_limit_takes_what_a_person_waits_for(clock):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((150, 5)) * [1e4, 20, 0.1, 30, 1e-3]  # a table as it comes
     y = rng.standard_normal(150)
-    with pytest.warns(ConvergenceWarning, match="Time limit"):
+    units = pytest.warns(UserWarning, match="column 0 varies by")
+    with units, pytest.warns(ConvergenceWarning, match="Time limit"):
         model = ReLURegressor(weight_decay=1e-5, tol=1e-9, prove_time=0).fit(X, y)
     assert model.status_ is Status.TIME_LIMIT
     assert 14 < clock[0] < 17

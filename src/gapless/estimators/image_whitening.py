@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array, not_negative
 from ..core.patches import Patches
+from ..core.summary import Summarised
 from .targets import validated
 
 
-class ImageWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """Filter images or signals so that neighbouring numbers no longer say the same.
 
     In photographs most of a patch is its brightness, and a filter pays much weight decay for the
@@ -58,6 +59,8 @@ class ImageWhitener(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> bool(near[0] > 0.9), bool(near[1] < 0.3)
     (True, True)
     """
+
+    proven = "Closed form: one filter from the mean power spectrum; nothing is chosen by a search."
 
     def __init__(self, size: int | Sequence[int] = 5, ridge: float = 0.1) -> None:
         self.size = size

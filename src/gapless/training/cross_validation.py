@@ -256,7 +256,8 @@ def _fold(
     networks: list[Network] = []
     watch = Watch(min(seconds, watch.left))
     before = np.full(len(w), np.inf)
-    with blas_threads(1):
+    # losses that overflow are named once all folds are done
+    with blas_threads(1), np.errstate(all="ignore"):
         for i, solution in enumerate(solve_along(part, grid, watch, **options)):
             if solution.status is Status.STOPPED:
                 raise KeyboardInterrupt

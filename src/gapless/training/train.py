@@ -181,7 +181,7 @@ def solve(
         plan = replace(plan, joins=plan.joins and joins)
         training = watch
         if proof_time is None and watch.limited and Directional().fits(reduction.core):
-            training = watch.part(watch.callback, kept=KEPT * watch.left)
+            training = watch.part(watch.callback, share=1 - KEPT)
             training.started = watch.started
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
