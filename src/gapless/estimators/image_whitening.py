@@ -60,7 +60,7 @@ class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignor
     (True, True)
     """
 
-    proven = "Closed form: one filter from the mean power spectrum; nothing is chosen by a search."
+    proven = "Closed form: one filter from the covariance of patches, no search."
 
     def __init__(self, size: int | Sequence[int] = 5, ridge: float = 0.1) -> None:
         self.size = size
