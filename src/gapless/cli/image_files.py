@@ -17,6 +17,7 @@ from ..core.checks import Array, InputError
 from ..core.files import existing_file, write
 from ..core.network import Network
 from ..core.patches import Windows
+from ..core.tensors import has_format
 from ..estimators.image_whitening import ImageWhitener
 
 FORMAT = "gapless-images-1"
@@ -138,11 +139,7 @@ def save_images(path: str | Path, model: ImageModel) -> None:
 
 def is_image_model(path: str) -> bool:
     """Whether the file is one that :func:`save_images` wrote."""
-    try:
-        with safe_open(existing_file(path), framework="numpy") as opened:
-            return bool((opened.metadata() or {}).get("format") == FORMAT)
-    except (SafetensorError, OSError):
-        return False
+    return has_format(existing_file(path), FORMAT)
 
 
 def load_images(path: str | Path) -> ImageModel:

@@ -188,10 +188,7 @@ def read_job(args: argparse.Namespace) -> Job:
     table, target = read_data(args.data, args.dataset, Reading.of(args))
     target = check_target(table, args.target or target, args.drop, "to predict")
     check_names(table, args.keep)
-    if not 0 < args.test_size < 1:
-        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
-    if not 0 <= args.seed < 1 << 32:
-        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
+    check_split(args)
     impute = args.missing == "fill"
     table, without = rows_with(table, target, not impute)
     features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
@@ -224,6 +221,14 @@ def read_job(args: argparse.Namespace) -> Job:
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes,
         args.class_weight == "balanced",
     )  # fmt: skip
+
+
+def check_split(args: argparse.Namespace) -> None:
+    """Raise InputError where ``--test-size`` or ``--seed`` cannot split rows."""
+    if not 0 < args.test_size < 1:
+        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    if not 0 <= args.seed < 1 << 32:
+        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
 
 
 def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tuple[Array, Array]:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression, RidgeCV
 
-from ..core.checks import Array, InputError, positive, shown
+from ..core.checks import Array, InputError, positive
 from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
-from .job import _loss, _task, split_rows
+from .job import _loss, _task, check_split, split_rows
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
@@ -46,10 +46,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
     table, target = read_data(args.data, args.dataset, Reading.of(args))
     target = check_target(table, args.target or target, args.drop, "to predict")
     table, without = rows_with(table, target, args.missing == "error")
-    if not 0 < args.test_size < 1:
-        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
-    if not 0 <= args.seed < 1 << 32:
-        raise InputError(f"--seed must lie between 0 and 2^32 - 1, got {shown(args.seed)}")
+    check_split(args)
     y = table[target]
     task, why = _task(target, y, args.task)
     check_sizes(target, y)

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array, InputError
-from ..core.files import existing_file, write
+from ..core.files import write
 from ..core.network import Network
 from ..core.result import History, Status
+from ..core.tensors import has_format, read_tensors
 from ..readable.effects import Effect
 from ..readable.solve import ReadableCertificate, ReadableSolution
 from .readable import AdditiveReLUClassifier, AdditiveReLURegressor
@@ -96,15 +96,8 @@ def load_readable(path: str | Path) -> Any:
     InputError
         For a missing or damaged file, and any other.
     """
-    file = existing_file(path)
-    try:
-        with safe_open(file, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: is no readable model; write one with save_readable()")
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError) as error:
-        raise InputError(f"{path}: not a safetensors file, or damaged ({error})") from error
+    otherwise = "is no readable model; write one with save_readable()"
+    metadata, tensors = read_tensors(path, FORMAT, otherwise)
     try:
         return _assembled(json.loads(metadata["header"]), tensors)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError) as error:
@@ -123,11 +116,7 @@ def is_readable(path: str | Path) -> bool:
     bool
         False for files that are none or cannot be read.
     """
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            return (opened.metadata() or {}).get("format") == FORMAT
-    except (SafetensorError, OSError):
-        return False
+    return has_format(path, FORMAT)
 
 
 def _plain(labels: Any) -> list[Any]:

@@ -52,7 +52,7 @@ from .caps import caps
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
 from .search import Oracle
-from .tree import KEPT, RECORDED, SAMPLED, Outcome, Team, Tiling, batch_size, predict_boxes, roots
+from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
 # step; to which power a step takes longer than the last if that took a time longer, the share of
@@ -129,20 +129,20 @@ class Directional(Relaxation):
         before, growth, next_takes = np.inf, 1.0, np.inf
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
-            outcome = search.lower((1 + above) * known, 1 + above)
-            if outcome.direction is not None:
-                best = space.neuron(core, Lam, outcome.direction)
+            closed, better = search.lower((1 + above) * known, 1 + above)
+            if better is not None:
+                best = space.neuron(core, Lam, better)
                 continue
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
                 took = (watch.seconds - begun) / step
-                if step == 1 and outcome.closed:
+                if step == 1 and closed:
                     growth, before = max(took / before, 1.0) ** FALLING, took
-                next_takes = took * growth**step if outcome.closed else max(next_takes, took)
+                next_takes = took * growth**step if closed else max(next_takes, took)
             if (G := float(search.levels(1 + above).max())) < proven:
                 half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
                 yield Lam, replace(search.proven(proven := G, best), outlook=half)
-            if not outcome.closed or watch.due():
+            if not closed or watch.due():
                 return
             # a whole one, or as much of it as there is time for
             step = min(1.0, BOLD * watch.left / next_takes)
@@ -178,7 +178,7 @@ class Directional(Relaxation):
         if seconds > watch.left / PATIENCE:
             return None
         if better is None:
-            better = search.lower(G, ratio).direction
+            _, better = search.lower(G, ratio)
         if better is not None:
             best = space.neuron(core, Lam, better)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
@@ -204,12 +204,12 @@ class _Search:
         self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
         self.pace = self._pace()
 
-    def lower(self, G: float, ratio: float) -> Outcome:
-        """Whether no direction has ``||H(u)|| > G ||u||``.
+    def lower(self, G: float, ratio: float) -> tuple[bool, Array | None]:
+        """Whether it is proven that no direction has ``||H(u)|| > G ||u||``; one that has, if met.
 
         One that it ends at is above ``G / ratio`` at least, and above G where there is one output.
         """
-        self._largest, sides, boxes = max(self._largest, G), self._sides(ratio), 0
+        self._largest, sides = max(self._largest, G), self._sides(ratio)
         normed, old = self.space.normed, self._tilings
         # the finer the caps the others: old ones are of no more use
         self._tilings = {
@@ -224,10 +224,9 @@ class _Search:
                 outcome = self._tilings[v].lower(
                     self._cone(v), cosine * G, self.bounder, self._stop, team, cosine * least
                 )
-                boxes += outcome.boxes
                 if not outcome.closed:
-                    return replace(outcome, boxes=boxes)
-        return Outcome(bool(sides), None, boxes)
+                    return False, outcome.direction
+        return bool(sides), None
 
     def levels(self, ratio: float) -> Array:
         """Those of all boxes, by the caps of this ratio: the largest is a G that is proven."""

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 from scipy import sparse
 
 from ..core.checks import Array, InputError, to_2d
-from ..core.files import existing_file, write
+from ..core.files import write
 from ..core.network import Network
+from ..core.tensors import read_tensors
 from .machine import Kernel, KernelMachine, spread_scale
 
 FORMAT = "gapless-kernel-network-1"
@@ -207,19 +207,12 @@ class KernelNetwork:
         InputError
             For a missing or damaged file, and any other.
         """
-        file = existing_file(path)
-        try:
-            with safe_open(file, framework="numpy") as opened:
-                metadata = opened.metadata() or {}
-                if metadata.get("format") != FORMAT:
-                    raise InputError(f"{file}: is no kernel network; write one with save()")
-                tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, TypeError) as error:
-            raise InputError(f"{file}: not a safetensors file, or damaged ({error})") from error
+        otherwise = "is no kernel network; write one with save()"
+        metadata, tensors = read_tensors(path, FORMAT, otherwise)
         try:
             return _assembled(json.loads(metadata["header"]), tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise InputError(f"{file}: damaged, its parts do not fit ({error})") from error
+            raise InputError(f"{path}: damaged, its parts do not fit ({error})") from error
 
 
 def count_votes(F: Array, n_classes: int) -> Array:
