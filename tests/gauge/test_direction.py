@@ -60,6 +60,13 @@ def cone_of(rng, n, D, kind, free):
     return Cone.of(X, lam, normed), float(np.abs(lam) @ np.abs(X).sum(axis=1))
 
 
+BOUNDERS = {
+    "numpy": bound_boxes,
+    "compiled": boxes_compiled.bounder(),
+    "single": boxes_compiled.bounder(single=True),
+}
+
+
 def within(rng, U, W, count):
     """Points of each box, corners among them, (count, n, D)."""
     inside = rng.uniform(-1, 1, (count, *U.shape))
@@ -68,17 +75,19 @@ def within(rng, U, W, count):
     return U + W * inside
 
 
+# Of few samples bounds are tight: a rounding that is not charged shows.
+@pytest.mark.parametrize("bounder", BOUNDERS, ids=BOUNDERS)
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), D=st.integers(1, 6))
-@settings(max_examples=25)
-def test_no_box_holds_more_than_its_bound(kind, free, seed, n, D):
+@settings(max_examples=12)
+def test_no_box_holds_more_than_its_bound(kind, free, bounder, seed, n, D):
     rng = np.random.default_rng(seed)
     cone, spread = cone_of(rng, n, D, kind, free)
     U, W, mean = boxes(rng, cone.normed, 12, int(rng.integers(0, 30)))
     open_ = np.ones((len(U), 2), bool)
     for G in (0.0, 0.01 * spread, spread):
-        found = bound_boxes(cone, G, U, W, mean, open_)
+        found = BOUNDERS[bounder](cone, G, U, W, mean, open_)
         for points in within(rng, U, W, 60):
             norm = G * np.linalg.norm(points * cone.normed, axis=1)
             for side, sign in enumerate((1, -1)):
@@ -88,10 +97,12 @@ def test_no_box_holds_more_than_its_bound(kind, free, seed, n, D):
         assert np.all(W[np.arange(len(U)), found.edge] > 0) or np.any(W == 0)
 
 
+# In single precision some of 300 samples' roundings add up.
+@pytest.mark.parametrize(("bounder", "near"), [("compiled", 1e-9), ("single", 1e-4)])
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_compiled_bounds_are_the_same(kind, free, rng):
-    bounder = boxes_compiled.bounder()
+def test_compiled_bounds_are_the_same(kind, free, bounder, near, rng):
+    bounder = BOUNDERS[bounder]
     for n, D in ((1, 1), (5, 2), (70, 3), (130, 7)):
         cone, spread = cone_of(rng, n, D, kind, free)
         U, W, mean = boxes(rng, cone.normed, 50, 15)
@@ -101,7 +112,7 @@ def test_compiled_bounds_are_the_same(kind, free, rng):
             two = bounder(cone, G, U, W, mean, open_)
             assert np.array_equal(np.isfinite(one.bound), open_)
             off = np.abs(one.bound[open_] - two.bound[open_])
-            assert np.all(off <= 1e-9 * (spread + G))
+            assert np.all(off <= near * (spread + G) + 1e-28)
 
 
 @given(seed=st.integers(0, 10**6), D=st.integers(1, 6))

@@ -76,16 +76,28 @@ class Side:
         ]
 
     @cached_property
+    def scale(self) -> tuple[float, float]:
+        """Powers of two near the largest of X, and of p."""
+        x, p = (2.0 ** (np.frexp(np.abs(x).max(initial=0.0))[1] - 1) for x in (self.X, self.p))
+        return float(x), float(p)
+
+    @cached_property
     def stacked(self) -> tuple[Array, ...]:
-        """:attr:`blocks`, each of one array, filled up by zeros."""
+        """:attr:`blocks` of numbers about one, ``X / scale`` and ``p / scale``, each of one array,
+        filled up by zeros."""
         n, D = self.X.shape
         count = -(-n // SAMPLES)
         if count == 0:
             return (np.zeros((0, 1)), *(np.zeros((0, 1, 1)) for _ in range(5)))
         size = SAMPLES if count > 1 else n
         X, p = np.zeros((count * size, D)), np.zeros(count * size)
-        X[:n], p[:n] = self.X, self.p
+        X[:n], p[:n] = self.X / self.scale[0], self.p / self.scale[1]
         return tuple(np.ascontiguousarray(np.stack(x)) for x in zip(*Side(X, p).blocks))
+
+    @cached_property
+    def single(self) -> tuple[Array, ...]:
+        """:attr:`stacked` in single precision."""
+        return tuple(x.astype(np.float32) for x in self.stacked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +132,11 @@ class Cone:
     @property
     def n_samples(self) -> int:
         return len(self.above.p) + len(self.below.p)
+
+    @cached_property
+    def sizes(self) -> Array:
+        """``sum_i |p_i x_ij|`` of each coordinate."""
+        return self.above.p @ np.abs(self.above.X) + self.below.p @ np.abs(self.below.X)
 
     def value(self, U: Array) -> Array:
         """``h`` at directions U (m, D)."""

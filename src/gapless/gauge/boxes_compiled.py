@@ -2,6 +2,20 @@
 
 The maximum over a box takes :data:`LANES` boxes at a time, so that a compiler may do the same to
 all of them at once.  Sums may be added in any order, which :mod:`gapless.gauge.direction` charges.
+
+Samples may be bounded in single precision, of unit roundoff ``u = 2^-24``; their sums over blocks
+are added up in double precision, and all else is computed in it.  Any guess gives a valid bound, so
+what counts is a sample's t and T and how its bound ``c + l y + b y^2``, |y| <= T, is rounded and
+summed.  With ``M = c + T + b T^2`` from above, c the constant and b the bow, and ``M = a + T`` from
+below,
+
+    its coefficients     are off by at most 40 u M, as |l| T <= M, and ``2 L z^2 / z^2 <= 2 T``,
+    T                    by (D + 4) u T, where the bound's slope is at most 3 M / T,
+    sums of m samples    by (m + 4) u (c + |l| T + b T^2) <= 2 (m + 4) u M,
+    t                    by (D + 4) u sum_j |x_j u_j|, and so is |t|,
+
+each at first order in u, which a per cent more covers; M is summed beside.  That is some 1e-4 of
+the gauge where boxes are small.
 """
 
 from __future__ import annotations
@@ -13,11 +27,11 @@ import numpy as np
 from numba import njit
 
 from ..core.checks import Array
-from ..core.rounding import TINY
 from .boxes import (
     BELOW,
     BOXES,
     ROUNDS,
+    SAMPLES,
     SHIFTS,
     SPREAD,
     SWEEPS,
@@ -27,66 +41,78 @@ from .boxes import (
 )  # fmt: skip
 
 LANES = 64
+# Unit roundoff of single precision; what keeps quotients finite, of numbers about one.
+ROUNDOFF, TINY = 2.0**-24, 1e-30
 # Sums may be reordered; what is infinite or no number keeps its meaning.
 LOOSE = {"reassoc", "contract", "nsz"}
 STEPS = np.array(SHIFTS)
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _above(p, t, T, spread, shift, sums):  # type: ignore[no-untyped-def]
+def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
+    of = p.dtype.type
+    zero, half, one, two, small, tiny = of(0), of(0.5), of(1), of(2), of(1e-3), of(TINY)
+    share = of(SPREAD / (1 - SPREAD))
     for box in range(len(t)):
-        total = 0.0
+        total, size = zero, zero
         for i in range(len(p)):
-            turn = -1.0 if t[box, i] < 0 else 1.0
+            turn = -one if t[box, i] < 0 else one
             a, most = abs(t[box, i]), T[box, i]
             mean = a + turn * shift[box, i]
-            s = spread[box, i] + SPREAD / (1 - SPREAD) * shift[box, i] * shift[box, i]
-            L = most - a if most > a else 0.0
-            c = np.sqrt(mean * mean + s) + TINY
-            far = mean + L if mean + L > 1e-3 * most else 1e-3 * most
-            z = far / (far * far + s + TINY)
-            r = 1 / (z + TINY) - L
+            s = spread[box, i] + share * shift[box, i] * shift[box, i]
+            L = most - a if most > a else zero
+            c = np.sqrt(mean * mean + s) + tiny
+            far = mean + L if mean + L > small * most else small * most
+            z = far / (far * far + s + tiny)
+            r = one / (z + tiny) - L
             parabola = (c <= L) | (r < L)
-            bow = 0.5 / c if parabola else 2 * L * z * z
+            bow = half / c if parabola else two * L * z * z
             off = a if parabola else a - r
-            constant = bow * a * a + 0.5 * c if parabola else a + bow * off * off
-            linear = 2 * bow * a if parabola else 1 + 2 * bow * off
+            constant = bow * a * a + half * c if parabola else a + bow * off * off
+            linear = two * bow * a if parabola else one + two * bow * off
             crossed = a < most
-            total += p[i] * (constant if crossed else a)
-            t[box, i] = p[i] * turn * (linear if crossed else 1.0)
-            T[box, i] = p[i] * bow if crossed else 0.0
-        sums[box] = total
+            constant = constant if crossed else a
+            bow = bow if crossed else zero
+            total += p[i] * constant
+            size += p[i] * (constant + most + bow * most * most)
+            t[box, i] = p[i] * turn * (linear if crossed else one)
+            T[box, i] = p[i] * bow
+        sums[box], sizes[box] = total, size
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _below(p, t, T, spread, shift, sums):  # type: ignore[no-untyped-def]
+def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
+    of = p.dtype.type
+    zero, one, share, below = of(0), of(1), of(SPREAD / (1 - SPREAD)), of(BELOW)
     for box in range(len(t)):
-        total = 0.0
+        total, size = zero, zero
         for i in range(len(p)):
-            turn = -1.0 if t[box, i] < 0 else 1.0
+            turn = -one if t[box, i] < 0 else one
             a, most = abs(t[box, i]), T[box, i]
             mean = a + turn * shift[box, i]
-            s = spread[box, i] + SPREAD / (1 - SPREAD) * shift[box, i] * shift[box, i]
+            s = spread[box, i] + share * shift[box, i] * shift[box, i]
             crossed = a < most
-            reach = most if crossed else 1.0
+            reach = most if crossed else one
             secant = mean * mean + s - a * mean > reach * abs(mean)
-            side = -1.0 if mean < 0 else 1.0
-            constant = 0.0 if secant else side * a
+            side = -one if mean < 0 else one
+            constant = zero if secant else side * a
             linear = a / reach if secant else side
             total -= p[i] * (constant if crossed else a)
-            t[box, i] = -p[i] * turn * (linear if crossed else 1.0)
-            T[box, i] = -p[i] / reach if crossed & secant else 0.0
-            spread[box, i] = p[i] * BELOW * (1 - a / reach) / reach if crossed else 0.0
-        sums[box] = total
+            size += p[i] * (a + most)
+            t[box, i] = -p[i] * turn * (linear if crossed else one)
+            T[box, i] = -p[i] / reach if crossed & secant else zero
+            spread[box, i] = p[i] * below * (one - a / reach) / reach if crossed else zero
+        sums[box], sizes[box] = total, size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect(side, above, U, W, spread, guess, C, slope, packed, widths):  # type: ignore[no-untyped-def]
-    """Add the samples of one side."""
+def _collect(side, above, scale, off, rows, C, slope, packed, widths):  # type: ignore[no-untyped-def]
+    """Add the samples of one side, and ``off`` times their sizes."""
     p, X, turned, sizes, squares, pairs = side
+    U, W, spread, guess = rows
     n, D = U.shape
-    lanes, small = np.empty((4, BOXES, p.shape[1])), np.empty((2, BOXES, D))
-    forms, sums = np.empty((BOXES, packed.shape[1])), np.empty(BOXES)
+    lanes, small = np.empty((4, BOXES, p.shape[1]), p.dtype), np.empty((2, BOXES, D), p.dtype)
+    forms, sums = np.empty((BOXES, packed.shape[1]), p.dtype), np.empty((2, BOXES), p.dtype)
     for first in range(0, n, BOXES):
         last = min(n, first + BOXES)
         m = last - first
@@ -98,21 +124,21 @@ def _collect(side, above, U, W, spread, guess, C, slope, packed, widths):  # typ
             np.dot(spread[first:last], squares[block], s)
             np.dot(guess[first:last], turned[block], r)
             if above:
-                _above(p[block], t, T, s, r, sums)
+                _above(p[block], t, T, s, r, sums[0], sums[1])
             else:
-                _below(p[block], t, T, s, r, sums)
+                _below(p[block], t, T, s, r, sums[0], sums[1])
                 np.dot(s, X[block] * X[block], width)
             np.dot(t, X[block], linear)
             np.dot(T, pairs[block], form)
             for i in range(m):
-                C[first + i] += sums[i]
+                C[first + i] += scale * (sums[0, i] + off * sums[1, i])
                 at = 0
                 for k in range(D):
-                    slope[first + i, k] += linear[i, k]
-                    widths[first + i, k] += form[i, at] if above else width[i, k]
+                    slope[first + i, k] += scale * linear[i, k]
+                    widths[first + i, k] += scale * (form[i, at] if above else width[i, k])
                     at += D - k
                 for k in range(packed.shape[1]):
-                    packed[first + i, k] += form[i, k]
+                    packed[first + i, k] += scale * form[i, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -357,16 +383,30 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
                 bound[box] = min(bound[box], dual[i])
 
 
-def bounder() -> Bounder:
-    """:func:`gapless.gauge.boxes.bound_boxes` by compiled kernels."""
+def bounder(single: bool = False) -> Bounder:
+    """:func:`gapless.gauge.boxes.bound_boxes` by compiled kernels.
+
+    Parameters
+    ----------
+    single : bool, default False
+        Whether samples are bounded in single precision, which is charged: half of the time.
+    """
 
     def even_part(cone: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
         n, D = U.shape
         C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
         packed = np.zeros((n, D * (D + 1) // 2))
-        guess, spread = (1 - SPREAD) * W * mean, SPREAD * W * W
+        rows = U, W, SPREAD * W * W, (1 - SPREAD) * W * mean
+        off = 0.0
+        if single:
+            rows = tuple(x.astype(np.float32) for x in rows)
+            off = roundoff(D)
+            C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
         for side, above in ((cone.above, True), (cone.below, False)):
-            _collect(side.stacked, above, U, W, spread, guess, C, slope, packed, widths)
+            blocks, (x, p) = side.single if single else side.stacked, side.scale
+            # numbers that float32 does not hold: each is off by less
+            C += single * len(side.p) * TINY * x * p
+            _collect(blocks, above, x * p, off, rows, C, slope, packed, widths)
         return C, slope, packed, widths
 
     def scaled_forms(packed: Array, e: Array, bend: Array, W: Array, normed: Array) -> Array:
@@ -380,6 +420,11 @@ def bounder() -> Bounder:
         return bound, z, guess
 
     return partial(bound_boxes, kernels=(even_part, scaled_forms, box_maximum))
+
+
+def roundoff(D: int) -> float:
+    """What single precision is charged, times the sizes M of samples."""
+    return 1.01 * ROUNDOFF * (2 * (SAMPLES + 4) + 3 * (D + 4) + 40)
 
 
 def is_compiled() -> bool:

@@ -75,6 +75,9 @@ FEW_SIDES, SIDE = 6, 1e-3
 PREDICTING, LEAST_SAMPLE = 1e-3, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
+# Samples are bounded in double precision where what is left to prove is less than so many times
+# what single precision is charged for samples of their whole sizes.
+COUNTS = 2.0
 # A bound that is asked for is begun if it is predicted to take the time there is over this, as
 # predictions are off by that much.
 PATIENCE = 2.0
@@ -186,23 +189,16 @@ class Directional(Relaxation):
 
 
 class _Search:
-    """The directions of one dual point: a tiling for each cap of outputs and sign.
-
-    Attributes
-    ----------
-    pace : float
-        Seconds a box.
-    """
+    """The directions of one dual point: a tiling for each cap of outputs and sign."""
 
     def __init__(self, space: _Rotated, watch: Watch, record: bool = False) -> None:
-        self.space, self.watch, self.bounder = space, watch, _bounder(watch.left)
+        self.space, self.watch, self._loops = space, watch, _loops(watch.left)
         # both signs of one output: what is made of their samples is as large as these
         self._cone = lru_cache(maxsize=2)(space.cone)
         self._tilings: dict[tuple[float, ...], Tiling] = {}
         self._record, self._largest = record, 0.0
         # seconds that the checker of proof files takes for a box
         self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
-        self.pace = self._pace()
 
     def lower(self, G: float, ratio: float) -> tuple[bool, Array | None]:
         """Whether it is proven that no direction has ``||H(u)|| > G ||u||``; one that has, if met.
@@ -219,10 +215,11 @@ class _Search:
         high = np.sort(self.levels(ratio))[::-1]
         most = int(np.sum(high > G))
         slices = [*high[: most : max(SLICE, most // SLICES + 1)][1:], G]
+        bounder = self._bounder(G, ratio)
         with _team() as team:
             for least, (v, cosine) in product(slices, sides):
                 outcome = self._tilings[v].lower(
-                    self._cone(v), cosine * G, self.bounder, self._stop, team, cosine * least
+                    self._cone(v), cosine * G, bounder, self._stop, team, cosine * least
                 )
                 if not outcome.closed:
                     return False, outcome.direction
@@ -244,18 +241,18 @@ class _Search:
         sides = self._sides(ratio)
         if not sides:
             return np.inf, None
-        boxes, left = 0.0, max(self.watch.left, 0.0)
-        some = sides[:: -(-len(sides) // FEW_SIDES)]
-        enough = PATIENCE * left / self.pace
-        sample = int(np.clip(PREDICTING * left / len(some) / self.pace, LEAST_SAMPLE, SAMPLED))
+        bounder, boxes, left = self._bounder(G, ratio), 0.0, max(self.watch.left, 0.0)
+        some, pace = sides[:: -(-len(sides) // FEW_SIDES)], self._pace(bounder)
+        enough = PATIENCE * left / pace
+        sample = int(np.clip(PREDICTING * left / len(some) / pace, LEAST_SAMPLE, SAMPLED))
         with _team() as team:
             for v, cosine in some:
                 side, stop = self._cone(v), self.watch.due
-                found = predict_boxes(side, cosine * G, self.bounder, stop, enough, team, sample)
+                found = predict_boxes(side, cosine * G, bounder, stop, enough, team, sample)
                 if found.direction is not None:
                     return 0.0, found.direction
                 boxes += found.boxes * len(sides) / len(some)
-        return boxes * self.pace + SIDE * len(sides), None
+        return boxes * pace + SIDE * len(sides), None
 
     def _stop(self) -> bool:
         """Whether time is up, or would be once the checker has repeated what there is."""
@@ -269,17 +266,24 @@ class _Search:
         found = caps(self.space.Lam.shape[1], ratio)
         return [*found, *((tuple(-x for x in v), cosine) for v, cosine in found)]
 
-    def _pace(self) -> float:
+    def _bounder(self, G: float, ratio: float) -> Bounder:
+        """In single precision, unless what that is charged counts beside ``G - G / ratio``."""
+        if self._loops is None:
+            return bound_boxes
+        off = self._loops.roundoff(len(self.space.normed)) * self.space.spread
+        return self._loops.bounder(single=G - G / ratio > COUNTS * off)
+
+    def _pace(self, bounder: Bounder) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""
         side = self._cone(self._sides(2.0)[0][0])
         U, W = roots(side.normed)
         size = batch_size(side)
         boxes = (np.resize(x, (size, len(side.normed))) for x in (U, W, 0 * U))
         batch = *boxes, np.ones((size, 2), dtype=bool)
-        self.bounder(side, 1.0, *(x[:2] for x in batch))
+        bounder(side, 1.0, *(x[:2] for x in batch))
         with _team() as team, blas_threads(1):
             started = time.perf_counter()
-            list(team.map(lambda _: self.bounder(side, 1.0, *batch), range(team.count)))
+            list(team.map(lambda _: bounder(side, 1.0, *batch), range(team.count)))
             return (time.perf_counter() - started) / (team.count * size)
 
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
@@ -412,20 +416,12 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     return found.take(np.array([int(np.argmax(found.value))]))
 
 
-def _bounder(seconds: float) -> Bounder:
-    """Compiled, where there is numba and time to compile."""
-    loops = _loops()
-    if loops is not None and (seconds >= COMPILING or loops.is_compiled()):
-        return loops.bounder()
-    return bound_boxes
-
-
 def begin_compiling(problem: Problem) -> subprocess.Popen[bytes] | None:
     """Compile what bounds boxes, where ``problem`` has any and nothing is compiled, beside.
 
     Some eight seconds of another process, once on a machine; None where there is nothing to do.
     """
-    loops = _loops()
+    loops = _loops(COMPILING)
     # the core last: its samples are sorted and decomposed
     if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
         return None
@@ -440,16 +436,18 @@ def compile_loops() -> None:
     """Compile what bounds boxes, and keep it."""
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
-    _loops().bounder()(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+    for single in (False, True):
+        bounder = _loops(COMPILING).bounder(single)
+        bounder(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
 
 
-def _loops() -> Any:
-    """The compiled loops; None without numba, or a place to keep what is compiled."""
+def _loops(seconds: float) -> Any:
+    """The compiled loops; None without numba, a place to keep what is compiled, or the time."""
     try:
         from . import boxes_compiled
     except (ImportError, RuntimeError):
         return None
-    return boxes_compiled
+    return boxes_compiled if seconds >= COMPILING or boxes_compiled.is_compiled() else None
 
 
 @contextmanager
