@@ -40,11 +40,8 @@ from .estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from .estimators.curves import SplineClassifier, SplineRegressor
 from .estimators.features import ConvexRandomFeatures
 from .estimators.image_whitening import ImageWhitener
-from .estimators.kernel_networks import (
-    HiddenLayer,
-    KernelNetworkClassifier,
-    KernelNetworkRegressor,
-)
+from .estimators.kernel_base import HiddenLayer
+from .estimators.kernel_networks import KernelNetworkClassifier, KernelNetworkRegressor
 from .estimators.kernels import TangentKernelRegressor
 from .estimators.output_layer import ConvexOutputLayer
 from .estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor

@@ -55,8 +55,11 @@ class HiddenLayer:
 
 
 class BaseKernelNetwork(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, Summarised, BaseEstimator
-):  # type: ignore[misc]
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    Summarised,
+    BaseEstimator,  # type: ignore[misc]
+):
     """What classifier and regressor share."""
 
     proven = (

@@ -9,7 +9,7 @@ function of v, sample by sample.  With ``t = x.u``, ``a = |x.u0|``, ``T = w.|x|`
 turned so that t = a at the centre, the sample is *crossed* where a < T, and then with L = T - a
 
     from above, p > 0:  (t^2 / c + c) / 2                       for any c > 0, or
-                        t + 2 L z^2 (t - r)^2,  r = 1/z - L >= L   through (-L, L), tangent at r;
+                        t + 2 L (z (t + L) - 1)^2,  2 L z <= 1   through (-L, L), tangent to t;
     from below, p < 0:  t (t - a) / T, the secant through both ends and 0, or +t or -t.
 
 Which, and c, z, is chosen by a guess at the mean m and the spread of t over where the maximum lies
@@ -39,7 +39,6 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.checks import Array
-from ..core.rounding import TINY
 
 # The share of the spread in the guess at t; what is left is the distance to the guessed mean.
 SPREAD = 0.65
@@ -53,8 +52,10 @@ ROUNDS = 2
 SWEEPS = 3
 # How far the guessed mean moves to where the Lagrangian is largest, or to the vertex found.
 INHERIT = 0.5
+# What keeps quotients finite, of numbers about one.
+SMALL = 1e-30
 # Boxes and samples of a block: what stays in the cache and keeps BLAS busy.
-BOXES, SAMPLES = 64, 128
+BOXES, SAMPLES = 128, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +66,30 @@ class Side:
     p: Array
 
     @cached_property
-    def blocks(self) -> list[tuple[Array, ...]]:
-        """Of :data:`SAMPLES` each: p, X, then ``X^T``, its sizes and squares, and, a row a sample,
-        products ``x_j x_k``, j <= k."""
-        j, k = np.triu_indices(self.X.shape[1])
-        parts = [slice(i, i + SAMPLES) for i in range(0, len(self.p), SAMPLES)]
-        return [
-            (self.p[s], X := self.X[s], T := X.T.copy(), np.abs(T), T * T, X[:, j] * X[:, k])
-            for s in parts
-        ]
-
-    @cached_property
     def scale(self) -> tuple[float, float]:
         """Powers of two near the largest of X, and of p."""
         x, p = (2.0 ** (np.frexp(np.abs(x).max(initial=0.0))[1] - 1) for x in (self.X, self.p))
         return float(x), float(p)
 
     @cached_property
+    def blocks(self) -> list[tuple[Array, ...]]:
+        """Of :data:`SAMPLES` each, over :attr:`scale`: p, X, then ``X^T``, its sizes and squares,
+        and, a row a sample, products ``x_j x_k``, j <= k."""
+        j, k = np.triu_indices(self.X.shape[1])
+        scaled = (self.X / self.scale[0], self.p / self.scale[1])
+        parts = ([x[i : i + SAMPLES] for x in scaled] for i in range(0, len(self.p), SAMPLES))
+        return [(p, X, T := X.T.copy(), np.abs(T), T * T, X[:, j] * X[:, k]) for X, p in parts]
+
+    @cached_property
     def stacked(self) -> tuple[Array, ...]:
-        """:attr:`blocks` of numbers about one, ``X / scale`` and ``p / scale``, each of one array,
-        filled up by zeros."""
+        """:attr:`blocks`, each of one array, filled up by zeros."""
         n, D = self.X.shape
         count = -(-n // SAMPLES)
         if count == 0:
             return (np.zeros((0, 1)), *(np.zeros((0, 1, 1)) for _ in range(5)))
         size = SAMPLES if count > 1 else n
         X, p = np.zeros((count * size, D)), np.zeros(count * size)
-        X[:n], p[:n] = self.X / self.scale[0], self.p / self.scale[1]
+        X[:n], p[:n] = self.X, self.p
         return tuple(np.ascontiguousarray(np.stack(x)) for x in zip(*Side(X, p).blocks))
 
     @cached_property
@@ -232,7 +230,9 @@ def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
             for p, X, turned, sizes, squares, pairs in side.blocks:
                 t, T = U[s] @ turned, W[s] @ sizes
                 coefficients = quadratics(t, T, spread[s] @ squares, guess[s] @ turned)
-                constant, linear, square, width = (p * x for x in coefficients)
+                constant, linear, square, width = (
+                    np.prod(side.scale) * p * x for x in coefficients
+                )
                 C[s, 0] += constant.sum(axis=1)
                 slope[s] += linear @ X
                 packed[s] += square @ pairs
@@ -244,20 +244,16 @@ def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
     """``|t + y| <= constant + linear y + square y^2`` for ``|y| <= T``; and square."""
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
     mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
-    L = np.maximum(T - a, 0.0)
-    c = np.sqrt(mean * mean + spread) + TINY
+    L = np.maximum(T - a, 0.0)  # of those that are not crossed 0: they are linear
+    c = np.sqrt(mean * mean + spread) + SMALL
     far = np.maximum(mean + L, 1e-3 * T)
-    z = far / (far * far + spread + TINY)
-    r = 1 / (z + TINY) - L
-    parabola = (c <= L) | (r < L)
-    bow = np.where(parabola, 0.5 / c, 2 * L * z * z)
-    off = np.where(parabola, a, a - r)
-    constant = np.where(parabola, bow * a * a + 0.5 * c, a + bow * off * off)
-    linear = np.where(parabola, 2 * bow * a, 1 + 2 * bow * off)
-    crossed = a < T  # the others are linear
-    square = np.where(crossed, bow, 0.0)
-    linear = turn * np.where(crossed, linear, 1.0)
-    return np.where(crossed, constant, a), linear, square, square
+    z = far / (far * far + spread + SMALL)
+    parabola = (c <= L) | (2 * L * z > 1)
+    off = z * T - 1
+    square = np.where(parabola, 0.5 / c, 2 * L * z * z)
+    linear = np.where(parabola, 2 * square * a, 1 + 4 * L * z * off)
+    constant = np.where(parabola, square * a * a + 0.5 * c, a + 2 * L * off * off)
+    return constant, turn * linear, square, square
 
 
 def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
@@ -265,13 +261,13 @@ def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
     mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
     crossed = a < T  # the others are linear
-    reach = np.where(crossed, T, 1.0)
-    secant = mean * mean + spread - a * mean > reach * np.abs(mean)
-    side = np.where(mean < 0, -1.0, 1.0)
-    constant = np.where(crossed, np.where(secant, 0.0, side * a), a)
-    linear = turn * np.where(crossed, np.where(secant, a / reach, side), 1.0)
-    square = np.where(crossed & secant, 1 / reach, 0.0)
-    width = np.where(crossed, BELOW * (1 - a / reach) / reach, 0.0)
+    steep = 1 / np.where(crossed, T, 1.0)
+    secant = crossed & (mean * mean + spread - a * mean > T * np.abs(mean))
+    side = np.where(crossed & (mean < 0), -1.0, 1.0)
+    constant = np.where(secant, 0.0, side * a)
+    linear = turn * np.where(secant, a * steep, side)
+    square = np.where(secant, steep, 0.0)
+    width = np.where(crossed, BELOW * (1 - a * steep) * steep, 0.0)
     return -constant, -linear, -square, width
 
 

@@ -9,7 +9,7 @@ what counts is a sample's t and T and how its bound ``c + l y + b y^2``, |y| <= 
 summed.  With ``M = c + T + b T^2`` from above, c the constant and b the bow, and ``M = a + T`` from
 below,
 
-    its coefficients     are off by at most 40 u M, as |l| T <= M, and ``2 L z^2 / z^2 <= 2 T``,
+    its coefficients     are off by at most 40 u M, as |l| T <= M and ``2 L (z T - 1)^2 <= c``,
     T                    by (D + 4) u T, where the bound's slope is at most 3 M / T,
     sums of m samples    by (m + 4) u (c + |l| T + b T^2) <= 2 (m + 4) u M,
     t                    by (D + 4) u sum_j |x_j u_j|, and so is |t|,
@@ -33,6 +33,7 @@ from .boxes import (
     ROUNDS,
     SAMPLES,
     SHIFTS,
+    SMALL,
     SPREAD,
     SWEEPS,
     Bounder,
@@ -41,8 +42,8 @@ from .boxes import (
 )  # fmt: skip
 
 LANES = 64
-# Unit roundoff of single precision; what keeps quotients finite, of numbers about one.
-ROUNDOFF, TINY = 2.0**-24, 1e-30
+# Unit roundoff of single precision.
+ROUNDOFF = 2.0**-24
 # Sums may be reordered; what is infinite or no number keeps its meaning.
 LOOSE = {"reassoc", "contract", "nsz"}
 STEPS = np.array(SHIFTS)
@@ -51,7 +52,7 @@ STEPS = np.array(SHIFTS)
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
 def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
     of = p.dtype.type
-    zero, half, one, two, small, tiny = of(0), of(0.5), of(1), of(2), of(1e-3), of(TINY)
+    zero, half, one, two, few, small = of(0), of(0.5), of(1), of(2), of(1e-3), of(SMALL)
     share = of(SPREAD / (1 - SPREAD))
     for box in range(len(t)):
         total, size = zero, zero
@@ -61,21 +62,18 @@ def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
             mean = a + turn * shift[box, i]
             s = spread[box, i] + share * shift[box, i] * shift[box, i]
             L = most - a if most > a else zero
-            c = np.sqrt(mean * mean + s) + tiny
-            far = mean + L if mean + L > small * most else small * most
-            z = far / (far * far + s + tiny)
-            r = one / (z + tiny) - L
-            parabola = (c <= L) | (r < L)
-            bow = half / c if parabola else two * L * z * z
-            off = a if parabola else a - r
-            constant = bow * a * a + half * c if parabola else a + bow * off * off
-            linear = two * bow * a if parabola else one + two * bow * off
-            crossed = a < most
-            constant = constant if crossed else a
-            bow = bow if crossed else zero
+            c = np.sqrt(mean * mean + s) + small
+            far = mean + L if mean + L > few * most else few * most
+            w = far * far + s + small
+            parabola = (c <= L) | (two * L * far > w)
+            ratio = (half if parabola else far) / (c if parabola else w)
+            off = ratio * most - one
+            bow = ratio if parabola else two * L * ratio * ratio
+            linear = two * bow * a if parabola else one + two * two * L * ratio * off
+            constant = bow * a * a + half * c if parabola else a + two * L * off * off
             total += p[i] * constant
             size += p[i] * (constant + most + bow * most * most)
-            t[box, i] = p[i] * turn * (linear if crossed else one)
+            t[box, i] = p[i] * turn * linear
             T[box, i] = p[i] * bow
         sums[box], sizes[box] = total, size
 
@@ -92,16 +90,14 @@ def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
             mean = a + turn * shift[box, i]
             s = spread[box, i] + share * shift[box, i] * shift[box, i]
             crossed = a < most
-            reach = most if crossed else one
-            secant = mean * mean + s - a * mean > reach * abs(mean)
-            side = -one if mean < 0 else one
-            constant = zero if secant else side * a
-            linear = a / reach if secant else side
-            total -= p[i] * (constant if crossed else a)
+            steep = one / (most if crossed else one)
+            secant = crossed & (mean * mean + s - a * mean > most * abs(mean))
+            side = -one if crossed & (mean < 0) else one
+            total -= p[i] * (zero if secant else side * a)
             size += p[i] * (a + most)
-            t[box, i] = -p[i] * turn * (linear if crossed else one)
-            T[box, i] = -p[i] / reach if crossed & secant else zero
-            spread[box, i] = p[i] * below * (one - a / reach) / reach if crossed else zero
+            t[box, i] = -p[i] * turn * (a * steep if secant else side)
+            T[box, i] = -p[i] * steep if secant else zero
+            spread[box, i] = p[i] * below * (one - a * steep) * steep if crossed else zero
         sums[box], sizes[box] = total, size
 
 
@@ -396,7 +392,7 @@ def bounder(single: bool = False) -> Bounder:
         n, D = U.shape
         C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
         packed = np.zeros((n, D * (D + 1) // 2))
-        rows = U, W, SPREAD * W * W, (1 - SPREAD) * W * mean
+        rows: tuple[Array, ...] = (U, W, SPREAD * W * W, (1 - SPREAD) * W * mean)
         off = 0.0
         if single:
             rows = tuple(x.astype(np.float32) for x in rows)
@@ -405,7 +401,7 @@ def bounder(single: bool = False) -> Bounder:
         for side, above in ((cone.above, True), (cone.below, False)):
             blocks, (x, p) = side.single if single else side.stacked, side.scale
             # numbers that float32 does not hold: each is off by less
-            C += single * len(side.p) * TINY * x * p
+            C += single * len(side.p) * SMALL * x * p
             _collect(blocks, above, x * p, off, rows, C, slope, packed, widths)
         return C, slope, packed, widths
 
@@ -429,4 +425,6 @@ def roundoff(D: int) -> float:
 
 def is_compiled() -> bool:
     """Whether this machine has compiled them before; loading then takes a third of a second."""
-    return any(Path(str(_maximum.stats.cache_path)).glob("boxes_compiled._maximum*.nbi"))
+    kept = Path(str(_maximum.stats.cache_path)).glob("boxes_compiled._maximum*.nbi")
+    # those of an earlier version are older than this file
+    return any(index.stat().st_mtime >= Path(__file__).stat().st_mtime for index in kept)

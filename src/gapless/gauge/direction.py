@@ -19,7 +19,8 @@ Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, i
 is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
 most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
 and the Cholesky factor of a form of trace below ``4 D^2 (S + G)``.  As ``||u|| >= 1`` on a face
-that much is added to G.  What samples have beside the coordinates kept is charged as measured.
+that much is added to G.  What samples have beside the coordinates kept is charged as measured, and
+single precision box by box (:mod:`gapless.gauge.boxes_compiled`).
 """
 
 from __future__ import annotations

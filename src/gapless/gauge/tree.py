@@ -192,8 +192,10 @@ class Tiling:
         parts, self._parts, opened = self._parts, [], []
         for part in parts:
             high = part[3].max(axis=1) > level
-            if high.any():
-                opened.append(tuple(x[high] for x in part))
+            if not high.any():
+                self._parts.append(part)
+                continue
+            opened.append(tuple(x[high] for x in part))
             if not high.all():
                 self._parts.append(tuple(x[~high] for x in part))
         return opened
