@@ -187,14 +187,16 @@ def bound_boxes(
     N, e, k = norm_below(U, W, data.normed)
     n, D = U.shape
     Q = forms(packed, e, G * k, W, data.normed)
+    slope, odd = (slope - G * e) * W, data.q * W  # the second turns with the sign of u
+    C, turn = C - G * N, U @ data.q
     bound, z, guess = np.full((n, 2), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     steep = np.zeros((n, D))
     for j, sign in enumerate((1.0, -1.0)):
         at = np.flatnonzero(open_[:, j])
-        g = (slope[at] + sign * data.q - G * e[at]) * W[at]
-        constant = C[at] + sign * (U[at] @ data.q) - G * N[at]
+        g, constant = slope[at] + sign * odd[at], C[at] + sign * turn[at]
         bound[at, j], z[j, at], guess[j, at] = maximum(g, Q[at], constant)
-        steep[at] = np.maximum(steep[at], np.abs(g) * (bound[at, j] > 0)[:, None])
+        still = bound[at, j] > 0
+        steep[at[still]] = np.maximum(steep[at[still]], np.abs(g[still]))
     better = np.argmax(bound, axis=1)
     corner = z[better, np.arange(n)]
     turned = np.where(better == 0, 1.0, -1.0)[:, None]

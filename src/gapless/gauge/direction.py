@@ -73,7 +73,7 @@ STARTS = 128
 FEW_SIDES, SIDE = 6, 1e-3
 # Share of the time left that a level of a prediction may take, for fewer boxes than it is best of,
 # and those at least.
-PREDICTING, LEAST_SAMPLE = 1e-3, 32
+PREDICTING, LEAST_SAMPLE = 5e-4, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
 # Samples are bounded in double precision where what is left to prove is less than so many times
