@@ -76,7 +76,10 @@ def test_fit_predict_info_certify(folder):
     info = json.loads(gapless("info", folder / "m.safetensors", "--json").stdout)
     assert info["columns"] == ["size", "colour"]
     assert info["n_neurons"] == result["n_neurons"]
-    assert "weight decay" in gapless("info", folder / "m.safetensors").stdout
+    told = gapless("info", folder / "m.safetensors").stdout
+    assert "weight decay" in told
+    # a script reads lines: none is wrapped, or filled up
+    assert all(line.strip() == line for line in told.splitlines())
     again = json.loads(
         gapless("certify", folder / "m.safetensors", folder / "shop.csv", "--json").stdout
     )

@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from rich.console import Console
 from rich.table import Table as RichTable
 
+# Characters of a line that a pipe or a file takes.
+LONGEST = 10_000
+
 
 def forget_output() -> None:
     """What standard output did not take is dropped: the interpreter would try once more."""
@@ -57,8 +60,13 @@ def print_notes(notes: Iterable[str]) -> None:
 
 
 def print_table(rows: Iterable[Iterable[str]], *heads: str) -> None:
-    """Rows with their cells aligned, under ``heads`` if there are any."""
+    """Rows with their cells aligned, under ``heads`` if there are any; in a terminal they wrap."""
     table = RichTable(*heads, show_header=bool(heads), box=None, padding=(0, 2, 0, 0))
     for row in rows:
         table.add_row(*row)
-    plain_console().print(table)
+    console = plain_console()
+    if not console.is_terminal:
+        console.width = LONGEST
+    with console.capture() as drawn:
+        console.print(table)
+    console.print(*map(str.rstrip, drawn.get().splitlines()), sep="\n", soft_wrap=True)
