@@ -176,8 +176,8 @@ def test_columns_and_planes_know_the_gauge(outputs):
     assert whole.lower * 0.9 < values.max() <= whole.upper <= sweep.upper * (1 + 1e-9)
     for j in range(2):
         one = METHODS["low-rank"].bound(Problem(X[:, [j]], Lam, weight_decay=1.0), Lam)
-        upper, found, values = SortedColumns(X[:, [j]]).bound(Lam, 0.5 * one.lower)
-        own = np.linalg.norm(found.activations(X[:, [j]]).T @ Lam, axis=1)
+        upper, found, values = SortedColumns(X, np.array([j])).bound(Lam, 0.5 * one.lower)
+        own = np.linalg.norm(found.activations(X).T @ Lam, axis=1)
         assert np.allclose(values, own)
         assert values.max() == pytest.approx(one.lower)
         assert values.max() <= upper <= one.lower * (1 + 1e-9)

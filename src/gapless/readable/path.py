@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,7 @@ def rank_weight_decays(
     folds: Sequence[tuple[Array, Array]],
     watch: Watch,
     callback: Callable[[int, int], object] | None = None,
+    monotone: Mapping[int, int] | None = None,
 ) -> Ranking:
     """Validation losses of networks that start from those at larger weight decays.
 
@@ -91,6 +92,8 @@ def rank_weight_decays(
         Each fold has its share of the time; one that it cuts short has no losses from there on.
     callback : callable, optional
         Called with (folds done, folds in all).
+    monotone : mapping of int to {1, -1}, optional
+        As of :func:`gapless.train_readable`.
 
     Returns
     -------
@@ -105,7 +108,8 @@ def rank_weight_decays(
         X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
         share = watch.part(share=1 / (len(folds) - k))
         with blas_threads(1):
-            losses[k] = _along(Table(part, interactions), grid, (X, Y, w / w.sum()), share)
+            table = Table(part, interactions, monotone)
+            losses[k] = _along(table, grid, (X, Y, w / w.sum()), share)
         if callback is not None:
             callback(k + 1, len(folds))
     return Ranking(np.asarray(grid, dtype=float), losses)
