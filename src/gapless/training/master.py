@@ -345,6 +345,8 @@ class _Master:
             if not curvature > FLAT**2 * rz:  # flat where samples are confident: t overflows
                 break
             t = rz / curvature
+            if -float(np.sum(gradient * (x + t * p))) > 2 * abs(self.value):
+                break  # more than there is to gain: along what is flat here
             x = x + t * p
             r = r - t * Hp
             z = scalar.solve(r)
