@@ -16,8 +16,8 @@ from ..core.watch import Watch
 from .solve import SMOOTHING, Fit
 from .table import Table
 
-# Gap of the networks that only rank weight decays.
-RANKING = 1e-2
+# Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
+RANKING, RANKING_PAIRS = 1e-2, 3e-2
 # Values without a better one after which a fold ends.
 PATIENCE = 3
 
@@ -47,6 +47,11 @@ class Ranking:
     def weight_decay(self) -> float:
         """That value."""
         return float(self.weight_decays[self.best])
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether time ended a fold at that value or the next: smaller ones may be better."""
+        return bool(np.any(np.isnan(self.losses[:, self.best : self.best + 2])))
 
 
 def flat_weight_decay(table: Table) -> float:
@@ -120,7 +125,7 @@ def _along(table: Table, grid: Array, held_out: tuple[Array, Array, Array], watc
     X, Y, w = held_out
     losses, start = np.full(len(grid), np.nan), None
     for i, weight_decay in enumerate(grid):
-        fit = Fit(table, weight_decay, RANKING, start)
+        fit = Fit(table, weight_decay, RANKING_PAIRS if len(table.pairs) else RANKING, start)
         solution = fit.run(watch)
         if watch.due() and solution.status.unfinished:
             break
