@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import mean_pinball_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -204,3 +205,10 @@ def test_effects_rise_and_fall_as_asked_and_nothing_that_does_is_better():
     ):
         with pytest.raises(ValueError, match=words):
             AdditiveReLURegressor(monotone=wrong).fit(X, y)
+
+
+def test_a_choice_that_time_ended_is_said():
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.warns(ConvergenceWarning) as said:
+        AdditiveReLURegressor("pairs", time_limit=0.05).fit(X, y)
+    assert any("time ended the choice of weight_decay" in str(w.message) for w in said)
