@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from ..core.watch import Watch
 from .solve import SMOOTHING, Fit
 from .table import Table
 
-# Gap of the networks that only rank weight decays.
-RANKING = 1e-2
+# Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
+RANKING, RANKING_PAIRS = 1e-2, 3e-2
 # Values without a better one after which a fold ends.
 PATIENCE = 3
 
@@ -48,6 +48,11 @@ class Ranking:
         """That value."""
         return float(self.weight_decays[self.best])
 
+    @property
+    def cut_short(self) -> bool:
+        """Whether time ended a fold at that value or the next: smaller ones may be better."""
+        return bool(np.any(np.isnan(self.losses[:, self.best : self.best + 2])))
+
 
 def flat_weight_decay(table: Table) -> float:
     """The least weight decay found at which the best network is a constant.
@@ -76,6 +81,7 @@ def rank_weight_decays(
     folds: Sequence[tuple[Array, Array]],
     watch: Watch,
     callback: Callable[[int, int], object] | None = None,
+    monotone: Mapping[int, int] | None = None,
 ) -> Ranking:
     """Validation losses of networks that start from those at larger weight decays.
 
@@ -91,6 +97,8 @@ def rank_weight_decays(
         Each fold has its share of the time; one that it cuts short has no losses from there on.
     callback : callable, optional
         Called with (folds done, folds in all).
+    monotone : mapping of int to {1, -1}, optional
+        As of :func:`gapless.train_readable`.
 
     Returns
     -------
@@ -105,7 +113,8 @@ def rank_weight_decays(
         X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
         share = watch.part(share=1 / (len(folds) - k))
         with blas_threads(1):
-            losses[k] = _along(Table(part, interactions), grid, (X, Y, w / w.sum()), share)
+            table = Table(part, interactions, monotone)
+            losses[k] = _along(table, grid, (X, Y, w / w.sum()), share)
         if callback is not None:
             callback(k + 1, len(folds))
     return Ranking(np.asarray(grid, dtype=float), losses)
@@ -116,7 +125,7 @@ def _along(table: Table, grid: Array, held_out: tuple[Array, Array, Array], watc
     X, Y, w = held_out
     losses, start = np.full(len(grid), np.nan), None
     for i, weight_decay in enumerate(grid):
-        fit = Fit(table, weight_decay, RANKING, start)
+        fit = Fit(table, weight_decay, RANKING_PAIRS if len(table.pairs) else RANKING, start)
         solution = fit.run(watch)
         if watch.due() and solution.status.unfinished:
             break
