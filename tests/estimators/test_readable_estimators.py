@@ -78,12 +78,38 @@ def test_contributions_sum_to_the_prediction(interactions):
     explained = model.explain(table)
     assert explained.contributions.shape == (300, len(model.effects_), 1)
     assert np.max(np.abs(explained.outputs[:, 0] - model.predict(table))) <= 1e-12 * np.abs(y).max()
-    assert np.allclose(explained.contributions.mean(axis=0), 0, atol=1e-12 * np.abs(y).max())
+    alone = [k for k, effect in enumerate(model.effects_) if effect.kind != "pair"]
+    assert np.allclose(explained.contributions[:, alone].mean(axis=0), 0, atol=1e-11)
     spread = np.abs(explained.contributions).sum(axis=2).mean(axis=0)
     assert np.allclose(spread, model.importances_)
     assert explained.names == [effect.name for effect in model.effects_]
     if interactions:
         assert "age x ward" in explained.names
+
+
+def test_what_a_pair_adds_has_no_main_effects():
+    table, y = mixed_table()
+    dose = table["dose"].fillna(0)
+    y = y + np.where(dose > 5, (table["age"] - 50) / 8, 0) + (table["ward"] == "a") * dose
+    how = {"weight_decay": 0.01, "tol": 1e-2}
+    model = AdditiveReLURegressor([("age", "dose"), ("dose", "ward")], **how).fit(
+        table, y, sample_weight=1.0 + np.arange(300) % 3
+    )
+    for name in ("age", "dose", "ward"):  # every row with the other features of every row
+        crossed = pd.concat([table.assign(**{name: [v] * 300}) for v in table[name].unique()])
+        explained = model.explain(crossed)
+        weights = (1.0 + np.arange(300) % 3) / 600
+        for k, effect in enumerate(model.effects_):
+            if effect.kind == "pair" and name in effect.names:
+                added = explained.contributions[:, k, 0].reshape(-1, 300)
+                assert np.max(np.abs(added)) > 0.1
+                assert np.max(np.abs(added @ weights)) <= 1e-12 * np.max(np.abs(y))
+    curves = {effect.name: effect for effect in model.effects_}
+    grid, contributions = curves["age x dose"], model.explain(table).contributions
+    k = model.effects_.index(curves["age"])
+    drawn = np.interp(table["age"], curves["age"].places, curves["age"].values[:, 0])
+    assert np.allclose(drawn, contributions[:, k, 0], atol=1e-8)
+    assert grid.places.shape == (1600, 2)
 
 
 def test_an_effect_is_the_curve_that_explanations_follow():

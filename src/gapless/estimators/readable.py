@@ -269,7 +269,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     Parameters
     ----------
     interactions : 0, "pairs" or list of pairs, default 0
-        Which two features, by number or name, neurons may look at together.
+        Which two features, by number or name, neurons may look at together.  What of it one of them
+        adds alone, in the mean over the other, counts to its own effect.
     weight_decay : float or "auto", default "auto"
         Larger gives fewer kinks; "auto" takes what held-out folds prefer.
     bias : {"free", "penalized", "none"}, default "free"
@@ -295,7 +296,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     importances_ : array of shape (n_effects,)
         Mean absolute value that each adds, in the units of the target.
     intercept_ : array of shape (n_outputs,)
-        The mean prediction.
+        The mean prediction; with pairs, what it would be if features were independent.
     weight_decay_ : float
     weight_decays_, losses_ : arrays of shape (n_values,) and (n_folds, n_values)
         Where ``weight_decay="auto"`` has chosen.

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.checks import Array
 from ..readable.effects import Effect
+from .readable import DOTS
 
 # Size of a drawing, and the room of its plot: left, top, right, bottom.
 WIDTH, HEIGHT = 320, 200
@@ -136,7 +137,7 @@ def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator
     yield from parts
     points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
     yield f'<polyline class="curve" points="{points}"/>'
-    for a, b in zip(x[1:-1], y[1:-1]):
+    for a, b in zip(x[1:-1], y[1:-1]) if len(x) <= DOTS else ():
         told = html.escape(f"{effect.name} = {a:.4g}: {b:+.4g}")
         yield (
             f'<circle class="kink" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2.5">'

@@ -14,6 +14,8 @@ from .axes import axes_for, pyplot
 
 # Colours of what raises and what lowers a prediction, of one curve, and of the data.
 RAISES, LOWERS, CURVE, DATA = "#c0392b", "#2e6da4", "#2e6da4", "0.82"
+# Kinks up to which each is a dot; what comes from pairs bends at every sample.
+DOTS = 60
 # Levels drawn of a categorical feature, those that most samples have.
 LEVELS = 12
 
@@ -172,7 +174,8 @@ class EffectsDisplay:
             ax.set_zorder(below.get_zorder() + 1)
             ax.patch.set_visible(False)
         ax.plot(x, y, color=CURVE, lw=1.8, zorder=3)
-        ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
+        if len(x) <= DOTS:
+            ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
         if effect.missing is not None:
             at = x[-1] + 0.12 * (x[-1] - x[0] or 1.0)
             value = float(effect.missing[self.output])
@@ -273,7 +276,7 @@ class ImportanceDisplay:
 
 
 class ExplanationDisplay:
-    """One prediction as a sum: from the mean prediction, what each feature adds.
+    """One prediction as a sum: from the baseline, what each feature adds.
 
     Parameters
     ----------
@@ -341,7 +344,7 @@ class ExplanationDisplay:
         return cls(explanation, row, chosen, values, unit).plot(ax)
 
     def plot(self, ax: Any = None, *, max_effects: int = 12) -> ExplanationDisplay:
-        """Draw one bar an effect, the largest first, from the mean to the prediction.
+        """Draw one bar an effect, the largest first, from the baseline to the prediction.
 
         Parameters
         ----------
@@ -383,7 +386,7 @@ class ExplanationDisplay:
         ax.use_sticky_edges = False  # bars end at the sum, not at the frame
         ax.margins(x=0.14)
         ax.set_xlabel(self.unit)
-        ax.set_title(f"mean {base:.4g}, this one {outcome:.4g}", fontsize="medium")
+        ax.set_title(f"baseline {base:.4g}, this one {outcome:.4g}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

@@ -182,7 +182,8 @@ def _priced(price: PriceOfReading) -> str:
 
 def _reading(estimator: Any) -> list[str]:
     sentences = [
-        "Effects have mean zero over the training data: the sum starts from the mean prediction.",
+        "The sum starts from the baseline, the mean prediction: an effect has mean zero over the "
+        "training data.",
         "A curve shows what the model adds, not what would happen if the feature were changed.",
         "Features that go together share what they explain.",
         "The proof is about the objective on the training data; it says nothing of new data.",
@@ -193,7 +194,14 @@ def _reading(estimator: Any) -> list[str]:
     if any(effect.missing is not None for effect in estimator.effects_):
         sentences.insert(1, "A diamond, or a last bar, is what a missing value adds.")
     if "pair" in kinds:
-        sentences.insert(1, "In heat maps red adds and blue takes away.")
+        sentences[0] = (
+            "The sum starts from the baseline, what the mean prediction would be if features were "
+            "independent; an effect of one feature has mean zero over the training data."
+        )
+        sentences.insert(
+            1, "In heat maps red adds and blue takes away: what two features add only together. "
+            "Rows and columns are zero in the mean; what one feature adds alone is in its curve.",
+        )  # fmt: skip
     return sentences
 
 
@@ -275,7 +283,7 @@ function show() {
     item.append(piece("name", label), track, piece("value", value));
     list.append(item);
   };
-  line("mean", base, base, "", short(base));
+  line("baseline", base, base, "", short(base));
   steps.forEach((step, k) => line(step[0], ends[k][0], ends[k][1], step[1] < 0 ? "down" : "up",
     signed(step[1])));
   line(data.units[c], at, at, "", short(at));
@@ -283,7 +291,7 @@ function show() {
   if (data.truth) told += "; really: " + data.truth[n];
   if (data.odds) told += "; probability of " + data.classes[1] + ": "
     + (100 / (1 + Math.exp(-at))).toFixed(1) + "%";
-  find("told").textContent = told + ". From the mean " + short(base) + " to " + short(at) + ":";
+  find("told").textContent = told + ". From the baseline " + short(base) + " to " + short(at) + ":";
 }
 const move = (by) => { row.value = Math.min(Math.max(Number(row.value) + by, 1),
   data.values.length); show(); };

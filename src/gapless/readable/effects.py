@@ -21,14 +21,16 @@ class Effect:
         Numeric: kinks, and the ends of the data, rising, in the data's units.  Categorical: levels.
         Pair: rows (x, y) of a grid over the data.
     values : array of shape (n_places, n_outputs)
-        What is added there; between the places of a numeric feature it is linear.  The mean
-        over the training samples is zero, the intercept of the model has the rest.
+        What is added there; between the places of a numeric feature it is linear.  Of one feature
+        the mean over the training samples is zero.  Of a pair it is so along both sides: at any
+        value of one feature, over the training values of the other (exactly at its training values,
+        of a feature of more than 1000 different ones at as many of them).
     missing : array of shape (n_outputs,) or None
         What a missing value adds, where there were any in training.
     importance : float
         Mean over the training samples of the absolute value added, summed over outputs.
     share : float
-        Of the network's penalty.
+        Of the network's penalty, what neurons pay that look at just these features.
     density : (counts, edges) or counts
         Of the training samples: a histogram for numeric features, numbers of a level for
         categorical ones; None for pairs.
@@ -59,7 +61,8 @@ class Explanation:
     names : list of str
         Of the effects.
     baseline : array of shape (n_outputs,)
-        The mean output over the training samples.
+        The mean output over the training samples; with pairs, what it would be if features were
+        independent.
     contributions : array of shape (n_samples, n_effects, n_outputs)
     """
 
