@@ -152,6 +152,34 @@ def test_quantiles():
     assert 0.8 < np.mean(y <= high.predict(table)) < 0.97
 
 
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_counts_and_amounts_are_multiplied_by_effects(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2))
+    mean = np.exp(np.abs(X[:, 0]) - X[:, 1] / 2)
+    y = rng.poisson(mean) if loss == "poisson" else mean * rng.gamma(3, 1 / 3, 300)
+    how = {"loss": loss, "weight_decay": 0.01, "tol": 1e-5}
+    model = AdditiveReLURegressor(**how).fit(X, y)
+    assert model.status_ is Status.OPTIMAL
+    predicted = model.predict(X)
+    assert np.corrcoef(np.log(predicted), np.log(mean))[0, 1] > 0.97
+    assert np.allclose(np.exp(model.explain(X).outputs[:, 0]), predicted, rtol=1e-12)
+    assert np.allclose(np.exp(model.to_network().predict(X)[:, 0]), predicted)
+    # the free constant balances observed and predicted: sums, or mean ratio
+    balance = np.mean(y) / np.mean(predicted) if loss == "poisson" else np.mean(y / predicted)
+    assert balance == pytest.approx(1, abs=1e-3)
+    # other units only multiply
+    again = AdditiveReLURegressor(**how).fit(X, 1000.0 * y)
+    assert np.allclose(again.predict(X), 1000 * predicted, rtol=1e-3)
+    assert 0 <= model.price_of_reading(X, y, time_limit=1).price(1)[0] <= 1
+    for bad in (y - 5, 0 * y):
+        with pytest.raises(ValueError, match="not negative, and some above 0"):
+            AdditiveReLURegressor(**how).fit(X, bad)
+    if loss == "gamma":
+        with pytest.raises(ValueError, match="needs targets above 0"):
+            AdditiveReLURegressor(**how).fit(X, np.maximum(y - 1, 0))
+
+
 def test_the_network_in_the_users_units():
     X, y = load_diabetes(return_X_y=True)
     model = AdditiveReLURegressor(weight_decay=0.01).fit(1e3 * X + 5, y)

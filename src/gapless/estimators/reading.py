@@ -184,7 +184,8 @@ class Reading:
         -------
         Explanation
             Contributions in the order of ``effects_``; with the baseline they sum to the
-            predictions, of a classifier to the scores of its classes.
+            predictions, of a classifier to the scores of its classes, of counts and amounts
+            (``loss="poisson"``, ``"gamma"``) to the logarithms of predictions.
 
         Raises
         ------

@@ -45,7 +45,8 @@ def _unit(estimator: Any, output: int) -> str:
     """What effects add to, in words."""
     classes = getattr(estimator, "classes_", None)
     if classes is None:
-        return "adds to the prediction"
+        logarithm = "logarithm of the " * estimator._logarithms
+        return f"adds to the {logarithm}prediction"
     label = classes[-1] if len(classes) == 2 else classes[output]
     if estimator.loss == "logistic" and len(classes) == 2:
         return f"adds to the log odds of {label}"
