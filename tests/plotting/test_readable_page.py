@@ -110,6 +110,6 @@ def test_classes_pairs_and_sparse_rows():
 def test_a_constant_and_an_estimator_that_is_not_fitted():
     X = np.random.default_rng(0).standard_normal((30, 2))
     model = AdditiveReLURegressor(weight_decay=1e6).fit(X, X[:, 0])
-    assert "is told by a constant" in readable_page(model, X)
+    assert "A constant predicts the target" in readable_page(model, X)
     with pytest.raises(NotFittedError):
         readable_page(AdditiveReLURegressor(), X)

@@ -218,7 +218,7 @@ class ReadableFit(Reading, Fitted):
         return price_of_reading(
             columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
             sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
-            time_limit=time_limit,
+            time_limit=time_limit, init=self.network_,
         )  # fmt: skip
 
     def to_network(self) -> Network:

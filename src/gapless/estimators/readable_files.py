@@ -236,6 +236,7 @@ def _read_effect(
     effect = Effect(
         features, tuple(f.name for f in owned), str(fields["kind"]), places, values,
         parts["missing"], float(fields["importance"]), float(fields["share"]), density,
+        tuple(f.labels for f in owned) if fields["kind"] == "pair" else (),
     )  # fmt: skip
     index: Any = parts["neurons"]
     mean: Any = parts["mean"]

@@ -139,7 +139,10 @@ class Reading:
                 missing = told(np.array([np.nan]))[0]
             if feature.labels is not None:
                 places = np.array(feature.labels, dtype=object)
-        return Effect(features, names, kind, places, values, missing, importance, share, density)
+        labels = tuple(f.labels for f in owned) if kind == "pair" else ()
+        return Effect(
+            features, names, kind, places, values, missing, importance, share, density, labels
+        )  # fmt: skip
 
     def _kinks(self, term: Term) -> Array:
         """Where the effect of a numeric feature bends, in its units."""

@@ -128,7 +128,7 @@ class EffectsDisplay:
         plt = pyplot("EffectsDisplay")
         count = max(len(self.effects), 1)
         if axes is None:
-            columns = min(count, 4)
+            columns = count if count < 5 else min((4, 3), key=lambda c: -count % c)  # few empty
             rows = -(-count // columns)
             _, axes = plt.subplots(
                 rows, columns, figsize=(3.4 * columns, 2.9 * rows), layout="constrained"
@@ -151,7 +151,7 @@ class EffectsDisplay:
             ax.set_xlabel(effect.name)
         for ax in axes[len(self.effects) :]:
             ax.set_axis_off()
-        if len(axes):
+        if len(axes) and self.effects and self.effects[0].kind != "pair":
             axes[0].set_ylabel(self.unit)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
@@ -204,8 +204,16 @@ class EffectsDisplay:
         x, y = (np.unique(effect.places[:, k]) for k in range(2))
         values = effect.values[:, self.output].reshape(len(x), len(y))
         top = float(np.abs(values).max()) or 1.0
+        # levels stand side by side, whatever numbers they are coded as
+        x, y = (
+            side if labels is None else np.arange(len(side))
+            for side, labels in zip((x, y), effect.labels)
+        )
         image = ax.pcolormesh(x, y, values.T, cmap="RdBu_r", vmin=-top, vmax=top, shading="nearest")
         ax.figure.colorbar(image, ax=ax)
+        for axis, labels in zip((ax.xaxis, ax.yaxis), effect.labels):
+            if labels is not None:
+                axis.set_ticks(np.arange(len(labels)), [str(label) for label in labels])
         ax.set_xlabel(effect.names[0])
         ax.set_ylabel(effect.names[1])
 
@@ -377,7 +385,7 @@ class ExplanationDisplay:
             at = max(ends[k], ends[k] - step)
             ax.annotate(
                 f"{step:+.3g}", (at, k), textcoords="offset points", xytext=(4, 0), va="center",
-                fontsize="small",
+                fontsize="small", bbox={"boxstyle": "round,pad=.1", "fc": "white", "ec": "none"},
             )  # fmt: skip
         outcome = float(ends[-1]) if len(ends) else base
         ax.axvline(base, color="0.6", lw=0.8, ls=":", zorder=0)

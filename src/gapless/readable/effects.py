@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.checks import Array
 
@@ -34,6 +35,9 @@ class Effect:
     density : (counts, edges) or counts
         Of the training samples: a histogram for numeric features, numbers of a level for
         categorical ones; None for pairs.
+    labels : tuple of (list or None)
+        Of a pair: for each of the two features the labels of its levels, in the order of the rising
+        places; None where it is numeric.
     """
 
     features: tuple[int, ...]
@@ -45,6 +49,7 @@ class Effect:
     importance: float
     share: float
     density: tuple[Array, Array] | Array | None
+    labels: tuple[list[Any] | None, ...] = ()
 
     @property
     def name(self) -> str:
