@@ -228,3 +228,33 @@ def test_what_is_given_is_checked(parameters, words):
     table, y = mixed_table(60)
     with pytest.raises(ValueError, match=words):
         AdditiveReLURegressor(**parameters).fit(table, y)
+
+
+def test_effects_rise_and_fall_as_asked_and_nothing_that_does_is_better():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"age": rng.uniform(18, 80, 200), "pay": rng.normal(size=200)})
+    X["kind"] = rng.choice(["a", "b"], 200)
+    X.loc[::7, "age"] = np.nan
+    y = np.nan_to_num(3 * np.sin(X["age"] / 10), nan=2.0) + X["pay"] + (X["kind"] == "a")
+    free = AdditiveReLURegressor(weight_decay=0.01).fit(X, y)
+    asked = {"age": 1, "pay": -1}
+    for model, target in (
+        (AdditiveReLURegressor(weight_decay=0.01, monotone=asked), y),
+        (AdditiveReLUClassifier(weight_decay=0.01, monotone=asked), y > 1),
+    ):
+        model.fit(X, target)
+        assert model.certificate_.relative_gap <= 1e-3
+        for name, sign in asked.items():
+            at = X.iloc[[1] * 50].copy()
+            at[name] = np.linspace(*((0, 100) if name == "age" else (-5, 5)), 50)
+            scores = getattr(model, "decision_function", model.predict)(at)
+            assert np.all(sign * np.diff(scores) >= -1e-9)
+        if target is y:
+            assert model.certificate_.objective > free.certificate_.objective
+    for wrong, words in (
+        ({"kind": 1}, "'kind', which is categorical"),
+        ({"x": 1}, "monotone has 'x'"),
+        ({"age": 3}, "map features to 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            AdditiveReLURegressor(monotone=wrong).fit(X, y)

@@ -193,8 +193,8 @@ def test_columns_and_planes_know_the_gauge(outputs):
     assert whole.lower * 0.9 < values.max() <= whole.upper <= sweep.upper * (1 + 1e-9)
     for j in range(2):
         one = METHODS["low-rank"].bound(Problem(X[:, [j]], Lam, weight_decay=1.0), Lam)
-        upper, found, values = SortedColumns(X[:, [j]]).bound(Lam, 0.5 * one.lower)
-        own = np.linalg.norm(found.activations(X[:, [j]]).T @ Lam, axis=1)
+        upper, found, values = SortedColumns(X, np.array([j])).bound(Lam, 0.5 * one.lower)
+        own = np.linalg.norm(found.activations(X).T @ Lam, axis=1)
         assert np.allclose(values, own)
         assert values.max() == pytest.approx(one.lower)
         assert values.max() <= upper <= one.lower * (1 + 1e-9)
@@ -221,19 +221,37 @@ def test_no_direction_of_a_cell_exceeds_its_bound(outputs):
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_compiled_cells_are_the_same_sums(outputs):
-    from gapless.readable.planes import bound_cells, bound_cells_compiled
+def test_the_grid_is_above_the_bound_of_sorted_places_by_little_more_than_its_charge(outputs):
+    from gapless.readable.planes import bound_cells
+    from gapless.readable.planes_compiled import bound_cells as on_grid
 
     rng = np.random.default_rng(outputs)
-    p, q = rng.standard_normal((2, 7, 40))
-    p[:, :5] = p[:, 5:10]  # ties
-    Lam = rng.standard_normal((40, outputs))
+    n, k = 300, 40
+    columns = rng.standard_normal((5, n))
+    columns[0] = np.round(columns[0])  # ties
+    columns[4] = 0.0
+    Lam = rng.standard_normal((n, outputs))
     Lam -= Lam.mean(axis=0)
     sizes = np.linalg.norm(Lam, axis=1)
-    for T in (0.4, 0.01):
-        slow, fast = (bound(p, q, Lam, sizes, T) for bound in (bound_cells, bound_cells_compiled))
-        for one, other in zip(slow, fast):
-            assert np.allclose(one, other, rtol=1e-11, atol=1e-12)
+    pairs = np.array([(i, j) for j in range(5) for i in range(j)] * 4)
+    angles = rng.uniform(0, np.pi, k)
+    turns = np.column_stack([np.cos(angles), np.sin(angles)])
+    first, second = columns[pairs[:, 0]], columns[pairs[:, 1]]
+    p = first * turns[:, :1] + second * turns[:, 1:]
+    q = second * turns[:, :1] - first * turns[:, 1:]
+    for T, bins in itertools.product((0.4, 0.05, 1e-3), (7, 64, 512)):
+        bounds, charges, spans = np.empty((3, k))
+        places, worth = np.empty((2, k, 2))
+        grid = (bounds, charges, spans, places, worth)
+        on_grid(columns, pairs, turns, Lam, sizes, T, bins, 0.0, *grid)
+        exact, _, best = bound_cells(p, q, Lam, sizes, T)
+        assert np.all(bounds >= exact * (1 - 1e-12))
+        assert bins < 512 or np.all(bounds - charges <= 1.02 * exact)
+        assert np.all(worth <= best * (1 + 1e-12))
+        s = p[:, None] - places[:, :, None]
+        ramps = np.linalg.norm(np.maximum(s * [[-1], [1]], 0) @ Lam, axis=2)
+        assert np.allclose(ramps, worth)
+    assert np.all(worth > 0.9 * best)
 
 
 def test_threads_and_compiled_cells_lead_to_the_same_proof(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ class ReadableFit(Reading, Fitted):
     tol: float
     cv: Any
     categorical_features: Any
+    monotone: Any
     time_limit: float | None
     verbose: int
     _labels: dict[int, list[Any]]
@@ -108,6 +110,22 @@ class ReadableFit(Reading, Fitted):
         columns = [np.flatnonzero(owner == j).tolist() for j in range(len(self.features_))]
         return [both for i, j in pairs for both in itertools.product(columns[i], columns[j])]
 
+    def _column_signs(self) -> dict[int, int]:
+        """``monotone`` between features as signs of columns."""
+        if self.monotone is None:
+            return {}
+        given = self.monotone.values() if isinstance(self.monotone, Mapping) else [None]
+        if any(sign not in (1, -1) for sign in given):
+            raise ValueError(
+                f"monotone must map features to 1 (rising) or -1 (falling), got {self.monotone!r}"
+            )
+        features = feature_numbers(self.monotone, [f.name for f in self.features_], "monotone")
+        for f in (self.features_[j] for j in features):
+            if f.levels is not None:
+                raise ValueError(f"monotone has {f.name!r}, which is categorical: it has no order")
+        first = np.searchsorted(self._owner, features).tolist()
+        return dict(zip(first, self.monotone.values()))
+
     # --- the fit ---
 
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
@@ -121,9 +139,11 @@ class ReadableFit(Reading, Fitted):
         self._centre, self._unit = _target_units(Y, weights, loss)
         targets, loss = self._posed(Y, loss)
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
-        self.weight_decay_ = self._chosen(problem, pairs, watch, kept)
+        signs = self._column_signs()
+        self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
         problem = problem.variant(problem.loss, self.weight_decay_)
-        solution = solve_readable(problem, pairs, positive("tol", self.tol), watch)
+        tol = positive("tol", self.tol)
+        solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
         self.network_ = solution.network
         self._describe(X, columns, problem.sample_weight)
         self._keep(solution)
@@ -144,17 +164,19 @@ class ReadableFit(Reading, Fitted):
             loss = LOG_LINK[self.loss](BEYOND * max(float(Y.max()), 1.0))
         return Y, loss
 
-    def _chosen(self, problem: Problem, pairs: Any, watch: Watch, kept: Array) -> float:
+    def _chosen(
+        self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
+    ) -> float:
         """As given, or what held-out folds prefer."""
         if not isinstance(self.weight_decay, str):
             return positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
-        top = flat_weight_decay(Table(problem, 0))
+        top = flat_weight_decay(Table(problem, 0, signs))
         grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if pairs else VALUES)
         folds = self._folds(problem, kept)
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             choice = rank_weight_decays(
-                problem, pairs, grid, folds, watch.part(share=CHOOSING), report
+                problem, pairs, grid, folds, watch.part(share=CHOOSING), report, signs
             )
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
         return choice.weight_decay
@@ -317,6 +339,10 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         Folds for ``weight_decay="auto"``; an int means shuffled ones.
     categorical_features : list of int or str, or mask, optional
         Beside the columns of a table that are no numbers.
+    monotone : mapping of int or str to {1, -1}, optional
+        Numeric features, by number or name, whose effect must rise (1) or fall (-1).  The proof is
+        about networks of such effects; missing values keep an effect of their own.  For one output,
+        ``bias="free"`` and no interactions.
     time_limit : float, optional
         Seconds for all of it; by default 30 and ten more for each million numbers in X, with
         interactions four times that.
@@ -364,6 +390,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         tol: float = 1e-3,
         cv: Any = 5,
         categorical_features: Any = None,
+        monotone: Any = None,
         time_limit: float | None = None,
         verbose: int = 0,
     ) -> None:
@@ -375,6 +402,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         self.tol = tol
         self.cv = cv
         self.categorical_features = categorical_features
+        self.monotone = monotone
         self.time_limit = time_limit
         self.verbose = verbose
 
@@ -421,7 +449,7 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
 
     Parameters
     ----------
-    interactions, weight_decay, bias, tol, cv, categorical_features, time_limit, verbose
+    interactions, weight_decay, bias, tol, cv, categorical_features, monotone, time_limit, verbose
         As in :class:`AdditiveReLURegressor`.
     loss : {"logistic", "hinge", "squared"}, default "logistic"
         "logistic" is the cross-entropy of the softmax for more than two classes.
@@ -454,6 +482,7 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
         tol: float = 1e-3,
         cv: Any = 5,
         categorical_features: Any = None,
+        monotone: Any = None,
         time_limit: float | None = None,
         verbose: int = 0,
     ) -> None:
@@ -464,6 +493,7 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
         self.tol = tol
         self.cv = cv
         self.categorical_features = categorical_features
+        self.monotone = monotone
         self.time_limit = time_limit
         self.verbose = verbose
 

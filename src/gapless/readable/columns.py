@@ -29,15 +29,15 @@ PEAKS = 8
 
 
 class SortedColumns:
-    """Every column of X (n, d), dense, in rising order."""
+    """Columns of X (n, d), dense, in rising order: those of ``features``."""
 
-    def __init__(self, X: Array) -> None:
-        n, d = X.shape
-        self.order = np.empty((d, n), dtype=np.int32 if n < 2**31 else np.intp)
-        self.places = np.empty((d, n))
-        for j in range(d):
-            self.order[j] = np.argsort(X[:, j], kind="stable")
-            self.places[j] = X[self.order[j], j]
+    def __init__(self, X: Array, features: Array) -> None:
+        n, self.features = len(X), features
+        self.order = np.empty((len(features), n), dtype=np.int32 if n < 2**31 else np.intp)
+        self.places = np.empty((len(features), n))
+        for k, j in enumerate(features):
+            self.order[k] = np.argsort(X[:, j], kind="stable")
+            self.places[k] = X[self.order[k], j]
 
     def bound(self, Lam: Array, limit: float) -> tuple[float, Neurons, Array]:
         """The gauge of ``Lam`` (n, C) from above, and the ramps that exceed ``limit``.
@@ -70,7 +70,7 @@ class SortedColumns:
             for sign, side, top in zip((-1.0, 1.0), sides, tops):
                 for j in np.flatnonzero(top > limit):
                     t, value = _peaks(places[j], side[j], limit)
-                    features = np.full((len(t), 2), at + j)
+                    features = np.full((len(t), 2), self.features[at + j])
                     weights = np.column_stack([np.full(len(t), sign), np.zeros(len(t))])
                     found.append(Neurons(features, weights, -sign * t))
                     values.append(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ UNUSED = 1e-12
 class Neurons:
     """Unit directions with two entries at most, and their biases.
 
+    Of a monotone effect there are steps too: neurons that saturate, ``min((x.u + b)_+, top)``, two
+    neurons of a network.  Their direction has norm 1/2, so that each costs what a unit neuron does.
+
     Attributes
     ----------
     features : integer array of shape (m, 2)
@@ -28,11 +31,18 @@ class Neurons:
     weights : array of shape (m, 2)
         The second is zero then.
     bias : array of shape (m,)
+    top : array of shape (m,), optional
+        Infinite by default.
     """
 
     features: Array
     weights: Array
     bias: Array
+    top: Array = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.top is None:
+            object.__setattr__(self, "top", np.full(len(self.bias), np.inf))
 
     @classmethod
     def none(cls) -> Neurons:
@@ -54,30 +64,31 @@ class Neurons:
 
     def take(self, index: Array) -> Neurons:
         """Those at ``index``."""
-        return Neurons(self.features[index], self.weights[index], self.bias[index])
+        return Neurons(self.features[index], self.weights[index], self.bias[index], self.top[index])
 
     @classmethod
     def joined(cls, parts: Sequence[Neurons]) -> Neurons:
         """Those of each of ``parts``, which are one at least."""
-        fields = ((part.features, part.weights, part.bias) for part in parts)
+        fields = ((part.features, part.weights, part.bias, part.top) for part in parts)
         return cls(*(np.concatenate(columns) for columns in zip(*fields)))
 
     def distinct(self) -> Array:
         """Numbers of the neurons that repeat no earlier one."""
-        rows = np.column_stack([self.features, self.weights, self.bias])
+        rows = np.column_stack([self.features, self.weights, self.bias, self.top])
         return np.sort(np.unique(rows, axis=0, return_index=True)[1])
 
     def activations(self, X: Array) -> Array:
-        """``(x.u + b)_+`` at the rows of X, an array (n, m)."""
+        """``min((x.u + b)_+, top)`` at the rows of X, an array (n, m)."""
         Z = X[:, self.features[:, 0]]
         Z *= self.weights[:, 0]
         if np.any(self.weights[:, 1]):
             Z += X[:, self.features[:, 1]] * self.weights[:, 1]
         Z += self.bias
-        return np.maximum(Z, 0.0, out=Z)
+        np.maximum(Z, 0.0, out=Z)
+        return np.minimum(Z, self.top, out=Z) if np.any(self.top < np.inf) else Z
 
     def outputs(self, X: Array, a: Array, c: Array) -> Array:
-        """``sum_j (x.u_j + b_j)_+ a_j + c``, block by block of rows, an array (n, n_outputs)."""
+        """Of all with output weights ``a``, and c, block by block of rows: (n, n_outputs)."""
         return np.concatenate([self.activations(X[rows]) @ a + c for rows in self.blocks(len(X))])
 
     def blocks(self, n: int) -> list[slice]:
@@ -87,11 +98,14 @@ class Neurons:
 
     def network(self, n_features: int, a: Array, c: Array) -> Network:
         """The network of these hidden neurons and output weights (m, n_outputs)."""
-        U = np.zeros((n_features, len(self)))
-        each = np.arange(len(self))
-        U[self.features[:, 1], each] = self.weights[:, 1]
-        U[self.features[:, 0], each] = self.weights[:, 0]
-        return Network(U, self.bias, a, c)
+        steps = np.flatnonzero(self.top < np.inf)  # what they do beyond their top is taken back
+        all_ = self.take(np.append(np.arange(len(self)), steps))
+        bias = np.concatenate([self.bias, (self.bias - self.top)[steps]])
+        U = np.zeros((n_features, len(all_)))
+        each = np.arange(len(all_))
+        U[all_.features[:, 1], each] = all_.weights[:, 1]
+        U[all_.features[:, 0], each] = all_.weights[:, 0]
+        return Network(U, bias, np.concatenate([a, -a[steps]]), c)
 
 
 def feature_pairs(interactions: Any, n_features: int) -> list[tuple[int, int]]:
@@ -132,3 +146,33 @@ def feature_pairs(interactions: Any, n_features: int) -> list[tuple[int, int]]:
     if any(i == j or not 0 <= i < n_features or not j < n_features for i, j in pairs):
         raise wrong
     return sorted(pairs)
+
+
+def monotone_signs(monotone: Mapping[int, int] | None, n_features: int) -> Array:
+    """1 where the effect of a feature must rise, -1 where it must fall, else 0.
+
+    Parameters
+    ----------
+    monotone : mapping of int to {1, -1} or None
+        From numbers of features.
+    n_features : int
+
+    Returns
+    -------
+    integer array of shape (n_features,)
+
+    Raises
+    ------
+    ValueError
+        For anything else, and features that are not there.
+    """
+    signs = np.zeros(n_features, dtype=np.intp)
+    given = {} if monotone is None else monotone
+    for j, sign in given.items() if isinstance(given, Mapping) else [(None, None)]:
+        if j not in range(n_features) or sign not in (1, -1):
+            raise ValueError(
+                f"monotone must map feature numbers from 0 to {n_features - 1} to 1 (rising) or "
+                f"-1 (falling), got {shown(monotone)}"
+            )
+        signs[j] = sign
+    return signs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from ..core.constant import null_dual_point
 from ..core.problem import Problem
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .solve import SMOOTHING, Fit
+from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
 # Gap of the networks that only rank weight decays.
@@ -76,6 +76,7 @@ def rank_weight_decays(
     folds: Sequence[tuple[Array, Array]],
     watch: Watch,
     callback: Callable[[int, int], object] | None = None,
+    monotone: Mapping[int, int] | None = None,
 ) -> Ranking:
     """Validation losses of networks that start from those at larger weight decays.
 
@@ -94,6 +95,8 @@ def rank_weight_decays(
         Values that it cuts short have no losses.
     callback : callable, optional
         Called with (values done, values in all).
+    monotone : mapping of int to {1, -1}, optional
+        As of :func:`gapless.train_readable`.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def rank_weight_decays(
     """
     losses = np.full((len(folds), len(grid)), np.nan)
     with blas_threads(1):
-        walks = [_Fold(problem, interactions, fit, test) for fit, test in folds]
+        walks = [_Fold(problem, interactions, monotone, fit, test) for fit, test in folds]
         for i, weight_decay in enumerate(grid if walks else ()):
             column = [walk.loss(weight_decay, watch) for walk in walks]
             if np.any(np.isnan(column)):
@@ -118,10 +121,13 @@ def rank_weight_decays(
 class _Fold:
     """One fold on its way to smaller weight decays."""
 
-    def __init__(self, problem: Problem, interactions: Any, fit: Array, test: Array) -> None:
+    def __init__(
+        self, problem: Problem, interactions: Any, monotone: Any, fit: Array, test: Array
+    ) -> None:
         weights = problem.sample_weight[fit]
         part = Problem(problem.X[fit], problem.Y[fit], problem.loss, 1.0, problem.bias, weights)
-        self.table, self.start = Table(part, interactions), None
+        self.table = Table(part, interactions, monotone)
+        self.start: Weighted | None = None
         w = problem.sample_weight[test]
         self.X, self.Y, self.w = problem.X[test], problem.Y[test], w / w.sum()
 

@@ -16,7 +16,8 @@ of the cell is worth more than
 and right ramps likewise, with ``G + sum_i lam_i p_i`` and ``A - sum_i lam_i q_i``.  Between
 two of the 3n points ``p_i, p_i +- T |q_i|`` G and e are linear and A is constant, so the maximum is
 at one of them: a sort and running sums.  What the bound gives away falls with T squared, so few
-cells decide a limit a little above the gauge.
+cells decide a limit a little above the gauge.  On many samples a grid of places comes first, which
+needs no sort (:mod:`gapless.readable.planes_compiled`).
 """
 
 from __future__ import annotations
@@ -36,13 +37,15 @@ from .neurons import Neurons
 
 # Cells of a half-turn at first.
 FIRST = 4
-# Numbers of a batch of cells: it stays in the cache.
-BATCH = 1 << 17
+# Numbers of a batch of cells that are sorted: it stays in the cache; samples of one on a grid.
+BATCH, GRID_BATCH = 1 << 17, 1 << 18
+# Places of the grid: about as many as samples, between these.
+FEWEST, MOST = 256, 4096
 # Halvings of a cell at most: directions 1e-9 apart.
 DEEPEST = 30
 # Halvings after the first that shows a neuron above the limit: the rest is for another dual point.
 MORE = 2
-# Rows times pairs from which the bound is compiled, once on a machine, and shared among threads.
+# Rows times pairs from which the grid is used, compiled once on a machine, and shared by threads.
 LARGE = 4000
 # Rounding charged to the running sums over 3n points, as in columns.py; twice that of the width
 # for places that are sums of two products themselves.
@@ -72,7 +75,7 @@ class Sweep:
         self, X: Array, Lam: Array, limit: float, stop: Callable[[], bool] = never
     ) -> None:
         self.X, self.Lam, self.limit, self.stop = X, Lam, limit, stop
-        self.sizes = np.linalg.norm(Lam, axis=1)
+        self.columns, self.sizes = np.ascontiguousarray(X.T), np.linalg.norm(Lam, axis=1)
         self.mass = float(np.sum(np.abs(Lam)))
         self.lost = float(np.abs(Lam.sum(axis=0)).sum()) + 64 * EPS * self.mass
         self.upper = 0.0
@@ -93,10 +96,9 @@ class Sweep:
             The best left and right ramp of each cell that has one.
         array
         """
-        large = len(self.X) * len(pairs) > LARGE
-        self.bound = bound_cells_compiled if large else bound_cells
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if large else 1) as pool:
-            return self._halve(pairs, pool.map if large else map)
+        self.large = len(self.X) * len(pairs) > LARGE
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if self.large else 1) as pool:
+            return self._halve(pairs, pool.map if self.large else map)
 
     def _halve(self, pairs: Array, each: Callable[..., Iterator[Any]]) -> tuple[Neurons, Array]:
         """Cells in batches, by ``each``, and those that stay open in halves."""
@@ -127,7 +129,8 @@ class Sweep:
         return Neurons.joined(found), np.concatenate(worth)
 
     def _batches(self, count: int) -> list[slice]:
-        step = max(1, BATCH // (3 * len(self.X) * (self.Lam.shape[1] + 2)))
+        n, outputs = self.Lam.shape
+        step = max(1, GRID_BATCH // n if self.large else BATCH // (3 * n * (outputs + 2)))
         return [slice(at, at + step) for at in range(0, count, step)]
 
     def _look(
@@ -140,21 +143,42 @@ class Sweep:
         if self.stop():
             return None
         pairs, turns = pairs[own[batch]], turns[batch]
-        cos, sin = np.cos(turns), np.sin(turns)
-        first, second = self.X.T[pairs[:, 0]], self.X.T[pairs[:, 1]]
-        p = first * cos[:, None] + second * sin[:, None]
-        q = second * cos[:, None] - first * sin[:, None]
+        turns = np.column_stack([np.cos(turns), np.sin(turns)])
         # the cell's edge, and a little more for the rounding of angles and directions
         T = np.tan(half) * (1 + 1e-9) + 64 * EPS
-        bounds, places, worth = self.bound(p, q, self.Lam, self.sizes, T)
-        span = np.abs(p).max(axis=1) + (1 + T) * np.abs(q).max(axis=1)
+        look = self._on_grid if self.large else self._sorted
+        bounds, places, worth, span = look(pairs, turns, T)
         rounding = SUMS * (3 * len(self.X) + 8) * EPS * self.mass + self.lost
         bounds = (bounds + 2 * rounding * span) * (1 + 64 * EPS)
         which, side = np.nonzero(worth > self.limit)
         sign = np.where(side == 0, -1.0, 1.0)
-        direction = np.column_stack([cos, sin])[which]
-        ramps = Neurons(pairs[which], sign[:, None] * direction, -sign * places[which, side])
+        ramps = Neurons(pairs[which], sign[:, None] * turns[which], -sign * places[which, side])
         return bounds, which, ramps, worth[which, side]
+
+    def _sorted(self, pairs: Array, turns: Array, T: float) -> tuple[Array, Array, Array, Array]:
+        """Bounds of cells, place and worth of their best ramps, and the size of what is summed."""
+        first, second = self.columns[pairs[:, 0]], self.columns[pairs[:, 1]]
+        p = first * turns[:, :1] + second * turns[:, 1:]
+        q = second * turns[:, :1] - first * turns[:, 1:]
+        span = np.abs(p).max(axis=1) + (1 + T) * np.abs(q).max(axis=1)
+        return (*bound_cells(p, q, self.Lam, self.sizes, T), span)
+
+    def _on_grid(self, pairs: Array, turns: Array, T: float) -> tuple[Array, Array, Array, Array]:
+        """The same on a grid of places; cells that its charge alone keeps open are sorted."""
+        from . import planes_compiled
+
+        bounds, charges, span = np.empty((3, len(pairs)))
+        places, worth = np.empty((2, len(pairs), 2))
+        bins = min(max(FEWEST, 1 << len(self.X).bit_length() - 1), MOST)
+        planes_compiled.bound_cells(
+            self.columns, pairs, turns, self.Lam, self.sizes, T, bins, self.limit,
+            bounds, charges, span, places, worth,
+        )  # fmt: skip
+        near = np.flatnonzero((bounds > self.limit) & (bounds - charges <= self.limit))
+        if len(near):
+            exact = self._sorted(pairs[near], turns[near], T)
+            bounds[near], places[near], worth[near], _ = exact
+        return bounds, places, worth, span
 
 
 def bound_cells(
@@ -181,19 +205,6 @@ def bound_cells(
     """
     places, worth = _best_ramps(p, Lam)
     return _cell_bounds(p, q, Lam, sizes, T), places, worth
-
-
-def bound_cells_compiled(
-    p: Array, q: Array, Lam: Array, sizes: Array, T: float
-) -> tuple[Array, Array, Array]:
-    """As :func:`bound_cells`, in one pass that is compiled when it is first used."""
-    from . import planes_compiled
-
-    reach, k = T * np.abs(q), len(p)
-    order = np.argsort(np.concatenate([p - reach, p, p + reach], axis=1), axis=1)
-    bounds, places, worth = np.empty(k), np.empty((k, 2)), np.empty((k, 2))
-    planes_compiled.bound_cells(p, q, order, Lam, sizes, T, bounds, places, worth)
-    return bounds, places, worth
 
 
 def _cell_bounds(p: Array, q: Array, Lam: Array, sizes: Array, T: float) -> Array:

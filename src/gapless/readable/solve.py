@@ -12,6 +12,7 @@ a proof on tables of any width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -49,9 +50,10 @@ MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
 
 
-def _readable(features: int) -> str:
+def _readable(features: int, monotone: bool) -> str:
     """The networks that are trained, in words."""
     how = "one feature" if features == 1 else "the features allowed"
+    how += ", with effects that rise and fall as asked," if monotone else ""
     return f"network whose neurons look at {how}"
 
 
@@ -63,12 +65,15 @@ class ReadableCertificate(Certificate):
     ----------
     features : {1, 2}
         At how many a neuron may look.
+    monotone : bool
+        Whether effects of features had to rise or fall.
     """
 
     features: int
+    monotone: bool = False
 
     def __str__(self) -> str:
-        return known(self.relative_gap, other=_readable(self.features))
+        return known(self.relative_gap, other=_readable(self.features, self.monotone))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,13 +86,15 @@ class ReadableSolution(Solution):
         At how many a neuron may look; what is proven is about networks of such neurons.
     """
 
+    certificate: ReadableCertificate
     features: int
 
     @property
     def known(self) -> str:
         """What is proven, in one sentence."""
-        seconds = self.history.proven_after()
-        return known(self.certificate.relative_gap, seconds, _readable(self.features))
+        certificate, seconds = self.certificate, self.history.proven_after()
+        other = _readable(certificate.features, certificate.monotone)
+        return known(certificate.relative_gap, seconds, other)
 
 
 def train_readable(
@@ -97,6 +104,7 @@ def train_readable(
     tol: float = 1e-3,
     time_limit: float | None = None,
     init: Network | None = None,
+    monotone: Mapping[int, int] | None = None,
 ) -> ReadableSolution:
     """The best network whose neurons look at one feature each, or at pairs, with its proof.
 
@@ -114,6 +122,10 @@ def train_readable(
         Seconds.
     init : Network, optional
         Warm start, of neurons of two features at most.
+    monotone : mapping of int to {1, -1}, optional
+        Features whose effect must rise (1) or fall (-1), everywhere, beyond the data too: one
+        output, a free bias and neurons of one feature.  The proof is about networks of such
+        effects, by multipliers of that constraint (:mod:`gapless.readable.monotone`).
 
     Returns
     -------
@@ -126,8 +138,9 @@ def train_readable(
     TypeError
         For anything but a :class:`gapless.Problem`.
     ValueError
-        For other interactions, a ``tol`` or ``time_limit`` that is not positive, and data too large
-        for an exact gauge (penalised bias with pairs on more than 20,000 rows).
+        For other interactions, a ``tol`` or ``time_limit`` that is not positive, data too large
+        for an exact gauge (penalised bias with pairs on more than 20,000 rows), and monotone
+        effects beside pairs, several outputs, another bias rule or ``init``.
 
     References
     ----------
@@ -145,15 +158,25 @@ def train_readable(
     ('OPTIMAL', True)
     """
     check_problem(problem)
-    return solve_readable(problem, interactions, positive("tol", tol), Watch.of(time_limit), init)
+    tol, watch = positive("tol", tol), Watch.of(time_limit)
+    return solve_readable(problem, interactions, tol, watch, init, monotone)
 
 
 def solve_readable(
-    problem: Problem, interactions: Any, tol: float, watch: Watch, init: Network | None = None
+    problem: Problem,
+    interactions: Any,
+    tol: float,
+    watch: Watch,
+    init: Network | None = None,
+    monotone: Mapping[int, int] | None = None,
 ) -> ReadableSolution:
     """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
-        table = Table(problem, interactions)
+        table = Table(problem, interactions, monotone)
+        if monotone:
+            if init is not None:
+                raise ValueError("init is a network, whose effects may not be monotone: leave out")
+            return Fit(table, problem.weight_decay, tol).run(watch)
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS
         if init is None and problem.n_samples > many:
             init = _of_some_rows(problem, interactions, many, watch)
@@ -291,7 +314,8 @@ class Fit:
         accuracy = max(MASTER * self.tol, 1e-6 * gap * gap)
         accuracy *= self.smoothing if self.core.loss.sharp else 1.0
         X = self.table.X
-        a, self.c = solve_weights(self.smooth, X, neurons, a, c, accuracy, watch.due)
+        signs = self.table.signs(neurons)
+        a, self.c = solve_weights(self.smooth, X, neurons, a, c, accuracy, watch.due, signs)
         used = np.flatnonzero(np.any(a != 0, axis=1))
         self.neurons, self.a = neurons.take(used), a[used]
         self.F = self.neurons.outputs(X, self.a, self.c)
@@ -321,5 +345,6 @@ class Fit:
         elif proven.relative_gap <= self.tol:
             status = Status.OPTIMAL
         self.history.record(watch.seconds, proven, network.n_neurons)
-        stated = ReadableCertificate(**vars(proven), features=self.table.widest)
+        monotone = bool(np.any(self.table.monotone))
+        stated = ReadableCertificate(**vars(proven), features=self.table.widest, monotone=monotone)
         return ReadableSolution(network, stated, status, self.history, self.table.widest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,8 @@ from ..gauge.base import GaugeBound
 from ..gauge.low_rank import LowRank
 from ..gauge.search import Oracle
 from .columns import SortedColumns
-from .neurons import Neurons, feature_pairs
+from .monotone import MonotoneColumns
+from .neurons import Neurons, feature_pairs, monotone_signs
 from .planes import Sweep
 
 # Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
@@ -58,17 +59,31 @@ class Table:
     problem : Problem
     interactions : 0, "pairs" or list of (int, int)
         Which two features a neuron may look at together; every feature has neurons of its own.
+    monotone : mapping of int to {1, -1}, optional
+        Features whose effect must rise, or fall.
 
     Raises
     ------
     ValueError
-        For other interactions, a sparse X of more than :data:`DENSE` numbers, and pairs under a
-        bias rule for which their gauge is not exact on so many rows.
+        For other interactions, a sparse X of more than :data:`DENSE` numbers, pairs under a
+        bias rule for which their gauge is not exact on so many rows, and monotone effects beside
+        pairs, of several outputs, or under another bias rule than "free".
     """
 
-    def __init__(self, problem: Problem, interactions: Any = 0) -> None:
+    def __init__(
+        self, problem: Problem, interactions: Any = 0, monotone: Mapping[int, int] | None = None
+    ) -> None:
         d = problem.n_features
+        #: 1 where the effect of a feature must rise, -1 where it must fall, else 0
+        self.monotone = monotone_signs(monotone, d)
         self.pairs = np.array(feature_pairs(interactions, d), dtype=np.intp).reshape(-1, 2)
+        if np.any(self.monotone) and (
+            len(self.pairs) or problem.n_outputs > 1 or problem.bias != "free"
+        ):
+            raise ValueError(
+                'monotone effects need bias="free", one output and interactions=0, got '
+                f"bias={problem.bias!r}, {problem.n_outputs} outputs and {len(self.pairs)} pairs"
+            )
         if not problem.design.dense and problem.n_samples * d > DENSE:
             raise ValueError(
                 f"X is sparse of shape {problem.X.shape}; neurons of few features sort its "
@@ -83,7 +98,10 @@ class Table:
         #: the constant column of the penalised bias in the core's units
         self.one = float(self.core.X[0, d]) if problem.bias == "penalized" else 0.0
         if self.core.free:
-            self.columns = SortedColumns(self.X)
+            bound, free = np.flatnonzero(self.monotone), np.flatnonzero(self.monotone == 0)
+            self.columns = [
+                SortedColumns(self.X, free), MonotoneColumns(self.X, bound, self.monotone[bound])
+            ]  # fmt: skip
         else:
             self.groups = [self._group(S) for S in [*((j,) for j in range(d)), *self.pairs]]
 
@@ -143,7 +161,8 @@ class Table:
         """
         if not self.core.free:
             return self._by_groups(Lam, limit)
-        upper, found, values = self.columns.bound(Lam, limit)
+        uppers, founds, worths = zip(*(columns.bound(Lam, limit) for columns in self.columns))
+        upper, found, values = max(uppers), Neurons.joined(founds), np.concatenate(worths)
         proof = "neurons of one feature: exact by prefix sums"
         if len(self.pairs):
             more, worth = Neurons.none(), np.zeros(0)
@@ -158,6 +177,14 @@ class Table:
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
         return Look(_bound(values, upper, proof), found, values)
+
+    def signs(self, neurons: Neurons) -> Array | None:
+        """1 or -1 where output weights must be above or below zero, else 0; None: no effect is
+        monotone.
+        """
+        if not np.any(self.monotone):
+            return None
+        return self.monotone[neurons.features[:, 0]] * np.sign(neurons.weights[:, 0])
 
     def largest(self, Lam: Array) -> float:
         """About the gauge of ``Lam``: exact for one feature, the best first cell for pairs."""

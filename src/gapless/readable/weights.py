@@ -35,6 +35,7 @@ def solve_weights(
     c: Array,
     accuracy: float,
     stop: Callable[[], bool],
+    signs: Array | None = None,
 ) -> tuple[Array, Array]:
     """Output weights (m, n_outputs) and bias (n_outputs,) of the best network over ``neurons``.
 
@@ -50,11 +51,13 @@ def solve_weights(
         Relative to the objective.
     stop : callable
         Asked before each step.
+    signs : array of shape (m,), optional
+        As of :func:`gapless.training.master.solve_master`.
     """
     square = problem.loss.constant_curvature
     small = len(X) * (len(neurons) + 1) <= DENSE
     if len(neurons) == 0 or (not square and problem.n_outputs > 1 and small):
-        return solve_master(problem, neurons.activations(X), a, c, accuracy, stop)
+        return solve_master(problem, neurons.activations(X), a, c, accuracy, stop, signs)
     F = neurons.outputs(X, a, c)
     value, moments = objective(problem, F, a), None
     for _ in range(MODELS):
@@ -63,7 +66,7 @@ def solve_weights(
         if moments is None or not square:
             h = problem.sample_weight if square else curvature(problem, F)
             moments = _moments(X, neurons, h, F + problem.residual(F) / h[:, None])
-        new_a, new_c = _model_minimum(problem, moments, a, accuracy, stop)
+        new_a, new_c = _model_minimum(problem, moments, a, accuracy, stop, signs)
         new_F = neurons.outputs(X, new_a, new_c)
         for halving in range(HALVINGS):
             t = 0.5**halving
@@ -90,7 +93,12 @@ class _Moments(NamedTuple):
 
 
 def _model_minimum(
-    problem: Problem, moments: _Moments, a: Array, accuracy: float, stop: Callable[[], bool]
+    problem: Problem,
+    moments: _Moments,
+    a: Array,
+    accuracy: float,
+    stop: Callable[[], bool],
+    signs: Array | None,
 ) -> tuple[Array, Array]:
     """Weights and bias that minimise a quadratic model, the penalty and the proximal term.
 
@@ -119,7 +127,7 @@ def _model_minimum(
     square = problem.loss.constant_curvature
     power = power + float(np.sum(near[:, None] * a * a)) if square else 0.0
     small, R = normal_problem(centred, related, power, problem.weight_decay)
-    new_a, _ = solve_master(small, R, a, np.zeros_like(centre), accuracy, stop)
+    new_a, _ = solve_master(small, R, a, np.zeros_like(centre), accuracy, stop, signs)
     return new_a, centre - mean @ new_a
 
 

@@ -60,6 +60,7 @@ def solve_master(
     c: Array,
     accuracy: float = 1e-12,
     stop: Callable[[], bool] = never,
+    signs: Array | None = None,
 ) -> tuple[Array, Array]:
     """Output weights and bias of the best network over fixed neurons.
 
@@ -78,6 +79,8 @@ def solve_master(
     accuracy : float, default 1e-12
     stop : callable
         Asked before each step.
+    signs : array of shape (m,), optional
+        Of one output: 1 and -1 where a weight may only be above or below zero, as ``a`` is, else 0.
 
     Returns
     -------
@@ -88,8 +91,8 @@ def solve_master(
     if m > WIDE and m > len(a):
         return _solve_wide(problem, Z, a, c, accuracy, stop)
     if m == len(a) and problem.loss.constant_curvature and n > max(TALL, 4 * m) and m > 0:
-        return _solve_tall(problem, Z, a, c, accuracy, stop)
-    master = _Master(problem, Z, a, c)
+        return _solve_tall(problem, Z, a, c, accuracy, stop, signs)
+    master = _Master(problem, Z, a, c, signs)
     tol = accuracy**0.5
     goal = 0.0  # decrement at which new neurons are worth more than another Newton step
     for _ in range(MAX_STEPS):
@@ -108,7 +111,13 @@ def solve_master(
 
 
 def _solve_tall(
-    problem: Problem, Z: Array, a: Array, c: Array, accuracy: float, stop: Callable[[], bool]
+    problem: Problem,
+    Z: Array,
+    a: Array,
+    c: Array,
+    accuracy: float,
+    stop: Callable[[], bool],
+    signs: Array | None,
 ) -> tuple[Array, Array]:
     """Squared loss through the moments of Z and Y: no step touches all the rows again."""
     w, Y = problem.sample_weight, problem.Y - c
@@ -119,7 +128,7 @@ def _solve_tall(
     cross = Zw.T @ (root * Y) - np.outer(mean, centre)
     power = float(w @ np.sum((Y - centre) ** 2, axis=1))
     small, R = normal_problem(gram, cross, power, problem.weight_decay)
-    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy, stop)
+    a, _ = solve_master(small, R, a, np.zeros_like(c), accuracy, stop, signs)
     return a, c + centre - mean @ a
 
 
@@ -218,8 +227,8 @@ def _largest_square(A: Array, steps: int = 30) -> float:
 class _Master:
     """Output weights as ``a`` (m, Q C), and as rows of columns of Z, ``a.reshape(m Q, C)``."""
 
-    def __init__(self, problem: Problem, Z: Array, a: Array, c: Array) -> None:
-        self.problem, self.beta = problem, problem.weight_decay
+    def __init__(self, problem: Problem, Z: Array, a: Array, c: Array, signs: Array | None) -> None:
+        self.problem, self.beta, self.signs = problem, problem.weight_decay, signs
         self.Z = np.asfortranarray(Z)  # columns are what is taken from it
         self.a, self.c = a.copy(), c.copy()
         self.places = Z.shape[1] // len(a) if len(a) else 1
@@ -254,6 +263,8 @@ class _Master:
         scores = (self.Z.T @ self.problem.residual(self.F)).reshape(self.a.shape)
         size = np.linalg.norm(scores, axis=1)
         size[self.active] = 0.0
+        if self.signs is not None:  # a weight enters on the side of its score
+            size[scores[:, 0] * self.signs < 0] = 0.0
         violating = np.flatnonzero(size > self.beta * (1 + tol))
         if violating.size == 0:
             return False
@@ -334,6 +345,8 @@ class _Master:
             if not curvature > FLAT**2 * rz:  # flat where samples are confident: t overflows
                 break
             t = rz / curvature
+            if -float(np.sum(gradient * (x + t * p))) > 2 * abs(self.value):
+                break  # more than there is to gain: along what is flat here
             x = x + t * p
             r = r - t * Hp
             z = scalar.solve(r)
