@@ -29,7 +29,9 @@ cells, benign = load_breast_cancer(return_X_y=True, as_frame=True)
 diagnosis = np.where(benign == 1, "benign", "malignant")
 X, X_new, y, y_new = train_test_split(cells, diagnosis, random_state=0, stratify=diagnosis)
 model = AdditiveReLUClassifier().fit(X, y)
-print(f"right on {model.score(X_new, y_new):.1%} of new samples, with {len(model.effects_)} effects")
+print(
+    f"right on {model.score(X_new, y_new):.1%} of new samples, with {len(model.effects_)} effects"
+)
 print(model.solution_.known)
 ImportanceDisplay.from_estimator(model)
 
