@@ -2,9 +2,9 @@
 Two models that can be read
 ===========================
 
-A nurse asks why a sample is called malignant; a credit analyst has to say which number raised a risk,
-and that a higher income never did.  Both models are sums of one effect a feature, each the best such
-network there is, proven.
+A nurse asks why a sample is called malignant; a credit analyst has to say which number raised a
+risk, and that a higher income never did.  Both models are sums of one effect a feature, each the
+best such network there is, proven.
 """
 
 import matplotlib.pyplot as plt
