@@ -1,8 +1,9 @@
 """Proof files: what :mod:`gapless.certificates.verify` needs to re-check a lower bound, as arrays.
 
-The checker knows four kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
+The checker knows five kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
 enumeration) the rank and the gauge alone, ``boxes`` (branch and bound over directions) coordinates
-and a tree.  All others become ``conic``: signs, D and N of
+and a tree, ``columns`` (of networks whose neurons look at one feature) which effects are
+monotone.  All others become ``conic``: signs, D and N of
 :mod:`gapless.gauge.proof_cells`.  What their forms lack to be positive semidefinite is added here,
 so that the checker has to factorise and nothing to correct.
 """
@@ -86,7 +87,9 @@ def write_proof(
     fields["preparation"] = preparation
     some = rank(core) > 0  # else there is nothing but rounding, which the norm bounds
     unit = scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
-    if some and bound.check == "directions":
+    if bound.signs is not None:
+        fields |= {"kind": "columns", "monotone": bound.signs}
+    elif some and bound.check == "directions":
         fields |= {"kind": "directions", "rank": rank(core), "gauge": bound.upper * unit}
     elif some and bound.boxes is not None:
         fields |= _boxes(fields, reduction, X, bound.boxes)

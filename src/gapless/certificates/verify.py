@@ -6,7 +6,8 @@ A, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless it is
 by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias counting): cones of
 (u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
 gauge; ``boxes`` (one output): the same with boxes of directions and quadratic functions, in
-:mod:`verify_boxes`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
+:mod:`verify_boxes`; ``columns``: of neurons of one feature only, by prefix sums, in
+:mod:`verify_columns`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
 ``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
@@ -31,7 +32,19 @@ MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
 MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensions no search ends
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
-ARRAYS = {"weights", "Lam", "first", "group", "ratio", "signs", "D", "N", "basis", "tree"}
+ARRAYS = {
+    "weights",
+    "Lam",
+    "first",
+    "group",
+    "ratio",
+    "signs",
+    "D",
+    "N",
+    "basis",
+    "tree",
+    "monotone",
+}
 NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
 NUMBERS |= {"reach", "batch"}
 
@@ -78,7 +91,17 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
     low, high = (float(pick(proof["weights"])) for pick in (np.min, np.max))
     weights = "equal sample weights" if low == high else f"sample weights {low:.3g} to {high:.3g}"
-    return True, claim, f"VALID: no network has an objective below {claim:.9g} ({terms}, {weights})"
+    kind = _networks(proof)
+    return True, claim, f"VALID: no {kind} has an objective below {claim:.9g} ({terms}, {weights})"
+
+
+def _networks(proof: dict[str, Any]) -> str:
+    """Of which networks the bound is."""
+    if str(proof["kind"]) != "columns":
+        return "network"
+    rising, falling = (np.flatnonzero(proof["monotone"] == sign).tolist() for sign in (1, -1))
+    asked = f", effects of features {rising} rising and {falling} falling,"
+    return "network whose neurons look at one feature" + asked * bool(rising or falling)
 
 
 def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
@@ -124,7 +147,7 @@ def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
     _need(known, "the file has a field twice, or one of another name")
     most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
     most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
-    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES}
+    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES, "monotone": 8 * d}
     small = [k for k in names if k not in ("D", "N")]
     fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
     if "signs" in fields:  # multipliers for no more cells than cover all signs
@@ -185,6 +208,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
     rounding += 4 * (lost + 16 * EPS * one) * far
     kinds = {"norm": _norm, "directions": _directions, "conic": _conic, "boxes": _boxes}
+    kinds["columns"] = _columns
     gauge = kinds[str(proof["kind"])](proof, A, merged, free) + rounding
     V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
     size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
@@ -233,7 +257,7 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
     rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
     Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
     A = A[first] / far
-    if A.shape[1] > len(A):  # u in coordinates of the row space
+    if A.shape[1] > len(A) and str(proof["kind"]) != "columns":  # u in coordinates of the row space
         U, s, _ = np.linalg.svd(A, full_matrices=False)
         A = (U * s) @ U.T
     return np.hstack([A, one[first, :free]]), Lam, float(rounding)
@@ -301,15 +325,29 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """What follows from a tree of boxes of directions; see :mod:`verify_boxes`."""
-    try:  # beside this file, also where that was copied out of its package
-        boxes = import_module(f"{__package__ or ''}.verify_boxes".removeprefix("."))
-    except ImportError:
-        raise Invalid("for this proof verify_boxes.py has to stand beside verify.py") from None
+    boxes = _beside("verify_boxes")
     _need(Lam.shape[1] == 1, "boxes are for one output")
     fields = (proof[key] for key in ("basis", "gauge", "reach", "tree", "batch"))
     gauge, flaw = boxes.gauge_by_boxes(A[:, : A.shape[1] - free], Lam[:, 0], free, *fields)
     _need(not flaw, flaw)
     return float(gauge)
+
+
+def _columns(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """What neurons of one feature are worth; see :mod:`verify_columns`."""
+    monotone = proof["monotone"]
+    known = monotone.shape == (A.shape[1] - free,) and np.all(np.isin(monotone, (-1, 0, 1)))
+    _need(free and known, "columns are for a free bias, with one sign for each feature")
+    _need(Lam.shape[1] == 1 or not np.any(monotone), "monotone effects are of one output")
+    return float(_beside("verify_columns").gauge_by_columns(A[:, :-1], Lam, monotone))
+
+
+def _beside(name: str) -> Any:
+    """A module beside this file, also where that was copied out of its package."""
+    try:
+        return import_module(f"{__package__ or ''}.{name}".removeprefix("."))
+    except ImportError:
+        raise Invalid(f"for this proof {name}.py has to stand beside verify.py") from None
 
 
 def _conic(proof: Any, A: Any, Lam: Any, free: int) -> float:

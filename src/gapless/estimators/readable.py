@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -177,6 +179,13 @@ class ReadableFit(Reading, Fitted):
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             choice = rank_weight_decays(
                 problem, pairs, grid, folds, watch.part(share=CHOOSING), report, signs
+            )
+        if choice.cut_short:
+            warnings.warn(
+                f"time ended the choice of weight_decay at {choice.weight_decay:.3g}, where the "
+                "loss of held-out folds still fell; a larger time_limit tries smaller values",
+                ConvergenceWarning,
+                stacklevel=4,
             )
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
         return choice.weight_decay

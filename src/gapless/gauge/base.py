@@ -87,6 +87,8 @@ class GaugeBound:
         What the checker needs beside the data, if it does.
     boxes : BoxProof or None
         The same of a proof by boxes of directions, where it was asked for.
+    signs : array of shape (d,) or None
+        Of neurons of one feature: 1 and -1 where its effect must rise and fall, else 0.
     outlook : (seconds, upper) or None
         About how many more it takes to this bound, where that is foreseen.
     """
@@ -98,6 +100,7 @@ class GaugeBound:
     check: str = "norm"
     multipliers: Proof | None = None
     boxes: BoxProof | None = None
+    signs: Array | None = None
     outlook: tuple[float, float] | None = None
 
     @property

@@ -16,8 +16,8 @@ from ..core.watch import Watch
 from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
-# Gap of the networks that only rank weight decays.
-RANKING = 1e-2
+# Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
+RANKING, RANKING_PAIRS = 1e-2, 3e-2
 # Values without a better one after which the walk ends.
 PATIENCE = 3
 
@@ -47,6 +47,11 @@ class Ranking:
     def weight_decay(self) -> float:
         """That value."""
         return float(self.weight_decays[self.best])
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether time ended the walk at that value or the next: smaller ones may be better."""
+        return bool(np.any(np.isnan(self.losses[:, self.best : self.best + 2])))
 
 
 def flat_weight_decay(table: Table) -> float:
@@ -133,7 +138,8 @@ class _Fold:
 
     def loss(self, weight_decay: float, watch: Watch) -> float:
         """Held out; NaN where the time was over."""
-        fit = Fit(self.table, weight_decay, RANKING, self.start)
+        gap = RANKING_PAIRS if len(self.table.pairs) else RANKING
+        fit = Fit(self.table, weight_decay, gap, self.start)
         solution = fit.run(watch)
         if watch.due() and solution.status.unfinished:
             return np.nan

@@ -46,7 +46,7 @@ DEEPEST = 30
 # Halvings after the first that shows a neuron above the limit: the rest is for another dual point.
 MORE = 2
 # Rows times pairs from which the grid is used, compiled once on a machine, and shared by threads.
-LARGE = 4000
+LARGE = 1000
 # Rounding charged to the running sums over 3n points, as in columns.py; twice that of the width
 # for places that are sums of two products themselves.
 SUMS = 16

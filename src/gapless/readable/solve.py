@@ -12,6 +12,7 @@ a proof on tables of any width.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..certificates.certify import certificate, with_best_bound
+from ..certificates.proof_files import write_proof
 from ..core.checks import Array, positive
 from ..core.constant import null_model
 from ..core.network import Network
@@ -26,6 +28,7 @@ from ..core.problem import Problem, check_problem
 from ..core.result import Certificate, History, Solution, Status, known
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from ..gauge.base import Dual
 from .descent import descend_neurons
 from .neurons import Neurons
 from .table import Table
@@ -105,6 +108,7 @@ def train_readable(
     time_limit: float | None = None,
     init: Network | None = None,
     monotone: Mapping[int, int] | None = None,
+    proof: str | os.PathLike[str] | None = None,
 ) -> ReadableSolution:
     """The best network whose neurons look at one feature each, or at pairs, with its proof.
 
@@ -126,6 +130,9 @@ def train_readable(
         Features whose effect must rise (1) or fall (-1), everywhere, beyond the data too: one
         output, a free bias and neurons of one feature.  The proof is about networks of such
         effects, by multipliers of that constraint (:mod:`gapless.readable.monotone`).
+    proof : path, optional
+        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone: of neurons
+        of one feature under a free bias.
 
     Returns
     -------
@@ -140,7 +147,8 @@ def train_readable(
     ValueError
         For other interactions, a ``tol`` or ``time_limit`` that is not positive, data too large
         for an exact gauge (penalised bias with pairs on more than 20,000 rows), and monotone
-        effects beside pairs, several outputs, another bias rule or ``init``.
+        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` of
+        pairs or under another bias rule, and where nothing was proven.
 
     References
     ----------
@@ -159,7 +167,7 @@ def train_readable(
     """
     check_problem(problem)
     tol, watch = positive("tol", tol), Watch.of(time_limit)
-    return solve_readable(problem, interactions, tol, watch, init, monotone)
+    return solve_readable(problem, interactions, tol, watch, init, monotone, proof)
 
 
 def solve_readable(
@@ -169,19 +177,26 @@ def solve_readable(
     watch: Watch,
     init: Network | None = None,
     monotone: Mapping[int, int] | None = None,
+    proof: str | os.PathLike[str] | None = None,
 ) -> ReadableSolution:
     """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
         table = Table(problem, interactions, monotone)
-        if monotone:
-            if init is not None:
-                raise ValueError("init is a network, whose effects may not be monotone: leave out")
-            return Fit(table, problem.weight_decay, tol).run(watch)
+        if proof is not None and (len(table.pairs) or problem.bias != "free"):
+            raise ValueError('a proof file is for interactions=0 and bias="free": leave proof out')
+        if monotone and init is not None:
+            raise ValueError("init is a network, whose effects may not be monotone: leave out")
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS
-        if init is None and problem.n_samples > many:
+        if init is None and problem.n_samples > many and not monotone:
             init = _of_some_rows(problem, interactions, many, watch)
         start = None if init is None else table.neurons_of(init)
-        return Fit(table, problem.weight_decay, tol, start).run(watch)
+        fit = Fit(table, problem.weight_decay, tol, start)
+        solution = fit.run(watch)
+    if proof is not None:
+        if fit.dual is None:
+            raise ValueError("nothing is proven yet that a file could hold: allow more time")
+        write_proof(proof, problem, *fit.dual)
+    return solution
 
 
 def _of_some_rows(problem: Problem, interactions: Any, many: int, watch: Watch) -> Network:
@@ -237,6 +252,7 @@ class Fit:
         self.value = objective(self.core, self.F, self.a)
         least = self.core.loss.infimum
         self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
+        self.dual: Dual | None = None  # that proves the bound
         self.width = WIDTH * SLACK
         self.history, self.slack = History(), SLACK
         self.first, self.past = self.value, [self.value]
@@ -268,6 +284,8 @@ class Fit:
             self.slack *= min(max(FINER, 0.9 * self.tol / max(new.relative_gap, self.tol)), 0.5)
         elif np.isfinite(look.bound.upper):  # new ones from a sweep have far to go
             self.width = WIDTH * self.slack
+        if new.lower_bound >= self.certificate.lower_bound:
+            self.dual = Lam, look.bound
         self.certificate = with_best_bound(self.certificate, new)
         self.history.n_rounds += 1
         self._record(watch)
@@ -275,7 +293,7 @@ class Fit:
             return Status.OPTIMAL
         if not np.isfinite(self.value):
             return Status.NUMERICAL_ERROR
-        finer = self._sharpen()
+        finer = self._sharpen(new.relative_gap, look.bound.upper / beta - 1)
         before = self.value
         self._improve(Neurons.joined([self.neurons, look.neurons]), watch)
         self.past.append(self.value)
@@ -283,15 +301,20 @@ class Fit:
         stuck = gained <= LITTLE * self.tol * abs(before) and len(self.past) > PATIENCE
         return Status.STALLED if stuck and not finer else None
 
-    def _sharpen(self) -> bool:
-        """Less smoothing where that is what keeps the gap open; whether there is any to take."""
+    def _sharpen(self, open_: float, above: float) -> bool:
+        """Less smoothing where that is what keeps the gap open; whether there is any to take.
+
+        ``open_`` is the gap that this round alone proves, ``above`` how far the gauge is above the
+        weight decay: as long as that is most of it, the master has not done with this smoothing.
+        """
         if not self.core.loss.sharp:
             return False
         outputs, gap = self.core.n_outputs, self.certificate.gap
-        least = 0.5 * self.tol * max(abs(self.value), 0.1 * abs(self.first)) / outputs
+        least = 0.25 * self.tol * max(abs(self.value), 0.1 * abs(self.first)) / outputs
         if self.smoothing <= least:
             return False
-        if gap <= 2 * self.smoothing * outputs or self.history.n_rounds % 4 == 0:
+        settled = above <= 0.5 * open_ and gap <= 2 * self.smoothing * outputs
+        if settled or self.history.n_rounds % 4 == 0:
             self.smoothing = max(SHARPER * self.smoothing, least)
         return True
 

@@ -176,7 +176,10 @@ class Table:
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
-        return Look(_bound(values, upper, proof), found, values)
+        bound = _bound(values, upper, proof)
+        if not len(self.pairs):
+            bound = replace(bound, signs=self.monotone)
+        return Look(bound, found, values)
 
     def signs(self, neurons: Neurons) -> Array | None:
         """1 or -1 where output weights must be above or below zero, else 0; None: no effect is
