@@ -91,17 +91,9 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
     low, high = (float(pick(proof["weights"])) for pick in (np.min, np.max))
     weights = "equal sample weights" if low == high else f"sample weights {low:.3g} to {high:.3g}"
-    kind = _networks(proof)
+    columns = str(proof["kind"]) == "columns"
+    kind = _beside("verify_columns").networks(proof["monotone"]) if columns else "network"
     return True, claim, f"VALID: no {kind} has an objective below {claim:.9g} ({terms}, {weights})"
-
-
-def _networks(proof: dict[str, Any]) -> str:
-    """Of which networks the bound is."""
-    if str(proof["kind"]) != "columns":
-        return "network"
-    rising, falling = (np.flatnonzero(proof["monotone"] == sign).tolist() for sign in (1, -1))
-    asked = f", effects of features {rising} rising and {falling} falling,"
-    return "network whose neurons look at one feature" + asked * bool(rising or falling)
 
 
 def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
@@ -208,7 +200,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
     rounding += 4 * (lost + 16 * EPS * one) * far
     kinds = {"norm": _norm, "directions": _directions, "conic": _conic, "boxes": _boxes}
-    kinds["columns"] = _columns
+    kinds |= {"columns": _columns}
     gauge = kinds[str(proof["kind"])](proof, A, merged, free) + rounding
     V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
     size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
@@ -335,11 +327,9 @@ def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 def _columns(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """What neurons of one feature are worth; see :mod:`verify_columns`."""
-    monotone = proof["monotone"]
-    known = monotone.shape == (A.shape[1] - free,) and np.all(np.isin(monotone, (-1, 0, 1)))
-    _need(free and known, "columns are for a free bias, with one sign for each feature")
-    _need(Lam.shape[1] == 1 or not np.any(monotone), "monotone effects are of one output")
-    return float(_beside("verify_columns").gauge_by_columns(A[:, :-1], Lam, monotone))
+    columns = _beside("verify_columns")
+    _need(free and columns.fits(A[:, :-1], Lam, proof["monotone"]), "columns of another kind")
+    return float(columns.gauge_by_columns(A[:, :-1], Lam, proof["monotone"]))
 
 
 def _beside(name: str) -> Any:

@@ -16,6 +16,19 @@ import numpy as np
 EPS = np.finfo(float).eps
 
 
+def networks(monotone: Any) -> str:
+    """Of which networks such a proof is, in words; ``monotone`` as below."""
+    rising, falling = (np.flatnonzero(monotone == sign).tolist() for sign in (1, -1))
+    asked = f", effects of features {rising} rising and {falling} falling,"
+    return "network whose neurons look at one feature" + asked * bool(rising or falling)
+
+
+def fits(A: Any, Lam: Any, monotone: Any) -> bool:
+    """Whether there is one sign for each feature, and one output where an effect is monotone."""
+    known = monotone.shape == A[0].shape and np.all(np.isin(monotone, (-1, 0, 1)))
+    return bool(known and (Lam.shape[1] == 1 or not np.any(monotone)))
+
+
 def gauge_by_columns(A: Any, Lam: Any, monotone: Any) -> float:
     """At least what a neuron of one feature, or an effect that rises or falls, is worth.
 

@@ -55,28 +55,70 @@ def descend_neurons(
     Neurons, array, array
         Of unit norm again.  The objective may be larger than at the start.
     """
-    m, C = a.shape
-    if m == 0 or m * len(X) > MOST:
+    if len(a) == 0 or len(a) * len(X) > MOST:
         return neurons, a, c
-    first, second = X[:, neurons.features[:, 0]], X[:, neurons.features[:, 1]]
-    pair = (neurons.weights[:, 1] != 0).astype(float)
-    second = second * pair
     root = np.sqrt(np.linalg.norm(a, axis=1))
-    W, b, V = neurons.weights * root[:, None], neurons.bias * root, a / root[:, None]
-    w, Y, loss, beta = problem.sample_weight, problem.Y, problem.loss, problem.weight_decay
-    scores = first * W[:, 0] + second * W[:, 1] + b
-    soft = width * np.sqrt(w @ (scores * scores)) + np.finfo(float).tiny
+    softened = _Softened(problem, X, neurons, root, width)
+    trace: list[float] = []
 
-    def unpack(theta: Array) -> tuple[Array, Array, Array, Array]:
+    def watch(value: float, theta: Array) -> bool:
+        trace.append(value)
+        gained = trace[-min(len(trace), STRIDE)] - value
+        return len(trace) > STRIDE and gained < STRIDE * GAIN * abs(value)
+
+    W, b, V = neurons.weights * root[:, None], neurons.bias * root, a / root[:, None]
+    start = np.concatenate([W.ravel(), b, V.ravel(), c])
+    options = {"maxiter": STEPS, "maxcor": MEMORY, "maxfun": 10 * STEPS, "gtol": 0.0}
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = lbfgs(softened.value, start, stop, seen=watch, **options)
+    if not np.all(np.isfinite(found)):
+        return neurons, a, c
+    W, b, V, c = softened.unpack(found)
+    size = np.linalg.norm(W, axis=1)
+    kept = np.flatnonzero(size > 0)
+    W, b, V, size = W[kept], b[kept], V[kept], size[kept]
+    moved = Neurons(neurons.features[kept], W / size[:, None], b / size)
+    return moved, V * size[:, None], c
+
+
+class _Softened:
+    """The objective with softened kinks, in all weights ``theta = (W, b, V, c)`` at once.
+
+    A score z counts as ``(z + sqrt(z^2 + soft^2)) / 2``, soft of each neuron ``width`` times the
+    root mean square of its scores at the start, where neurons have norm ``root``.
+    """
+
+    def __init__(
+        self, problem: Problem, X: Array, neurons: Neurons, root: Array, width: float
+    ) -> None:
+        self.problem, self.m = problem, len(neurons)
+        pair = (neurons.weights[:, 1] != 0).astype(float)
+        self.first = X[:, neurons.features[:, 0]]
+        self.second = X[:, neurons.features[:, 1]] * pair
+        W, b = neurons.weights * root[:, None], neurons.bias * root
+        scores = self._scores(W, b)
+        mean_square = problem.sample_weight @ (scores * scores)
+        self.soft = width * np.sqrt(mean_square) + np.finfo(float).tiny
+
+    def unpack(self, theta: Array) -> tuple[Array, Array, Array, Array]:
+        """W (m, 2), b (m,), V (m, n_outputs), c (n_outputs,)."""
+        m, C = self.m, self.problem.n_outputs
         parts = np.split(theta, [2 * m, 3 * m, 3 * m + m * C])
         return parts[0].reshape(m, 2), parts[1], parts[2].reshape(m, C), parts[3]
 
-    def value(theta: Array) -> tuple[float, Array]:
-        W, b, V, c = unpack(theta)
-        Z = first * W[:, 0]
-        Z += second * W[:, 1]
+    def _scores(self, W: Array, b: Array) -> Array:
+        Z = self.first * W[:, 0]
+        Z += self.second * W[:, 1]
         Z += b
-        root = np.sqrt(Z * Z + soft * soft)
+        return Z
+
+    def value(self, theta: Array) -> tuple[float, Array]:
+        """The objective and its gradient."""
+        W, b, V, c = self.unpack(theta)
+        w, Y, loss = self.problem.sample_weight, self.problem.Y, self.problem.loss
+        beta = self.problem.weight_decay
+        Z = self._scores(W, b)
+        root = np.sqrt(Z * Z + self.soft * self.soft)
         Z += root
         Z *= 0.5
         gate = np.divide(Z, root, out=root)
@@ -85,31 +127,10 @@ def descend_neurons(
         fit = float(w @ loss.value(F, Y))
         gate *= G @ V.T
         slopes = np.column_stack([
-            np.einsum("ij,ij->j", gate, first), np.einsum("ij,ij->j", gate, second)
+            np.einsum("ij,ij->j", gate, self.first), np.einsum("ij,ij->j", gate, self.second)
         ])  # fmt: skip
         gradient = np.concatenate([
             (slopes + beta * W).ravel(), gate.sum(axis=0), (Z.T @ G + beta * V).ravel(),
             G.sum(axis=0),
         ])  # fmt: skip
         return fit + beta / 2 * float(np.sum(W * W) + np.sum(V * V)), gradient
-
-    trace: list[float] = []
-
-    def watch(value: float, theta: Array) -> bool:
-        trace.append(value)
-        gained = trace[-min(len(trace), STRIDE)] - value
-        return len(trace) > STRIDE and gained < STRIDE * GAIN * abs(value)
-
-    start = np.concatenate([W.ravel(), b, V.ravel(), c])
-    options = {"maxiter": STEPS, "maxcor": MEMORY, "maxfun": 10 * STEPS, "gtol": 0.0}
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = lbfgs(value, start, stop, seen=watch, **options)
-    if not np.all(np.isfinite(found)):
-        return neurons, a, c
-    W, b, V, c = unpack(found)
-    size = np.linalg.norm(W, axis=1)
-    kept = np.flatnonzero(size > 0)
-    W, b, V, size = W[kept], b[kept], V[kept], size[kept]
-    features = neurons.features[kept]
-    moved = Neurons(features, W / size[:, None], b / size)
-    return moved, V * size[:, None], c
