@@ -173,10 +173,10 @@ def _priced(price: PriceOfReading) -> str:
                  f"{c.lower_bound:.5g}; {solution.network.n_neurons} neurons")
             )  # fmt: skip
     told = (
-        f"That it can be read costs this network at least {100 * low:.3g}% and at most "
+        f"That neurons look at few features costs at least {100 * low:.3g}% and at most "
         f"{100 * high:.3g}% of the objective on the training data, proven."
         if high < 10
-        else f"That it can be read costs this network at least {100 * low:.3g}% of the objective "
+        else f"That neurons look at few features costs at least {100 * low:.3g}% of the objective "
         "on the training data; what it costs at most was not proven in the time given."
     )
     return f"<h2>The price of reading</h2>\n<p>{told}</p>\n{fact_table(rows)}"
