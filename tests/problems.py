@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 
+from gapless.core.log_link import Gamma, Poisson
 from gapless.core.losses import Hinge, Huber, Logistic, Pinball, Softmax, Squared
 from gapless.core.problem import BIAS_RULES, Problem
 
@@ -20,6 +21,8 @@ ALL_LOSSES = [
     Softmax(),
     Pinball(0.3),
     Pinball(0.8, smoothing=0.2),
+    Poisson(4.0),
+    Gamma(4.0),
 ]
 
 
@@ -29,6 +32,10 @@ def targets(loss, n, C, rng):
         return np.eye(max(C, 2))[rng.integers(max(C, 2), size=n)]
     if loss.targets == "sign":
         return rng.choice([-1.0, 1.0], size=(n, C))
+    if loss.targets == "count":
+        return np.minimum(rng.poisson(1.0, (n, C)), 3.0)
+    if loss.targets == "positive":
+        return np.exp(rng.standard_normal((n, C)))
     return rng.standard_normal((n, C))
 
 

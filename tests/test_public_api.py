@@ -17,7 +17,7 @@ import pytest
 
 import gapless
 from gapless.cli.main import main
-from gapless.core.losses import LOSSES
+from gapless.core.losses import LOG_LINK, LOSSES
 
 LISTED = Path(__file__).with_name("public_api.txt")
 
@@ -83,7 +83,7 @@ def public_api():
     for name in gapless.__all__:
         yield from (*describe(name, getattr(gapless, name)), "")
     yield "losses by name"
-    for name, loss in LOSSES.items():
+    for name, loss in (LOSSES | LOG_LINK).items():
         yield f"    {name}: {loss.__name__}({', '.join(parameters(loss))})"
     for command in re.findall(r"^    (\w+)  ", help_of(), re.MULTILINE):
         yield from ("", *describe_command(command))

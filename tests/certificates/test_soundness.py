@@ -175,6 +175,12 @@ def test_conjugates_are_off_by_no_more_than_declared(loss, seed):
     elif loss.name == "logistic":
         true = exact(-v * y) + exact(1 + v * y)
         allowed = loss.conjugate_error(V, Y)
+    elif loss.name == "poisson":
+        true = exact(v + y) - exact(y) - v.sum(axis=1)
+        allowed = loss.conjugate_error(V, Y)
+    elif loss.name == "gamma":
+        true = exact(1 - v) + np.sum(v * (1 + np.log(y)), axis=1)
+        allowed = loss.conjugate_error(V, Y)
     else:
         mu = getattr(loss, "smoothing", L(loss.targets == "real"))
         true = np.sum(v * y + L(mu) * v * v / 2, axis=1)  # of the hinge t = -v y

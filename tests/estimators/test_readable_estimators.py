@@ -79,12 +79,38 @@ def test_contributions_sum_to_the_prediction(interactions):
     explained = model.explain(table)
     assert explained.contributions.shape == (300, len(model.effects_), 1)
     assert np.max(np.abs(explained.outputs[:, 0] - model.predict(table))) <= 1e-12 * np.abs(y).max()
-    assert np.allclose(explained.contributions.mean(axis=0), 0, atol=1e-12 * np.abs(y).max())
+    alone = [k for k, effect in enumerate(model.effects_) if effect.kind != "pair"]
+    assert np.allclose(explained.contributions[:, alone].mean(axis=0), 0, atol=1e-11)
     spread = np.abs(explained.contributions).sum(axis=2).mean(axis=0)
     assert np.allclose(spread, model.importances_)
     assert explained.names == [effect.name for effect in model.effects_]
     if interactions:
         assert "age x ward" in explained.names
+
+
+def test_what_a_pair_adds_has_no_main_effects():
+    table, y = mixed_table()
+    dose = table["dose"].fillna(0)
+    y = y + np.where(dose > 5, (table["age"] - 50) / 8, 0) + (table["ward"] == "a") * dose
+    how = {"weight_decay": 0.01, "tol": 1e-2}
+    model = AdditiveReLURegressor([("age", "dose"), ("dose", "ward")], **how).fit(
+        table, y, sample_weight=1.0 + np.arange(300) % 3
+    )
+    for name in ("age", "dose", "ward"):  # every row with the other features of every row
+        crossed = pd.concat([table.assign(**{name: [v] * 300}) for v in table[name].unique()])
+        explained = model.explain(crossed)
+        weights = (1.0 + np.arange(300) % 3) / 600
+        for k, effect in enumerate(model.effects_):
+            if effect.kind == "pair" and name in effect.names:
+                added = explained.contributions[:, k, 0].reshape(-1, 300)
+                assert np.max(np.abs(added)) > 0.1
+                assert np.max(np.abs(added @ weights)) <= 1e-12 * np.max(np.abs(y))
+    curves = {effect.name: effect for effect in model.effects_}
+    grid, contributions = curves["age x dose"], model.explain(table).contributions
+    k = model.effects_.index(curves["age"])
+    drawn = np.interp(table["age"], curves["age"].places, curves["age"].values[:, 0])
+    assert np.allclose(drawn, contributions[:, k, 0], atol=1e-8)
+    assert grid.places.shape == (1600, 2)
 
 
 def test_an_effect_is_the_curve_that_explanations_follow():
@@ -125,6 +151,34 @@ def test_quantiles():
     losses = [mean_pinball_loss(y, m.predict(table), alpha=0.9) for m in (high, middle)]
     assert losses[0] < losses[1]
     assert 0.8 < np.mean(y <= high.predict(table)) < 0.97
+
+
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+def test_counts_and_amounts_are_multiplied_by_effects(loss):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 2))
+    mean = np.exp(np.abs(X[:, 0]) - X[:, 1] / 2)
+    y = rng.poisson(mean) if loss == "poisson" else mean * rng.gamma(3, 1 / 3, 300)
+    how = {"loss": loss, "weight_decay": 0.01, "tol": 1e-5}
+    model = AdditiveReLURegressor(**how).fit(X, y)
+    assert model.status_ is Status.OPTIMAL
+    predicted = model.predict(X)
+    assert np.corrcoef(np.log(predicted), np.log(mean))[0, 1] > 0.97
+    assert np.allclose(np.exp(model.explain(X).outputs[:, 0]), predicted, rtol=1e-12)
+    assert np.allclose(np.exp(model.to_network().predict(X)[:, 0]), predicted)
+    # the free constant balances observed and predicted: sums, or mean ratio
+    balance = np.mean(y) / np.mean(predicted) if loss == "poisson" else np.mean(y / predicted)
+    assert balance == pytest.approx(1, abs=1e-3)
+    # other units only multiply
+    again = AdditiveReLURegressor(**how).fit(X, 1000.0 * y)
+    assert np.allclose(again.predict(X), 1000 * predicted, rtol=1e-3)
+    assert 0 <= model.price_of_reading(X, y, time_limit=1).price(1)[0] <= 1
+    for bad in (y - 5, 0 * y):
+        with pytest.raises(ValueError, match="not negative, and some above 0"):
+            AdditiveReLURegressor(**how).fit(X, bad)
+    if loss == "gamma":
+        with pytest.raises(ValueError, match="needs targets above 0"):
+            AdditiveReLURegressor(**how).fit(X, np.maximum(y - 1, 0))
 
 
 def test_the_network_in_the_users_units():

@@ -34,6 +34,7 @@ def fits(table):
     yield AdditiveReLURegressor(weight_decay=0.02).fit(X, y), X
     yield AdditiveReLURegressor([("age", "dose")], weight_decay=0.1, quantile=0.8).fit(X, y), X
     yield AdditiveReLUClassifier(weight_decay=0.05).fit(X, kinds), X
+    yield AdditiveReLURegressor(loss="poisson", weight_decay=0.1).fit(X, y), X
     Y = np.column_stack([y, -y])
     yield AdditiveReLURegressor(weight_decay=0.1, bias="none").fit(X[["age"]], Y), X[["age"]]
 

@@ -107,9 +107,23 @@ def test_classes_pairs_and_sparse_rows():
     assert np.array_equal(np.argmax(scores, axis=1), model.predict(X))
 
 
+def test_a_heat_map_names_levels_and_any_row_can_be_found(fitted):
+    _, X, y = fitted
+    model = AdditiveReLURegressor([("age", "ward")], weight_decay=0.1, tol=1e-2)
+    model.fit(X.assign(age=X["age"] * (X["ward"] == "north")), y)
+    page = readable_page(model, X, y)
+    (pair,) = (e for e in model.effects_ if e.kind == "pair")
+    assert pair.labels == (None, ["<i>south", "north"])
+    drawn = page[page.index(f"heat map of what {pair.name} adds") :].split("</svg>")[0]
+    assert ">north</text>" in drawn
+    assert ">&lt;i&gt;sou</text>" in drawn
+    assert "furthest from the truth first" in page
+    assert "independent" in page  # what the baseline is with pairs
+
+
 def test_a_constant_and_an_estimator_that_is_not_fitted():
     X = np.random.default_rng(0).standard_normal((30, 2))
     model = AdditiveReLURegressor(weight_decay=1e6).fit(X, X[:, 0])
-    assert "is told by a constant" in readable_page(model, X)
+    assert "A constant predicts the target" in readable_page(model, X)
     with pytest.raises(NotFittedError):
         readable_page(AdditiveReLURegressor(), X)

@@ -30,7 +30,7 @@ and declares what proofs and solvers ask of it, so that none asks for a loss by 
 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
 ``V = gradient(F, Y)``, is what makes a certificate valid.  :func:`check_loss` is the law for all
-this: the tests apply it to every entry of :data:`gapless.core.losses.LOSSES`, a problem to a loss
+this: the tests apply it to every loss of :mod:`gapless.core.losses`, a problem to a loss
 of the user's own.
 """
 
@@ -59,7 +59,7 @@ class Loss(ABC):
     """Interface of a convex loss, see the module's docstring."""
 
     name: ClassVar[str]
-    #: what the targets must be: "real", "sign" (-1 or +1) or "onehot"
+    #: what the targets must be: "real", "sign" (-1 or +1), "onehot", "count" (from 0), "positive"
     targets: ClassVar[str]
     infimum: ClassVar[float]
     domain: ClassVar[str]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from .checks import Array, choose
+from .log_link import Gamma, Poisson
 from .loss import DECLARED, DOMAIN_SLACK
 from .loss import Loss as Loss
 from .loss import check_loss as check_loss
@@ -369,10 +370,14 @@ def _product_error(V: Array, size: Array) -> Array:
     return (V.shape[1] + 4) * EPS * np.einsum("ij,ij->i", np.abs(V), size)
 
 
-#: every loss by name
+#: losses by name that the checker of proof files knows
 LOSSES: dict[str, type[Loss]] = {
     cls.name: cls for cls in (Squared, Huber, Logistic, Hinge, Pinball, Softmax)
 }
+
+
+#: losses by name whose outputs are logarithms of predictions
+LOG_LINK: dict[str, type[Poisson] | type[Gamma]] = {cls.name: cls for cls in (Poisson, Gamma)}
 
 
 def get_loss(loss: str | Loss) -> Loss:
@@ -392,7 +397,8 @@ def get_loss(loss: str | Loss) -> Loss:
         For another name, and for a loss without a declaration of the module's list.
     """
     if not isinstance(loss, Loss):
-        return LOSSES[choose("loss", loss, LOSSES)]()
+        known = LOSSES | LOG_LINK
+        return known[choose("loss", loss, known)]()
     kind, missing = type(loss), object()
     silent = [n for n in DECLARED if getattr(kind, n, missing) is getattr(Loss, n, missing)]
     if getattr(kind, "domain", "") == "box" and kind.dual_box is Loss.dual_box:

@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
-from ..core.losses import Loss, Pinball, get_loss
+from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
@@ -35,6 +35,9 @@ VALUES, RATIO = 18, 3e-4
 FITS, CHOOSING = 2.0, 0.6
 # With pairs, which take longer: fits, and values of the grid.
 FITS_PAIRS, VALUES_PAIRS = 8.0, 9
+
+# Times the largest target from which on a deviance is a line (:mod:`gapless.core.log_link`).
+BEYOND = 8.0
 
 
 class ReadableFit(Reading, Fitted):
@@ -136,7 +139,7 @@ class ReadableFit(Reading, Fitted):
         self._learn_columns(X, weights)
         pairs, columns = self._column_pairs(), self._encode(X)
         self._centre, self._unit = _target_units(Y, weights, loss)
-        targets = Y if loss.degree is None else (Y - self._centre) / self._unit
+        targets, loss = self._posed(Y, loss)
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
         signs = self._column_signs()
         self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
@@ -146,6 +149,22 @@ class ReadableFit(Reading, Fitted):
         self.network_ = solution.network
         self._describe(X, columns, problem.sample_weight)
         self._keep(solution)
+
+    @property
+    def _logarithms(self) -> bool:
+        """Whether outputs are logarithms of predictions."""
+        loss, kinds = self.loss, LOG_LINK.values()
+        known = loss in LOG_LINK if isinstance(loss, str) else isinstance(loss, tuple(kinds))
+        return known and getattr(self, "quantile", None) is None
+
+    def _posed(self, Y: Array, loss: Loss) -> tuple[Array, Loss]:
+        """Targets in the units of the network, and the loss that compares them there."""
+        if not self._logarithms:
+            return (Y - self._centre) / self._unit, loss
+        Y = Y / np.exp(self._centre)
+        if isinstance(self.loss, str):
+            loss = LOG_LINK[self.loss](BEYOND * max(float(Y.max()), 1.0))
+        return Y, loss
 
     def _chosen(
         self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
@@ -224,13 +243,13 @@ class ReadableFit(Reading, Fitted):
             Y, name = encode_labels(labels, len(self.classes_), self.loss)
             loss = get_loss(name)
         else:
-            Y = (np.asarray(y, float).reshape(len(columns), -1) - self._centre) / self._unit
             quantile = getattr(self, "quantile", None)
             loss = get_loss(self.loss) if quantile is None else Pinball(quantile)
+            Y, loss = self._posed(np.asarray(y, float).reshape(len(columns), -1), loss)
         return price_of_reading(
             columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
             sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
-            time_limit=time_limit,
+            time_limit=time_limit, init=self.network_,
         )  # fmt: skip
 
     def to_network(self) -> Network:
@@ -239,8 +258,9 @@ class ReadableFit(Reading, Fitted):
         Returns
         -------
         Network
-            Its outputs are predictions, of a classifier scores, within the range of the training
-            data; beyond it curves go on as lines, where the estimator keeps their ends.
+            Its outputs are predictions, of a classifier scores, of counts and amounts logarithms,
+            within the range of the training data; beyond it curves go on as lines, where the
+            estimator keeps their ends.
 
         Raises
         ------
@@ -270,8 +290,19 @@ class ReadableFit(Reading, Fitted):
 
 
 def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
-    """Mean and standard deviation of each output; zero and one for classes."""
+    """Mean and standard deviation of each output; zero and one for classes.
+
+    Where outputs are logarithms, the logarithm of the mean, and one.
+    """
     C = Y.shape[1]
+    if loss.name in LOG_LINK:
+        mean = weights @ Y / weights.sum()
+        if not (np.all(Y >= 0) and np.all(mean > 0)):
+            raise ValueError(
+                f"loss={loss.name!r} needs targets that are not negative, and some above 0; got "
+                f"{Y.min():g} to {Y.max():g}"
+            )
+        return np.log(mean), np.ones(C)
     if loss.degree is None:
         return np.zeros(C), np.ones(C)
     size = np.abs(Y).max(axis=0)
@@ -300,12 +331,15 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     Parameters
     ----------
     interactions : 0, "pairs" or list of pairs, default 0
-        Which two features, by number or name, neurons may look at together.
+        Which two features, by number or name, neurons may look at together.  What of it one of them
+        adds alone, in the mean over the other, counts to its own effect.
     weight_decay : float or "auto", default "auto"
         Larger gives fewer kinks; "auto" takes what held-out folds prefer.
     bias : {"free", "penalized", "none"}, default "free"
-    loss : {"squared", "huber"} or Loss, default "squared"
-        In standard deviations of the target.
+    loss : {"squared", "huber", "poisson", "gamma"} or Loss, default "squared"
+        The first two in standard deviations of the target.  "poisson" (counts) and "gamma"
+        (positive amounts) are half their deviances, of targets in units of their mean: the sum of
+        effects is the logarithm of the prediction, so each effect multiplies it.
     quantile : float, optional
         Fit this conditional quantile: the pinball loss, whatever ``loss`` says.
     tol : float, default 1e-3
@@ -330,7 +364,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     importances_ : array of shape (n_effects,)
         Mean absolute value that each adds, in the units of the target.
     intercept_ : array of shape (n_outputs,)
-        The mean prediction.
+        The mean prediction; with pairs, what it would be if features were independent.
     weight_decay_ : float
     weight_decays_, losses_ : arrays of shape (n_values,) and (n_folds, n_values)
         Where ``weight_decay="auto"`` has chosen.
@@ -381,6 +415,20 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         self.time_limit = time_limit
         self.verbose = verbose
 
+    def predict(self, X: Any) -> Array:
+        """Predictions, of the shape of the y given to fit.
+
+        Parameters
+        ----------
+        X : array, sparse matrix or table of shape (n_samples, n_features)
+
+        Returns
+        -------
+        array of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        F: Array = super().predict(X)
+        return np.exp(F) if self._logarithms else F
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train.
 
@@ -395,7 +443,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         self
         """
         if isinstance(self.loss, str):
-            choose("loss", self.loss, ("squared", "huber"))
+            choose("loss", self.loss, ("squared", "huber", *LOG_LINK))
         loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         X, y = self._table(X, y, multi_output=True, y_numeric=True)
         self._fit(X, self._targets(y), loss, sample_weight)

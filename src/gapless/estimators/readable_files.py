@@ -19,6 +19,7 @@ from ..core.result import History, Status
 from ..core.tensors import has_format, read_tensors
 from ..readable.effects import Effect
 from ..readable.solve import ReadableCertificate, ReadableSolution
+from .purify import States, Term
 from .readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from .table_columns import FeatureColumns
 
@@ -27,6 +28,8 @@ _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
 # Arrays of the model and of each effect, beside the weights.
 _OWN = ("centre", "unit", "intercept")
 _PARTS = ("places", "values", "missing", "counts", "edges", "neurons", "mean")
+# What pairs give to each of two features, or one has from all.
+_MAINS = ("main0", "main1")
 # Parameters of an estimator that a file keeps: those that say what its outputs are.
 _KEPT = ("bias", "loss", "tol")
 
@@ -72,8 +75,9 @@ def save_readable(model: Any, path: str | Path, *, notes: dict[str, Any] | None 
     }
     tensors = {name: getattr(model.network_, name) for name in _WEIGHTS}
     tensors |= {"centre": model._centre, "unit": model._unit, "intercept": model.intercept_}
-    for k, (effect, (_, index, mean)) in enumerate(zip(model.effects_, model._terms)):
-        tensors |= {f"{k}.{name}": a for name, a in _arrays(effect, index, mean).items()}
+    for k, (effect, term) in enumerate(zip(model.effects_, model._terms)):
+        tensors |= {f"{k}.{name}": a for name, a in _arrays(effect, term).items()}
+    tensors |= {f"states.{j}": s.places for j, s in model._states.items()}
     tensors = {name: np.ascontiguousarray(a, dtype=np.float64) for name, a in tensors.items()}
     text = json.dumps(header, allow_nan=False)
     write(path, safetensors.numpy.save(tensors, {"format": FORMAT, "header": text}))
@@ -141,9 +145,10 @@ def _effect(e: Effect) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _arrays(effect: Effect, index: Array, mean: Array) -> dict[str, Array]:
+def _arrays(effect: Effect, term: Term) -> dict[str, Array]:
     """The numbers of an effect; levels are those of its feature."""
-    arrays = {"values": effect.values, "neurons": index, "mean": mean}
+    arrays = {"values": effect.values, "neurons": term.neurons, "mean": term.mean}
+    arrays |= dict(zip(_MAINS, term.mains))
     if effect.kind != "categorical":
         arrays["places"] = effect.places
     if effect.missing is not None:
@@ -185,11 +190,15 @@ def _assembled(header: dict[str, Any], tensors: dict[str, Array]) -> Any:
         model.classes_ = np.array(header["classes"])
     else:
         model._one_column = bool(header["one_column"])
+    model._states = {
+        int(name.removeprefix("states.")): _read_states(model, name, tensors)
+        for name in tensors if name.startswith("states.")
+    }  # fmt: skip
     read = [_read_effect(k, fields, tensors, model) for k, fields in enumerate(header["effects"])]
     model.effects_ = [effect for effect, _ in read]
     model._terms = [term for _, term in read]
     model.importances_ = np.array([effect.importance for effect in model.effects_])
-    model._explained(np.zeros((1, len(model._owner))))  # every product must fit
+    model._explained(np.zeros((1, model.n_features_in_)))  # every product must fit
     return model
 
 
@@ -202,9 +211,14 @@ def _read_feature(fields: dict[str, Any]) -> FeatureColumns:
     return feature
 
 
+def _read_states(model: Any, name: str, tensors: dict[str, Array]) -> States:
+    feature = model.features_[int(name.removeprefix("states."))]
+    return States(tensors[name], feature.levels is not None)
+
+
 def _read_effect(
     k: int, fields: dict[str, Any], tensors: dict[str, Array], model: Any
-) -> tuple[Effect, tuple[tuple[int, ...], Array, Array]]:
+) -> tuple[Effect, Term]:
     features = tuple(int(j) for j in fields["features"])
     owned = [model.features_[j] for j in features]
     parts = {name: tensors.get(f"{k}.{name}") for name in _PARTS}
@@ -222,7 +236,9 @@ def _read_effect(
     effect = Effect(
         features, tuple(f.name for f in owned), str(fields["kind"]), places, values,
         parts["missing"], float(fields["importance"]), float(fields["share"]), density,
+        tuple(f.labels for f in owned) if fields["kind"] == "pair" else (),
     )  # fmt: skip
     index: Any = parts["neurons"]
     mean: Any = parts["mean"]
-    return effect, (features, index.astype(np.intp), mean)
+    mains = tuple(tensors[f"{k}.{m}"] for m in _MAINS if f"{k}.{m}" in tensors)
+    return effect, Term(features, index.astype(np.intp), mean, mains)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..core.checks import Array
 from ..core.network import Network
 from ..readable.effects import Effect, Explanation
 from ..readable.neurons import Neurons
+from .purify import States, Term, main_effect, purified
 from .table_columns import FeatureColumns
 
 # Places along each side of the grid of a pair's effect, and bins of a histogram.
@@ -29,6 +31,10 @@ class Reading:
         The feature of each column.
     _unit, _centre : arrays of shape (n_outputs,)
         Outputs are ``network * unit + centre``.
+    _terms : list of Term
+        What each effect is made of.
+    _states : dict of int to States
+        Of the features that pairs have.
     """
 
     network_: Network
@@ -36,6 +42,8 @@ class Reading:
     _owner: Array
     _unit: Array
     _centre: Array
+    _terms: list[Term]
+    _states: dict[int, States]
 
     def _encode(self, X: Array) -> Array:
         raise NotImplementedError
@@ -51,27 +59,51 @@ class Reading:
         # a penalised bias may come as a neuron that looks at nothing: it belongs to the intercept
         idle = ~np.any(net.hidden_weights != 0, axis=0)
         owners[idle] = -1
+        terms = []
+        for owner in np.unique(owners[~idle], axis=0):
+            index = np.flatnonzero(np.all(owners == owner, axis=1))
+            features = tuple(int(j) for j in dict.fromkeys(owner.tolist()))
+            terms.append(Term(features, index, np.zeros(net.n_outputs)))
+        terms, self._states = purified(
+            terms, X, weights, self.features_,
+            lambda term, j, at: self._main_effect(term, j, at, X, weights),
+        )  # fmt: skip
         penalty = np.linalg.norm(net.hidden_weights, axis=0) * np.linalg.norm(
             net.output_weights, axis=1
         )
-        self._terms: list[tuple[tuple[int, ...], Array, Array]] = []
-        effects, total = [], float(penalty.sum()) or 1.0
-        for owner in np.unique(owners[~idle], axis=0):
-            index = np.flatnonzero(np.all(owners == owner, axis=1))
-            values = self._added(index, columns)
-            mean = weights @ values
-            features = tuple(int(j) for j in dict.fromkeys(owner.tolist()))
-            importance = float(weights @ np.abs(values - mean).sum(axis=1))
-            self._terms.append((features, index, mean))
-            share = float(penalty[index].sum()) / total
-            effects.append(self._effect(features, index, mean, importance, share, X))
-        order = sorted(range(len(effects)), key=lambda k: -effects[k].importance)
-        self.effects_ = [effects[k] for k in order]
-        self._terms = [self._terms[k] for k in order]
+        told, total = [], float(penalty.sum()) or 1.0
+        for term in terms:
+            values = self._contribution(term, columns, dict(enumerate(X.T)))
+            if len(term.features) == 1:
+                mean = weights @ values
+                term, values = replace(term, mean=mean), values - mean
+            importance = float(weights @ np.abs(values).sum(axis=1))
+            share = float(penalty[term.neurons].sum()) / total
+            told.append((term, self._effect(term, importance, share, X)))
+        told.sort(key=lambda both: -both[1].importance)
+        self._terms = [term for term, _ in told]
+        self.effects_ = [effect for _, effect in told]
         self.importances_ = np.array([effect.importance for effect in self.effects_])
         constant = self._added(np.flatnonzero(idle), columns[:1])[0]
-        means = sum((mean for _, _, mean in self._terms), np.zeros(net.n_outputs))
+        means = sum((term.mean for term in self._terms), np.zeros(net.n_outputs))
         self.intercept_ = net.output_bias * self._unit + self._centre + constant + means
+
+    def _main_effect(self, term: Term, j: int, at: Array, X: Array, weights: Array) -> Array:
+        """What a pair adds ``at`` values of its feature ``j``, in the mean over the other's."""
+        net, index = self.network_, term.neurons
+
+        def preactivation(feature: int, values: Array) -> Array:
+            own = np.flatnonzero(self._owner == feature)
+            return self.features_[feature].columns(values) @ net.hidden_weights[own][:, index]
+
+        (other,) = (f for f in term.features if f != j)
+        inner = preactivation(j, at) + net.hidden_bias[index]
+        slopes = net.output_weights[index] * self._unit
+        return main_effect(inner, preactivation(other, X[:, other]), weights, slopes)
+
+    def _contribution(self, term: Term, columns: Array, values: dict[int, Array]) -> Array:
+        """What a term adds to the outputs, (n, n_outputs), at the values of its features."""
+        return term.told(self._added(term.neurons, columns), values, self._states)
 
     def _added(self, index: Array, columns: Array) -> Array:
         """What the neurons ``index`` add to the outputs, (n, n_outputs)."""
@@ -82,46 +114,45 @@ class Reading:
         )  # fmt: skip
         return part.predict(columns) * self._unit
 
-    def _effect(
-        self,
-        features: tuple[int, ...],
-        index: Array,
-        mean: Array,
-        importance: float,
-        share: float,
-        X: Array,
-    ) -> Effect:
+    def _effect(self, term: Term, importance: float, share: float, X: Array) -> Effect:
         """One effect at its places."""
+        features = term.features
         owned = [self.features_[j] for j in features]
         names = tuple(f.name for f in owned)
         missing, density = None, None
+
+        def told(*values: Array) -> Array:
+            at = dict(zip(features, values))
+            return self._contribution(term, self._rows(at, len(values[0])), at)
+
         if len(features) == 2:
             sides = [self._places(j, X[:, j], GRID) for j in features]
             x, y = (grid.ravel() for grid in np.meshgrid(*sides, indexing="ij"))
-            kind, places = "pair", np.column_stack([x, y])
-            rows = self._rows(dict(zip(features, (x, y))), len(x))
+            kind, places, values = "pair", np.column_stack([x, y]), told(x, y)
         else:
             (j,), (feature,) = features, owned
             x = X[:, j]
-            kinks = self._kinks(j, index) if feature.levels is None else None
-            at = self._places(j, x, kinks)
+            at = self._places(j, x, self._kinks(term) if feature.levels is None else None)
             kind = "numeric" if feature.levels is None else "categorical"
-            places, rows = at, self._rows({j: at}, len(at))
-            density = _density(x, feature)
+            places, values, density = at, told(at), _density(x, feature)
             if feature.missing:
-                missing = self._added(index, self._rows({j: np.array([np.nan])}, 1))[0] - mean
+                missing = told(np.array([np.nan]))[0]
             if feature.labels is not None:
                 places = np.array(feature.labels, dtype=object)
-        values = self._added(index, rows) - mean
-        return Effect(features, names, kind, places, values, missing, importance, share, density)
+        labels = tuple(f.labels for f in owned) if kind == "pair" else ()
+        return Effect(
+            features, names, kind, places, values, missing, importance, share, density, labels
+        )  # fmt: skip
 
-    def _kinks(self, j: int, index: Array) -> Array:
+    def _kinks(self, term: Term) -> Array:
         """Where the effect of a numeric feature bends, in its units."""
-        net, feature = self.network_, self.features_[j]
+        net, (j,), index = self.network_, term.features, term.neurons
+        feature = self.features_[j]
         column = int(np.flatnonzero(self._owner == j)[0])
         u = net.hidden_weights[column, index]
         bends = -net.hidden_bias[index][u != 0] / u[u != 0]
-        return bends * feature.unit + feature.centre
+        own = bends * feature.unit + feature.centre
+        return np.concatenate([own, self._states[j].places]) if term.mains else own
 
     def _places(self, j: int, x: Array, kinks: Any) -> Array:
         """Where an effect is told: levels, kinks and ends, or a grid of so many places."""
@@ -156,7 +187,8 @@ class Reading:
         -------
         Explanation
             Contributions in the order of ``effects_``; with the baseline they sum to the
-            predictions, of a classifier to the scores of its classes.
+            predictions, of a classifier to the scores of its classes, of counts and amounts
+            (``loss="poisson"``, ``"gamma"``) to the logarithms of predictions.
 
         Raises
         ------
@@ -164,10 +196,11 @@ class Reading:
             Before ``fit``.
         """
         check_is_fitted(self)
-        return self._explained(self._encode(self._table(X)))
+        return self._explained(self._table(X))
 
-    def _explained(self, columns: Array) -> Explanation:
-        parts = [self._added(index, columns) - mean for _, index, mean in self._terms]
+    def _explained(self, X: Array) -> Explanation:
+        columns, values = self._encode(X), dict(enumerate(X.T))
+        parts = [self._contribution(term, columns, values) for term in self._terms]
         n, C = len(columns), self.network_.n_outputs
         contributions = np.stack(parts, axis=1) if parts else np.zeros((n, 0, C))
         names = [effect.name for effect in self.effects_]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array
 from ..readable.effects import Effect
+from .readable import DOTS
 
 # Size of a drawing, and the room of its plot: left, top, right, bottom.
 WIDTH, HEIGHT = 320, 200
@@ -17,8 +19,8 @@ LEFT, TOP, RIGHT, BOTTOM = 46, 10, 312, 172
 LEVELS = 8
 # Steps of colour of a heat map.
 SHADES = 12
-# Characters of a label.
-LONGEST = 14
+# Characters of a label, and of one beside the vertical axis.
+LONGEST, SIDE = 14, 6
 
 
 def drawing(effect: Effect, output: int, low: float, high: float) -> str:
@@ -136,7 +138,7 @@ def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator
     yield from parts
     points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
     yield f'<polyline class="curve" points="{points}"/>'
-    for a, b in zip(x[1:-1], y[1:-1]):
+    for a, b in zip(x[1:-1], y[1:-1]) if len(x) <= DOTS else ():
         told = html.escape(f"{effect.name} = {a:.4g}: {b:+.4g}")
         yield (
             f'<circle class="kink" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2.5">'
@@ -194,9 +196,10 @@ def _pair(effect: Effect, output: int) -> Iterator[str]:
                 yield _rect(across(a), up(j + 1), across(b) - across(a), up(j) - up(j + 1), kind,
                             more)  # fmt: skip
     yield _rect(LEFT, TOP, RIGHT - LEFT, BOTTOM - TOP, "frame")
-    for k, anchor in ((0, "start"), (-1, "end")):
-        yield _text(LEFT if k == 0 else RIGHT, BOTTOM + 14, _number(xs[k]), anchor)
-        yield _text(LEFT - 5, BOTTOM if k == 0 else TOP + 10, _number(ys[k]), "end")
+    for place, text, anchor in _told(xs, effect.labels[0], across):
+        yield _text(place, BOTTOM + 14, text, anchor)
+    for place, text, anchor in _told(ys, effect.labels[1], up):
+        yield _text(LEFT - 5, place + {"start": 0, "middle": 4, "end": 10}[anchor], text, "end")
     middle = (TOP + BOTTOM) / 2
     yield _text((LEFT + RIGHT) / 2, HEIGHT - 3, effect.names[0])
     side = html.escape(effect.names[1][:24])
@@ -204,11 +207,22 @@ def _pair(effect: Effect, output: int) -> Iterator[str]:
         f'<text x="12" y="{middle}" text-anchor="middle" transform="rotate(-90 12 {middle})">'
         f"{side}</text>"
     )
-    yield _text((LEFT + RIGHT) / 2, BOTTOM + 14, f"deepest: ±{top:.3g}")
+    yield _text(RIGHT, HEIGHT - 3, f"±{top:.3g}", "end")
+
+
+def _told(places: Array, labels: Any, axis: _Axis) -> Iterator[tuple[float, str, str]]:
+    """Where along a side of a heat map which text stands, and how it is aligned."""
+    if labels is None:
+        yield axis(0), _number(places[0]), "start"
+        yield axis(len(places)), _number(places[-1]), "end"
+        return
+    step = -(-len(labels) // LEVELS)
+    for k in range(0, len(labels), step):
+        yield axis(k + 0.5), str(labels[k])[:SIDE], "middle"
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.3g}"
 
 
 def importance_bars(names: Sequence[str], importances: Array) -> str:

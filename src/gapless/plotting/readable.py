@@ -14,6 +14,8 @@ from .axes import axes_for, pyplot
 
 # Colours of what raises and what lowers a prediction, of one curve, and of the data.
 RAISES, LOWERS, CURVE, DATA = "#c0392b", "#2e6da4", "#2e6da4", "0.82"
+# Kinks up to which each is a dot; what comes from pairs bends at every sample.
+DOTS = 60
 # Levels drawn of a categorical feature, those that most samples have.
 LEVELS = 12
 
@@ -43,7 +45,8 @@ def _unit(estimator: Any, output: int) -> str:
     """What effects add to, in words."""
     classes = getattr(estimator, "classes_", None)
     if classes is None:
-        return "adds to the prediction"
+        logarithm = "logarithm of the " * estimator._logarithms
+        return f"adds to the {logarithm}prediction"
     label = classes[-1] if len(classes) == 2 else classes[output]
     if estimator.loss == "logistic" and len(classes) == 2:
         return f"adds to the log odds of {label}"
@@ -125,7 +128,7 @@ class EffectsDisplay:
         plt = pyplot("EffectsDisplay")
         count = max(len(self.effects), 1)
         if axes is None:
-            columns = min(count, 4)
+            columns = count if count < 5 else min((4, 3), key=lambda c: -count % c)  # few empty
             rows = -(-count // columns)
             _, axes = plt.subplots(
                 rows, columns, figsize=(3.4 * columns, 2.9 * rows), layout="constrained"
@@ -148,7 +151,7 @@ class EffectsDisplay:
             ax.set_xlabel(effect.name)
         for ax in axes[len(self.effects) :]:
             ax.set_axis_off()
-        if len(axes):
+        if len(axes) and self.effects and self.effects[0].kind != "pair":
             axes[0].set_ylabel(self.unit)
         self.axes_, self.figure_ = axes, axes[0].figure
         return self
@@ -172,7 +175,8 @@ class EffectsDisplay:
             ax.set_zorder(below.get_zorder() + 1)
             ax.patch.set_visible(False)
         ax.plot(x, y, color=CURVE, lw=1.8, zorder=3)
-        ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
+        if len(x) <= DOTS:
+            ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
         if effect.missing is not None:
             at = x[-1] + 0.12 * (x[-1] - x[0] or 1.0)
             value = float(effect.missing[self.output])
@@ -200,8 +204,16 @@ class EffectsDisplay:
         x, y = (np.unique(effect.places[:, k]) for k in range(2))
         values = effect.values[:, self.output].reshape(len(x), len(y))
         top = float(np.abs(values).max()) or 1.0
+        # levels stand side by side, whatever numbers they are coded as
+        x, y = (
+            side if labels is None else np.arange(len(side))
+            for side, labels in zip((x, y), effect.labels)
+        )
         image = ax.pcolormesh(x, y, values.T, cmap="RdBu_r", vmin=-top, vmax=top, shading="nearest")
         ax.figure.colorbar(image, ax=ax)
+        for axis, labels in zip((ax.xaxis, ax.yaxis), effect.labels):
+            if labels is not None:
+                axis.set_ticks(np.arange(len(labels)), [str(label) for label in labels])
         ax.set_xlabel(effect.names[0])
         ax.set_ylabel(effect.names[1])
 
@@ -273,7 +285,7 @@ class ImportanceDisplay:
 
 
 class ExplanationDisplay:
-    """One prediction as a sum: from the mean prediction, what each feature adds.
+    """One prediction as a sum: from the baseline, what each feature adds.
 
     Parameters
     ----------
@@ -341,7 +353,7 @@ class ExplanationDisplay:
         return cls(explanation, row, chosen, values, unit).plot(ax)
 
     def plot(self, ax: Any = None, *, max_effects: int = 12) -> ExplanationDisplay:
-        """Draw one bar an effect, the largest first, from the mean to the prediction.
+        """Draw one bar an effect, the largest first, from the baseline to the prediction.
 
         Parameters
         ----------
@@ -373,7 +385,7 @@ class ExplanationDisplay:
             at = max(ends[k], ends[k] - step)
             ax.annotate(
                 f"{step:+.3g}", (at, k), textcoords="offset points", xytext=(4, 0), va="center",
-                fontsize="small",
+                fontsize="small", bbox={"boxstyle": "round,pad=.1", "fc": "white", "ec": "none"},
             )  # fmt: skip
         outcome = float(ends[-1]) if len(ends) else base
         ax.axvline(base, color="0.6", lw=0.8, ls=":", zorder=0)
@@ -383,7 +395,7 @@ class ExplanationDisplay:
         ax.use_sticky_edges = False  # bars end at the sum, not at the frame
         ax.margins(x=0.14)
         ax.set_xlabel(self.unit)
-        ax.set_title(f"mean {base:.4g}, this one {outcome:.4g}", fontsize="medium")
+        ax.set_title(f"baseline {base:.4g}, this one {outcome:.4g}", fontsize="medium")
         self.ax_, self.figure_ = ax, ax.figure
         return self
 

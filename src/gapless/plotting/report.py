@@ -88,7 +88,7 @@ def _verdict(estimator: Any, what: str) -> str:
     count = len(estimator.effects_)
     sums = "a constant" if count == 0 else f"a sum of {count} effect{'s' * (count > 1)}"
     known = html.escape(estimator.solution_.known)
-    return f"{what} is told by {sums}; {known}."
+    return f"{sums.capitalize()} predicts {what}; {known}."
 
 
 def _what(estimator: Any) -> str:
@@ -172,17 +172,20 @@ def _priced(price: PriceOfReading) -> str:
                 (f"neurons of {name}", f"objective {c.objective:.5g}, none below "
                  f"{c.lower_bound:.5g}; {solution.network.n_neurons} neurons")
             )  # fmt: skip
-    most = f"at most {100 * high:.3g}%" if high < 10 else "an unknown amount at most"
     told = (
-        f"That it can be read costs this network at least {100 * low:.3g}% and {most} of the "
-        "objective on the training data, proven."
+        f"That neurons look at few features costs at least {100 * low:.3g}% and at most "
+        f"{100 * high:.3g}% of the objective on the training data, proven."
+        if high < 10
+        else f"That neurons look at few features costs at least {100 * low:.3g}% of the objective "
+        "on the training data; what it costs at most was not proven in the time given."
     )
     return f"<h2>The price of reading</h2>\n<p>{told}</p>\n{fact_table(rows)}"
 
 
 def _reading(estimator: Any) -> list[str]:
     sentences = [
-        "Effects have mean zero over the training data: the sum starts from the mean prediction.",
+        "The sum starts from the baseline, the mean prediction: an effect has mean zero over the "
+        "training data.",
         "A curve shows what the model adds, not what would happen if the feature were changed.",
         "Features that go together share what they explain.",
         "The proof is about the objective on the training data; it says nothing of new data.",
@@ -193,7 +196,15 @@ def _reading(estimator: Any) -> list[str]:
     if any(effect.missing is not None for effect in estimator.effects_):
         sentences.insert(1, "A diamond, or a last bar, is what a missing value adds.")
     if "pair" in kinds:
-        sentences.insert(1, "In heat maps red adds and blue takes away.")
+        sentences[0] = (
+            "The sum starts from the baseline, what the mean prediction would be if features were "
+            "independent; an effect of one feature has mean zero over the training data."
+        )
+        sentences.insert(
+            1, "In heat maps red adds and blue takes away, at most the number below: what two "
+            "features add only together. Rows and columns are zero in the mean; what one feature "
+            "adds alone is in its curve.",
+        )  # fmt: skip
     return sentences
 
 
@@ -226,6 +237,7 @@ _SINGLE = """<h2>One row</h2>
 <div class="chooser"><button id="back" type="button" aria-label="row before">&#8592;</button>
 <label>row <input id="row" type="number" min="1" value="1"></label>
 <button id="next" type="button" aria-label="next row">&#8594;</button>
+<select id="order" aria-label="order of rows"></select>
 <select id="output" aria-label="class or target"></select><span id="count" class="quiet"></span>
 </div>
 <p id="told" aria-live="polite"></p>
@@ -247,6 +259,23 @@ const piece = (kind, text) => {
 data.outputs.forEach((name, k) =>
   output.add(new Option(data.classes ? name : "output " + name, k)));
 output.hidden = data.outputs.length < 2;
+// rows one after another: as they stand, by their sum, or those that are told worst first
+const total = (n, c) => data.added[n].reduce((sum, step) => sum + step[c], 0);
+const error = (n, c) => data.classes
+  ? Math.abs(total(n, c) + data.baseline[c]) * (data.answers[n] === data.truth[n] ? -1 : 1)
+  : Math.abs(Number(data.answers[n]) - Number(data.truth[n]));
+const orders = [["in order", null], ["highest first", total], ["lowest first",
+  (n, c) => -total(n, c)]];
+if (data.truth) orders.push(["furthest from the truth first", error]);
+orders.forEach(([name], k) => find("order").add(new Option(name, k)));
+let order = data.values.map((_, n) => n);
+function arrange() {
+  const key = orders[Number(find("order").value)][1], c = Number(output.value);
+  order = data.values.map((_, n) => n);
+  if (key) order.sort((a, b) => key(b, c) - key(a, c));
+  row.value = order[0] + 1;
+  show();
+}
 row.max = data.values.length;
 find("count").textContent = "of " + data.values.length;
 function show() {
@@ -275,7 +304,7 @@ function show() {
     item.append(piece("name", label), track, piece("value", value));
     list.append(item);
   };
-  line("mean", base, base, "", short(base));
+  line("baseline", base, base, "", short(base));
   steps.forEach((step, k) => line(step[0], ends[k][0], ends[k][1], step[1] < 0 ? "down" : "up",
     signed(step[1])));
   line(data.units[c], at, at, "", short(at));
@@ -283,12 +312,16 @@ function show() {
   if (data.truth) told += "; really: " + data.truth[n];
   if (data.odds) told += "; probability of " + data.classes[1] + ": "
     + (100 / (1 + Math.exp(-at))).toFixed(1) + "%";
-  find("told").textContent = told + ". From the mean " + short(base) + " to " + short(at) + ":";
+  find("told").textContent = told + ". From the baseline " + short(base) + " to " + short(at) + ":";
 }
-const move = (by) => { row.value = Math.min(Math.max(Number(row.value) + by, 1),
-  data.values.length); show(); };
+const move = (by) => {
+  const at = order.indexOf(Math.round(Number(row.value)) - 1) + by;
+  row.value = order[Math.min(Math.max(at, 0), order.length - 1)] + 1;
+  show();
+};
 find("back").onclick = () => move(-1);
 find("next").onclick = () => move(1);
 row.oninput = output.onchange = show;
+find("order").onchange = arrange;
 show();
 })();"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ..core.checks import Array
 
@@ -21,17 +22,22 @@ class Effect:
         Numeric: kinks, and the ends of the data, rising, in the data's units.  Categorical: levels.
         Pair: rows (x, y) of a grid over the data.
     values : array of shape (n_places, n_outputs)
-        What is added there; between the places of a numeric feature it is linear.  The mean
-        over the training samples is zero, the intercept of the model has the rest.
+        What is added there; between the places of a numeric feature it is linear.  Of one feature
+        the mean over the training samples is zero.  Of a pair it is so along both sides: at any
+        value of one feature, over the training values of the other (exactly at its training values,
+        of a feature of more than 1000 different ones at as many of them).
     missing : array of shape (n_outputs,) or None
         What a missing value adds, where there were any in training.
     importance : float
         Mean over the training samples of the absolute value added, summed over outputs.
     share : float
-        Of the network's penalty.
+        Of the network's penalty, what neurons pay that look at just these features.
     density : (counts, edges) or counts
         Of the training samples: a histogram for numeric features, numbers of a level for
         categorical ones; None for pairs.
+    labels : tuple of (list or None)
+        Of a pair: for each of the two features the labels of its levels, in the order of the rising
+        places; None where it is numeric.
     """
 
     features: tuple[int, ...]
@@ -43,6 +49,7 @@ class Effect:
     importance: float
     share: float
     density: tuple[Array, Array] | Array | None
+    labels: tuple[list[Any] | None, ...] = ()
 
     @property
     def name(self) -> str:
@@ -59,7 +66,8 @@ class Explanation:
     names : list of str
         Of the effects.
     baseline : array of shape (n_outputs,)
-        The mean output over the training samples.
+        The mean output over the training samples; with pairs, what it would be if features were
+        independent.
     contributions : array of shape (n_samples, n_effects, n_outputs)
     """
 

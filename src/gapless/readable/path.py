@@ -13,12 +13,12 @@ from ..core.constant import null_dual_point
 from ..core.problem import Problem
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .solve import SMOOTHING, Fit
+from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
 # Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which a fold ends.
+# Values without a better one after which the walk ends.
 PATIENCE = 3
 
 
@@ -31,7 +31,7 @@ class Ranking:
     weight_decays : array of shape (k,)
         Falling.
     losses : array of shape (n_folds, k)
-        NaN where a fold had ended.
+        NaN where the time was over, infinite beyond where the mean had risen for good.
     """
 
     weight_decays: Array
@@ -50,7 +50,7 @@ class Ranking:
 
     @property
     def cut_short(self) -> bool:
-        """Whether time ended a fold at that value or the next: smaller ones may be better."""
+        """Whether time ended the walk at that value or the next: smaller ones may be better."""
         return bool(np.any(np.isnan(self.losses[:, self.best : self.best + 2])))
 
 
@@ -85,6 +85,9 @@ def rank_weight_decays(
 ) -> Ranking:
     """Validation losses of networks that start from those at larger weight decays.
 
+    All folds walk together and end when their mean loss has risen for good: what one fold alone
+    finds too small may still be the best for the others.
+
     Parameters
     ----------
     problem : Problem
@@ -94,9 +97,9 @@ def rank_weight_decays(
         Falling.
     folds : sequence of (training rows, validation rows)
     watch : Watch
-        Each fold has its share of the time; one that it cuts short has no losses from there on.
+        Values that it cuts short have no losses.
     callback : callable, optional
-        Called with (folds done, folds in all).
+        Called with (values done, values in all).
     monotone : mapping of int to {1, -1}, optional
         As of :func:`gapless.train_readable`.
 
@@ -105,33 +108,42 @@ def rank_weight_decays(
     Ranking
     """
     losses = np.full((len(folds), len(grid)), np.nan)
-    for k, (fit, test) in enumerate(folds):
-        part = Problem(
-            problem.X[fit], problem.Y[fit], problem.loss, 1.0, problem.bias,
-            problem.sample_weight[fit],
-        )  # fmt: skip
-        X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
-        share = watch.part(share=1 / (len(folds) - k))
-        with blas_threads(1):
-            table = Table(part, interactions, monotone)
-            losses[k] = _along(table, grid, (X, Y, w / w.sum()), share)
-        if callback is not None:
-            callback(k + 1, len(folds))
+    with blas_threads(1):
+        walks = [_Fold(problem, interactions, monotone, fit, test) for fit, test in folds]
+        for i, weight_decay in enumerate(grid if walks else ()):
+            column = [walk.loss(weight_decay, watch) for walk in walks]
+            if np.any(np.isnan(column)):
+                break
+            losses[:, i] = column
+            if callback is not None:
+                callback(i + 1, len(grid))
+            if i - int(np.nanargmin(losses.mean(axis=0))) >= PATIENCE:
+                losses[:, i + 1 :] = np.inf
+                break
     return Ranking(np.asarray(grid, dtype=float), losses)
 
 
-def _along(table: Table, grid: Array, held_out: tuple[Array, Array, Array], watch: Watch) -> Array:
-    """Held-out losses; those after the loss has risen for good count as infinite."""
-    X, Y, w = held_out
-    losses, start = np.full(len(grid), np.nan), None
-    for i, weight_decay in enumerate(grid):
-        fit = Fit(table, weight_decay, RANKING_PAIRS if len(table.pairs) else RANKING, start)
+class _Fold:
+    """One fold on its way to smaller weight decays."""
+
+    def __init__(
+        self, problem: Problem, interactions: Any, monotone: Any, fit: Array, test: Array
+    ) -> None:
+        weights = problem.sample_weight[fit]
+        part = Problem(problem.X[fit], problem.Y[fit], problem.loss, 1.0, problem.bias, weights)
+        self.table = Table(part, interactions, monotone)
+        self.start: Weighted | None = None
+        w = problem.sample_weight[test]
+        self.X, self.Y, self.w = problem.X[test], problem.Y[test], w / w.sum()
+
+    def loss(self, weight_decay: float, watch: Watch) -> float:
+        """Held out; NaN where the time was over."""
+        gap = RANKING_PAIRS if len(self.table.pairs) else RANKING
+        fit = Fit(self.table, weight_decay, gap, self.start)
         solution = fit.run(watch)
         if watch.due() and solution.status.unfinished:
-            break
-        start = fit.best
-        losses[i] = w @ table.problem.loss.value(solution.network.predict(X), Y)
-        if i - int(np.nanargmin(losses)) >= PATIENCE:
-            losses[i + 1 :] = np.inf
-            break
-    return losses
+            return np.nan
+        self.start = fit.best
+        return float(
+            self.w @ self.table.problem.loss.value(solution.network.predict(self.X), self.Y)
+        )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import positive
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution
 from ..core.watch import Watch
@@ -92,6 +93,7 @@ def price_of_reading(
     pairs: bool = True,
     tol: float = 1e-3,
     time_limit: float = 60.0,
+    init: Network | None = None,
 ) -> PriceOfReading:
     """What it costs, in the objective, that every neuron looks at one feature, or at two.
 
@@ -108,6 +110,8 @@ def price_of_reading(
         Proven relative gap to reach in each.
     time_limit : float, default 60
         Seconds for all; most go into the proof of the general network.
+    init : Network, optional
+        Of neurons of at most two features, to start from.
 
     Returns
     -------
@@ -130,10 +134,13 @@ def price_of_reading(
     """
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     watch, tol = Watch.of(time_limit), positive("tol", tol)
-    one = solve_readable(problem, 0, tol, watch.part(share=ONE if pairs else TWO))
+    single = init is None or bool(np.all(np.sum(init.hidden_weights != 0, axis=0) <= 1))
+    start = init if single else None
+    one = solve_readable(problem, 0, tol, watch.part(share=ONE if pairs else TWO), start)
     two = None
     if pairs and problem.n_features > 1:
-        two = solve_readable(problem, "pairs", tol, watch.part(share=TWO), one.network)
+        start = one.network if single else init
+        two = solve_readable(problem, "pairs", tol, watch.part(share=TWO), start)
     best = (two or one).network
     free = solve(problem, watch.part(), tol=tol, init=best, proof_time=None)
     return PriceOfReading(one, two, free)
