@@ -58,7 +58,7 @@ from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_box
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
 # step; to which power a step takes longer than the last if that took a time longer, the share of
 # the time left that it may be predicted to take, and parts of a step too small to learn from.
-FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.6, 0.65, 0.1
+FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.75, 0.65, 0.1
 # Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
 SLICES, SLICE = 8, 10_000
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
@@ -78,7 +78,7 @@ PREDICTING, LEAST_SAMPLE = 5e-4, 32
 COMPILING = 20.0
 # Samples are bounded in double precision where what is left to prove is less than so many times
 # what single precision is charged for samples of their whole sizes.
-COUNTS = 2.0
+COUNTS = 0.5
 # A bound that is asked for is begun if it is predicted to take the time there is over this, as
 # predictions are off by that much.
 PATIENCE = 2.0
