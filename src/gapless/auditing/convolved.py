@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,8 @@ class ConvolvedNetwork(DeepNetwork):
         How images are cut and pooled.
     """
 
-    windows: Windows | None = None
+    biases: tuple[Array, ...] = ()
+    windows: Windows = field(kw_only=True)
 
     def __post_init__(self) -> None:
         assert self.plain.n_outputs == self.n_outputs  # with the checks of a network on patches
