@@ -380,7 +380,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
     -------
     Status
     """
-    if watch.due() or state.certificate.relative_gap <= state.tol:
+    if watch.left <= state.kept or state.certificate.relative_gap <= state.tol:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
