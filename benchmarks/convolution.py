@@ -31,7 +31,7 @@ from gapless import ImageWhitener, Network, Patches, Problem, ReLUConvClassifier
 SETS = {
     "digits": {"size": 3, "padding": 1, "weight_decay": 1e-4},
     "mnist-5k": {"size": 5, "stride": 2, "padding": 2, "weight_decay": 1e-4},
-    "mnist": {"size": 5, "stride": 2, "padding": 2, "weight_decay": 1e-5},
+    "mnist": {"size": 5, "padding": 2, "weight_decay": 1e-5},
     "cifar": {"size": 6, "stride": 2, "weight_decay": 4e-3},
 }
 RATES, BATCH = (1e-3, 3e-3, 1e-2), 128

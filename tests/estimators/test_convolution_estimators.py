@@ -11,7 +11,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gapless import ImageWhitener, Patches, Problem, ReLUConvClassifier, ReLUConvRegressor
+from gapless import (
+    ImageWhitener,
+    Patches,
+    Problem,
+    ReLUConvClassifier,
+    ReLUConvRegressor,
+    weight_decay_max,
+)
 
 
 @parametrize_with_checks(
@@ -148,3 +155,18 @@ def test_what_a_whitener_refuses(rng):
     with pytest.raises(ValueError, match="2 axes and 2 channels"):
         ImageWhitener(3).fit(X).transform(X[..., :1])
     assert np.all(ImageWhitener(3).fit_transform(np.ones((4, 6, 6))) == 0)
+
+
+def test_weight_decay_is_chosen_on_signals_held_out(rng):
+    """Little, where targets are those of a network."""
+    X = rng.standard_normal((40, 8))
+    y = np.abs(np.diff(X)).mean(axis=1)
+    model = fitted(
+        ReLUConvRegressor(
+            2, pool="global", weight_decay="auto", bias="none", tol=0.1, time_limit=4
+        ),
+        X,
+        y,
+    )
+    problem = Problem(Patches(X, 2, pool="global"), y, bias="none")
+    assert 0 < model.weight_decay_ < 0.05 * weight_decay_max(problem)

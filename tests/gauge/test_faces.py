@@ -90,3 +90,17 @@ def test_what_it_refuses(rng):
     core = core_of(rng.standard_normal((300, 6)), 2, "none", rng)
     with pytest.raises(ValueError, match="rank 7 at most and few samples"):
         gauge_bound(core, core.Y, "faces")
+
+
+@pytest.mark.parametrize("integer", [False, True])
+def test_cells_that_their_rays_rule_out_hold_nothing(rng, integer):
+    """Where a value a little below the maximum is known, it is found all the same."""
+    for n, r, C in [(8, 2, 2), (9, 3, 1), (10, 4, 3), (11, 5, 2)]:
+        P, Lam = rng.standard_normal((n, r)), rng.standard_normal((n, C))
+        P = np.round(3 * P) if integer else P
+        _, most, _ = largest_of_cells(P, Lam, 0.0)
+        for share in (0.9, 0.999, 0.999999):
+            u, value, upper = largest_of_cells(P, Lam, share * most)
+            assert value == pytest.approx(most, rel=1e-9)
+            assert np.linalg.norm(Lam.T @ np.maximum(P @ u, 0)) == pytest.approx(value)
+            assert value <= upper <= value * (1 + 1e-6)

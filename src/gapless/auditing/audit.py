@@ -35,7 +35,8 @@ def audit(
     ----------
     model : torch.nn.Module, MLPRegressor, MLPClassifier, Network or DeepNetwork
         A chain of Linear, ReLU, BatchNorm1d, Flatten, Dropout, with an optional final Softmax or
-        LogSoftmax.  It is not modified, and is evaluated in ``eval`` mode.
+        LogSoftmax, or a Sequential of one convolution (:func:`gapless.from_torch_convolution`).
+        It is not modified, and is evaluated in ``eval`` mode.
     X, y : arrays or tensors
         The training data, as the model and the loss take them.
     loss : torch loss module, or a name of :mod:`gapless.auditing.training_loss`

@@ -10,13 +10,14 @@ import numpy as np
 from ..bridges.torch import read_torch, to_torch
 from ..core.checks import not_negative, optional_import
 from ..core.deep_network import DeepNetwork
-from ..core.design import design_of
 from ..core.network import Network
 from ..core.result import Status
 from ..core.watch import Watch
 from ..training.train import solve
+from .convolved import ConvolvedNetwork, reread
+from .measures import activity
 from .reading import read_trained
-from .trained_model import Trained, prunes_within, select, settled
+from .trained_model import Trained, merged, prunes_within, select, settled
 
 # Pruning keeps the objective up to the rounding of float32 weights.
 ROUNDING = 1e-6
@@ -200,13 +201,11 @@ def _smaller(
 def _prune(trained: Trained, network: Network, watch: Watch) -> Network:
     """Same outputs on the data, no larger penalty: dead neurons, merging and, if there is time,
     dependence."""
-    alive = np.any(
-        design_of(trained.X).scores(network.hidden_weights, network.hidden_bias) > 0, axis=0
-    )
-    merged = select(network, alive).merge(trained.X, trained.bias)
-    if prunes_within(watch.left, merged, len(trained.X)):
-        return merged.prune(trained.X, trained.bias)
-    return merged
+    alive, _ = activity(trained.X, network.hidden_weights, network.hidden_bias)
+    fewer = merged(select(network, alive), trained.X, trained.bias)
+    if prunes_within(watch.left, fewer, trained.X):
+        return fewer.prune(trained.X, trained.bias)
+    return fewer
 
 
 def _best(
@@ -247,7 +246,11 @@ def _module(trained: Trained, network: DeepNetwork) -> Any:
     torch = optional_import("torch", "torch", "improve")
     chain = trained.chain
     weight = chain.modules[0].weight if chain.modules else torch.zeros(0)
-    core = to_torch(network, bias=any(chain.biased), dtype=weight.dtype)
+    bias, dtype = any(chain.biased), weight.dtype
+    if isinstance(network, ConvolvedNetwork):
+        core = to_torch(network.plain, bias=bias, dtype=dtype, windows=network.windows)
+    else:
+        core = to_torch(network, bias=bias, dtype=dtype)
     final = {"softmax": torch.nn.Softmax, "log_softmax": torch.nn.LogSoftmax}
     parts = [torch.nn.Flatten()] if chain.flatten else []
     parts += list(core)
@@ -259,4 +262,7 @@ def _module(trained: Trained, network: DeepNetwork) -> Any:
 def _rounded(trained: Trained, candidate: Network) -> tuple[Any, DeepNetwork]:
     """The candidate as a module, and the network that its rounded weights make."""
     module = _module(trained, trained.deep(candidate))
+    like = trained.network
+    if isinstance(like, ConvolvedNetwork):
+        return module, reread(module, like)
     return module, read_torch(module).network

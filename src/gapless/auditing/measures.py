@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..core.checks import Array
 from ..core.design import design_of
 from ..core.network import Network
+from ..core.patches import Patches
 from ..core.rounding import TINY
 from ..core.watch import Watch
 from ..structure.collapse import NeuralCollapse, layer_alignment, neural_collapse
 from .findings import LayerReport, NeuronReport
-from .trained_model import Trained, prunes_within, select
+from .trained_model import Trained, merged, prunes_within, select
 
 # Cosine from which two neurons count as duplicates: float32 weights carry seven digits.
 DUPLICATE = 1 - 1e-6
@@ -65,7 +68,10 @@ def layer_reports(trained: Trained) -> tuple[LayerReport, ...]:
     A, reports = trained.X, []
     for l, (W, b) in enumerate(zip(net.weights, biases)):
         hidden, dead, always = l < net.depth - 1, 0, 0
-        if hidden:
+        if hidden and isinstance(A, Patches):  # two layers, the last is next
+            some, always_on = activity(A, W, b)
+            dead, always = int(np.sum(~some)), int(np.sum(always_on))
+        elif hidden:
             A = design_of(A).scores(W, b)
             if net.activation == "relu":
                 dead = int(np.sum(np.all(A <= 0, axis=0)))
@@ -89,6 +95,28 @@ def layer_reports(trained: Trained) -> tuple[LayerReport, ...]:
     return tuple(reports)
 
 
+def activity(X: Any, W: Array, b: Array) -> tuple[Array, Array]:
+    """Which neurons are active on some row, and on all.
+
+    Parameters
+    ----------
+    X : array of shape (n_samples, n_features), or Patches
+    W : array of shape (n_features, m)
+    b : array of shape (m,)
+
+    Returns
+    -------
+    some, every : arrays of bool of shape (m,)
+    """
+    design = design_of(X)
+    some, every = np.zeros(len(b), bool), np.ones(len(b), bool)
+    for block in design.blocks(len(b)):
+        on = design.rows(block).scores(W, b) > 0
+        some |= on.any(axis=0)
+        every &= on.all(axis=0)
+    return some, every
+
+
 def neuron_report(trained: Trained, network: Network, watch: Watch) -> NeuronReport:
     """How many neurons of a two-layer network are dead, duplicate, mergeable and needed.
 
@@ -105,20 +133,20 @@ def neuron_report(trained: Trained, network: Network, watch: Watch) -> NeuronRep
     NeuronReport
     """
     X, rule = trained.X, trained.bias
-    S = design_of(X).scores(network.hidden_weights, network.hidden_bias)
-    alive = np.any(S > 0, axis=0) & np.any(network.output_weights != 0, axis=1)
+    alive = activity(X, network.hidden_weights, network.hidden_bias)[0]
+    alive &= np.any(network.output_weights != 0, axis=1)
     living = select(network, alive)
     V = np.vstack([living.hidden_weights, living.hidden_bias])
     V = V / np.maximum(np.linalg.norm(V, axis=0), TINY)
     twin = np.triu(V.T @ V > DUPLICATE, k=1).any(axis=0)
-    merged = living.merge(X, rule)
-    prunes = prunes_within(PRUNING * watch.left, merged, len(X))
+    fewer = merged(living, X, rule)
+    prunes = prunes_within(PRUNING * watch.left, fewer, X)
     return NeuronReport(
         total=network.n_neurons,
         dead=network.n_neurons - living.n_neurons,
         duplicate=int(twin.sum()),
-        mergeable=living.n_neurons - merged.n_neurons,
-        sufficient=merged.prune(X, rule).n_neurons if prunes else None,
+        mergeable=living.n_neurons - fewer.n_neurons,
+        sufficient=fewer.prune(X, rule).n_neurons if prunes else None,
     )
 
 
@@ -136,7 +164,7 @@ def collapse_of(trained: Trained) -> NeuralCollapse | None:
         coincide.
     """
     loss, net = trained.loss, trained.network
-    head = net.weights[-1].T
+    head = net.weights[-1].reshape(-1, net.n_outputs).T
     bias = None if net.biases is None else net.biases[-1]
     if loss.loss.targets == "onehot":
         labels = np.argmax(loss.Y, axis=1)
@@ -165,7 +193,7 @@ def kinks(trained: Trained) -> Array | None:
         Within the data's range, rising; None for other networks.
     """
     plain = trained.shallow()
-    if plain is None or plain.n_features != 1:
+    if plain is None or plain.n_features != 1 or isinstance(trained.X, Patches):
         return None
     # balanced, neurons without effect are gone: they would bend nothing
     net = plain.balance("free")

@@ -13,6 +13,7 @@ from ..bridges.torch import read_torch
 from ..core.checks import Array, positive
 from ..core.deep_network import DeepNetwork
 from ..core.network import Network
+from .convolved import is_convolution, read_convolution
 from .trained_model import Trained, penalty
 from .training_loss import numbers, sklearn_loss, training_loss
 
@@ -54,11 +55,14 @@ def read_trained(
     ValueError
         One sentence: what is not supported, does not fit or is missing.
     """
-    rows = numbers(X).astype(np.float64)
-    rows = rows.reshape(len(rows), -1)
+    given = numbers(X).astype(np.float64)
+    rows: Any = given.reshape(len(given), -1)
     if hasattr(model, "coefs_"):
         return _read_sklearn(model, rows, numbers(y), loss, weight_decay)
-    chain = _chain_of(model)
+    if is_convolution(model):
+        chain, rows = read_convolution(model, given)
+    else:
+        chain = _chain_of(model)
     if rows.shape[1] != chain.network.n_features:
         raise ValueError(
             f"X has {rows.shape[1]} features, the model expects {chain.network.n_features}"
@@ -179,7 +183,7 @@ def _layer_decays(chain: Chain, decay: Decay) -> tuple[tuple[float, ...], tuple[
     return decays, bias_decays
 
 
-def _check_outputs(model: Any, X: Any, rows: Array, chain: Chain) -> None:
+def _check_outputs(model: Any, X: Any, rows: Any, chain: Chain) -> None:
     """The chain must compute what the model does: hooks and parametrisations could differ."""
     import torch
 

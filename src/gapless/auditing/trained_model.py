@@ -26,7 +26,8 @@ The gapless problem that bounds T, with ``lam = (l_1 ... l_L)^(1/L) / s``:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -34,8 +35,13 @@ from scipy.optimize import minimize
 from ..bridges.chain import Chain
 from ..core.checks import Array
 from ..core.deep_network import DeepNetwork
+from ..core.design import design_of
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.watch import never
+from ..training.descent import Descent
+from ..training.neurons import many_patches
+from .convolved import ConvolvedNetwork
 from .training_loss import TrainingLoss
 
 # Operations of a pruning in a second, and the seconds it is given at least.
@@ -51,7 +57,7 @@ class Trained:
     Attributes
     ----------
     chain : Chain
-    X : array of shape (n_samples, n_features)
+    X : array of shape (n_samples, n_features), or Patches
     loss : TrainingLoss
     decays : tuple of float
         Of each weight matrix.
@@ -168,9 +174,9 @@ class Trained:
     def deep(self, network: Network) -> DeepNetwork:
         """The way back from :meth:`shallow`, for any network."""
         t = (self.decays[0] / self.decays[1]) ** 0.25
-        return DeepNetwork(
-            (network.hidden_weights / t, network.output_weights * t),
-            (network.hidden_bias / t, network.output_bias),
+        weights = network.hidden_weights / t, network.output_weights * t
+        return replace(
+            self.network, weights=weights, biases=(network.hidden_bias / t, network.output_bias)
         )
 
     def gradient(self) -> tuple[float, float]:
@@ -178,6 +184,8 @@ class Trained:
 
         By hand, as a network that came from a file has no PyTorch module.
         """
+        if isinstance(self.network, ConvolvedNetwork):
+            return self._pooled_gradient(self.network)
         net, w = self.network, self.loss.sample_weight
         biases = net.biases or tuple(np.zeros(W.shape[1]) for W in net.weights)
         inputs, scores = [self.X], []
@@ -198,9 +206,29 @@ class Trained:
                 G = G @ net.weights[l].T
                 if net.activation == "relu":
                     G = G * (scores[l - 1] > 0)
-        total = _norm([f + p for f, p in zip(fits, pulls)])
-        parts = _norm(fits) + _norm(pulls)
-        return total, total / parts if parts > 0 else 0.0
+        return _stationarity(fits, pulls)
+
+    def _pooled_gradient(self, net: ConvolvedNetwork) -> tuple[float, float]:
+        (U, A), (b, c) = net.weights, net.biases
+        t = self.loss  # of a free bias: the design of a penalised one has a column for it
+        free = Problem(self.X, t.Y, t.loss, self.weight_decay, "free", t.sample_weight)
+        descent = Descent(free, np.float64, never)
+        parts = descent.data_fit(U, b, A, c, np.zeros(len(b)))[1]
+        fits, pulls = [], []
+        for l, (fit, of_bias) in enumerate(((parts[0], parts[2]), (parts[1], parts[3]))):
+            fits.append(self.factor * fit)
+            pulls.append(self.decays[l] * net.weights[l])
+            if self.chain.biased[l]:
+                fits.append(self.factor * of_bias)
+                pulls.append(self.bias_decays[l] * net.biases[l])
+        return _stationarity(fits, pulls)
+
+
+def _stationarity(fits: list[Array], pulls: list[Array]) -> tuple[float, float]:
+    """Norm of the sum of two gradients, and its share of theirs."""
+    total = _norm([f + p for f, p in zip(fits, pulls)])
+    parts = _norm(fits) + _norm(pulls)
+    return total, total / parts if parts > 0 else 0.0
 
 
 def _norm(arrays: Sequence[Array]) -> float:
@@ -226,6 +254,7 @@ def settled(trained: Trained, network: Network) -> Network:
     size = np.linalg.norm(network.hidden_weights, axis=0)
     constant = size <= CONSTANT * np.abs(network.hidden_bias)
     v = np.maximum(network.hidden_bias[constant], 0) @ network.output_weights[constant]
+    v = v.reshape(-1, network.n_outputs).sum(axis=0)  # pools all see it
     rest = select(network, ~constant)
     F = rest.predict(trained.X) - rest.output_bias
     decay = trained.output_decay / trained.factor
@@ -248,8 +277,15 @@ def select(network: Network, keep: Array) -> Network:
     )
 
 
-def prunes_within(seconds: float, network: Network, n_samples: int) -> bool:
-    """Whether pruning it takes no longer, or less than :data:`LEAST_PRUNING`."""
-    m, C = network.n_neurons, network.n_outputs
+def merged(network: Network, X: Any, rule: str) -> Network:
+    """Neurons of equal pattern merged, where looking for them takes no longer than it brings."""
+    return network if many_patches(design_of(X)) else network.merge(X, rule)
+
+
+def prunes_within(seconds: float, network: Network, X: Any) -> bool:
+    """Whether pruning it takes no longer, or less than :data:`LEAST_PRUNING`; not on patches."""
+    if design_of(X).pooled:
+        return False
+    n_samples, m, C = len(X), network.n_neurons, network.n_outputs
     operations = (n_samples if C == 1 else min(n_samples, m) * C) * m**2
     return operations <= PRUNED * max(seconds, LEAST_PRUNING)

@@ -13,6 +13,8 @@ from ..core.deep_network import DeepNetwork
 from ..core.network import Network
 from ..core.patches import Patches, Windows
 
+POOLINGS = {"AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d"}
+
 
 @dataclass(frozen=True, eq=False)
 class ConvolutionLayers:
@@ -126,28 +128,8 @@ def from_torch_convolution(model: Any, shape: Sequence[int]) -> tuple[Network, W
         raise TypeError(
             f"model must be a torch.nn.Sequential of one convolution, got {type(model).__name__}"
         )
-    layers = [layer for layer in model if not isinstance(layer, (nn.Dropout, nn.Identity))]
-    kinds = [type(layer).__name__ for layer in layers]
-    pools = {"AvgPool1d", "AvgPool2d", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d"}
-    chain = [kind for kind in kinds if kind not in pools]
-    if chain not in ([f"Conv{axes}d", "ReLU", "Flatten", "Linear"] for axes in (1, 2)) or (
-        len(kinds) > len(chain) + 1 or (len(kinds) > len(chain) and kinds[2] not in pools)
-    ):
-        raise ValueError(
-            "the model must be Conv, ReLU, at most one average pooling, Flatten, Linear; its "
-            f"layers are {', '.join(kinds)}"
-        )
-    conv, linear = layers[0], layers[-1]
-    axes = len(conv.kernel_size)
-    numbers = not isinstance(conv.padding, str) and conv.padding_mode == "zeros"
-    if conv.groups != 1 or max(conv.dilation) != 1 or not numbers:
-        raise ValueError("the convolution must have no groups, no dilation, and zeros as padding")
-    if len(shape) != axes:
-        raise ValueError(f"shape={tuple(shape)} must have {axes} numbers, one an axis of an image")
-    images = np.zeros((1, *shape, conv.in_channels))
-    cut = conv.kernel_size, conv.stride, conv.padding
-    grid = Patches(images, *cut, pool="none").windows.grid
-    windows = Patches(images, *cut, pool=_pool_of(layers[2], grid)).windows
+    conv, pooling, linear = _read_layers(nn, model)
+    windows = _windows_of(conv, pooling, shape)
     places = int(np.prod(windows.cells))
     filters, last = (_values(layer.weight) for layer in (conv, linear))
     m, outputs = len(filters), len(last)
@@ -162,6 +144,36 @@ def from_torch_convolution(model: Any, shape: Sequence[int]) -> tuple[Network, W
     )
     U = np.moveaxis(filters, 1, -1).reshape(m, -1).T
     return Network(U, bias, last.T.reshape(m, places * outputs), shift), windows
+
+
+def _read_layers(nn: Any, model: Any) -> tuple[Any, Any, Any]:
+    """The convolution, the pooling or what follows the ReLU, and the linear layer."""
+    layers = [layer for layer in model if not isinstance(layer, (nn.Dropout, nn.Identity))]
+    kinds = [type(layer).__name__ for layer in layers]
+    chain = [kind for kind in kinds if kind not in POOLINGS]
+    pools = len(kinds) - len(chain)
+    if chain not in ([f"Conv{axes}d", "ReLU", "Flatten", "Linear"] for axes in (1, 2)) or (
+        pools > 1 or (pools and kinds[2] not in POOLINGS)
+    ):
+        raise ValueError(
+            "the model must be Conv, ReLU, at most one average pooling, Flatten, Linear; its "
+            f"layers are {', '.join(kinds)}"
+        )
+    return layers[0], layers[2], layers[-1]
+
+
+def _windows_of(conv: Any, pooling: Any, shape: Sequence[int]) -> Windows:
+    """How a convolution and a pooling cut images of this shape."""
+    numbers = not isinstance(conv.padding, str) and conv.padding_mode == "zeros"
+    if conv.groups != 1 or max(conv.dilation) != 1 or not numbers:
+        raise ValueError("the convolution must have no groups, no dilation, and zeros as padding")
+    axes = len(conv.kernel_size)
+    if len(shape) != axes:
+        raise ValueError(f"shape={tuple(shape)} must have {axes} numbers, one an axis of an image")
+    images = np.zeros((1, *shape, conv.in_channels))
+    cut = conv.kernel_size, conv.stride, conv.padding
+    grid = Patches(images, *cut, pool="none").windows.grid
+    return Patches(images, *cut, pool=_pool_of(pooling, grid)).windows
 
 
 def _pool_of(layer: Any, grid: tuple[int, ...]) -> Any:

@@ -23,7 +23,8 @@ from ..core.reduction import Reduction, power_of_two
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.base import LARGE, Dual, GaugeBound, Relaxation
-from ..gauge.choose import METHODS, RELAXATIONS, planned, timely_bound
+from ..gauge.choose import METHODS, planned, timely_bound
+from ..gauge.patch_directions import boxes_of
 from ..gauge.search import Oracle
 from .proof_files import write_proof
 
@@ -245,7 +246,7 @@ def evidence(
     if not 1 / LARGE < size < LARGE:  # of networks so bad; a multiple proves the same
         own = own / size
     # boxes of directions are a search, too
-    share = LITTLE if RELAXATIONS["directions"].fits(core) else HALF
+    share = LITTLE if boxes_of(core).fits(core) else HALF
     stop = Watch(max(LEAST_SEARCH, share * watch.left)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))

@@ -22,6 +22,8 @@ WIDE = 0.1
 DISTANT = 1e5
 # Starts of the search for the largest useful weight decay, and seconds at most: one digit will do.
 STARTS, SECONDS = 32, 0.25
+# Numbers in the design from which one step of it takes longer than that.
+LARGE = 10_000_000
 
 
 def advice(
@@ -80,7 +82,9 @@ def _why_wide(core: Problem) -> str:
 
 
 def _share(core: Problem) -> str:
-    """Of the largest useful weight decay, as a search finds it, in words."""
+    """Of the largest useful weight decay, as a search finds it, in words; not on large data."""
+    if core.design.size > LARGE:
+        return ""
     oracle = Oracle(core.design, core.free, np.random.default_rng(0))
     Lam = null_dual_point(core)
     none = np.zeros((core.n_features, 0))

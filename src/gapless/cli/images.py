@@ -23,8 +23,6 @@ from .job import split_rows
 from .outputs import check_picture, csv_text, pyplot, save_figure
 from .terminal import print_notes, print_table
 
-# Weight decay where nobody says one.
-USUAL = 1e-3
 # Whole numbers of more different values are numbers, not classes.
 MOST_CLASSES = 100
 
@@ -48,15 +46,14 @@ def fit_images(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
     started = time.perf_counter()
     check_picture(args.plot)
-    notes, auto = [], args.weight_decay == "auto"
-    weight_decay = USUAL if auto else positive("--weight-decay", args.weight_decay)
-    if auto:
-        notes.append(f"weight_decay {USUAL:g}: none is chosen for images, try --weight-decay")
+    weight_decay = args.weight_decay
+    if weight_decay != "auto":
+        weight_decay = positive("--weight-decay", weight_decay)
 
     # 1. images, split and prepared
     X, y, V, w = _parts(args)
     regression = _is_regression(y, args.task)
-    notes.append(f"{'regression' if regression else 'classification'} of images {X.shape[1:]}")
+    notes = [f"{'regression' if regression else 'classification'} of images {X.shape[1:]}"]
     whitener = _preparation(args, X)
     A, B = whitener.transform(X), whitener.transform(V)
 
@@ -72,6 +69,8 @@ def fit_images(args: argparse.Namespace) -> Answer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the status says it
         model.fit(A, y)
+    if weight_decay == "auto":
+        notes.append(f"weight_decay {model.weight_decay_:.3g} chosen on a quarter held out")
 
     # 3. what it is worth, and the files
     linear = (Ridge() if regression else RidgeClassifier()).fit(A.reshape(len(A), -1), y)
@@ -80,7 +79,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
         "task": "regression" if regression else "classification",
         **model.certificate_.as_dict(),
         "n_neurons": model.n_neurons_,
-        "weight_decay": weight_decay,
+        "weight_decay": model.weight_decay_,
         "score": "R2" if regression else "accuracy",
         "train_score": float(model.score(A, y)),
         "test_score": float(model.score(B, w)),

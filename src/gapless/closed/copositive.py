@@ -194,14 +194,14 @@ class _Cell:
                 f"{p} hyperplanes in {r} dimensions make {count} cells, at most {MAX_CELLS} are "
                 "solved for; take fewer samples or features, or train()"
             )
-        on = planes.cells()
-        if on is None:
+        listed = planes.cells()
+        if listed is None:
             raise ValueError(
                 "samples are nearly dependent: rounding hides their cells; use train()"
             )
-        known = {cell.tobytes() for cell in on}
+        known = {cell.tobytes() for cell in listed.on}
         cells, flips = [], np.eye(p, dtype=bool)
-        for cell in on:
+        for cell in listed.on:
             # a facet lies between two cells that differ in its side alone
             beside = np.flatnonzero([(cell ^ flip).tobytes() in known for flip in flips])
             K = np.where(cell[beside], 1.0, -1.0)[:, None] * planes.units[beside]

@@ -16,6 +16,7 @@ from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction, down
 from ..core.watch import Watch
+from ..gauge.base import GaugeMethod
 from ..gauge.choose import METHODS
 
 #: the gauges that find their maximiser, in the order in which they are taken
@@ -99,20 +100,41 @@ def frank_wolfe(
         )
     watch, reduction = Watch.of(time_limit), Reduction(problem)
     core = reduction.core
-    oracle = next((METHODS[name] for name in EXACT if METHODS[name].fits(core)), None)
-    if oracle is None:
+    # what a penalty is in the units of the core
+    radius *= problem.weight_decay / (reduction.value * core.weight_decay)
+    steps = _steps(core, _exact_gauge(core), radius, n_steps, watch)
+    network = reduction.invert(steps.network)
+    objective = network.objective(problem)
+    return FrankWolfe(
+        network,
+        steps.losses * reduction.value,
+        steps.gap * reduction.value,
+        objective,
+        min(down(steps.lower_bound * reduction.value), objective),
+    )
+
+
+def _exact_gauge(core: Problem) -> GaugeMethod:
+    """What finds the best neuron."""
+    gauge = next((METHODS[name] for name in EXACT if METHODS[name].fits(core)), None)
+    if gauge is None:
         raise ValueError(
             "too many dimensions: no method finds the best neuron of these data exactly; use "
             "train()"
         )
-    # what a penalty is in the units of the core
-    radius *= problem.weight_decay / (reduction.value * core.weight_decay)
+    return gauge
+
+
+def _steps(
+    core: Problem, gauge: GaugeMethod, radius: float, n_steps: int, watch: Watch
+) -> FrankWolfe:
+    """One neuron a step, all in the units of the core."""
     U, a = np.zeros((core.n_features, n_steps)), np.zeros((n_steps, core.n_outputs))
     F, losses, lower = np.zeros_like(core.Y), [core.data_fit(np.zeros_like(core.Y))], -np.inf
     gap, last = np.inf, 0
     for i in range(n_steps):
         Lam = core.dual_point(F)
-        bound = oracle.bound(core, Lam)
+        bound = gauge.bound(core, Lam)
         lower = max(lower, core.proven_bound(Lam, bound.upper))
         gap = radius * bound.upper - float(np.sum(Lam * F))
         if bound.neurons is None or watch.due():
@@ -125,14 +147,6 @@ def frank_wolfe(
         F, a = (1 - step) * F + step * np.outer(z, v), (1 - step) * a
         U[:, i], a[i], last = u, step * v, i + 1
         losses.append(core.data_fit(F))
-    zero = np.zeros(last)
-    network = Network(U[:, :last], zero, a[:last], np.zeros(core.n_outputs)).balance("none")
-    network = reduction.invert(network)
-    objective = network.objective(problem)
-    return FrankWolfe(
-        network,
-        np.array(losses) * reduction.value,
-        gap * reduction.value,
-        objective,
-        min(down(lower * reduction.value), objective),
-    )
+    none = np.zeros(core.n_outputs)
+    network = Network(U[:, :last], np.zeros(last), a[:last], none).balance("none")
+    return FrankWolfe(network, np.array(losses), gap, network.objective(core), lower)

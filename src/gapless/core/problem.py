@@ -150,6 +150,11 @@ class Problem:
         object.__setattr__(other, "weight_decay", weight_decay)
         return other
 
+    def of_samples(self, rows: Array) -> Problem:
+        """The same training on some of the samples, by number, weighed as here."""
+        weights = self.sample_weight[rows]
+        return Problem(self.X[rows], self.Y[rows], self.loss, self.weight_decay, self.bias, weights)
+
     @np.errstate(over="ignore", invalid="ignore")  # infinite where squares overflow
     def data_fit(self, F: Array) -> float:
         """The weighted mean loss of the outputs ``F`` (n_samples, n_outputs)."""

@@ -6,11 +6,15 @@ in the relative interior of one face: the directions of the cell with ``x_i.u = 
 There it is a local maximum of ``||M^T u||`` on the sphere of the subspace of Z, and a quadratic
 form has no local maximum on a sphere but its top eigenvectors.  So
 
-1. a face whose top singular value is no more than the best neuron met is done, and so are all
+1. a cell is the cone of its rays r_j, at which Z is r - 1 samples.  For any w that is ahead of all
+   of them, a unit ``u = sum c_j r_j`` has ``||M^T u|| <= sum c_j ||M^T r_j||``, which is at most
+   ``max_j ||M^T r_j|| / (w.r_j)`` times ``sum c_j w.r_j = w.u <= 1``.  Most cells are small, and
+   done by that;
+2. a face whose top singular value is no more than the best neuron met is done, and so are all
    faces within it, as their subspaces are smaller;
-2. a face whose top singular vectors, +-v, lie outside its closed cell has its maximum on one of
+3. a face whose top singular vectors, +-v, lie outside its closed cell has its maximum on one of
    its own faces: Z gets one more sample;
-3. any other face cannot hold more than its top singular value, which counts as a bound.
+4. any other face cannot hold more than its top singular value, which counts as a bound.
 
 The largest singular value over ALL faces is a bound too, but no sharp one: it belongs to a
 direction outside its cell as a rule.
@@ -55,6 +59,10 @@ CLOSE = 1e-9
 FORM = 1e-11
 # Tied samples are dependent up to rounding, and independent enough to project on.
 DEPENDENT, INDEPENDENT = 1e-13, 1e-4
+# Samples less independent than this may hide a ray.
+UNSURE = 1e-8
+# The ray ahead of a cell leans to rays of large gauge, by this power of it.
+LEAN = 4
 # Starts of the search for the best neuron.
 STARTS = 128
 
@@ -127,10 +135,11 @@ def largest_of_cells(P: Array, Lam: Array, best: float) -> tuple[Array, float, f
     """
     planes = Hyperplanes.of(P)
     arrangement, beside = _Arrangement.of(planes, Lam)
-    cells = planes.cells()
+    listed = planes.cells()
     u, value, upper = np.zeros(P.shape[1]), best, best
-    if cells is None:
+    if listed is None:
         return u, 0.0, np.inf
+    cells = listed.on[arrangement.most(listed) > best]
     tied = np.zeros((len(cells), 0), dtype=np.intp)  # Z
     step = max(1, BLOCK // (8 * arrangement.moments.size))
     while len(cells):
@@ -184,10 +193,11 @@ class Hyperplanes:
         lost = row_norms(P - B @ (signs[:, None] * rows[partner]))
         return cls(rows[first], B[:, first], behind[:, first], lost)
 
-    def cells(self) -> Array | None:
-        """Which normals are positive in each closed cell, (cells, p); None if rounding hides it."""
+    def cells(self) -> Cells | None:
+        """The closed cells; None if rounding hides them."""
         if self.units.shape[1] == 1:  # parallel ones are joined: one is left
-            return np.array([[True], [False]])
+            ends, each = np.array([[1.0], [-1.0]]), np.arange(2)
+            return Cells(ends > 0, ends * self.units, np.zeros(2), each, each, True)
         return _cells(self.units)
 
     def active(self, on: Array) -> Array:
@@ -197,6 +207,34 @@ class Hyperplanes:
     def beside(self, Lam: Array) -> float:
         """What ``lost`` adds to the gauge of a dual point (n, C)."""
         return float(self.lost @ np.linalg.norm(Lam, axis=1)) * (1 + 1e-9)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The closed cells of hyperplanes, and the rays that each is the cone of.
+
+    Attributes
+    ----------
+    on : array of shape (cells, p)
+        Which normals are positive.
+    rays : array of shape (k, r)
+        Of norm one.
+    off : array of shape (k,)
+        How far they may be from where hyperplanes meet.
+    ray : array of shape (pairs,)
+        The rays of the first cell, then those of the next.
+    start : array of shape (cells,)
+        Where those of each begin.
+    whole : bool
+        Whether no ray may be missing.
+    """
+
+    on: Array
+    rays: Array
+    off: Array
+    ray: Array
+    start: Array
+    whole: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +260,8 @@ class _Arrangement:
         self.moments = units[:, :, None] * (plus + minus)[:, None, :]
         self.off = -(units.T @ minus)
         sizes = np.linalg.norm(plus, axis=1) + np.linalg.norm(minus, axis=1)
-        self.rounding = 16 * (len(units) + 8) * EPS * float(sizes.sum())
+        self.steepest = float(sizes.sum())
+        self.rounding = 16 * (len(units) + 8) * EPS * self.steepest
 
     @classmethod
     def of(cls, planes: Hyperplanes, Lam: Array) -> tuple[_Arrangement, float]:
@@ -233,6 +272,20 @@ class _Arrangement:
         """At directions U (m, r)."""
         S = U @ self.units.T
         return np.linalg.norm(np.maximum(S, 0) @ self.plus + np.maximum(-S, 0) @ self.minus, axis=1)
+
+    def most(self, cells: Cells) -> Array:
+        """What no direction of each cell exceeds, by the values at its rays."""
+        if not cells.whole:
+            return np.full(len(cells.on), np.inf)
+        at_ray = self.gauge(cells.rays) + self.steepest * cells.off + self.rounding
+        lean = (at_ray / max(float(at_ray.max()), TINY)) ** LEAN
+        ahead = np.add.reduceat((lean[:, None] * cells.rays)[cells.ray], cells.start)
+        ahead /= np.maximum(row_norms(ahead), TINY)[:, None]
+        count = np.diff(np.append(cells.start, len(cells.ray)))
+        cosine = np.einsum("pr,pr->p", cells.rays[cells.ray], np.repeat(ahead, count, axis=0))
+        cosine -= cells.off[cells.ray] + FORM
+        share = np.where(cosine > 0, at_ray[cells.ray] / np.maximum(cosine, TINY), np.inf)
+        return np.maximum.reduceat(share, cells.start)
 
     def seen(self, on: Array, tied: Array, best: float) -> _Seen:
         """Those of the faces that may hold more than ``best``."""
@@ -308,34 +361,40 @@ def _rows(keys: Array) -> Array:
     return keys.view(np.dtype((np.void, keys.shape[1]))).ravel()
 
 
-def _cells(units: Array) -> Array | None:
-    """Which samples are active in each cell, (cells, n); None where rounding hides it."""
+def _cells(units: Array) -> Cells | None:
+    """The cells, from the rays at which r - 1 samples meet; None where rounding hides them."""
     n, r = units.shape
     subsets = np.array(list(combinations(range(n), r - 1)), dtype=np.intp).reshape(-1, r - 1)
     Q, R = np.linalg.qr(units[subsets].swapaxes(1, 2), mode="complete")
     least = np.abs(np.einsum("kii->ki", R[:, : r - 1])).min(axis=1, initial=1.0)
     independent = least > 64 * EPS
+    # samples that are nearly dependent may make a ray, or none
+    whole = bool(np.all(least > UNSURE))
     subsets, normals, least = subsets[independent], Q[independent][:, :, -1], least[independent]
     if len(subsets) == 0:
         return None
     S = normals @ units.T
     np.put_along_axis(S, subsets, 0.0, axis=1)
     # a normal is off by the rounding of its samples over how independent they are
-    open_ = np.abs(S) <= np.maximum(256 * r * EPS / least, 1e-13)[:, None]
+    off = np.maximum(256 * r * EPS / least, 1e-13)
+    open_ = np.abs(S) <= off[:, None]
     extra = open_.sum(axis=1)
     if extra.max() > r - 1 + MAX_OPEN:
         return None
-    found: Array = np.zeros((0, n), dtype=bool)
+    keys, ray = [], []
     for count in np.unique(extra):
-        rows = extra == count
+        rows = np.flatnonzero(extra == count)
         where = np.nonzero(open_[rows])[1].reshape(-1, count)
-        parts = [found]
         for sides in product((False, True), repeat=int(count)):
             for sign in (1, -1):
                 on = sign * S[rows] > 0
                 np.put_along_axis(on, where, np.broadcast_to(sides, where.shape), axis=1)
-                parts.append(on)
-        all_cells = np.concatenate(parts)
-        first = np.unique(_rows(np.packbits(all_cells, axis=1)), return_index=True)[1]
-        found = all_cells[first]
-    return found
+                keys.append(np.packbits(on, axis=1))
+                ray.append(rows if sign == 1 else rows + len(S))
+    packed, at = np.concatenate(keys), np.concatenate(ray)
+    _, first, cell = np.unique(_rows(packed), return_index=True, return_inverse=True)
+    order = np.argsort(cell, kind="stable")
+    start = np.searchsorted(cell[order], np.arange(len(first)))
+    on = np.unpackbits(packed[first], axis=1, count=n).astype(bool)
+    rays = np.concatenate([normals, -normals])
+    return Cells(on, rays, np.tile(off, 2), at[order], start, whole)

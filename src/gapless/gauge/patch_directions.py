@@ -38,11 +38,24 @@ class PatchDirections(Relaxation):
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         return _charged(core, Lam, Directional().bound(stacked(core), lifted(core, Lam)))
 
+    def decide(
+        self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
+    ) -> GaugeBound | None:
+        """As :meth:`Directional.decide`."""
+        rows = lifted(core, Lam)
+        bound = Directional().decide(stacked(core), rows, G, known, time_limit)
+        return None if bound is None else _charged(core, Lam, bound)
+
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         self.require(core)
         rows = lifted(core, Lam)
         for _, bound in Directional().maximise(stacked(core), rows, time_limit):
             yield Lam, _charged(core, Lam, bound)
+
+
+def boxes_of(core: Problem) -> Directional | PatchDirections:
+    """Boxes of directions for what the design is: patches that are pooled, or a table."""
+    return PatchDirections() if core.design.pooled else Directional()
 
 
 @lru_cache(maxsize=4)  # problems are immutable

@@ -243,14 +243,7 @@ def _fold(
     options: dict[str, Any],
 ) -> Fold:
     """Networks trained on the rows ``fit``, and their losses on the rows ``test``."""
-    part = Problem(
-        problem.X[fit],
-        problem.Y[fit],
-        problem.loss,
-        float(grid[0]),
-        problem.bias,
-        problem.sample_weight[fit],
-    )
+    part = problem.variant(problem.loss, float(grid[0])).of_samples(fit)
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
     networks: list[Network] = []

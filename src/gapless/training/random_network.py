@@ -87,11 +87,7 @@ def _some(problem: Problem, rng: np.random.Generator, count: int) -> Problem:
     """The problem of that many samples."""
     if problem.n_samples <= count:
         return problem
-    rows = np.sort(rng.choice(problem.n_samples, count, replace=False))
-    weights, bias = problem.sample_weight[rows], problem.bias
-    return Problem(
-        problem.X[rows], problem.Y[rows], problem.loss, problem.weight_decay, bias, weights
-    )
+    return problem.of_samples(np.sort(rng.choice(problem.n_samples, count, replace=False)))
 
 
 def _ratio(problem: Problem, Lam: Array, U: Array, b: Array) -> float:

@@ -37,6 +37,9 @@ MASTER = 1e-6
 EARLY_MASTER, WIDE = 1e-6, 0.1
 # Share of the time left that steps on batches may take.
 BATCHES = 0.6
+# Objectives computed once L-BFGS has ended: two compare it with its start, one is adopted, one
+# returned.
+LOOKS = 4
 # Every how many calls its network is measured.
 ADOPTED = 4
 # Every how many rounds the network goes through Newton's method.
@@ -91,6 +94,8 @@ class State:
         What would narrow the proven gap.
     outlook : (seconds, lower) or None
         About how many more it takes to prove this bound.
+    kept : float
+        Seconds that looking at so many samples takes; the first bound of them takes as long.
     """
 
     def __init__(
@@ -113,6 +118,7 @@ class State:
         self.gap: float | None = None
         self.advice = ""
         self.outlook: tuple[float, float] | None = None
+        self.kept = 0.0
         empty = constant_network(core, np.zeros(core.n_outputs))
         self.network = self.best = empty if init is None else reduction.apply(init)
         self.value = self.best.objective(core)
@@ -249,13 +255,22 @@ class State:
             return self.tell() is not None
 
         watch = self.watch.part(share=BATCHES)
-        self.adopt(descend_by_batches(self.smooth, self.network, self.rng, watch, seen))
-        found = descend(self.smooth, self.best, self.watch.due, single=True, seen=seen)
+        found = descend_by_batches(self.smooth, self.network, self.rng, watch, seen)
+        # so many samples take seconds to look at: what follows the last step is kept back
+        before, begun = self.watch, self.watch.seconds
         self.adopt(found)
+        self.kept = LOOKS * (before.seconds - begun)
+        self.watch = before.part(before.callback, kept=self.kept)
+        self.watch.started = before.started
+        if not self.watch.due():
+            single = descend(self.smooth, self.best, self.watch.due, single=True, seen=seen)
+            self.adopt(single)
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""
         self.network = network
+        if network is self.best:
+            return
         value = network.objective(self.core)
         if value < self.value:
             self.best, self.value = network, value

@@ -18,7 +18,7 @@ from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from ..gauge.choose import timely_bound
-from ..gauge.direction import Directional
+from ..gauge.patch_directions import boxes_of
 from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
@@ -180,7 +180,7 @@ def solve(
         plan = Plan.of(reduction.core, oracle, max_neurons, warm=init is not None)
         plan = replace(plan, joins=plan.joins and joins)
         training = watch
-        if proof_time is None and watch.limited and Directional().fits(reduction.core):
+        if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
             training = watch.part(watch.callback, share=1 - KEPT)
             training.started = watch.started
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
@@ -335,7 +335,7 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
     -------
     Status
     """
-    core, boxes = state.core, Directional()
+    core, boxes = state.core, boxes_of(state.core)
     if watch.due() or plan.oracle != "search" or not boxes.fits(core):
         return status
     while state.certificate.relative_gap > state.tol and not status.unfinished:
@@ -380,7 +380,7 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
     -------
     Status
     """
-    if watch.due() or state.certificate.relative_gap <= state.tol:
+    if watch.left <= state.kept or state.certificate.relative_gap <= state.tol:
         return status
     for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
         state.prove(Lam, bound)
