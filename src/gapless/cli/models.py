@@ -122,9 +122,13 @@ def run_info(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show_info)
 
 
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _show_info(facts: dict[str, Any]) -> None:
     print_table(
-        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else str(v))
+        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else _short(v))
         for name, v in facts.items()
         if v is not None
     )
