@@ -259,6 +259,16 @@ def test_a_model_or_a_sentence(name, tmp_path):
     assert np.all(np.isfinite(json.loads(out)[messy.target]))
 
 
+def test_predict_says_what_it_guessed_where_it_writes_a_file(tmp_path):
+    (tmp_path / "t.csv").write_text("Houses of 2024\n\n" + PLAIN)
+    run("fit", tmp_path / "t.csv", "--target", "price", *TRAIN, "--out", tmp_path / "m.st")
+    predict = ["predict", tmp_path / "m.st", tmp_path / "t.csv"]
+    code, out, err = run(*predict, "--out", tmp_path / "p.csv")
+    assert (code, err) == (0, "")
+    assert out.startswith("1 line above the table left out: Houses of 2024\n40 predictions in ")
+    assert run(*predict)[1].startswith("price\n")  # nothing else goes into a pipe
+
+
 @pytest.mark.parametrize(("cells", "says"), [
     (DAYS.strftime("%Y-%m-%d"), "target 'kind' has dates"),
     ([f"house {i}" for i in range(N)], "40 different texts in 40 rows, too many for classes"),
