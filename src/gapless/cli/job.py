@@ -15,7 +15,15 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.rounding import TINY
 from ..estimators.targets import balanced, encode_labels
-from .columns import are_codes, check_numbers, check_sizes, check_slips, far_off, look_alike
+from .columns import (
+    MAX_CODES,
+    are_codes,
+    check_numbers,
+    check_sizes,
+    check_slips,
+    far_off,
+    look_alike,
+)
 from .command import add_data_arguments
 from .dates import date_format
 from .numbers import is_number
@@ -341,7 +349,7 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
     counts = np.bincount(labels)
     if len(classes) < 2:
         raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
-    if len(classes) > len(names) / 2:
+    if len(classes) > max(MAX_CODES, len(names) / 2):
         raise InputError(
             f"the target has {len(classes)} different texts in {len(names)} rows, too many for "
             f"classes: {str(classes[0])!r}, {str(classes[1])!r}, ...; choose another column, or "
