@@ -364,6 +364,7 @@ def test_a_smaller_network_within_a_tolerance(rng):
     assert small.n_neurons_after <= best.n_neurons_after <= 12
     assert best.objective_after <= small.objective_after <= 1.3 * best.objective_after
     assert len(small.model[0].bias) == small.n_neurons_after
+    assert str(small).startswith(f"{small.n_neurons_after} of 12 neurons, objective 0.")
     value = nn.MSELoss()(small.model(X), y).item()
     value += 0.015 * sum((p.detach() ** 2).sum().item() for p in small.model.parameters())
     assert small.objective_after == pytest.approx(value, rel=1e-5)

@@ -197,6 +197,24 @@ FILES = {
         columns=["sold", "size", "age"]),
     "zip codes": Messy(add("zip", np.resize(["01234", "99100"], N)),
                        columns=["zip", "size", "age"]),
+    # what people write into cells
+    "a unit": Messy(text(HEAD, put(0, [f"{s} kg" for s in SIZE])), "read as numbers: size ("),
+    "a currency's code": Messy(text(HEAD, put(2, [f"CHF {p:.2f}" for p in PRICE])), "price (CHF"),
+    "accounts": Messy(text(HEAD, put(1, ["(5.00)", "7.00"] * 20)), "age ((5.00) is -5)"),
+    "times of day": Messy(add("at", DAYS.strftime("%H:") + DAYS.strftime("%d")),
+                          "at (%H:%M: hour)", columns=["at", "size", "age"]),
+    "an index of dates": Messy(add("", DAYS.strftime("%Y-%m-%d")), "dates: called date",
+                               columns=["date", "size", "age"]),
+    "single quotes": Messy(text(["size", "age", "note", "price"],
+                                [[f"{i}.5", "3", "'a, b'", "7"] for i in range(N)]),
+                           "needs double quotes", True),
+    "files put together": Messy(PLAIN + PLAIN, "1 line left out that repeats the header"),
+    "a mark far off": Messy(some(0, "-9999"), "far from all others: size (-9999 and 5 more)"),
+    "a target far off": Messy(some(2, "1e9", 40), "--loss huber"),
+    "texts alike": Messy(add("city", ["Bern", "bern ", "Rom", "Oslo"] * 10),
+                         "city ('Bern', 'bern ')", columns=["city", "size", "age"]),
+    "nearly numbers": Messy(add("level", np.where(np.arange(N) % 5, SIZE.astype(str), "<10")),
+                            "numbers in 32 rows, but '<10'"),
     # files
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
     "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
@@ -239,6 +257,36 @@ def test_a_model_or_a_sentence(name, tmp_path):
     code, out, err = run("predict", model, data, "--json", *reading)
     assert (code, err) == (0, "")
     assert np.all(np.isfinite(json.loads(out)[messy.target]))
+
+
+def test_predict_says_what_it_guessed_where_it_writes_a_file(tmp_path):
+    (tmp_path / "t.csv").write_text("Houses of 2024\n\n" + PLAIN)
+    run("fit", tmp_path / "t.csv", "--target", "price", *TRAIN, "--out", tmp_path / "m.st")
+    predict = ["predict", tmp_path / "m.st", tmp_path / "t.csv"]
+    code, out, err = run(*predict, "--out", tmp_path / "p.csv")
+    assert (code, err) == (0, "")
+    assert out.startswith("1 line above the table left out: Houses of 2024\n40 predictions in ")
+    assert run(*predict)[1].startswith("price\n")  # nothing else goes into a pipe
+
+
+@pytest.mark.parametrize(("cells", "says"), [
+    (DAYS.strftime("%Y-%m-%d"), "target 'kind' has dates"),
+    ([f"house {i}" for i in range(N)], "40 different texts in 40 rows, too many for classes"),
+    ([f"street {i % 20}" for i in range(N)], "of 20 classes, each of which needs a row in both"),
+    ([""] * N, "missing in all 40 rows"),
+    (["yes", "no"] * 19 + ["No", "No"], "kind ('No', 'no')"),
+    (["yes"] * 58 + ["no"] * 2, "--class-weight balanced"),
+    (["yes", "no"] * 30, "A constant, 0 neurons, tells the 2 classes"),
+])  # fmt: skip
+def test_what_classes_are(cells, says, tmp_path):
+    sizes = map(str, np.resize(SIZE, len(cells)))
+    (tmp_path / "t.csv").write_text(text(["size", "kind"], rows(sizes, cells)))
+    fit = ["--target", "kind", "--weight-decay", 99, "--prove-time", 0, "--out", tmp_path / "m.st"]
+    code, out, err = run("fit", tmp_path / "t.csv", *fit)
+    assert says in out + err
+    assert (code, out == "", err == "") in ((0, False, True), (2, True, False))
+    if code == 0:  # a network that mixes features is no sum of curves
+        assert "models of gapless fit --readable" in run("explain", tmp_path / "m.st", "t.csv")[2]
 
 
 def test_there_are_sixty():

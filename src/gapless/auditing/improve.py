@@ -42,6 +42,14 @@ class Improvement:
     n_neurons_before: int
     n_neurons_after: int
 
+    def __str__(self) -> str:
+        lower = 1 - self.objective_after / self.objective_before if self.objective_before else 0.0
+        return (
+            f"{self.n_neurons_after} of {self.n_neurons_before} neurons, objective "
+            f"{self.objective_after:.6g} where it was {self.objective_before:.6g} ({lower:.1%} "
+            "lower); improve(within=0.01) looks for fewer at 1% more"
+        )
+
 
 def improve(
     model: Any,

@@ -13,6 +13,8 @@ SLIPS = 0.9
 MAX_CODES = 20
 # The squares of larger numbers overflow.
 LARGE = 1e150
+# Quartile ranges from the median, beyond which a number is a slip or a mark more often than not.
+FAR = 100
 
 
 def missing(column: Array) -> Array:
@@ -49,6 +51,35 @@ def check_sizes(name: str, column: Array) -> None:
             f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
             "divide it by its standard deviation"
         )
+
+
+def some_numbers(cells: Array) -> str:
+    """Where half of the texts are numbers: how many, and the first that is none; else nothing."""
+    number = np.array([is_number(cell) for cell in cells])
+    if 2 * number.sum() < len(cells) or number.all():
+        return ""
+    return f", numbers in {number.sum()} rows, but {str(cells[np.argmin(number)])!r}"
+
+
+def look_alike(cells: Array) -> list[str]:
+    """Texts that differ in capitals or spaces alone, those of the first such word."""
+    kinds: dict[str, list[str]] = {}
+    for cell in sorted(set(cells[~missing(cells)])):
+        kinds.setdefault(" ".join(cell.split()).casefold(), []).append(cell)
+    return next((written for written in kinds.values() if len(written) > 1), [])
+
+
+def far_off(name: str, column: Array) -> str:
+    """Numbers of a column that lie far from all others, in words; nothing where there are none."""
+    if column.dtype.kind != "f":
+        return ""
+    there = column[~np.isnan(column)]
+    low, middle, high = np.percentile(there, (25, 50, 75)) if len(there) else (0, 0, 0)
+    far = there[np.abs(there - middle) > FAR * (high - low)]
+    if high == low or not len(far):
+        return ""
+    farthest = far[np.argmax(np.abs(far - middle))]
+    return f"{name} ({farthest:.6g}{f' and {len(far) - 1} more' * (len(far) > 1)})"
 
 
 def are_codes(numbers: Array) -> bool:

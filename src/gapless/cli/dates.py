@@ -16,7 +16,7 @@ FORMATS = (
     "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M %p",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
-    "%B %d, %Y", "%b %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
+    "%B %d, %Y", "%b %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S", "%I:%M %p",
 )  # fmt: skip
 #: numbers that a date becomes: days since 1970, Monday 0, January 1, hours with fractions
 PARTS = ("day", "weekday", "month", "hour")
@@ -51,7 +51,8 @@ def date_format(cells: Array) -> str | None:
 
 
 def _looks_dated(cell: str) -> bool:
-    return 6 <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 3
+    shortest = 4 if ":" in cell else 6
+    return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 3
 
 
 def _moments(cells: Array, form: str) -> Array:
@@ -92,8 +93,12 @@ def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:
 
 
 def varying_parts(parts: dict[str, Array]) -> tuple[str, ...]:
-    """The day, and those of the others that vary within what the dates span."""
-    span = float(np.nanmax(parts["day"]) - np.nanmin(parts["day"]))
+    """The day, and those of the others that vary within what the dates span; within one day, as
+    times without a date are, the hour."""
+    first, last = float(np.nanmin(parts["day"])), float(np.nanmax(parts["day"]))
+    span = last - first
+    if np.floor(first) == np.floor(last):
+        return ("hour",)
 
     def varies(part: str) -> bool:
         values = parts[part][~np.isnan(parts[part])]

@@ -32,10 +32,8 @@ from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
 from .scores import score_rows, scores, summary, untested
-from .terminal import plain_console, print_notes, print_table
+from .terminal import as_options, plain_console, print_notes, print_table
 
-# Numbers in X up to which the folds of a choice take seconds.
-SMALL = 10_000
 # Seconds to prove in where nobody says and much is proven in them; else as long as training took.
 PROVE = 10.0
 
@@ -93,10 +91,9 @@ def run_fit(args: argparse.Namespace) -> Answer:
     # 1. the weight decay
     if not watch.limited:
         watch = Watch.patient(None, job.X.size)
-    start = None
-    if weight_decay == "auto":
-        choice = _choose(job, watch, args)
-        weight_decay, start = choice.weight_decay, choice.start
+    choice = _choose(job, watch, args) if weight_decay == "auto" else None
+    if choice is not None:
+        weight_decay = choice.weight_decay
         notes.append(f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation")
         if args.time_limit is None:
             watch = as_long_again(watch)
@@ -104,10 +101,13 @@ def run_fit(args: argparse.Namespace) -> Answer:
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
     if compiler is not None:
+        left = watch.left
         compiler.wait()
+        watch = Watch(left)  # the clock of training stands still meanwhile
         notes.append("compiled the loops of the proof, once on this machine")
     usual = PROVE if few_dimensions(Reduction(problem).core) else as_long
     kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, usual)
+    start = None if choice is None else choice.start
     with progress("training", args.progress, args.tol, watch) as report:
         solution = solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
@@ -152,8 +152,7 @@ def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> Choice:
         return choose_weight_decay(
             job.problem(1.0), callback=report, random_state=args.seed,
             max_neurons=args.max_neurons, time_limit=part.left,
-            # a fold each, where that takes longer than to start processes
-            n_jobs=min(os.cpu_count() or 1, FOLDS) if job.X.size > SMALL else 1,
+            n_jobs=min(os.cpu_count() or 1, FOLDS),
         )  # fmt: skip
 
 
@@ -199,7 +198,7 @@ def _show_fit(classes: list[str], facts: dict[str, Any]) -> None:
     rows = [
         ("known", facts["known"]),
         *([("advice", facts["advice"])] if facts["advice"] else []),
-        ("status", Status[facts["status"]].value),
+        ("status", as_options(Status[facts["status"]].value)),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%} ({below})"),
         ("proof", facts["proof"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,23 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.rounding import TINY
 from ..estimators.targets import balanced, encode_labels
-from .columns import are_codes, check_numbers, check_sizes, check_slips
+from .columns import (
+    MAX_CODES,
+    are_codes,
+    check_numbers,
+    check_sizes,
+    check_slips,
+    far_off,
+    look_alike,
+)
 from .command import add_data_arguments
+from .dates import date_format
 from .numbers import is_number
-from .preparing import Encoder
+from .preparing import Encoder, listed
 from .tables import Reading, Table, check_names, check_target, read_data, rows_with, texts
+
+# Share of the rows below which accuracy says little of a class.
+RARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -216,11 +229,49 @@ def read_job(args: argparse.Namespace) -> Job:
         scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]))
     else:
         scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
-    notes = (*table.notes, *[without] * bool(without), *done, f"{task}: {why}")
+    notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
+    balanced = args.class_weight == "balanced"
     return Job(
-        target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling, notes,
-        args.class_weight == "balanced",
+        target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling,
+        (*notes, f"{task}: {why}", *_rare(classes, labels, balanced)), balanced,
     )  # fmt: skip
+
+
+def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:
+    """What a person who knows the data should look at."""
+    columns = {**features, target: y}
+    words = {name: column for name, column in columns.items() if column.dtype.kind != "f"}
+    far = [said for name in features if (said := far_off(name, features[name]))]
+    if far:
+        yield (
+            f"numbers far from all others: {listed(far)}; correct slips, and leave cells that mean "
+            "missing empty"
+        )
+    twins = {name: look_alike(there) for name, there in words.items()}
+    if any(twins.values()):
+        shown = [
+            f"{name} ({', '.join(map(repr, found))})" for name, found in twins.items() if found
+        ]
+        yield f"texts that differ in capitals or spaces alone, taken as different: {listed(shown)}"
+    if task == "classification":
+        return
+    if said := far_off(target, y):
+        yield (
+            f"targets far from all others: {said}; if they are slips correct them, else --loss "
+            "huber makes less of them, and a column with the logarithm may be predicted better"
+        )
+
+
+def _rare(classes: list[Any] | None, labels: Array | None, balanced: bool) -> Iterator[str]:
+    """Whether there is a class that accuracy says nothing about."""
+    if classes is None or labels is None or balanced:
+        return
+    counts = np.bincount(labels)
+    if counts.min() < RARE * len(labels):
+        yield (
+            f"class '{classes[counts.argmin()]}' has {counts.min()} of {len(labels)} rows: "
+            "accuracy says little of it, AUC more; --class-weight balanced weighs classes alike"
+        )
 
 
 def check_split(args: argparse.Namespace) -> None:
@@ -257,8 +308,10 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
             np.arange(n), test_size=test_size, random_state=seed, stratify=labels
         )
     except ValueError as error:
+        n_classes = 1 if labels is None else int(labels.max()) + 1
+        of = f" of {n_classes} classes, each of which needs a row in both parts," * (n_classes > 1)
         raise InputError(
-            f"{n} rows cannot be split with --test-size {test_size}: {error}; more rows or another "
+            f"{n} rows{of} cannot be split with --test-size {test_size}; more rows or another "
             "--test-size are needed"
         ) from error
     return train, test
@@ -272,6 +325,11 @@ def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
         return asked, "as asked"
     check_slips(target, y, "say --task classification if these are classes")
     if y.dtype.kind != "f":
+        if date_format(y) is not None:
+            raise InputError(
+                f"target {target!r} has dates, as {str(y[0])!r}; what is predicted is a number or "
+                "a class: make it one, say days since the first"
+            )
         return "classification", f"target {target!r} is text"
     counts = np.unique(y, return_counts=True)[1]
     n_distinct = len(counts)
@@ -291,6 +349,12 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
     counts = np.bincount(labels)
     if len(classes) < 2:
         raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
+    if len(classes) > max(MAX_CODES, len(names) / 2):
+        raise InputError(
+            f"the target has {len(classes)} different texts in {len(names)} rows, too many for "
+            f"classes: {str(classes[0])!r}, {str(classes[1])!r}, ...; choose another column, or "
+            "--task regression for numbers"
+        )
     if counts.min() < 2:
         raise InputError(
             f"class '{classes[counts.argmin()]}' has one row only; at least 2 are needed: leave "

@@ -9,6 +9,7 @@ from itertools import chain, islice, pairwise
 from typing import Any
 
 from ..core.checks import InputError, optional_import
+from .dates import date_format
 from .text_files import SNIFFED
 
 # Rows that become columns together.
@@ -94,10 +95,13 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
 
     # 3. rows, all of one width
     comments: list[int] = []
-    kept = _fitting(chain(first[start:], numbered), len(names), name, comments)
-    cells = _columns(kept, len(names))
+    again: list[int] = []
+    rest = _but(chain(first[start:], numbered), head if header else None, again)
+    cells = _columns(_fitting(rest, len(names), name, comments), len(names))
     if comments:
         notes.append(f"{_count(len(comments), 'line')} of comments left out")
+    if again:
+        notes.append(f"{_count(len(again), 'line')} left out that {_repeats(again)} the header")
     if not len(cells):
         raise InputError(f"{name}: needs a header line and at least one row of data")
     names, twins = distinct(names, notes)
@@ -148,9 +152,27 @@ def _names(head: list[str], body: list[list[str]], width: int) -> list[str]:
     if len(names) == width - 1 and all(len(row) == width for row in body):
         if not any(row[-1].strip() for row in body):
             return names  # a mark at the end of each row
-        if len({row[0] for row in body}) == len(body) > 1:
-            return ["", *names]  # names of rows, as R writes them
+        # names of rows, as R writes them; fractions are cells that a comma cut in two moved there
+        names_rows = not any("." in row[0] and _is_number(row[0]) for row in body)
+        if names_rows and len({row[0] for row in body}) == len(body) > 1:
+            return ["", *names]
     return names
+
+
+def _repeats(numbers: list[int]) -> str:
+    return "repeat" if len(numbers) > 1 else "repeats"
+
+
+def _but(
+    rows: Iterable[tuple[int, list[str]]], head: list[str] | None, again: list[int]
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows without those that are the header again, where files were put together; ``again``
+    collects their numbers."""
+    for number, row in rows:
+        if row == head:
+            again.append(number)
+        else:
+            yield number, row
 
 
 def _fitting(
@@ -208,6 +230,10 @@ def _without_index(table: Arranged) -> Arranged:
     if first not in ("", "Unnamed: 0") or len(table.cells.columns) == 1:
         return table
     column = table.cells.iloc[:, 0]
+    if date_format(column.to_numpy(object)) is not None:
+        table.notes.append("the first column has no name and dates: called date")
+        table.cells.columns = distinct(["date", *table.cells.columns[1:]], [])[0]
+        return table
     fractions = any("." in cell and _is_number(cell) for cell in column.head(SNIFFED))
     if column.is_unique and not fractions:
         table.notes.append("the first column has no name and numbers the rows: left out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from .preparing import Encoder
 from .readable import info_readable, predict_readable
 from .scores import probabilities
 from .tables import Reading, add_reading_arguments, read_table
-from .terminal import print_table
+from .terminal import plain_console, print_notes, print_table
 
 
 def add_predict(commands: Any) -> None:
@@ -46,12 +47,21 @@ def run_predict(args: argparse.Namespace) -> Answer:
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())
-    return Answer(facts, (lambda _: None) if args.out else _print_csv)
+    return Answer(facts, partial(_show_written, args.out, table.notes) if args.out else _print_csv)
 
 
 def _rows(facts: dict[str, Any]) -> list[Any]:
     """The names of the columns, then a row for each row of the table."""
     return [list(facts), *zip(*facts.values())]
+
+
+def _show_written(file: str, notes: list[str], facts: dict[str, Any]) -> None:
+    """What was guessed in reading, and where the predictions are; without a file they are all that
+    is printed, for a pipe."""
+    print_notes(notes)
+    plain_console().print(
+        f"{len(next(iter(facts.values())))} predictions in {file}", soft_wrap=True
+    )
 
 
 def _print_csv(facts: dict[str, Any]) -> None:
@@ -122,9 +132,13 @@ def run_info(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show_info)
 
 
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _show_info(facts: dict[str, Any]) -> None:
     print_table(
-        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else str(v))
+        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else _short(v))
         for name, v in facts.items()
         if v is not None
     )

@@ -20,8 +20,11 @@ MISSING_NUMBER = MISSING | {
 }  # fmt: skip
 # Numbers in typed files too.
 TRUTHS = {"false": 0.0, "true": 1.0}
-# At most one of them stands before or after the numbers of a column.
+# At most one of them stands before or after the numbers of a column; so may a currency's code
+# before them, or a unit after them.
 SIGNS = "$€£¥₹%"
+CODE = re.compile(r"[A-Z]{3}(?=[ \u00a0\u202f])")
+UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
 # Whole numbers in groups of three, and the rest, by the decimal mark.
 GROUPED = {
     ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"),
@@ -82,7 +85,7 @@ class Written:
     cells : dict of str to str
         Each text that is not missing, and what is left of it without signs.
     sign : str
-        Of money, per cent, or nothing.
+        Of money, per cent, a unit, or nothing.
     """
 
     cells: dict[str, str]
@@ -99,11 +102,13 @@ class Written:
                 continue
             minus = text.startswith("-")
             text = text[minus:].lstrip()
-            for sign in SIGNS:
-                if text.startswith(sign) or text.endswith(sign):
-                    signs.add(sign)
-                    text = text.removeprefix(sign).removesuffix(sign).strip()
-                    break
+            if text.startswith("(") and text.endswith(
+                ")"
+            ):  # as accountants write less than nothing
+                minus, text = True, text[1:-1].strip()
+            if sign := _sign(text):
+                text = text.removeprefix(sign).removesuffix(sign).strip()
+            signs.add(sign)
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
@@ -122,6 +127,15 @@ class Written:
                 return None
             out[cell] = float(text)
         return out
+
+
+def _sign(text: str) -> str:
+    """What stands before or after a number: money, per cent, a unit."""
+    for sign in SIGNS:
+        if text.startswith(sign) or text.endswith(sign):
+            return sign
+    found = CODE.match(text) or UNIT.search(text)
+    return found.group() if found else ""
 
 
 def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Array], list[str]]:

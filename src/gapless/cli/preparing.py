@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, InputError
-from .columns import check_complete, check_numbers, check_sizes, check_slips, missing
+from .columns import (
+    check_complete,
+    check_numbers,
+    check_sizes,
+    check_slips,
+    missing,
+    some_numbers,
+)
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .numbers import is_missing
 from .tables import texts
@@ -361,10 +368,10 @@ class _Said:
             ("empty columns left out", self.empty),
             ("constant columns left out", self.constant),
         ]
-        return [f"{words}: {_listed(names)}" for words, names in lines if names]
+        return [f"{words}: {listed(names)}" for words, names in lines if names]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """The first names, and how many more there are."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -400,7 +407,7 @@ def _column(
         return Dates(name, form, names, fills, indicator)
     levels, other = _frequent(there, len(values), kept)
     if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
-        said.texts.append(f"{name} ({len(distinct)})")
+        said.texts.append(f"{name} ({len(distinct)}{some_numbers(there)})")
         return None
     said.fill(name, lacks, "a level of its own")
     said.levels.append(f"{name} ({len(levels)})")

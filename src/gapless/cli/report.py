@@ -14,6 +14,7 @@ from ..plotting.readable import cells_of
 from ..plotting.report import readable_page
 from .command import Answer, add_command, add_data_arguments
 from .job import split_rows
+from .model_files import load
 from .readable import frame, model_kinds
 from .tables import Reading, Table, read_data, texts
 from .terminal import print_table
@@ -156,7 +157,11 @@ def _show_explain(facts: dict[str, Any]) -> None:
 def _read(args: argparse.Namespace) -> tuple[Any, Table, Any]:
     """The model, the table, and the columns that the model takes."""
     if not is_readable(args.model):
-        load_readable(args.model)  # says what is wrong with the file
+        load(args.model)  # says what is wrong with the file
+        raise InputError(
+            f"{args.model}: its neurons mix features, and this is for models of gapless fit "
+            "--readable; gapless export writes it as a formula, fit --plot draws its neurons"
+        )
     model = load_readable(args.model)
     table, _ = read_data(args.data, args.dataset, Reading.of(args))
     return model, table, frame(table, model_kinds(model))

@@ -105,6 +105,8 @@ def _auc(labels: Array, P: Array) -> float | None:
 def summary(job: Job, n_neurons: int, facts: dict[str, Any]) -> str:
     """One sentence on what came out."""
     neurons = "1 neuron" if n_neurons == 1 else f"{n_neurons} neurons"
+    if not n_neurons:  # training may also have had no time for one
+        neurons = "A constant, 0 neurons,"
     if facts["untested"]:
         return (
             f"{neurons} for {job.target!r}, trained on {len(job.train)} rows; {facts['untested']}"
@@ -113,12 +115,12 @@ def summary(job: Job, n_neurons: int, facts: dict[str, Any]) -> str:
     ours, linear = facts["test_score"], facts["baseline_test_score"]
     better = ", which is better" if linear > ours + CLEAR else ""
     if job.labels is None:
-        verb = "predicts" if n_neurons == 1 else "predict"
+        verb = "predicts" if n_neurons <= 1 else "predict"
         return (
             f"{neurons} {verb} {job.target!r} with R2 {ours:.3f} {unseen} "
             f"(a linear model: {linear:.3f}{better})"
         )
-    verb = "tells" if n_neurons == 1 else "tell"
+    verb = "tells" if n_neurons <= 1 else "tell"
     always = facts["majority_test_score"]
     return (
         f"{neurons} {verb} the {len(job.classes or ())} classes of {job.target!r} right in "

@@ -209,7 +209,11 @@ def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[
         return table, ""
     written = sorted(set(texts(table, name)[lacks]))
     rows = "1 row" if lacks.sum() == 1 else f"{lacks.sum()} rows"
-    if missing_is_error or np.all(lacks):
+    if np.all(lacks):
+        raise InputError(
+            f"column {name!r} is missing in all {rows} (they have {written[0]!r}); name another one"
+        )
+    if missing_is_error:
         raise InputError(
             f"column {name!r} has {lacks.sum()} missing or infinite values, the first in data "
             f"row {np.argmax(lacks) + 1}; remove those rows or fill them in"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as RichTable
 
 # Characters of a line that a pipe or a file takes.
@@ -43,8 +44,15 @@ def own_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("always", category=UserWarning, module="gapless")
-        warnings.showwarning = lambda message, *_: print(f"gapless: {message}", file=sys.stderr)
+        warnings.showwarning = lambda message, *_: print(
+            f"gapless: {as_options(str(message))}", file=sys.stderr
+        )
         yield
+
+
+def as_options(text: str) -> str:
+    """A sentence about parameters as one about options of the command."""
+    return text.replace("time_limit", "--time-limit").replace("max_neurons", "--max-neurons")
 
 
 def plain_console() -> Console:
@@ -61,12 +69,15 @@ def print_notes(notes: Iterable[str]) -> None:
 
 def print_table(rows: Iterable[Iterable[str]], *heads: str) -> None:
     """Rows with their cells aligned, under ``heads`` if there are any; in a terminal they wrap."""
-    table = RichTable(*heads, show_header=bool(heads), box=None, padding=(0, 2, 0, 0))
-    for row in rows:
+    cells = [tuple(row) for row in rows]
+    # the name of a file is long, and whole
+    columns = [Column(head, overflow="fold") for head in heads or ("",) * len(cells[0])]
+    table = RichTable(*columns, show_header=bool(heads), box=None, padding=(0, 2, 0, 0))
+    for row in cells:
         table.add_row(*row)
     console = plain_console()
     if not console.is_terminal:
         console.width = LONGEST
     with console.capture() as drawn:
         console.print(table)
-    console.print(*map(str.rstrip, drawn.get().splitlines()), sep="\n", soft_wrap=True)
+    print(*map(str.rstrip, drawn.get().splitlines()), sep="\n")

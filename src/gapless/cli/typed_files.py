@@ -13,10 +13,10 @@ from .layout import Arranged, arrange, distinct
 
 
 def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
-    """The first sheet of a spreadsheet, as if it were a text file."""
+    """The first sheet of a spreadsheet that has two columns, as if it were a text file."""
     pandas = optional_import("pandas", "pandas", "reading tables")
     try:
-        sheet = pandas.read_excel(stream, header=None, dtype=object)
+        sheets = pandas.read_excel(stream, sheet_name=None, header=None, dtype=object)
     except ImportError as error:
         raise InputError(
             f"{name}: reading it needs a library ({error}); pip install 'gapless[excel]' reads "
@@ -24,8 +24,12 @@ def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
         ) from error
     except Exception as error:  # its readers have many kinds
         raise InputError(f"{name}: cannot be read as Excel: {error}") from error
-    arranged = arrange(_sheet_rows(sheet.to_numpy(object)), name, header)
+    tables = [title for title, sheet in sheets.items() if sheet.shape[1] > 1]
+    title = (tables or list(sheets))[0]
+    arranged = arrange(_sheet_rows(sheets[title].to_numpy(object)), name, header)
     arranged.mark = ","
+    if others := [other for other in sheets if other != title]:
+        arranged.notes.insert(0, f"sheet {title!r} read, not {', '.join(map(repr, others))}")
     return arranged
 
 

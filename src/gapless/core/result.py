@@ -9,8 +9,8 @@ from typing import Any
 
 from .network import Network
 
-# Per cent of a proven gap below which nobody asks.
-FINEST = 1e-4
+# Per cent of a proven gap below which nobody asks, and above which it says little.
+FINEST, MUCH = 1e-4, 50
 
 
 class Verdict(Enum):
@@ -160,6 +160,8 @@ def known(
     --------
     >>> known(0.01234, 4.2)
     'no network of any width is more than 1.3% better (proven in 4.2 s)'
+    >>> known(0.99212)
+    'little is known: no network of any width is more than 99.22% better (proven)'
     """
     if not relative_gap < 1:
         return "nothing is proven of how much better another network may be"
@@ -170,8 +172,11 @@ def known(
     if relative_gap <= 0:
         return f"no {other} is better ({proven})"
     percent = max(100 * relative_gap, FINEST)
-    unit = 10.0 ** (math.floor(math.log10(percent)) - 1)
-    return f"no {other} is more than {unit * math.ceil(percent / unit):.6g}% better ({proven})"
+    # two digits, of what is missing to everything where that is less
+    unit = 10.0 ** (math.floor(math.log10(min(percent, 100 - percent))) - 1)
+    little = "little is known: " * (percent > MUCH)
+    rounded = f"{unit * math.ceil(percent / unit):.6g}"
+    return f"{little}no {other} is more than {rounded}% better ({proven})"
 
 
 def about(share: float) -> str:

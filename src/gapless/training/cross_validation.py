@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -29,6 +29,8 @@ GAIN, FIRST = 1.0, 3
 # Where nobody limits it, training on all data takes as long as the choice; at least so many
 # seconds.
 SHORTEST = 2.0
+# Seconds that processes take to start: folds as quick as that are not worth them.
+PROCESSES = 2.0
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
 # digits, and the network is that of the plain estimator.
 SCRATCH = 2000
@@ -105,7 +107,7 @@ def choose_weight_decay(
         the choice is then among the weight decays that every fold has finished, and where there
         is none the middle of the grid.
     n_jobs : int, optional
-        Folds at once, as in joblib.
+        Folds at once, as in joblib, once the first alone has shown that they take seconds.
     callback : callable, optional
         Called with (folds done, folds in all).
 
@@ -129,15 +131,22 @@ def choose_weight_decay(
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
     }  # fmt: skip
-    share = watch.left / -(-len(parts) // effective_n_jobs(n_jobs))  # folds one after the other
+    share = watch.left / (1 + -(-(len(parts) - 1) // effective_n_jobs(n_jobs)))
     jobs = (delayed(_fold)(problem, grid, *part, watch, share, options) for part in parts)
-    results = []
-    for done, result in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
+    results: list[Fold] = []
+    for result in _in_turn(jobs, watch, n_jobs):
         results.append(result)
         if callback is not None:
-            callback(done, len(parts))
+            callback(len(results), len(parts))
     choice = _chosen(grid, results, rule)
     return replace(choice, start=None) if problem.design.size < SCRATCH else choice
+
+
+def _in_turn(jobs: Iterator[Any], watch: Watch, n_jobs: int | None) -> Iterator[Fold]:
+    """The folds; the first of three alone costs two cores no time, and tells what others take."""
+    fold, given, _ = next(jobs)
+    yield fold(*given)
+    yield from Parallel(n_jobs if watch.seconds > PROCESSES else 1, return_as="generator")(jobs)
 
 
 def as_long_again(watch: Watch) -> Watch:
@@ -146,13 +155,13 @@ def as_long_again(watch: Watch) -> Watch:
     Parameters
     ----------
     watch : Watch
-        Without a limit of the user's; its own is kept.
+        Without a limit of the user's; its own is kept, but for :data:`SHORTEST`.
 
     Returns
     -------
     Watch
     """
-    return Watch(min(max(watch.seconds, SHORTEST), watch.left))
+    return Watch(max(min(watch.seconds, watch.left), SHORTEST))
 
 
 def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:

@@ -27,8 +27,8 @@ LARGE = 50_000
 # More rows than this start from the network of a tenth of them.
 MANY_ROWS = 50_000
 # In so many dimensions at most, a free bias counting as one, an exact bound lists the local maxima
-# of the gauge; in more than SWIFT it takes longer than a search.
-LISTED, SWIFT = 2, 3
+# of the gauge; in more it takes longer than a search, but for so many samples in SWIFT.
+LISTED, SWIFT, FEW = 2, 3, 100
 # Widths of the softened kinks, one after the other, at the start and in each round.
 FIRST_WIDTHS, WIDTHS = (0.1, 0.02), (0.03, 0.01)
 # Climbers a neuron of the current network: those of a wide one leave many maxima between them.
@@ -111,9 +111,8 @@ class Plan:
             return cls("spike-free", "sharp", "none", "empty", "always", (), "never", False, slides)
         exact = is_exact(core)
         dimensions = row_space(core).rank + core.free if exact else np.inf
-        costly = exact and dimensions > SWIFT
         # where each search is exact and cheap, random networks only take time
-        random = not exact or costly
+        random = dimensions > (SWIFT if core.n_samples <= FEW else LISTED)
         large = core.design.size > LARGE
         start: Literal["random", "batches", "rows", "empty"] = "random" if random else "empty"
         if many and not pooled:
@@ -122,7 +121,7 @@ class Plan:
             start = "batches"
         return cls(
             oracle="search",
-            bounds="patient" if costly else "sharp",
+            bounds="patient" if exact and random else "sharp",
             neurons="none" if not exact else "listed" if dimensions <= LISTED else "added",
             start=start,
             kinks="quiet" if large else "later" if warm else "always",
