@@ -19,6 +19,8 @@ from ..training.cross_validation import (
     VALUES,
     as_long_again,
 )
+from ..training.neurons import widened
+from ..training.relevance import on_columns
 from ..training.path import RegularizationPath, solve_along
 from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
 
@@ -35,6 +37,7 @@ class ByCrossValidation(ReLUFit):
     cv: Any
     rule: str
     bias: str
+    select: str | None
     n_jobs: int | None
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
@@ -54,10 +57,13 @@ class ByCrossValidation(ReLUFit):
             tol=max(self.tol, RANKING),
             n_jobs=self.n_jobs,
             random_state=seed,
+            select=self.select == "auto",
         )
         self.weight_decay_ = choice.weight_decay
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
+        self.columns_ = choice.columns
+        problem = on_columns(problem, choice.columns)
         grid = choice.weight_decays[: choice.best]
         done = self._warm_path(problem, grid, watch, seed)
         chosen = problem.variant(problem.loss, self.weight_decay_)
@@ -67,7 +73,8 @@ class ByCrossValidation(ReLUFit):
         final = self._train(chosen, choice.start, watch, joins=choice.start is None)
         values = np.append(grid[: len(done)], self.weight_decay_)
         self.path_ = RegularizationPath(values, (*done, final), problem.loss)
-        self._keep(final, self._raw(final.network))
+        net = final.network if choice.columns is None else widened(final.network, choice.columns, X.shape[1])
+        self._keep(final, self._raw(net))
 
     def _warm_path(self, problem: Problem, grid: Array, watch: Watch, seed: Any) -> list[Solution]:
         """On all data, to the end of the grid or as far as time allows."""
@@ -176,6 +183,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         ratio: float = 1e-3,
         cv: Any = FOLDS,
         rule: str = "best",
+        select: str | None = "auto",
         bias: str = "free",
         loss: Any = "squared",
         tol: float = 1e-2,
@@ -192,6 +200,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         self.ratio = ratio
         self.cv = cv
         self.rule = rule
+        self.select = select
         self.bias = bias
         self.loss = loss
         self.tol = tol
@@ -242,6 +251,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         ratio: float = 1e-3,
         cv: Any = FOLDS,
         rule: str = "best",
+        select: str | None = "auto",
         bias: str = "free",
         loss: Any = "logistic",
         tol: float = 1e-2,
@@ -259,6 +269,7 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
         self.ratio = ratio
         self.cv = cv
         self.rule = rule
+        self.select = select
         self.bias = bias
         self.loss = loss
         self.tol = tol

@@ -1,4 +1,4 @@
-"""Choice of weight decay by cross-validation along the path."""
+"""Choice of weight decay, and of columns, by cross-validation along the path."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from ..core.problem import Problem
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .neurons import averaged
+from .neurons import averaged, widened
 from .path import score, solve_along, weight_decay_grid
+from .relevance import can_select, eliminate, on_columns
 
 # Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
 # and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
 FOLDS, VALUES, RANKING = 3, 10, 0.1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors.
 GAIN, FIRST = 1.0, 3
+# Fewer columns are walked on as well, and that takes as long again, where they gain more than so
+# many in a ridge regression.
+SURE = 2.0
 # Where nobody limits it, training on all data takes as long as the choice; at least so many
 # seconds.
 SHORTEST = 2.0
@@ -50,7 +54,12 @@ class Choice:
     best : int
         Index of the value chosen.
     start : Network or None
-        The mean of the folds' networks there, to train on all data from, where that saves time.
+        The mean of the folds' networks there, to train on all data from, where that saves time;
+        on the ``columns``.
+    columns : array of int, or None
+        Those kept; None: all.
+    held_out : array of shape (n_held_out,) or None
+        The loss of each held-out row there, fold after fold.
     """
 
     weight_decays: Array
@@ -58,6 +67,8 @@ class Choice:
     scores: Array
     best: int
     start: Network | None = None
+    columns: Array | None = None
+    held_out: Array | None = None
 
     @property
     def weight_decay(self) -> float:
@@ -78,8 +89,9 @@ def choose_weight_decay(
     n_jobs: int | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
+    select: bool = False,
 ) -> Choice:
-    """Weight decay of least validation loss.
+    """Weight decay of least validation loss, and columns.
 
     Each fold walks the same grid, warm-started, and leaves it once a value gained less than the
     standard error of that gain, which its validation rows tell; values not reached count as the
@@ -108,6 +120,11 @@ def choose_weight_decay(
         Folds at once, as in joblib.
     callback : callable, optional
         Called with (folds done, folds in all).
+    select : bool, default False
+        Whether to leave columns out of a dense table where that helps.  Each fold orders them by
+        its own rows (:mod:`gapless.training.relevance`); where fewer of them predict held-out rows
+        better, by more than the standard error of that, all folds walk again on so many, and those
+        are kept if that gains again.
 
     Returns
     -------
@@ -120,24 +137,91 @@ def choose_weight_decay(
     """
     choose("rule", rule, RULES)
     watch = Watch.of(time_limit)
-    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state, watch)
     parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
-    if len(grid) == 1 or len(parts) < 2:
-        nothing = np.full((0, len(grid)), np.nan)
-        return Choice(grid, nothing, nothing, 0)
+
+    def grid_of(columns: Array | None, watch: Watch) -> Array:
+        whole = on_columns(problem, columns)
+        return weight_decay_grid(whole, weight_decays, n_values, ratio, random_state, watch)
+
     # a start from the value before lacks little of what other random networks would bring
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
     }  # fmt: skip
-    share = watch.left / -(-len(parts) // effective_n_jobs(n_jobs))  # folds one after the other
-    jobs = (delayed(_fold)(problem, grid, *part, watch, share, options) for part in parts)
-    results = []
-    for done, result in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
-        results.append(result)
-        if callback is not None:
-            callback(done, len(parts))
-    choice = _chosen(grid, results, rule)
-    return replace(choice, start=None) if problem.design.size < SCRATCH else choice
+    walker = _Walker(problem, parts, rule, n_jobs, options, callback)
+    grid = grid_of(None, watch)
+    if len(grid) == 1 or len(parts) < 2:
+        nothing = np.full((0, len(grid)), np.nan)
+        return Choice(grid, nothing, nothing, 0)
+    few = walker.few_columns(watch) if select and can_select(problem) else None
+    if few is None:
+        return walker.walk(grid, [None] * (len(parts) + 1), watch)
+    walker.walks = 2
+    half = watch.part(share=0.5)
+    fewer = walker.walk(grid_of(few[-1], half), few, half)
+    every = walker.walk(grid, [None] * (len(parts) + 1), watch)
+    return fewer if walker.gains(every, fewer) else every
+
+
+@dataclass
+class _Walker:
+    """Walks along grids of weight decays, a fold at a time."""
+
+    problem: Problem
+    parts: list[tuple[Array, Array]]
+    rule: str
+    n_jobs: int | None
+    options: dict[str, Any]
+    callback: Callable[[int, int], object] | None
+    walks: int = 1
+    done: int = 0
+
+    def walk(self, grid: Array, columns: list[Array | None], watch: Watch) -> Choice:
+        """The choice from the grid on these columns of each fold, and last those of all rows."""
+        share = watch.left / -(-len(self.parts) // effective_n_jobs(self.n_jobs))
+        jobs = (
+            delayed(_fold)(self.problem, grid, *rows, those, watch, share, self.options)
+            for rows, those in zip(self.parts, columns)
+        )
+        results = []
+        for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
+            results.append(result)
+            self.done += 1
+            if self.callback is not None:
+                self.callback(self.done, self.walks * len(self.parts))
+        choice = _chosen(grid, results, self.rule)
+        start = choice.start
+        if start is not None and columns[-1] is not None:
+            start = replace(start, hidden_weights=start.hidden_weights[columns[-1]])
+        small = on_columns(self.problem, columns[-1]).design.size < SCRATCH
+        return replace(choice, start=None if small else start, columns=columns[-1])
+
+    def few_columns(self, watch: Watch) -> list[Array] | None:
+        """Columns of each fold, and of all rows, that predict better than all do; None if none."""
+        seed = self.options["random_state"]
+        jobs = (delayed(eliminate)(self.problem, *rows, seed, watch.due) for rows in self.parts)
+        found = Parallel(n_jobs=self.n_jobs)(jobs)
+        rounds = min(len(fold.errors) for fold in found)
+        if rounds < 2:
+            return None
+        errors = np.concatenate([fold.errors[:rounds] for fold in found], axis=1)
+        best = int(np.argmin(errors @ self.held_out_weights))
+        if best == 0 or not _gains(errors[0] - errors[best], self.held_out_weights, SURE):
+            return None
+        sets = [fold.columns[best] for fold in found]
+        rows = np.arange(self.problem.n_samples)
+        everywhere = eliminate(self.problem, rows, rows[:0], seed, watch.due, len(sets[0]))
+        return [*sets, everywhere.columns[-1]]
+
+    def gains(self, before: Choice, now: Choice) -> bool:
+        """Whether held-out rows are predicted better than before, by more than chance."""
+        if before.held_out is None or now.held_out is None:
+            return False
+        return _gains(before.held_out - now.held_out, self.held_out_weights)
+
+    @property
+    def held_out_weights(self) -> Array:
+        """Of the rows that the folds hold out, fold after fold."""
+        return np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
 
 
 def as_long_again(watch: Watch) -> Watch:
@@ -175,7 +259,8 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
     best = _best(table, rule)
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
-    return Choice(grid, losses, scores, best, start)
+    held_out = np.concatenate([fold.held_out[: best + 1][-1] for fold in results])
+    return Choice(grid, losses, scores, best, start, held_out=held_out)
 
 
 def _mean(networks: list[Network]) -> Network:
@@ -190,7 +275,7 @@ def _warn(what: str) -> None:
     warnings.warn(
         f"the time was over before every fold had finished{what}; raise time_limit",
         ConvergenceWarning,
-        stacklevel=4,  # the caller of choose_weight_decay
+        stacklevel=5,  # the caller of choose_weight_decay
     )
 
 
@@ -225,12 +310,13 @@ def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Arra
 
 class Fold(NamedTuple):
     """Losses and scores of a fold at each weight decay, NaN where it was not; to how many it has
-    an answer; and the networks that it trained."""
+    an answer; the networks that it trained, of all columns; and what each row lost with them."""
 
     losses: Array
     scores: Array
     known: int
     networks: list[Network]
+    held_out: list[Array]
 
 
 def _fold(
@@ -238,11 +324,14 @@ def _fold(
     grid: Array,
     fit: Array,
     test: Array,
+    columns: Array | None,
     watch: Watch,
     seconds: float,
     options: dict[str, Any],
 ) -> Fold:
     """Networks trained on the rows ``fit``, and their losses on the rows ``test``."""
+    whole = problem.n_features
+    problem = on_columns(problem, columns)
     part = Problem(
         problem.X[fit],
         problem.Y[fit],
@@ -254,8 +343,8 @@ def _fold(
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
     networks: list[Network] = []
+    held_out: list[Array] = []
     watch = Watch(min(seconds, watch.left))
-    before = np.full(len(w), np.inf)
     # losses that overflow are named once all folds are done
     with blas_threads(1), np.errstate(all="ignore"):
         for i, solution in enumerate(solve_along(part, grid, watch, **options)):
@@ -267,15 +356,16 @@ def _fold(
             now = problem.loss.value(F, Y)
             losses[i] = w @ now / w.sum()
             scores[i] = score(problem.loss, F, Y, w)
-            networks.append(solution.network)
-            if i >= FIRST and not _gains(before - now, w):
-                return Fold(losses, scores, len(grid), networks)
-            before = now
-    return Fold(losses, scores, len(networks), networks)
+            network = solution.network
+            networks.append(network if columns is None else widened(network, columns, whole))
+            held_out.append(now)
+            if i >= FIRST and not _gains(held_out[-2] - now, w):
+                return Fold(losses, scores, len(grid), networks, held_out)
+    return Fold(losses, scores, len(networks), networks, held_out)
 
 
-def _gains(gain: Array, w: Array) -> bool:
-    """Whether the mean of ``gain`` is above :data:`GAIN` times its standard error."""
+def _gains(gain: Array, w: Array, times: float = GAIN) -> bool:
+    """Whether the mean of ``gain`` is above its standard error, so many times."""
     mean = w @ gain / w.sum()
     error = np.sqrt(w**2 @ (gain - mean) ** 2) / w.sum()
-    return bool(mean > GAIN * error)
+    return bool(mean > times * error)
