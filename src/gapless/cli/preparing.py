@@ -361,10 +361,10 @@ class _Said:
             ("empty columns left out", self.empty),
             ("constant columns left out", self.constant),
         ]
-        return [f"{words}: {_listed(names)}" for words, names in lines if names]
+        return [f"{words}: {listed(names)}" for words, names in lines if names]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
     """The first names, and how many more there are."""
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils.validation import _check_sample_weight
 
-from ..core.checks import Array, shown
+from ..core.checks import Array, choose, shown
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
@@ -20,8 +21,8 @@ from ..training.cross_validation import (
     as_long_again,
 )
 from ..training.neurons import widened
-from ..training.relevance import on_columns
 from ..training.path import RegularizationPath, solve_along
+from ..training.relevance import on_columns, on_kept
 from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
 
 # Share of what the choice leaves of a time limit for the path on all data.
@@ -41,6 +42,8 @@ class ByCrossValidation(ReLUFit):
     n_jobs: int | None
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
+        if self.select is not None:
+            choose("select", self.select, ("auto",))
         watch = self._watch(X, CHOICE)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, Y = self._in_units(X, Y, weights)
@@ -57,12 +60,13 @@ class ByCrossValidation(ReLUFit):
             tol=max(self.tol, RANKING),
             n_jobs=self.n_jobs,
             random_state=seed,
-            select=self.select == "auto",
+            select=self.select is not None,
         )
         self.weight_decay_ = choice.weight_decay
         self.weight_decays_ = choice.weight_decays
         self.losses_, self.scores_ = choice.losses, choice.scores
-        self.columns_ = choice.columns
+        columns = np.arange(X.shape[1]) if choice.columns is None else choice.columns
+        self.columns_ = columns
         problem = on_columns(problem, choice.columns)
         grid = choice.weight_decays[: choice.best]
         done = self._warm_path(problem, grid, watch, seed)
@@ -72,9 +76,9 @@ class ByCrossValidation(ReLUFit):
         # the folds' networks together are the best start there is
         final = self._train(chosen, choice.start, watch, joins=choice.start is None)
         values = np.append(grid[: len(done)], self.weight_decay_)
-        self.path_ = RegularizationPath(values, (*done, final), problem.loss)
-        net = final.network if choice.columns is None else widened(final.network, choice.columns, X.shape[1])
-        self._keep(final, self._raw(net))
+        solutions = tuple(_on_table(each, columns, X.shape[1]) for each in (*done, final))
+        self.path_ = RegularizationPath(values, solutions, problem.loss)
+        self._keep(solutions[-1], self._raw(solutions[-1].network))
 
     def _warm_path(self, problem: Problem, grid: Array, watch: Watch, seed: Any) -> list[Solution]:
         """On all data, to the end of the grid or as far as time allows."""
@@ -111,6 +115,14 @@ class ByCrossValidation(ReLUFit):
                 "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
                 f"got {shown(self.cv)}"
             ) from error
+
+
+def _on_table(solution: Solution, columns: Array, n_features: int) -> Solution:
+    """A solution on some columns of a table as one on all, which says what it is proven against."""
+    if len(columns) == n_features:
+        return solution
+    network = widened(solution.network, columns, n_features)
+    return replace(on_kept(solution, len(columns)), network=network)
 
 
 class ReLURegressorCV(ByCrossValidation, ReLURegression):

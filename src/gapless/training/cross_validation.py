@@ -20,16 +20,13 @@ from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .neurons import averaged, widened
 from .path import score, solve_along, weight_decay_grid
-from .relevance import can_select, eliminate, on_columns
+from .relevance import FewColumns, few_columns, gains, on_columns
 
 # Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
 # and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
 FOLDS, VALUES, RANKING = 3, 10, 0.1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors.
 GAIN, FIRST = 1.0, 3
-# Fewer columns are walked on as well, and that takes as long again, where they gain more than so
-# many in a ridge regression.
-SURE = 2.0
 # Where nobody limits it, training on all data takes as long as the choice; at least so many
 # seconds.
 SHORTEST = 2.0
@@ -122,9 +119,9 @@ def choose_weight_decay(
         Called with (folds done, folds in all).
     select : bool, default False
         Whether to leave columns out of a dense table where that helps.  Each fold orders them by
-        its own rows (:mod:`gapless.training.relevance`); where fewer of them predict held-out rows
-        better, by more than the standard error of that, all folds walk again on so many, and those
-        are kept if that gains again.
+        its own rows; where fewer of them predict held-out rows better in ridge regressions
+        (:mod:`gapless.training.relevance`), all folds walk on so many as well, and those are kept
+        if networks then lose less, by more than the standard error of that.
 
     Returns
     -------
@@ -138,90 +135,83 @@ def choose_weight_decay(
     choose("rule", rule, RULES)
     watch = Watch.of(time_limit)
     parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
-
-    def grid_of(columns: Array | None, watch: Watch) -> Array:
-        whole = on_columns(problem, columns)
-        return weight_decay_grid(whole, weight_decays, n_values, ratio, random_state, watch)
-
+    few = None
+    if select and len(parts) > 1:
+        few = few_columns(problem, parts, n_jobs, random_state, watch.due)
     # a start from the value before lacks little of what other random networks would bring
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
     }  # fmt: skip
-    walker = _Walker(problem, parts, rule, n_jobs, options, callback)
-    grid = grid_of(None, watch)
-    if len(grid) == 1 or len(parts) < 2:
-        nothing = np.full((0, len(grid)), np.nan)
-        return Choice(grid, nothing, nothing, 0)
-    few = walker.few_columns(watch) if select and can_select(problem) else None
+    count = len(parts) * (1 if few is None else 2)
+    walker = _Walker(problem, parts, rule, n_jobs, options, _Count(callback, count))
+
+    def walk(watch: Watch, few: FewColumns | None = None) -> Choice:
+        table = problem if few is None else on_columns(problem, few.everywhere)
+        grid = weight_decay_grid(table, weight_decays, n_values, ratio, random_state, watch)
+        return walker.walk(grid, watch, few)
+
     if few is None:
-        return walker.walk(grid, [None] * (len(parts) + 1), watch)
-    walker.walks = 2
-    half = watch.part(share=0.5)
-    fewer = walker.walk(grid_of(few[-1], half), few, half)
-    every = walker.walk(grid, [None] * (len(parts) + 1), watch)
-    return fewer if walker.gains(every, fewer) else every
+        return walk(watch)
+    fewer = walk(watch.part(share=0.5), few)
+    every = walk(watch)
+    return fewer if walker.gain(every, fewer) else every
 
 
 @dataclass
+class _Count:
+    """Tells how many folds are done."""
+
+    callback: Callable[[int, int], object] | None
+    total: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.callback is not None:
+            self.callback(self.done, self.total)
+
+
+@dataclass(frozen=True)
 class _Walker:
-    """Walks along grids of weight decays, a fold at a time."""
+    """What is the same for all walks along a grid."""
 
     problem: Problem
     parts: list[tuple[Array, Array]]
     rule: str
     n_jobs: int | None
     options: dict[str, Any]
-    callback: Callable[[int, int], object] | None
-    walks: int = 1
-    done: int = 0
+    report: Callable[[], None]
 
-    def walk(self, grid: Array, columns: list[Array | None], watch: Watch) -> Choice:
-        """The choice from the grid on these columns of each fold, and last those of all rows."""
-        share = watch.left / -(-len(self.parts) // effective_n_jobs(self.n_jobs))
+    def walk(self, grid: Array, watch: Watch, few: FewColumns | None) -> Choice:
+        """The choice from the grid, each fold on its own few columns or on all."""
+        if len(grid) == 1 or len(self.parts) < 2:
+            nothing = np.full((0, len(grid)), np.nan)
+            return Choice(grid, nothing, nothing, 0)
+        share = watch.left / -(-len(self.parts) // effective_n_jobs(self.n_jobs))  # in turn
+        sets = [None] * len(self.parts) if few is None else few.folds
         jobs = (
-            delayed(_fold)(self.problem, grid, *rows, those, watch, share, self.options)
-            for rows, those in zip(self.parts, columns)
+            delayed(_fold)(self.problem, grid, *rows, columns, watch, share, self.options)
+            for rows, columns in zip(self.parts, sets)
         )
         results = []
         for result in Parallel(n_jobs=self.n_jobs, return_as="generator")(jobs):
             results.append(result)
-            self.done += 1
-            if self.callback is not None:
-                self.callback(self.done, self.walks * len(self.parts))
+            self.report()
         choice = _chosen(grid, results, self.rule)
+        columns = None if few is None else few.everywhere
         start = choice.start
-        if start is not None and columns[-1] is not None:
-            start = replace(start, hidden_weights=start.hidden_weights[columns[-1]])
-        small = on_columns(self.problem, columns[-1]).design.size < SCRATCH
-        return replace(choice, start=None if small else start, columns=columns[-1])
+        if on_columns(self.problem, columns).design.size < SCRATCH:
+            start = None
+        elif start is not None and columns is not None:
+            start = replace(start, hidden_weights=start.hidden_weights[columns])
+        return replace(choice, start=start, columns=columns)
 
-    def few_columns(self, watch: Watch) -> list[Array] | None:
-        """Columns of each fold, and of all rows, that predict better than all do; None if none."""
-        seed = self.options["random_state"]
-        jobs = (delayed(eliminate)(self.problem, *rows, seed, watch.due) for rows in self.parts)
-        found = Parallel(n_jobs=self.n_jobs)(jobs)
-        rounds = min(len(fold.errors) for fold in found)
-        if rounds < 2:
-            return None
-        errors = np.concatenate([fold.errors[:rounds] for fold in found], axis=1)
-        best = int(np.argmin(errors @ self.held_out_weights))
-        if best == 0 or not _gains(errors[0] - errors[best], self.held_out_weights, SURE):
-            return None
-        sets = [fold.columns[best] for fold in found]
-        rows = np.arange(self.problem.n_samples)
-        everywhere = eliminate(self.problem, rows, rows[:0], seed, watch.due, len(sets[0]))
-        return [*sets, everywhere.columns[-1]]
-
-    def gains(self, before: Choice, now: Choice) -> bool:
+    def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
         if before.held_out is None or now.held_out is None:
             return False
-        return _gains(before.held_out - now.held_out, self.held_out_weights)
-
-    @property
-    def held_out_weights(self) -> Array:
-        """Of the rows that the folds hold out, fold after fold."""
-        return np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
+        w = np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
+        return gains(before.held_out - now.held_out, w, GAIN)
 
 
 def as_long_again(watch: Watch) -> Watch:
@@ -359,13 +349,6 @@ def _fold(
             network = solution.network
             networks.append(network if columns is None else widened(network, columns, whole))
             held_out.append(now)
-            if i >= FIRST and not _gains(held_out[-2] - now, w):
+            if i >= FIRST and not gains(held_out[-2] - now, w, GAIN):
                 return Fold(losses, scores, len(grid), networks, held_out)
     return Fold(losses, scores, len(networks), networks, held_out)
-
-
-def _gains(gain: Array, w: Array, times: float = GAIN) -> bool:
-    """Whether the mean of ``gain`` is above its standard error, so many times."""
-    mean = w @ gain / w.sum()
-    error = np.sqrt(w**2 @ (gain - mean) ** 2) / w.sum()
-    return bool(mean > times * error)

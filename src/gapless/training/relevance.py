@@ -1,32 +1,38 @@
 """Which columns of a table help: eliminated from behind, as held-out rows like it.
 
-Columns that say nothing of the target cost any network of all columns: it needs samples to learn
-that their weights are zero.  Recursive elimination (Guyon, Weston, Barnhill & Vapnik, Machine
-Learning 2002) fits a model, leaves the columns out that it uses least, and fits again; what columns
-do together shows more clearly each time.
+Columns that say nothing of the target cost a network samples, which it needs to learn that their
+weights are zero.  Recursive elimination (Guyon, Weston, Barnhill & Vapnik, Machine Learning 2002)
+fits a model, leaves out the columns that it uses least, and fits again; what columns do together
+shows more clearly each time.
 
-The model is a network of random neurons, ``f(x) = t + sum_j (x.u_j + b_j)_+ a_j``, whose output
-weights are a ridge regression on the targets that the loss sees from the best constant, its negative
-gradient there.  A column's relevance is the mean square of ``df/dx_k`` on standardised columns, the
-diagonal of the expected gradient outer product (Hristache, Juditsky, Polzehl & Spokoiny, Annals of
-Statistics 2001).  Where there are hundreds of columns a hundred random neurons miss a product of
-two of them, which its covariance with the target shows; so each round keeps those that are high up
-by either measure.  Nothing of this is proven: what is proven of a network is about the columns kept.
+The model is a network of random neurons, ``f(x) = t + sum_j (x.u_j + b_j)_+ a_j`` on standardised
+columns, whose output weights are a ridge regression on the negative gradient of the loss at the
+best constant: for the squared loss, what the targets have above their mean.  A column counts by the
+mean square of ``df/dx_k``, the diagonal of the expected outer product of gradients (Hristache,
+Juditsky, Polzehl & Spokoiny, Annals of Statistics 2001).  Among hundreds of columns random neurons
+miss a product of two, which its covariance with the target shows: each round keeps what is high up
+by either measure.
+
+Nothing of this is proven; what is proven of a network afterwards is about the columns kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import Parallel, delayed
 
 from ..core.checks import Array
 from ..core.constant import ROUNDED, null_model
 from ..core.design import Design
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.result import ANY, Solution
+from ..core.threads import blas_threads
 from ..core.watch import never
 
 # Rows and random neurons of a model: a round on 4096 rows takes a tenth of a second.
@@ -39,10 +45,21 @@ KEPT = 0.7
 RIDGES = np.geomspace(1e-6, 3.0, 14)
 # Products with which the covariances of all pairs take under a second.
 PAIRS = 2e9
+# Fewer columns have to gain more than so many standard errors: networks are then trained on them
+# too, which takes as long again.
+SURE = 2.0
+
+
+class FewColumns(NamedTuple):
+    """As many columns for each fold, of its own rows, and for the whole table."""
+
+    folds: list[Array]
+    everywhere: Array
 
 
 class Table(NamedTuple):
-    """Standardised columns (n, d), what is left of the targets (n, C), weights (n,) of mean one."""
+    """Standardised columns (n, d), what the targets have above the best constant (n, C), and
+    weights (n,) of mean one."""
 
     X: Array
     T: Array
@@ -50,16 +67,12 @@ class Table(NamedTuple):
 
 
 class Elimination(NamedTuple):
-    """Nested sets of columns, the first of all, and with each the square error (n_test,) of the
-    model on the test rows."""
+    """Nested sets of columns, from all; the square error (n_test,) on test rows of the model of
+    each; and the weights (n_test,) of those rows."""
 
     columns: list[Array]
     errors: list[Array]
-
-
-def can_select(problem: Problem) -> bool:
-    """Whether there are columns to choose from: of a dense table, two or more."""
-    return problem.n_features > 1 and not sp.issparse(problem.X) and not isinstance(problem.X, Design)
+    weights: Array
 
 
 def on_columns(problem: Problem, columns: Array | None) -> Problem:
@@ -70,6 +83,65 @@ def on_columns(problem: Problem, columns: Array | None) -> Problem:
         problem.X[:, columns], problem.Y, problem.loss, problem.weight_decay, problem.bias,
         problem.sample_weight,
     )  # fmt: skip
+
+
+def on_kept(solution: Solution, count: int) -> Solution:
+    """A solution that says it is proven against networks on the ``count`` columns kept."""
+    other = f"{ANY} on the {count} column{'s' * (count != 1)} kept"
+    return replace(solution, certificate=replace(solution.certificate, other=other))
+
+
+def few_columns(
+    problem: Problem,
+    parts: list[tuple[Array, Array]],
+    n_jobs: int | None = None,
+    random_state: int = 0,
+    stop: Callable[[], bool] = never,
+) -> FewColumns | None:
+    """Columns that predict held-out rows better than all columns do, by models of random neurons.
+
+    How many is decided by all folds together, which of them by the rows that a fold may see.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its weight decay is not used.
+    parts : list of (training rows, validation rows)
+    n_jobs : int, optional
+        Folds at once, as in joblib.
+    random_state : int, default 0
+    stop : callable
+        Asked before each model; once it is true, nothing is left out.
+
+    Returns
+    -------
+    FewColumns or None
+        None where all columns are no worse than fewer, but for :data:`SURE` standard errors, and
+        for a design that is not a dense table of two columns at least.
+    """
+    X = problem.X
+    if problem.n_features < 2 or sp.issparse(X) or isinstance(X, Design):
+        return None
+    jobs = (delayed(eliminate)(problem, *rows, random_state, stop) for rows in parts)
+    folds = Parallel(n_jobs=n_jobs)(jobs)
+    if stop():
+        return None
+    errors = np.concatenate([fold.errors for fold in folds], axis=1)
+    w = np.concatenate([fold.weights for fold in folds])
+    best = int(np.argmin(errors @ w))
+    if not gains(errors[0] - errors[best], w, SURE):
+        return None
+    sets = [fold.columns[best] for fold in folds]
+    rows = np.arange(problem.n_samples)
+    everywhere = eliminate(problem, rows, rows, random_state, stop, len(sets[0])).columns[-1]
+    return FewColumns(sets, everywhere) if len(everywhere) == len(sets[0]) else None
+
+
+def gains(gain: Array, w: Array, times: float) -> bool:
+    """Whether the mean of ``gain`` (n,), weighed by ``w``, is above so many standard errors."""
+    mean = w @ gain / w.sum()
+    error = np.sqrt(w**2 @ (gain - mean) ** 2) / w.sum()
+    return bool(mean > times * error)
 
 
 def eliminate(
@@ -85,9 +157,8 @@ def eliminate(
     Parameters
     ----------
     problem : Problem
-        Its weight decay is not used.
     fit, test : arrays of int
-        Rows of the problem; at most :data:`ROWS` of those to fit are used.
+        Rows of the problem; at most :data:`ROWS` of either are used.
     random_state : int, default 0
     stop : callable
         Asked before each round.
@@ -100,36 +171,47 @@ def eliminate(
         Shorter where it was stopped.
     """
     rng = np.random.default_rng(random_state)
-    if len(fit) > ROWS:
-        fit = np.sort(rng.choice(fit, ROWS, replace=False))
+    # targets whose squares overflow decide nothing
+    with blas_threads(1), np.errstate(all="ignore"):
+        fitted, tested = _standardised(problem, _some(fit, rng), _some(test, rng))
+        found = Elimination([], [], tested.w)
+        columns = np.arange(problem.n_features)
+        while not stop():
+            table = fitted._replace(X=fitted.X[:, columns])
+            network = _model(table, rng)
+            F = network.predict(tested.X[:, columns])
+            found.columns.append(columns)
+            found.errors.append(np.sum((F - tested.T) ** 2, axis=1))
+            if len(columns) <= count:
+                break
+            order = np.argsort(_places(table, network), kind="stable")
+            kept = min(len(columns) - 1, int(np.ceil(KEPT * len(columns))))
+            columns = columns[np.sort(order[: max(kept, count)])]
+    return found
+
+
+def _some(rows: Array, rng: np.random.Generator) -> Array:
+    return rows if len(rows) <= ROWS else np.sort(rng.choice(rows, ROWS, replace=False))
+
+
+def _standardised(problem: Problem, fit: Array, test: Array) -> tuple[Table, Table]:
+    """The rows ``fit`` and ``test`` in units that the first tell."""
     part = Problem(
         problem.X[fit], problem.Y[fit], problem.loss, bias=problem.bias,
         sample_weight=problem.sample_weight[fit],
     )  # fmt: skip
-    w = part.sample_weight * part.n_samples
-    mean = w @ part.X / w.sum()
-    scale = np.sqrt(w @ (part.X - mean) ** 2 / w.sum())
+    mean = part.sample_weight @ part.X
+    scale = np.sqrt(part.sample_weight @ (part.X - mean) ** 2)
     scale[scale == 0] = 1.0
-    c = null_model(part)
-    gradient = part.loss.smoothed(ROUNDED).gradient
-    table = Table(np.clip((part.X - mean) / scale, -FAR, FAR), -gradient(np.tile(c, (len(fit), 1)), part.Y), w)
-    X = np.clip((problem.X[test] - mean) / scale, -FAR, FAR)
-    T = -gradient(np.tile(c, (len(test), 1)), problem.Y[test])
+    best = null_model(part)
+    loss = part.loss.smoothed(ROUNDED)
 
-    found = Elimination([], [])
-    columns = np.arange(problem.n_features)
-    while not stop():
-        now = table._replace(X=table.X[:, columns])
-        network = _model(now, rng)
-        found.columns.append(columns)
-        if len(test):
-            found.errors.append(np.sum((network.predict(X[:, columns]) - T) ** 2, axis=1))
-        if len(columns) <= count:
-            break
-        order = np.argsort(_places(now, network), kind="stable")
-        kept = min(len(columns) - 1, int(np.ceil(KEPT * len(columns))))
-        columns = columns[np.sort(order[:kept])]
-    return found
+    def table(rows: Array) -> Table:
+        X, Y, w = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
+        T = -loss.gradient(np.broadcast_to(best, Y.shape), Y)
+        return Table(np.clip((X - mean) / scale, -FAR, FAR), T, w / w.mean())
+
+    return table(fit), table(test)
 
 
 def _model(table: Table, rng: np.random.Generator) -> Network:
@@ -170,9 +252,7 @@ def _sensitivity(table: Table, network: Network) -> Array:
     U = network.hidden_weights
     gates = np.sqrt(table.w)[:, None] * (table.X @ U + network.hidden_bias > 0)
     second = gates.T @ gates / len(gates)
-    return sum(
-        np.einsum("kj,kj->k", (U * a) @ second, U * a) for a in network.output_weights.T
-    )
+    return sum(np.einsum("kj,kj->k", (U * a) @ second, U * a) for a in network.output_weights.T)
 
 
 def _covariance(table: Table) -> Array:
