@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from gapless import Problem, ReLUClassifierCV, ReLURegressorCV
+from gapless import Problem, ReLURegressorCV
 from gapless.training.relevance import eliminate, few_columns
 
 QUICK = {"n_values": 4, "ratio": 0.03, "scale": True, "prove_time": 0, "tol": 0.1}
