@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +22,10 @@ from ..gauge.choose import few_dimensions
 from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import FOLDS, Choice, as_long_again, choose_weight_decay
+from ..training.neurons import widened
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
+from ..training.relevance import on_kept
 from ..training.train import as_long, proof_times, solve
 from .command import Answer, add_command
 from .image_files import are_images
@@ -46,6 +49,11 @@ def add_fit(commands: Any) -> None:
     command.add_argument(
         "--weight-decay", default="auto", metavar="W",
         help="a number, or auto: chosen by cross-validation (default)",
+    )  # fmt: skip
+    command.add_argument(
+        "--select", choices=("auto", "none"), default="auto",
+        help="auto (default): leave out columns where that helps to predict, by the same "
+        "cross-validation as the weight decay; none: keep all",
     )  # fmt: skip
     command.add_argument("--max-neurons", type=int, metavar="M")
     command.add_argument(
@@ -84,17 +92,17 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if args.prove_time is not None:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
-    notes = list(job.notes)
     unlimited = args.prove_time is None and args.time_limit is None
     compiler = begin_compiling(job.problem(1.0)) if unlimited else None
 
-    # 1. the weight decay
+    # 1. the weight decay, and the columns
     if not watch.limited:
         watch = Watch.patient(None, job.X.size)
-    choice = _choose(job, watch, args) if weight_decay == "auto" else None
-    if choice is not None:
-        weight_decay = choice.weight_decay
-        notes.append(f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation")
+    start, chosen = None, []
+    if weight_decay == "auto":
+        job, choice = _choose(job, watch, args)
+        weight_decay, start = choice.weight_decay, choice.start
+        chosen = [f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation"]
         if args.time_limit is None:
             watch = as_long_again(watch)
 
@@ -104,15 +112,16 @@ def run_fit(args: argparse.Namespace) -> Answer:
         left = watch.left
         compiler.wait()
         watch = Watch(left)  # the clock of training stands still meanwhile
-        notes.append("compiled the loops of the proof, once on this machine")
+        chosen.append("compiled the loops of the proof, once on this machine")
     usual = PROVE if few_dimensions(Reduction(problem).core) else as_long
     kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, usual)
-    start = None if choice is None else choice.start
     with progress("training", args.progress, args.tol, watch) as report:
         solution = solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
             init=start, random_state=args.seed, proof_time=proof_time, joins=start is None,
         )  # fmt: skip
+    if job.n_left_out:
+        solution = on_kept(solution, len(job.encoder.columns))
     network = job.scaling.unscale(solution.network)
 
     # 3. what it is worth, and the files
@@ -127,7 +136,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         "n_neurons": network.n_neurons,
         "weight_decay": weight_decay,
         **told,
-        "notes": notes,
+        "notes": [*job.notes, *chosen],
     }
     if args.out:
         save(args.out, network, _header(job, problem, solution, args))
@@ -140,20 +149,28 @@ def run_fit(args: argparse.Namespace) -> Answer:
     unasked = args.time_limit is None and solution.status is Status.TIME_LIMIT
     return Answer(
         facts,
-        partial(_show_fit, list(map(str, job.classes or ()))),
+        partial(_show_fit, list(map(str, job.classes or ())), solution.certificate.other),
         int(solution.status.unfinished and not unasked),
     )
 
 
-def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> Choice:
-    """The weight decay by cross-validation, in its share of the time."""
+def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Job, Choice]:
+    """The weight decay by cross-validation, in its share of the time, and the job of the columns
+    kept, where it starts from."""
     part = watch.part(share=CHOOSING)
     with counter("choosing weight_decay", args.progress, part) as report:
-        return choose_weight_decay(
+        choice = choose_weight_decay(
             job.problem(1.0), callback=report, random_state=args.seed,
-            max_neurons=args.max_neurons, time_limit=part.left,
+            max_neurons=args.max_neurons, time_limit=part.left, select=args.select == "auto",
             n_jobs=min(os.cpu_count() or 1, FOLDS),
         )  # fmt: skip
+    if choice.columns is None:
+        return job, choice
+    kept, numbers = job.on_columns(choice.columns, args.keep)
+    if choice.start is not None:
+        places = np.searchsorted(numbers, choice.columns)
+        choice = replace(choice, start=widened(choice.start, places, len(numbers)))
+    return kept, choice
 
 
 def add_progress(command: Any) -> None:
@@ -190,10 +207,10 @@ def _draw(file: str, solution: Solution, names: list[str]) -> None:
     save_figure(plt, figure, file)
 
 
-def _show_fit(classes: list[str], facts: dict[str, Any]) -> None:
+def _show_fit(classes: list[str], other: str, facts: dict[str, Any]) -> None:
     plain_console().print(f"{facts['summary']}.", soft_wrap=True)
     print_notes(facts["notes"])
-    below = f"no network of any width is below {facts['lower_bound']:.6g}"
+    below = f"no {other} is below {facts['lower_bound']:.6g}"
     estimate = about(facts["estimated_relative_gap"])
     rows = [
         ("known", facts["known"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,8 @@ class Job:
         What was guessed, left out and turned into numbers.
     balanced : bool
         Whether all classes weigh alike in training.
+    n_left_out : int
+        Columns that do not help.
     """
 
     target: str
@@ -126,6 +128,7 @@ class Job:
     scaling: Scaling
     notes: tuple[str, ...]
     balanced: bool = False
+    n_left_out: int = 0
 
     @property
     def task(self) -> str:
@@ -142,6 +145,31 @@ class Job:
         X, Y = self.scaling.features(self.X, self.train), self.scaling.targets(self.Y[self.train])
         weights = class_weights(Y) if self.balanced else None
         return Problem(X, Y, self.loss, weight_decay, self.bias, weights)
+
+    def on_columns(self, numbers: Array, asked: list[str]) -> tuple[Job, Array]:
+        """The job of the columns that these numbers come from and of those asked for, and which
+        numbers that leaves."""
+        kinds = self.encoder.kinds
+        column = np.repeat(np.arange(len(kinds)), [len(kind.names) for kind in kinds])
+        kept = np.isin(np.arange(len(kinds)), column[numbers])
+        kept |= np.isin([kind.name for kind in kinds], asked)
+        left = np.flatnonzero(kept[column])
+        columns = [entry for entry, stays in zip(self.encoder.columns, kept) if stays]
+        n_left_out = len(kinds) - len(columns)
+        notes = self.notes
+        if n_left_out:
+            names = listed([name for name, _ in columns])
+            notes += (
+                f"left out {n_left_out} of {len(kinds)} columns that did not help "
+                f"({len(columns)} kept: {names}; --select none keeps all)",
+            )
+        scaling = self.scaling
+        scaling = replace(scaling, mean=scaling.mean[left], scale=scaling.scale[left])
+        job = replace(
+            self, encoder=Encoder(columns), X=self.X[:, left], scaling=scaling, notes=notes,
+            n_left_out=n_left_out,
+        )  # fmt: skip
+        return job, left
 
     def score(self, network: Network, rows: Array) -> float:
         """R2 or accuracy, on these rows, of a network in the units of the table."""

@@ -11,6 +11,8 @@ from .network import Network
 
 # Per cent of a proven gap below which nobody asks, and above which it says little.
 FINEST, MUCH = 1e-4, 50
+# What a network is compared with where nothing else is said.
+ANY = "network of any width"
 
 
 class Verdict(Enum):
@@ -110,12 +112,16 @@ class Certificate(Bounded):
         estimate, at or above ``lower_bound``, and can exceed the true optimum.
     proof : str
         Which bound of the gauge was used, in words.
+    other : str
+        The networks that it is proven against, in words; where columns of a table were left out,
+        those on the columns kept.
     """
 
     objective: float
     lower_bound: float
     estimated_lower_bound: float
     proof: str
+    other: str = field(default=ANY, kw_only=True)
 
     @property
     def estimated_relative_gap(self) -> float:
@@ -123,25 +129,25 @@ class Certificate(Bounded):
         return _ratio(max(self.objective - self.estimated_lower_bound, 0.0), self.objective)
 
     def __str__(self) -> str:
-        return known(self.relative_gap)
+        return known(self.relative_gap, other=self.other)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields and the gaps, for a table or a file.
+        """The numbers, the proof and the gaps, for a table or a file.
 
         Returns
         -------
         dict of str to float or str
         """
-        return asdict(self) | {
+        numbers = asdict(self)
+        del numbers["other"]
+        return numbers | {
             "gap": self.gap,
             "relative_gap": self.relative_gap,
             "estimated_relative_gap": self.estimated_relative_gap,
         }
 
 
-def known(
-    relative_gap: float, seconds: float | None = None, other: str = "network of any width"
-) -> str:
+def known(relative_gap: float, seconds: float | None = None, other: str = ANY) -> str:
     """What a proven relative gap says, in one sentence; rounded up, so that it holds.
 
     Parameters
@@ -250,7 +256,8 @@ class Solution:
     @property
     def known(self) -> str:
         """What is proven, in one sentence."""
-        return known(self.certificate.relative_gap, self.history.proven_after())
+        seconds = self.history.proven_after()
+        return known(self.certificate.relative_gap, seconds, self.certificate.other)
 
     def __repr__(self) -> str:
         neurons, objective = self.network.n_neurons, self.certificate.objective

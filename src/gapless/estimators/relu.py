@@ -71,7 +71,7 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
     ----------
     weight_decay : float or "auto", default 0.01
         Larger gives fewer neurons.  PyTorch's ``weight_decay`` when the loss is a mean.  "auto"
-        chooses it by cross-validation as :class:`gapless.ReLURegressorCV` does.
+        chooses it by cross-validation as :class:`gapless.ReLURegressorCV` does, on all columns.
     scale : bool, default False
         Whether to divide each feature by its standard deviation, and targets, centred, by theirs;
         samples count by their weight.  Features are centred too where biases are penalised and X

@@ -1,4 +1,4 @@
-"""Choice of weight decay by cross-validation along the path."""
+"""Choice of weight decay, and of columns, by cross-validation along the path."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from ..core.problem import Problem
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .neurons import averaged
+from .neurons import averaged, widened
 from .path import score, solve_along, weight_decay_grid
+from .relevance import FewColumns, few_columns, gains, on_columns
 
 # Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
 # and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
@@ -52,7 +53,12 @@ class Choice:
     best : int
         Index of the value chosen.
     start : Network or None
-        The mean of the folds' networks there, to train on all data from, where that saves time.
+        The mean of the folds' networks there, to train on all data from, where that saves time;
+        on the ``columns``.
+    columns : array of int, or None
+        Those kept; None: all.
+    held_out : array of shape (n_held_out,) or None
+        The loss of each held-out row there, fold after fold.
     """
 
     weight_decays: Array
@@ -60,6 +66,8 @@ class Choice:
     scores: Array
     best: int
     start: Network | None = None
+    columns: Array | None = None
+    held_out: Array | None = None
 
     @property
     def weight_decay(self) -> float:
@@ -80,8 +88,9 @@ def choose_weight_decay(
     n_jobs: int | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
+    select: bool = False,
 ) -> Choice:
-    """Weight decay of least validation loss.
+    """Weight decay of least validation loss, and columns.
 
     Each fold walks the same grid, warm-started, and leaves it once a value gained less than the
     standard error of that gain, which its validation rows tell; values not reached count as the
@@ -110,6 +119,11 @@ def choose_weight_decay(
         Folds at once, as in joblib, once the first alone has shown that they take seconds.
     callback : callable, optional
         Called with (folds done, folds in all).
+    select : bool, default False
+        Whether to leave columns out of a dense table where that helps.  Each fold orders them by
+        its own rows; where fewer of them predict held-out rows better in ridge regressions
+        (:mod:`gapless.training.relevance`), all folds walk on so many as well, and those are kept
+        if networks then lose less, by more than the standard error of that.
 
     Returns
     -------
@@ -122,31 +136,93 @@ def choose_weight_decay(
     """
     choose("rule", rule, RULES)
     watch = Watch.of(time_limit)
-    grid = weight_decay_grid(problem, weight_decays, n_values, ratio, random_state, watch)
     parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
-    if len(grid) == 1 or len(parts) < 2:
-        nothing = np.full((0, len(grid)), np.nan)
-        return Choice(grid, nothing, nothing, 0)
+    few = None
+    if select and len(parts) > 1:
+        few = few_columns(problem, parts, n_jobs, random_state, watch.due)
     # a start from the value before lacks little of what other random networks would bring
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
     }  # fmt: skip
-    share = watch.left / (1 + -(-(len(parts) - 1) // effective_n_jobs(n_jobs)))
-    jobs = (delayed(_fold)(problem, grid, *part, watch, share, options) for part in parts)
-    results: list[Fold] = []
-    for result in _in_turn(jobs, watch, n_jobs):
-        results.append(result)
-        if callback is not None:
-            callback(len(results), len(parts))
-    choice = _chosen(grid, results, rule)
-    return replace(choice, start=None) if problem.design.size < SCRATCH else choice
+    count = len(parts) * (1 if few is None else 2)
+    walker = _Walker(problem, parts, rule, n_jobs, options, _Count(callback, count))
+
+    def walk(watch: Watch, few: FewColumns | None = None) -> Choice:
+        table = problem if few is None else on_columns(problem, few.everywhere)
+        grid = weight_decay_grid(table, weight_decays, n_values, ratio, random_state, watch)
+        return walker.walk(grid, watch, few)
+
+    if few is None:
+        return walk(watch)
+    fewer = walk(watch.part(share=0.5), few)
+    every = walk(watch)
+    return fewer if walker.gain(every, fewer) else every
+
+
+@dataclass
+class _Count:
+    """Tells how many folds are done."""
+
+    callback: Callable[[int, int], object] | None
+    total: int
+    done: int = 0
+
+    def __call__(self) -> None:
+        self.done += 1
+        if self.callback is not None:
+            self.callback(self.done, self.total)
+
+
+@dataclass(frozen=True)
+class _Walker:
+    """What is the same for all walks along a grid."""
+
+    problem: Problem
+    parts: list[tuple[Array, Array]]
+    rule: str
+    n_jobs: int | None
+    options: dict[str, Any]
+    report: Callable[[], None]
+
+    def walk(self, grid: Array, watch: Watch, few: FewColumns | None) -> Choice:
+        """The choice from the grid, each fold on its own few columns or on all."""
+        if len(grid) == 1 or len(self.parts) < 2:
+            nothing = np.full((0, len(grid)), np.nan)
+            return Choice(grid, nothing, nothing, 0)
+        rounds = 1 + -(-(len(self.parts) - 1) // effective_n_jobs(self.n_jobs))
+        share = watch.left / rounds
+        sets = [None] * len(self.parts) if few is None else few.folds
+        jobs = (
+            delayed(_fold)(self.problem, grid, *rows, columns, watch, share, self.options)
+            for rows, columns in zip(self.parts, sets)
+        )
+        results: list[Fold] = []
+        for result in _in_turn(jobs, watch, self.n_jobs):
+            results.append(result)
+            self.report()
+        choice = _chosen(grid, results, self.rule)
+        columns = None if few is None else few.everywhere
+        start = choice.start
+        if on_columns(self.problem, columns).design.size < SCRATCH:
+            start = None
+        elif start is not None and columns is not None:
+            start = replace(start, hidden_weights=start.hidden_weights[columns])
+        return replace(choice, start=start, columns=columns)
+
+    def gain(self, before: Choice, now: Choice) -> bool:
+        """Whether held-out rows are predicted better than before, by more than chance."""
+        if before.held_out is None or now.held_out is None:
+            return False
+        w = np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
+        return gains(before.held_out - now.held_out, w, GAIN)
 
 
 def _in_turn(jobs: Iterator[Any], watch: Watch, n_jobs: int | None) -> Iterator[Fold]:
     """The folds; the first of three alone costs two cores no time, and tells what others take."""
-    fold, given, _ = next(jobs)
+    (fold, given, _), begun = next(jobs), watch.seconds
     yield fold(*given)
-    yield from Parallel(n_jobs if watch.seconds > PROCESSES else 1, return_as="generator")(jobs)
+    long = watch.seconds - begun > PROCESSES
+    yield from Parallel(n_jobs if long else 1, return_as="generator")(jobs)
 
 
 def as_long_again(watch: Watch) -> Watch:
@@ -184,7 +260,8 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
     best = _best(table, rule)
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
-    return Choice(grid, losses, scores, best, start)
+    held_out = np.concatenate([fold.held_out[: best + 1][-1] for fold in results])
+    return Choice(grid, losses, scores, best, start, held_out=held_out)
 
 
 def _mean(networks: list[Network]) -> Network:
@@ -199,7 +276,7 @@ def _warn(what: str) -> None:
     warnings.warn(
         f"the time was over before every fold had finished{what}; raise time_limit",
         ConvergenceWarning,
-        stacklevel=4,  # the caller of choose_weight_decay
+        stacklevel=5,  # the caller of choose_weight_decay
     )
 
 
@@ -234,12 +311,13 @@ def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Arra
 
 class Fold(NamedTuple):
     """Losses and scores of a fold at each weight decay, NaN where it was not; to how many it has
-    an answer; and the networks that it trained."""
+    an answer; the networks that it trained, of all columns; and what each row lost with them."""
 
     losses: Array
     scores: Array
     known: int
     networks: list[Network]
+    held_out: list[Array]
 
 
 def _fold(
@@ -247,17 +325,20 @@ def _fold(
     grid: Array,
     fit: Array,
     test: Array,
+    columns: Array | None,
     watch: Watch,
     seconds: float,
     options: dict[str, Any],
 ) -> Fold:
     """Networks trained on the rows ``fit``, and their losses on the rows ``test``."""
+    whole = problem.n_features
+    problem = on_columns(problem, columns)
     part = problem.variant(problem.loss, float(grid[0])).of_samples(fit)
     X, Y, w = problem.X[test], problem.Y[test], problem.sample_weight[test]
     losses, scores = np.full((2, len(grid)), np.nan)
     networks: list[Network] = []
+    held_out: list[Array] = []
     watch = Watch(min(seconds, watch.left))
-    before = np.full(len(w), np.inf)
     # losses that overflow are named once all folds are done
     with blas_threads(1), np.errstate(all="ignore"):
         for i, solution in enumerate(solve_along(part, grid, watch, **options)):
@@ -269,15 +350,9 @@ def _fold(
             now = problem.loss.value(F, Y)
             losses[i] = w @ now / w.sum()
             scores[i] = score(problem.loss, F, Y, w)
-            networks.append(solution.network)
-            if i >= FIRST and not _gains(before - now, w):
-                return Fold(losses, scores, len(grid), networks)
-            before = now
-    return Fold(losses, scores, len(networks), networks)
-
-
-def _gains(gain: Array, w: Array) -> bool:
-    """Whether the mean of ``gain`` is above :data:`GAIN` times its standard error."""
-    mean = w @ gain / w.sum()
-    error = np.sqrt(w**2 @ (gain - mean) ** 2) / w.sum()
-    return bool(mean > GAIN * error)
+            network = solution.network
+            networks.append(network if columns is None else widened(network, columns, whole))
+            held_out.append(now)
+            if i >= FIRST and not gains(held_out[-2] - now, w, GAIN):
+                return Fold(losses, scores, len(grid), networks, held_out)
+    return Fold(losses, scores, len(networks), networks, held_out)

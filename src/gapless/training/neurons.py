@@ -81,6 +81,27 @@ def averaged(first: Network, second: Network, share: float = 0.5) -> Network:
     return Network(U, b, a, c)
 
 
+def widened(network: Network, columns: Array, n_features: int) -> Network:
+    """The network of ``columns`` as one of a table, whose other columns weigh nothing.
+
+    Parameters
+    ----------
+    network : Network
+        Of len(columns) features.
+    columns : array of int
+        Their places in the table.
+    n_features : int
+        Columns of the table.
+
+    Returns
+    -------
+    Network
+    """
+    U = np.zeros((n_features, network.n_neurons))
+    U[columns] = network.hidden_weights
+    return Network(U, network.hidden_bias, network.output_weights, network.output_bias)
+
+
 def violating(found: Candidates, core: Problem) -> Candidates:
     """The candidates that violate the dual constraint: the best :data:`MAX_NEW` of each pattern.
 
