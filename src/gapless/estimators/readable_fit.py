@@ -1,0 +1,312 @@
+"""From tables to networks that can be read: what the estimators for targets and classes share."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold, StratifiedKFold, check_cv
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from ..core.checks import Array, choose, positive
+from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
+from ..core.network import Network
+from ..core.problem import Problem
+from ..core.watch import Watch
+from ..readable.path import flat_weight_decay, rank_weight_decays
+from ..readable.price import PriceOfReading, price_of_reading
+from ..readable.solve import ReadableSolution, solve_readable
+from ..readable.table import DENSE, Table
+from ..training.progress import counter
+from .fitting import Fitted
+from .reading import Reading
+from .table_columns import FeatureColumns, coded, feature_numbers
+from .targets import encode_labels, validated
+
+# The grid of weight decays, as shares of the least that leaves only a constant.
+VALUES, RATIO = 18, 3e-4
+# Without a limit all may take as long as so many fits; share of the time for the choice.
+FITS, CHOOSING = 2.0, 0.6
+# With pairs, which take longer: fits, and values of the grid.
+FITS_PAIRS, VALUES_PAIRS = 8.0, 9
+
+# Times the largest target from which on a deviance is a line (:mod:`gapless.core.log_link`).
+BEYOND = 8.0
+
+
+class ReadableFit(Reading, Fitted):
+    """From tables to columns, the fit, effects and explanations."""
+
+    weight_decay: Any
+    interactions: Any
+    bias: str
+    loss: Any
+    tol: float
+    cv: Any
+    categorical_features: Any
+    monotone: Any
+    time_limit: float | None
+    verbose: int
+    _labels: dict[int, list[Any]]
+    solution_: ReadableSolution
+
+    # --- tables ---
+
+    def _table(self, X: Any, *y: Any, **how: Any) -> Any:
+        """X, or X and y to fit, as arrays of floats in which NaN is a missing value."""
+        fitting = bool(y)
+        X, labels = coded(X, None if fitting else self._labels)
+        if fitting:
+            self._labels = labels
+        data = (X, *y)
+        out = validated(
+            self, *data, accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan",
+            reset=fitting, **how,
+        )  # fmt: skip
+        X = out[0] if fitting else out
+        if sp.issparse(X):
+            if X.shape[0] * X.shape[1] > DENSE:
+                raise ValueError(
+                    f"X is sparse of shape {X.shape}; neurons of few features sort its columns "
+                    f"densely, up to {DENSE} numbers: leave out rows or columns"
+                )
+            X = X.toarray()
+        return (X, out[1]) if fitting else X
+
+    def _encode(self, X: Array) -> Array:
+        """The columns that the network sees."""
+        return np.hstack([f.columns(x) for f, x in zip(self.features_, X.T)])
+
+    def _learn_columns(self, X: Array, weights: Array) -> None:
+        names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+        names = [str(name) for name in names]
+        given = feature_numbers(self.categorical_features, names, "categorical_features")
+        categorical = {*given, *self._labels}
+        self.features_ = [
+            FeatureColumns.of(x, weights, names[j], self._labels.get(j), j in categorical)
+            for j, x in enumerate(X.T)
+        ]
+        #: the feature that each column belongs to
+        self._owner = np.repeat(np.arange(X.shape[1]), [f.n_columns for f in self.features_])
+
+    def _column_pairs(self) -> Any:
+        """``interactions`` between features as pairs of columns."""
+        given, owner = self.interactions, self._owner
+        if isinstance(given, str) and given == "pairs":
+            pairs = list(itertools.combinations(range(len(self.features_)), 2))
+        elif isinstance(given, (str, int, np.integer)) or given is None:
+            if isinstance(given, bool) or given != 0:
+                raise ValueError(
+                    f'interactions must be 0, "pairs" or a list of pairs of features, got {given!r}'
+                )
+            return 0
+        else:
+            names = [f.name for f in self.features_]
+            pairs = [(i, j) for i, j in (feature_numbers(p, names, "interactions") for p in given)]
+        columns = [np.flatnonzero(owner == j).tolist() for j in range(len(self.features_))]
+        return [both for i, j in pairs for both in itertools.product(columns[i], columns[j])]
+
+    def _column_signs(self) -> dict[int, int]:
+        """``monotone`` between features as signs of columns."""
+        if self.monotone is None:
+            return {}
+        given = self.monotone.values() if isinstance(self.monotone, Mapping) else [None]
+        if any(sign not in (1, -1) for sign in given):
+            raise ValueError(
+                f"monotone must map features to 1 (rising) or -1 (falling), got {self.monotone!r}"
+            )
+        features = feature_numbers(self.monotone, [f.name for f in self.features_], "monotone")
+        for f in (self.features_[j] for j in features):
+            if f.levels is not None:
+                raise ValueError(f"monotone has {f.name!r}, which is categorical: it has no order")
+        first = np.searchsorted(self._owner, features).tolist()
+        return dict(zip(first, self.monotone.values()))
+
+    # --- the fit ---
+
+    def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
+        fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
+        watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        kept = weights > 0
+        X, Y, weights = X[kept], Y[kept], weights[kept]
+        self._learn_columns(X, weights)
+        pairs, columns = self._column_pairs(), self._encode(X)
+        self._centre, self._unit = _target_units(Y, weights, loss)
+        targets, loss = self._posed(Y, loss)
+        problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
+        signs = self._column_signs()
+        self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
+        problem = problem.variant(problem.loss, self.weight_decay_)
+        tol = positive("tol", self.tol)
+        solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
+        self.network_ = solution.network
+        self._describe(X, columns, problem.sample_weight)
+        self._keep(solution)
+
+    @property
+    def _logarithms(self) -> bool:
+        """Whether outputs are logarithms of predictions."""
+        loss, kinds = self.loss, LOG_LINK.values()
+        known = loss in LOG_LINK if isinstance(loss, str) else isinstance(loss, tuple(kinds))
+        return known and getattr(self, "quantile", None) is None
+
+    def _posed(self, Y: Array, loss: Loss) -> tuple[Array, Loss]:
+        """Targets in the units of the network, and the loss that compares them there."""
+        if not self._logarithms:
+            return (Y - self._centre) / self._unit, loss
+        Y = Y / np.exp(self._centre)
+        if isinstance(self.loss, str):
+            loss = LOG_LINK[self.loss](BEYOND * max(float(Y.max()), 1.0))
+        return Y, loss
+
+    def _chosen(
+        self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
+    ) -> float:
+        """As given, or what held-out folds prefer."""
+        if not isinstance(self.weight_decay, str):
+            return positive("weight_decay", self.weight_decay)
+        choose("weight_decay", self.weight_decay, ("auto",))
+        top = flat_weight_decay(Table(problem, 0, signs))
+        grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if pairs else VALUES)
+        folds = self._folds(problem, kept)
+        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
+            choice = rank_weight_decays(
+                problem, pairs, grid, folds, watch.part(share=CHOOSING), report, signs
+            )
+        if choice.cut_short:
+            warnings.warn(
+                f"time ended the choice of weight_decay at {choice.weight_decay:.3g}, where the "
+                "loss of held-out folds still fell; a larger time_limit tries smaller values",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
+        return choice.weight_decay
+
+    def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
+        """Pairs of rows of the problem, which has the samples ``kept``."""
+        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
+        classes = is_classifier(self)
+        if not isinstance(self.cv, (int, np.integer)):
+            row = np.cumsum(kept) - 1
+            own = np.zeros(len(kept), dtype=labels.dtype)
+            own[kept] = labels
+            splitter = check_cv(self.cv, own, classifier=classes)
+            splits = splitter.split(np.zeros(len(kept)), own)
+            return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
+        n = problem.n_samples
+        count = min(int(self.cv), n)
+        if count < 2:
+            return []
+        kind = StratifiedKFold if classes and np.bincount(labels).min() >= count else KFold
+        return list(kind(count, shuffle=True, random_state=0).split(np.zeros(n), labels))
+
+    def _outputs(self, X: Any) -> Array:
+        check_is_fitted(self)
+        F = self.network_.predict(self._encode(self._table(X)))
+        return F * self._unit + self._centre
+
+    def price_of_reading(
+        self, X: Any, y: Any, sample_weight: Any = None, *, time_limit: float = 60.0
+    ) -> PriceOfReading:
+        """What it costs, in the objective, that neurons look at few features: a proven interval.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            The samples of ``fit``.
+        time_limit : float, default 60
+            Seconds for all; most go into the proof of the general network.
+
+        Returns
+        -------
+        PriceOfReading
+            See :func:`gapless.price_of_reading`; networks of two features are trained where
+            ``interactions`` allowed pairs.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        check_is_fitted(self)
+        columns = self._encode(self._table(X))
+        if is_classifier(self):
+            labels = np.searchsorted(self.classes_, y)
+            Y, name = encode_labels(labels, len(self.classes_), self.loss)
+            loss = get_loss(name)
+        else:
+            quantile = getattr(self, "quantile", None)
+            loss = get_loss(self.loss) if quantile is None else Pinball(quantile)
+            Y, loss = self._posed(np.asarray(y, float).reshape(len(columns), -1), loss)
+        return price_of_reading(
+            columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
+            sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
+            time_limit=time_limit, init=self.network_,
+        )  # fmt: skip
+
+    def to_network(self) -> Network:
+        """The network on the features as they are given, for :func:`gapless.to_torch` and others.
+
+        Returns
+        -------
+        Network
+            Its outputs are predictions, of a classifier scores, of counts and amounts logarithms,
+            within the range of the training data; beyond it curves go on as lines, where the
+            estimator keeps their ends.
+
+        Raises
+        ------
+        ValueError
+            Where features are categorical or were missing: a network takes numbers only.
+        """
+        check_is_fitted(self)
+        for f in self.features_:
+            if f.n_columns != 1 or f.levels is not None:
+                raise ValueError(
+                    f"the feature {f.name!r} is categorical or has missing values, which a network "
+                    "of numbers cannot take; network_ is the network on the columns that encode it"
+                )
+        unit = np.array([f.unit for f in self.features_])
+        centre = np.array([f.centre for f in self.features_])
+        net = self.network_
+        U = net.hidden_weights / unit[:, None]
+        c = net.output_bias * self._unit + self._centre
+        return Network(U, net.hidden_bias - centre @ U, net.output_weights * self._unit, c)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
+    """Mean and standard deviation of each output; zero and one for classes.
+
+    Where outputs are logarithms, the logarithm of the mean, and one.
+    """
+    C = Y.shape[1]
+    if loss.name in LOG_LINK:
+        mean = weights @ Y / weights.sum()
+        if not (np.all(Y >= 0) and np.all(mean > 0)):
+            raise ValueError(
+                f"loss={loss.name!r} needs targets that are not negative, and some above 0; got "
+                f"{Y.min():g} to {Y.max():g}"
+            )
+        return np.log(mean), np.ones(C)
+    if loss.degree is None:
+        return np.zeros(C), np.ones(C)
+    size = np.abs(Y).max(axis=0)
+    size[size == 0] = 1.0
+    mean = np.average(Y / size, axis=0, weights=weights)
+    spread = np.sqrt(np.average((Y / size - mean) ** 2, axis=0, weights=weights))
+    return mean * size, np.where(spread > 1e-14, spread, 1.0) * size
