@@ -112,6 +112,8 @@ def test_torch_models_that_are_refused():
     refused("no dilation", nn.Conv2d(1, 2, 2, dilation=2), relu, flat, nn.Linear(32, 1))
     refused("zeros as padding", nn.Conv2d(1, 2, 3, padding="same"), relu, flat, nn.Linear(9, 1))
     refused("ceil_mode", conv, relu, nn.AvgPool2d(3), flat, nn.Linear(2, 1))
+    other = nn.AvgPool2d(2, divisor_override=3)
+    refused("divisor_override", conv, relu, other, flat, nn.Linear(2, 1))
     refused("kernel as stride", conv, relu, nn.AvgPool2d(2, 1), flat, nn.Linear(18, 1))
     refused("output size 1", conv, relu, nn.AdaptiveAvgPool2d(2), flat, nn.Linear(8, 1))
     refused("is the shape right", conv, relu, flat, nn.Linear(32, 1), shape=(7, 7))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import gapless as gl
 from gapless import HypothesisError, Network, Optimality, Problem, Status
-from gapless.core.losses import Loss, Squared, check_loss, get_loss
+from gapless.core.losses import Huber, Loss, Squared, check_loss, get_loss
 from gapless.core.reduction import Reduction
 from gapless.gauge.choose import METHODS, RELAXATIONS, gauge_bound
 from problems import ALL_LOSSES, BIAS_RULES, targets
@@ -394,6 +394,60 @@ def test_planes_far_from_zero(bias, rng):
 
 
 # Small ones.
+
+
+# Products of very small numbers are nothing in float64, of very large ones infinite.
+
+
+def bent(rng):
+    X = rng.standard_normal((30, 2))
+    return X, np.abs(X[:, 0]) + 0.3 * X[:, 1] + 0.1 * rng.standard_normal(30)
+
+
+def proofs_of(problem, network):
+    """Lower bounds of all networks of one-feature neurons, at least, by name."""
+    how = {"weight_decay": problem.weight_decay, "loss": problem.loss, "time_limit": 1.0}
+    yield "certify", gl.certify(network, problem.X, problem.Y, **how).lower_bound
+    yield "train", gl.train(problem, time_limit=1.0).certificate.lower_bound
+    for pairs in (0, "pairs"):
+        found = gl.train_readable(problem, pairs, time_limit=1.0)
+        yield f"readable {pairs}", found.certificate.lower_bound
+
+
+@pytest.mark.parametrize("size", [1e-290, 1e-170, 1e-158, 1e161])
+def test_huber_of_any_units(size, rng):
+    X, y = bent(rng)
+    # of targets far beyond delta, or a tiny delta, the loss is linear: as if the units were others
+    far = (y * size, Huber(1.0), 0.05) if size > 1 else (y, Huber(size), 0.05 * size)
+    network = gl.train_readable(Problem(X, y, "pinball", 0.025), tol=1e-2).network
+    root = np.sqrt(size) if size > 1 else 1.0
+    network = Network(
+        network.hidden_weights * root, network.hidden_bias * root,
+        network.output_weights * root, network.output_bias * root**2,
+    )  # fmt: skip
+    given = Problem(X, far[0], far[1], far[2])
+    for name, lower in proofs_of(given, network):
+        assert lower <= network.objective(given), name
+
+
+@pytest.mark.parametrize(("constant", "size"), [(1e150, 1e-20), (1e100, 1e-50), (1.0, 1e-170)])
+def test_small_columns_beside_a_large_constant(constant, size, rng):
+    Z, y = bent(rng)
+    network = gl.train_readable(Problem(Z, y, weight_decay=0.05), tol=1e-2).network
+    U = np.vstack([np.zeros(network.n_neurons), network.hidden_weights / size])
+    network = Network(U, network.hidden_bias, network.output_weights, network.output_bias)
+    X = np.column_stack([np.full(30, constant), size * Z])
+    given = Problem(X, y, weight_decay=0.05 * size)
+    for name, lower in proofs_of(given, network.balance("free")):
+        assert 0 < lower <= network.balance("free").objective(given), name
+
+
+def test_columns_that_float64_cannot_hold_together_are_refused(rng):
+    Z, y = bent(rng)
+    given = Problem(np.column_stack([np.full(30, 1e150), 1e-150 * Z]), y, weight_decay=1e-150)
+    for call in (gl.train, gl.train_readable):
+        with pytest.raises(ValueError, match="divide each column by its size"):
+            call(given)
 
 
 def test_sample_weights_of_all_sizes(rng):

@@ -152,14 +152,15 @@ def _two_layer_bound(
     reduction, points = evidence(
         trained.problem(), network, "auto", time_limit, n_starts, random_state
     )
-    core, factor = reduction.core, trained.factor * reduction.value
-    decay = trained.output_decay / trained.factor * reduction.unit**2 / reduction.value
+    core, factor = reduction.core, trained.factor
+    decay = reduction.lowered(trained.output_decay / factor * reduction.unit**2)
     lower, estimated, proof = 0.0, 0.0, UNKNOWN
     for Lam, bound, found in points:
-        proven = factor * _proven_bound(core, Lam, bound.upper, decay)
+        proven = factor * reduction.raised(_proven_bound(core, Lam, bound.upper, decay))
         if proven > lower:
             lower, proof = proven, bound.proof
-        guess = factor * _proven_bound(core, Lam, max(found, bound.lower), decay)
+        value = _proven_bound(core, Lam, max(found, bound.lower), decay)
+        guess = factor * reduction.raised(value)
         estimated = max(estimated, min(guess, (1 - ONE_SEARCH) * objective), lower)
         if objective - lower <= TOL * objective:
             break

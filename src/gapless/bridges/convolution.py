@@ -189,10 +189,11 @@ def _pool_of(layer: Any, grid: tuple[int, ...]) -> Any:
         for given in (layer.kernel_size, layer.stride, layer.padding)
     )
     uneven = any(n % k for n, k in zip(grid, size)) and not layer.ceil_mode
-    if size != step or any(rim) or uneven:
+    other = getattr(layer, "divisor_override", None) is not None
+    if size != step or any(rim) or uneven or other:
         raise ValueError(
-            "average pooling must have its kernel as stride, no padding, and ceil_mode where the "
-            f"{' x '.join(map(str, grid))} places are no multiple of it"
+            "average pooling must have its kernel as stride, no padding, no divisor_override, and "
+            f"ceil_mode where the {' x '.join(map(str, grid))} places are no multiple of it"
         )
     return size
 

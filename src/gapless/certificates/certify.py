@@ -332,8 +332,7 @@ def certify(
     reduction, points = evidence(
         problem, network, method, time_limit, n_starts, random_state, files=proof is not None
     )
-    own = objective / reduction.value if reduction.value else np.inf
-    result, Lam, bound = _best(reduction.core, own, points, tol)
+    result, Lam, bound = _best(reduction.core, reduction.lowered(objective), points, tol)
     if proof is not None:
         write_proof(proof, problem, Lam, bound, preparation)
     return stated(replace(reduction.certificate(result), objective=objective), ONE_SEARCH)

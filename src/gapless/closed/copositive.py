@@ -152,9 +152,9 @@ def copositive_relaxation(problem: Problem, *, gated: bool = False) -> Copositiv
     Lam = core.residual(F)
     forms = [core.weight_decay * cell.form(y) for cell, y in zip(cells, duals)]
     bound = by_enumeration(core, Lam, partial(_largest, cells, forms), "cells and their cones")
-    lower = down(core.proven_bound(Lam, bound.upper) * reduction.value)
+    lower = down(reduction.raised(core.proven_bound(Lam, bound.upper)))
     objective = network.objective(problem)
-    value, told = value * reduction.value, told * reduction.value
+    value, told = reduction.raised(value), reduction.raised(told)
     return CopositiveRelaxation(
         min(lower, objective), value, told, network, objective, len(cells), gated
     )

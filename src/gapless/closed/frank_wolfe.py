@@ -101,16 +101,16 @@ def frank_wolfe(
     watch, reduction = Watch.of(time_limit), Reduction(problem)
     core = reduction.core
     # what a penalty is in the units of the core
-    radius *= problem.weight_decay / (reduction.value * core.weight_decay)
+    radius *= problem.weight_decay / reduction.raised(core.weight_decay)
     steps = _steps(core, _exact_gauge(core), radius, n_steps, watch)
     network = reduction.invert(steps.network)
     objective = network.objective(problem)
     return FrankWolfe(
         network,
-        steps.losses * reduction.value,
-        steps.gap * reduction.value,
+        reduction.raised(steps.losses),
+        reduction.raised(steps.gap),
         objective,
-        min(down(steps.lower_bound * reduction.value), objective),
+        min(down(reduction.raised(steps.lower_bound)), objective),
     )
 
 

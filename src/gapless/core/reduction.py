@@ -10,8 +10,8 @@ costs penalty), and rows of unit root-mean-square norm (with X / t and weight_de
 is the same).  None of this changes the optimal value.
 
 Targets of a loss of ``F - Y`` alone are centred when the bias is free (the output bias absorbs the
-shift) and divided by a power of two s so that the largest is between 1 and 2; the objective is
-then ``value = s^degree`` times the core's, exactly.
+shift) and divided by a power of two ``unit`` so that the largest is between 1 and 2; the objective
+is then ``unit^degree`` times the core's (:meth:`Reduction.raised`), exactly.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ from .result import Certificate
 DENSE = 1 << 22
 # Dense designs up to this many numbers are sorted: a second for the largest.
 CANONICAL = 1 << 24
+# Samples that differ by less than this share of the largest number have lost digits without a
+# trace, and by less than the other squares that may be nothing.
+NEAREST, SMALL = 1e-280, 1e-60
 # Samples are far from zero when their largest distance from their mean is below this share of it.
 FAR = 1e-2
 
@@ -81,12 +84,22 @@ class Reduction:
     def _samples(self, A: Array, weights: Array) -> Array:
         """Scaled, centred or turned, in coordinates of the row space; in place where it can be."""
         # a power of two first: exact, and then nothing overflows
-        peak = power_of_two(float(max(A.max(initial=0.0), -A.min(initial=0.0))))
+        peak = power_of_two(_largest(A))
         A /= peak
         if self.problem.free:
-            self.mean = weights @ A
+            # of equal numbers nothing is left, to the last digit
+            self.mean = np.where(A.max(axis=0) > A.min(axis=0), weights @ A, A[0])
             A -= self.mean
             self.mean *= peak
+            near = power_of_two(_largest(A))
+            if near < NEAREST:
+                raise ValueError(
+                    f"the samples of X differ by some {near * peak:.0e} beside numbers of "
+                    f"{peak:.0e}, more than float64 holds: divide each column by its size"
+                )
+            if near < SMALL:
+                A /= near
+                peak *= near
         A = self._in_row_space(A)
         # unit root-mean-square rows, so that absolute thresholds have a meaning
         rms = float(np.sqrt(weights @ np.einsum("ij,ij->i", A, A)))
@@ -109,17 +122,16 @@ class Reduction:
         """Centred and scaled, and their loss."""
         loss = self.problem.loss
         #: a dual point of the core times ``step`` is one of the problem
-        self.shift, self.unit, self.value, self.step = np.zeros(Y.shape[1]), 1.0, 1.0, 1.0
+        self.shift, self.unit, self.degree, self.step = np.zeros(Y.shape[1]), 1.0, 0, 1.0
         if loss.degree is None:
             return Y, loss
+        self.degree = loss.degree
         if self.problem.free:
             self.shift = weights @ Y
             Y -= self.shift
         self.unit = power_of_two(float(np.abs(Y).max()))
         Y /= self.unit
-        with np.errstate(over="ignore", under="ignore"):
-            self.value = float(np.float64(self.unit) ** loss.degree)
-        self.step = self.unit ** (loss.degree - 1)
+        self.step = self.unit ** (self.degree - 1)
         return Y, loss.scaled(1 / self.unit)
 
     def apply(self, network: Network) -> Network:
@@ -163,11 +175,23 @@ class Reduction:
 
     def certificate(self, core: Certificate) -> Certificate:
         """What a certificate of the core says of the problem."""
-        if self.value == 1:
+        if self.unit == 1:
             return core
-        lower = down(core.lower_bound * self.value) if core.lower_bound > 0 else core.lower_bound
-        estimated = min(core.estimated_lower_bound * self.value, float(np.finfo(float).max))
-        return Certificate(core.objective * self.value, lower, max(estimated, lower), core.proof)
+        lower = down(self.raised(core.lower_bound)) if core.lower_bound > 0 else core.lower_bound
+        estimated = min(self.raised(core.estimated_lower_bound), float(np.finfo(float).max))
+        return Certificate(self.raised(core.objective), lower, max(estimated, lower), core.proof)
+
+    def raised(self, value: Any) -> Any:
+        """A value of the core's objective as one of the problem's."""
+        for _ in range(self.degree):  # one by one: the power alone may overflow
+            value = value * self.unit
+        return value
+
+    def lowered(self, value: float) -> float:
+        """The way back."""
+        for _ in range(self.degree):
+            value = value / self.unit
+        return value
 
 
 def power_of_two(size: float) -> float:
@@ -192,6 +216,10 @@ def down(bound: float) -> float:
     if 0 < bound < limits.tiny:
         return max(float(np.nextafter(bound, -1.0)), 0.0)
     return min(bound, float(limits.max))
+
+
+def _largest(A: Array) -> float:
+    return float(max(A.max(initial=0.0), -A.min(initial=0.0)))
 
 
 def _far_from_zero(A: Array) -> Array | None:

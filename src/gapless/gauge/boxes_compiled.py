@@ -44,6 +44,8 @@ from .boxes import (
 LANES = 64
 # Unit roundoff of single precision.
 ROUNDOFF = 2.0**-24
+# Of numbers about one, those whose products single precision drops.
+FLUSHED = 1e-17
 # Sums may be reordered; what is infinite or no number keeps its meaning.
 LOOSE = {"reassoc", "contract", "nsz"}
 STEPS = np.array(SHIFTS)
@@ -400,8 +402,8 @@ def bounder(single: bool = False) -> Bounder:
             C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
         for side, above in ((cone.above, True), (cone.below, False)):
             blocks, (x, p) = side.single if single else side.stacked, side.scale
-            # numbers that float32 does not hold: each is off by less
-            C += single * len(side.p) * SMALL * x * p
+            # products that float32 does not hold: a sample's bound is off by less
+            C += single * len(side.p) * FLUSHED * x * p
             _collect(blocks, above, x * p, off, rows, C, slope, packed, widths)
         return C, slope, packed, widths
 

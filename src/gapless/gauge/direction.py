@@ -341,7 +341,8 @@ class _Rotated:
         unit = 1 + float(np.linalg.norm(outputs.T @ outputs - np.eye(whole.shape[1]))) + 64 * EPS
         missed = row_norms(Lam - whole @ outputs.T) + 64 * EPS * row_norms(Lam)
         first, group = _distinct(core)
-        part = np.stack([np.bincount(group, column) for column in whole.T], axis=1)
+        part = np.zeros((len(first), whole.shape[1]))
+        np.add.at(part, group, whole)
         sizes = np.bincount(group, row_norms(whole)) * (1 + (64 + len(group)) * EPS)
         space = row_space(core)
         X, rank = space.samples[first], space.rank

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.reduction import Reduction
+from ..core.reduction import Reduction, power_of_two
 from ..core.watch import never
 from ..gauge.base import GaugeBound
 from ..gauge.low_rank import LowRank
@@ -23,6 +23,8 @@ from .planes import Sweep
 
 # Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
 CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 2
+# Of samples and dual point about one, what sums are off by whose squares are too small for float64.
+FLUSHED = 1e-150
 # Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.
 DENSE = 1 << 27
 
@@ -159,6 +161,23 @@ class Table:
             Where nothing is found and nothing stopped it, the bound is at most a rounding above
             the larger limit.
         """
+        # numbers about one: squares of very small ones are nothing
+        unit = power_of_two(float(np.abs(Lam).max(initial=0.0)))
+        look = self._look(Lam / unit, limit / unit, stop, neurons, coarse / unit)
+        bound = replace(
+            look.bound, lower=look.bound.lower * unit, upper=(look.bound.upper + FLUSHED) * unit
+        )
+        return Look(bound, look.neurons, look.values * unit)
+
+    def _look(
+        self,
+        Lam: Array,
+        limit: float,
+        stop: Callable[[], bool],
+        neurons: Neurons | None,
+        coarse: float,
+    ) -> Look:
+        """:meth:`look` at a dual point whose largest number is about one."""
         if not self.core.free:
             return self._by_groups(Lam, limit)
         uppers, founds, worths = zip(*(columns.bound(Lam, limit) for columns in self.columns))
