@@ -73,7 +73,7 @@ def checked(problem, path, **terms):
     with np.load(path) as file:
         assert file["kind"] == "boxes"
     core = reduction.core
-    known = reduction.value * core.proven_bound(Lam, bound.upper)
+    known = reduction.raised(core.proven_bound(Lam, bound.upper))
     assert claim == value
     assert value == pytest.approx(known, rel=1e-5)  # the file proves what was proven
     assert value <= train(problem, tol=1e-3, random_state=1).certificate.objective

@@ -128,7 +128,7 @@ def test_mistakes_are_one_sentence(ward, model, capsys):
     for command, sentence in [
         (["explain", model, table, "--row", 0], "--row must be from 1 to 160"),
         (["explain", model, table, "--class", "a"], "this model predicts a number"),
-        (["explain", table, table], "not a safetensors file"),
+        (["explain", table, table], "not a gapless model file"),
         (["explain", model, ward / "other.csv"], "no column 'place'"),
         (["predict", model, ward / "infinite.csv"], "'dose' has infinite values"),
         (["report", model, table, "--html", ward / "none" / "p.html"], "no folder"),

@@ -50,7 +50,7 @@ def test_squared_loss_thresholds_the_singular_values(rng):
     s = np.linalg.svd(Y, compute_uv=False)
     kept = np.maximum(s - 8 * 0.05, 0)
     by_hand = np.sum((s - kept) ** 2) / 16 + 0.05 * kept.sum()
-    assert lower * reduction.value == pytest.approx(by_hand, rel=1e-6)
+    assert reduction.raised(lower) == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_it_raises_what_certify_proves_of_pooled_patches(rng):

@@ -41,7 +41,7 @@ def test_balance_merge_prune_and_reduction_keep_the_fit(bias, C, seed, n, d):
         assert other.objective(problem) <= value * (1 + 1e-9)
     if C == 1:
         assert net.prune(X, bias).n_neurons <= n
-    core = reduction.apply(net).objective(reduction.core) * reduction.value
+    core = reduction.raised(reduction.apply(net).objective(reduction.core))
     assert core <= net.balance(bias).objective(problem) * (1 + 1e-9)
     if d < n:  # nothing lies outside the row space
         assert core == pytest.approx(net.balance(bias).objective(problem), rel=1e-9)

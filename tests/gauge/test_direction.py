@@ -112,7 +112,7 @@ def test_compiled_bounds_are_the_same(kind, free, bounder, near, rng):
             two = bounder(cone, G, U, W, mean, open_)
             assert np.array_equal(np.isfinite(one.bound), open_)
             off = np.abs(one.bound[open_] - two.bound[open_])
-            assert np.all(off <= near * (spread + G) + 1e-28)
+            assert np.all(off <= near * (spread + G) + 1e-14)
 
 
 @given(seed=st.integers(0, 10**6), D=st.integers(1, 6))

@@ -131,7 +131,7 @@ def test_bounds_stay_below_every_network(loss, bias):
     values = []
     for point, bound in prove(core, Lam, time_limit=1.0):
         limit = core.weight_decay / bound.upper
-        values.append(core.best_scale(point, limit)[1] * reduction.value)
+        values.append(reduction.raised(core.best_scale(point, limit)[1]))
         assert values[-1] <= objective * (1 + 1e-9)
     assert values == sorted(values)
     assert values[-1] > 0.3 * objective or loss == "hinge" or bias == "free"

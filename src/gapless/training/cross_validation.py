@@ -25,8 +25,9 @@ from .relevance import FewColumns, few_columns, gains, on_columns
 # Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
 # and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
 FOLDS, VALUES, RANKING = 3, 10, 0.1
-# From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors.
-GAIN, FIRST = 1.0, 3
+# From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors;
+# with up to PATIENT numbers in X, where it rises above its least by more than as many.
+GAIN, FIRST, PATIENT = 1.0, 3, 20_000
 # Where nobody limits it, training on all data takes as long as the choice; at least so many
 # seconds.
 SHORTEST = 2.0
@@ -93,9 +94,9 @@ def choose_weight_decay(
     """Weight decay of least validation loss, and columns.
 
     Each fold walks the same grid, warm-started, and leaves it once a value gained less than the
-    standard error of that gain, which its validation rows tell; values not reached count as the
-    last one did plus what was lost since the best.  The choice is among those that half of the
-    folds reached.
+    standard error of that gain, which its validation rows tell, or, of a small table, once the
+    loss is above its least by as much; values not reached count as the last one did plus what was
+    lost since the best.  The choice is among those that half of the folds reached.
 
     Parameters
     ----------
@@ -214,7 +215,8 @@ class _Walker:
         if before.held_out is None or now.held_out is None:
             return False
         w = np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
-        return gains(before.held_out - now.held_out, w, GAIN)
+        with np.errstate(all="ignore"):  # what overflows gains nothing
+            return gains(before.held_out - now.held_out, w, GAIN)
 
 
 def _in_turn(jobs: Iterator[Any], watch: Watch, n_jobs: int | None) -> Iterator[Fold]:
@@ -338,7 +340,7 @@ def _fold(
     losses, scores = np.full((2, len(grid)), np.nan)
     networks: list[Network] = []
     held_out: list[Array] = []
-    watch = Watch(min(seconds, watch.left))
+    watch, small = Watch(min(seconds, watch.left)), problem.design.size <= PATIENT
     # losses that overflow are named once all folds are done
     with blas_threads(1), np.errstate(all="ignore"):
         for i, solution in enumerate(solve_along(part, grid, watch, **options)):
@@ -353,6 +355,9 @@ def _fold(
             network = solution.network
             networks.append(network if columns is None else widened(network, columns, whole))
             held_out.append(now)
-            if i >= FIRST and not gains(held_out[-2] - now, w, GAIN):
+            best = held_out[int(np.argmin(losses[: i + 1]))]
+            if i >= FIRST and (
+                gains(now - best, w, GAIN) if small else not gains(held_out[-2] - now, w, GAIN)
+            ):
                 return Fold(losses, scores, len(grid), networks, held_out)
     return Fold(losses, scores, len(networks), networks, held_out)

@@ -91,6 +91,7 @@ def on_kept(solution: Solution, count: int) -> Solution:
     return replace(solution, certificate=replace(solution.certificate, other=other))
 
 
+@np.errstate(all="ignore")  # what overflows gains nothing
 def few_columns(
     problem: Problem,
     parts: list[tuple[Array, Array]],
