@@ -27,7 +27,7 @@ from .relevance import FewColumns, few_columns, gains, on_columns
 FOLDS, VALUES, RANKING = 3, 10, 0.1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors;
 # with up to PATIENT numbers in X, where it rises above its least by more than as many.
-GAIN, FIRST, PATIENT = 1.0, 3, 20_000
+GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Where nobody limits it, training on all data takes as long as the choice; at least so many
 # seconds.
 SHORTEST = 2.0
@@ -140,7 +140,7 @@ def choose_weight_decay(
     parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
     few = None
     if select and len(parts) > 1:
-        few = few_columns(problem, parts, n_jobs, random_state, watch.due)
+        few = few_columns(problem, parts, random_state, watch.due)
     # a start from the value before lacks little of what other random networks would bring
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False

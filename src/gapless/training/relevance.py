@@ -24,7 +24,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from joblib import Parallel, delayed
 
 from ..core.checks import Array
 from ..core.constant import ROUNDED, null_model
@@ -48,6 +47,8 @@ PAIRS = 2e9
 # Fewer columns have to gain more than so many standard errors: networks are then trained on them
 # too, which takes as long again.
 SURE = 2.0
+# Share of the columns that fewer may be: leaving out some of many brings little.
+MOST = 0.5
 
 
 class FewColumns(NamedTuple):
@@ -95,7 +96,6 @@ def on_kept(solution: Solution, count: int) -> Solution:
 def few_columns(
     problem: Problem,
     parts: list[tuple[Array, Array]],
-    n_jobs: int | None = None,
     random_state: int = 0,
     stop: Callable[[], bool] = never,
 ) -> FewColumns | None:
@@ -108,8 +108,6 @@ def few_columns(
     problem : Problem
         Its weight decay is not used.
     parts : list of (training rows, validation rows)
-    n_jobs : int, optional
-        Folds at once, as in joblib.
     random_state : int, default 0
     stop : callable
         Asked before each model; once it is true, nothing is left out.
@@ -117,20 +115,21 @@ def few_columns(
     Returns
     -------
     FewColumns or None
-        None where all columns are no worse than fewer, but for :data:`SURE` standard errors, and
-        for a design that is not a dense table of two columns at least.
+        None where all columns are no worse than fewer, but for :data:`SURE` standard errors, where
+        more than :data:`MOST` of them would stay, and for a design that is not a dense table of two
+        columns at least.
     """
     X = problem.X
     if problem.n_features < 2 or sp.issparse(X) or isinstance(X, Design):
         return None
-    jobs = (delayed(eliminate)(problem, *rows, random_state, stop) for rows in parts)
-    folds = Parallel(n_jobs=n_jobs)(jobs)
+    folds = [eliminate(problem, *rows, random_state, stop) for rows in parts]
     if stop():
         return None
     errors = np.concatenate([fold.errors for fold in folds], axis=1)
     w = np.concatenate([fold.weights for fold in folds])
     best = int(np.argmin(errors @ w))
-    if not gains(errors[0] - errors[best], w, SURE):
+    few = len(folds[0].columns[best]) <= MOST * problem.n_features
+    if not few or not gains(errors[0] - errors[best], w, SURE):
         return None
     sets = [fold.columns[best] for fold in folds]
     rows = np.arange(problem.n_samples)
