@@ -23,7 +23,32 @@ LOGARITHM = 2000.0
 
 
 @dataclass(frozen=True)
-class Poisson(Loss):
+class Deviance(Loss):
+    """What both share: half a deviance that goes on as a line beyond ``most``."""
+
+    most: float = 1000.0
+    infimum: ClassVar[float] = 0.0
+    domain: ClassVar[str] = "box"
+    constant_curvature: ClassVar[bool] = False
+    degree: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.most) and self.most >= 2):
+            raise ValueError(f"most must be a number from 2, got {self.most!r}")
+
+    @property
+    def smoothness(self) -> float:
+        return self.most
+
+    def curvature(self, F: Array, Y: Array) -> Array:
+        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
+
+    def conjugate_slope(self, V: Array, Y: Array) -> float:
+        return LOGARITHM
+
+
+@dataclass(frozen=True)
+class Poisson(Deviance):
     """``exp(f) - y f + y log y - y`` for y >= 0, half the Poisson deviance; summed over outputs.
 
     Beyond ``f = log(most)`` it goes on with the slope ``most - y``.  With ``t = v + y`` the
@@ -35,20 +60,8 @@ class Poisson(Loss):
         Prediction from which on it is a line; above the largest target, and at least 2.
     """
 
-    most: float = 1000.0
     name: ClassVar[str] = "poisson"
     targets: ClassVar[str] = "count"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
-    constant_curvature: ClassVar[bool] = False
-    degree: ClassVar[int | None] = None
-
-    def __post_init__(self) -> None:
-        _check_most(self.most)
-
-    @property
-    def smoothness(self) -> float:
-        return self.most
 
     def check_targets(self, Y: Array) -> None:
         # strictly below: zero lies inside the dual box by more than rounding
@@ -66,9 +79,6 @@ class Poisson(Loss):
     def gradient(self, F: Array, Y: Array) -> Array:
         return np.exp(np.minimum(F, np.log(self.most))) - Y
 
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
-
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
         top = np.log(self.most)
         return np.where(top > F, np.exp(np.minimum(F, top)), 0.0) * V
@@ -85,16 +95,13 @@ class Poisson(Loss):
     def conjugate_error(self, V: Array, Y: Array) -> Array:
         return _entropy_error(np.abs(V) + Y)
 
-    def conjugate_slope(self, V: Array, Y: Array) -> float:
-        return LOGARITHM
-
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         # a rounding inside, so that v + y is not above most
         return -Y, (self.most - Y) * (1 - 4 * EPS) - 4 * EPS * Y
 
 
 @dataclass(frozen=True)
-class Gamma(Loss):
+class Gamma(Deviance):
     """``y exp(-f) + f - 1 - log y`` for y > 0, half the gamma deviance; summed over outputs.
 
     Below ``exp(f) = y / most`` it goes on with the slope ``1 - most``.  With ``t = 1 - v`` the
@@ -106,20 +113,8 @@ class Gamma(Loss):
         Of a target relative to its prediction, where it turns into a line; at least 2.
     """
 
-    most: float = 1000.0
     name: ClassVar[str] = "gamma"
     targets: ClassVar[str] = "positive"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
-    constant_curvature: ClassVar[bool] = False
-    degree: ClassVar[int | None] = None
-
-    def __post_init__(self) -> None:
-        _check_most(self.most)
-
-    @property
-    def smoothness(self) -> float:
-        return self.most
 
     def check_targets(self, Y: Array) -> None:
         if not np.all(Y > 0):
@@ -141,9 +136,6 @@ class Gamma(Loss):
     def gradient(self, F: Array, Y: Array) -> Array:
         return 1.0 - self._ratio(F, Y)[1]
 
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
-
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
         R, ratio = self._ratio(F, Y)
         return np.where(np.log(self.most) > -R, ratio, 0.0) * V
@@ -160,16 +152,8 @@ class Gamma(Loss):
         product = np.abs(V) * (1.0 + np.abs(np.log(Y)))
         return _entropy_error(1.0 + np.abs(V)) + 8 * V.shape[1] * EPS * np.sum(product, axis=1)
 
-    def conjugate_slope(self, V: Array, Y: Array) -> float:
-        return LOGARITHM
-
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         return np.full(Y.shape, (1.0 - self.most) * (1 - 8 * EPS)), np.ones(Y.shape)
-
-
-def _check_most(most: float) -> None:
-    if not (np.isfinite(most) and most >= 2):
-        raise ValueError(f"most must be a number from 2, got {most!r}")
 
 
 def _clipped(T: Array, low: float, high: float, size: Array) -> tuple[Array, Array]:

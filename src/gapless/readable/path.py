@@ -129,8 +129,7 @@ class _Fold:
     def __init__(
         self, problem: Problem, interactions: Any, monotone: Any, fit: Array, test: Array
     ) -> None:
-        weights = problem.sample_weight[fit]
-        part = Problem(problem.X[fit], problem.Y[fit], problem.loss, 1.0, problem.bias, weights)
+        part = problem.variant(problem.loss, 1.0).of_samples(fit)
         self.table = Table(part, interactions, monotone)
         self.start: Weighted | None = None
         w = problem.sample_weight[test]

@@ -151,7 +151,8 @@ def choose_weight_decay(
     def walk(watch: Watch, few: FewColumns | None = None) -> Choice:
         table = problem if few is None else on_columns(problem, few.everywhere)
         grid = weight_decay_grid(table, weight_decays, n_values, ratio, random_state, watch)
-        return walker.walk(grid, watch, few)
+        choice = walker.walk(grid, watch, few)
+        return replace(choice, start=None) if table.design.size < SCRATCH else choice
 
     if few is None:
         return walk(watch)
@@ -204,9 +205,7 @@ class _Walker:
         choice = _chosen(grid, results, self.rule)
         columns = None if few is None else few.everywhere
         start = choice.start
-        if on_columns(self.problem, columns).design.size < SCRATCH:
-            start = None
-        elif start is not None and columns is not None:
+        if start is not None and columns is not None:
             start = replace(start, hidden_weights=start.hidden_weights[columns])
         return replace(choice, start=start, columns=columns)
 
@@ -301,14 +300,30 @@ def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Arra
     n_folds = min(n_folds, problem.n_samples)
     if n_folds < 2:
         return []
-    labels = None
-    if problem.loss.targets != "real":
-        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
-        if np.min(np.bincount(labels)) < n_folds:
-            labels = None
+    labels = strata(problem, n_folds)
     folder = KFold if labels is None else StratifiedKFold
     splitter = folder(n_folds, shuffle=True, random_state=random_state)
     return list(splitter.split(np.zeros(problem.n_samples), labels))
+
+
+def strata(problem: Problem, parts: int) -> Array | None:
+    """The class of each sample where every part can have one of each class, else None.
+
+    Parameters
+    ----------
+    problem : Problem
+    parts : int
+        In which the samples are divided.
+
+    Returns
+    -------
+    array of int of shape (n_samples,), or None
+        None too for real targets.
+    """
+    if problem.loss.targets == "real":
+        return None
+    labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
+    return None if np.min(np.bincount(labels)) < parts else labels
 
 
 class Fold(NamedTuple):

@@ -78,12 +78,7 @@ class Elimination(NamedTuple):
 
 def on_columns(problem: Problem, columns: Array | None) -> Problem:
     """The problem of some columns of X, or of all."""
-    if columns is None:
-        return problem
-    return Problem(
-        problem.X[:, columns], problem.Y, problem.loss, problem.weight_decay, problem.bias,
-        problem.sample_weight,
-    )  # fmt: skip
+    return problem if columns is None else replace(problem, X=problem.X[:, columns])
 
 
 def on_kept(solution: Solution, count: int) -> Solution:
@@ -196,10 +191,7 @@ def _some(rows: Array, rng: np.random.Generator) -> Array:
 
 def _standardised(problem: Problem, fit: Array, test: Array) -> tuple[Table, Table]:
     """The rows ``fit`` and ``test`` in units that the first tell."""
-    part = Problem(
-        problem.X[fit], problem.Y[fit], problem.loss, bias=problem.bias,
-        sample_weight=problem.sample_weight[fit],
-    )  # fmt: skip
+    part = problem.of_samples(fit)
     mean = part.sample_weight @ part.X
     scale = np.sqrt(part.sample_weight @ (part.X - mean) ** 2)
     scale[scale == 0] = 1.0

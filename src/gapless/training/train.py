@@ -279,8 +279,7 @@ def begin_with_rows(state: State, max_iter: int) -> None:
         return asked or info.certificate.estimated_relative_gap <= COARSE_TOL
 
     rows = np.sort(state.rng.choice(core.n_samples, core.n_samples // 10, replace=False))
-    few = core.X[rows], core.Y[rows], core.loss, core.weight_decay, core.bias
-    reduction = Reduction(Problem(*few, core.sample_weight[rows]))
+    reduction = Reduction(core.of_samples(rows))
     plan = Plan.of(reduction.core, max_neurons=state.max_neurons)
     part = State(reduction, plan, watch.part(enough), state.rng, state.tol, state.max_neurons)
     part.watch.started = watch.started
