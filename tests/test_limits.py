@@ -24,6 +24,7 @@ from gapless import (
     train,
 )
 from gapless.cli.main import main
+from gapless.gauge.direction import Directional
 from gapless.training.cross_validation import choose_weight_decay
 
 TICK = 0.01
@@ -188,6 +189,21 @@ def test_a_proof_takes_as_long_as_training(clock):
         took.append(clock[0] - begun)
     trained, all_of_it = took
     assert trained + 0.5 < all_of_it <= 2 * max(trained, 1.0) + 1
+
+
+def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
+    given, seconds = problem(weight_decay=0.1, n=60), []
+
+    def prove(*_, time_limit):
+        seconds.append(time_limit)
+        yield from ()
+
+    monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", prove)
+    monkeypatch.setattr(Directional, "decide", lambda *_: None)
+    for promised in (False, True):
+        monkeypatch.setattr(Directional, "promise", lambda *_, promised=promised: promised)
+        ReLURegressor(0.1).fit(given.X, given.Y[:, 0])
+    assert seconds[0] < seconds[1] <= 8  # training takes a part of a second
 
 
 @pytest.mark.parametrize("bad", [0, -1, "soon"])

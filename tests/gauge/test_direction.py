@@ -444,7 +444,8 @@ def test_the_record_does_not_hang_on_the_threads(ratios, rng):
 
 def test_loops_are_compiled_by_another_process(rng):
     X = rng.standard_normal((30, 4))
-    process = begin_compiling(Problem(X, X[:, 0], weight_decay=0.1))
+    process = begin_compiling(Reduction(Problem(X, X[:, 0], weight_decay=0.1)).core)
     assert process is None or process.wait() == 0
     assert boxes_compiled.is_compiled() or process is not None
-    assert begin_compiling(Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))) is None
+    wide = Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))
+    assert begin_compiling(Reduction(wide).core) is None

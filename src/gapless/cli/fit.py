@@ -14,19 +14,16 @@ import numpy as np
 from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.problem import Problem
-from ..core.reduction import Reduction
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.fitting import CHOOSING
-from ..gauge.choose import few_dimensions
-from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import FOLDS, Choice, as_long_again, choose_weight_decay
 from ..training.neurons import widened
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.relevance import on_kept
-from ..training.train import as_long, proof_times, solve
+from ..training.train import proof_times, solve
 from .command import Answer, add_command
 from .image_files import are_images
 from .images import add_image_arguments, fit_images
@@ -36,9 +33,6 @@ from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
 from .scores import score_rows, scores, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
-
-# Seconds to prove in where nobody says and much is proven in them; else as long as training took.
-PROVE = 10.0
 
 
 def add_fit(commands: Any) -> None:
@@ -63,8 +57,8 @@ def add_fit(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument(
         "--prove-time", type=float, metavar="S",
-        help=f"seconds to prove how good it is, once trained (default {PROVE:.0f} with a dozen "
-        "features, as long as training with more, or what --time-limit leaves; 0: nothing)",
+        help="seconds to prove how good it is, once trained (default: as long as training, some "
+        "more where that proves much, or what --time-limit leaves; 0: nothing)",
     )  # fmt: skip
     command.add_argument(
         "--readable", nargs="?", const="one", choices=("one", "pairs"),
@@ -92,8 +86,6 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if args.prove_time is not None:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
-    unlimited = args.prove_time is None and args.time_limit is None
-    compiler = begin_compiling(job.problem(1.0)) if unlimited else None
 
     # 1. the weight decay, and the columns
     if not watch.limited:
@@ -108,13 +100,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
-    if compiler is not None:
-        left = watch.left
-        compiler.wait()
-        watch = Watch(left)  # the clock of training stands still meanwhile
-        chosen.append("compiled the loops of the proof, once on this machine")
-    usual = PROVE if few_dimensions(Reduction(problem).core) else as_long
-    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time, usual)
+    kept, proof_time = proof_times(watch, args.time_limit, args.prove_time)
     with progress("training", args.progress, args.tol, watch) as report:
         solution = solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,

@@ -25,7 +25,7 @@ from ..core.summary import Summarised
 from ..core.watch import Watch
 from ..training.cross_validation import Choice, choose_weight_decay
 from ..training.progress import counter, progress
-from ..training.train import as_long, proof_times, solve
+from ..training.train import proof_times, solve
 from .targets import Classification, Regression, balanced, encode_labels, validated
 from .units import Units, warn_of_scales
 
@@ -87,7 +87,7 @@ class ReLUFit(Fitted):
     def _train(
         self, problem: Problem, init: Network | None, watch: Watch, joins: bool = True
     ) -> Solution:
-        kept, proof_time = proof_times(watch, self.time_limit, self.prove_time, as_long)
+        kept, proof_time = proof_times(watch, self.time_limit, self.prove_time)
         with progress("training", bool(self.verbose), self.tol, watch) as report:
             return solve(
                 problem,

@@ -277,6 +277,16 @@ def _gather_forms(boxes, Q, to):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _numbers(flags):  # type: ignore[no-untyped-def]
+    """Where they are set.  Indexing by flags itself would take three seconds to compile."""
+    some, count = np.empty(len(flags), np.int64), 0
+    for i in range(len(flags)):
+        some[count] = i
+        count += flags[i]
+    return some[:count]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _lanes(some, first, boxes):  # type: ignore[no-untyped-def]
     """The next boxes, the last again and again where there are no more."""
     for i in range(LANES):
@@ -326,18 +336,20 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
     top, edges = np.empty(n), np.empty((n, D))
     _cheap(g, Q, C, bound, top, edges, z)
     # 1. a vertex, coordinate by coordinate
-    left = np.flatnonzero(bound > 0)
-    least, value = np.empty((n, D)), np.empty(n)
+    left = _numbers(bound > 0)
+    least, value = np.empty((n, D)), np.ones(n)
     _vertices(left, g, Q, C, z, least, value)
-    guess[:] = z
+    for i in range(n):
+        for k in range(D):
+            guess[i, k] = z[i, k]
     q, A, V = np.empty((D, D, LANES)), np.empty((D, D, LANES)), np.empty((D, D, LANES))
     slope, mu, still = np.empty((D, LANES)), np.empty((D, LANES)), np.empty((D, LANES))
     h, x, column = np.empty((D, LANES)), np.empty((D, LANES)), np.empty((D + 2, LANES))
     boxes, positive, dual = np.empty(LANES, np.int64), np.empty(LANES), np.empty(LANES)
     # 2. its multipliers, if it is the best, shifted until M is positive definite
-    tried, improving = left[value[left] <= 0], np.zeros(n, np.bool_)
+    open_, improving = value <= 0, np.zeros(n, np.bool_)
     for shift in STEPS:
-        failed = np.zeros(n, np.bool_)
+        tried = _numbers(open_)
         for first in range(0, len(tried), LANES):
             _lanes(tried, first, boxes)
             _gather(boxes, g, slope)
@@ -351,15 +363,14 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
             _factorise(q, slope, mu, still, A, h, positive, dual)
             for i in range(LANES):
                 box = boxes[i]
-                failed[box] = positive[i] == 0
+                open_[box] = positive[i] == 0
                 if positive[i] == 1:
                     bound[box] = min(bound[box], dual[i])
                     improving[box] = bound[box] > 0
                     for k in range(D):
                         least[box, k] = mu[k, i]
-        tried = tried[failed[tried]]
     # 3. each multiplier to its best
-    better = np.flatnonzero(improving)
+    better = _numbers(improving)
     for first in range(0, len(better), LANES):
         _lanes(better, first, boxes)
         _gather(boxes, g, slope)

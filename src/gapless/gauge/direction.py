@@ -43,7 +43,6 @@ from ..core.arrays import row_norms
 from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
-from ..core.reduction import Reduction
 from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from ..core.watch import Watch
@@ -151,6 +150,14 @@ class Directional(Relaxation):
             # a whole one, or as much of it as there is time for
             step = min(1.0, BOLD * watch.left / next_takes)
             above *= NEARER**step
+
+    def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
+        """Whether about so many seconds are predicted to bound the gauge by G; it is ``known`` at
+        least."""
+        space = _Rotated.of(core, Lam)
+        return space.spread == 0 or (
+            _Search(space, Watch(seconds)).predicted(G, G / known)[0] <= seconds
+        )
 
     def decide(
         self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
@@ -418,14 +425,14 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     return found.take(np.array([int(np.argmax(found.value))]))
 
 
-def begin_compiling(problem: Problem) -> subprocess.Popen[bytes] | None:
-    """Compile what bounds boxes, where ``problem`` has any and nothing is compiled, beside.
+def begin_compiling(core: Problem) -> subprocess.Popen[bytes] | None:
+    """Compile what bounds boxes, where ``core`` has any and nothing is compiled, beside.
 
     Some eight seconds of another process, once on a machine; None where there is nothing to do.
     """
     loops = _loops(COMPILING)
-    # the core last: its samples are sorted and decomposed
-    if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
+    # what fits is asked last: samples are sorted and decomposed
+    if loops is None or loops.is_compiled() or not Directional().fits(core):
         return None
     code = f"from {__name__} import compile_loops; compile_loops()"
     # what lies in the working directory is not imported
@@ -438,9 +445,9 @@ def compile_loops() -> None:
     """Compile what bounds boxes, and keep it."""
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
-    for single in (False, True):
-        bounder = _loops(COMPILING).bounder(single)
-        bounder(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+    # double precision, needed now and then, takes two seconds more when it is
+    bounder = _loops(COMPILING).bounder(single=True)
+    bounder(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
 
 
 def _loops(seconds: float) -> Any:

@@ -38,6 +38,10 @@ class PatchDirections(Relaxation):
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         return _charged(core, Lam, Directional().bound(stacked(core), lifted(core, Lam)))
 
+    def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
+        """As :meth:`Directional.promise`."""
+        return Directional().promise(stacked(core), lifted(core, Lam), G, known, seconds)
+
     def decide(
         self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
     ) -> GaugeBound | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from ..certificates.certify import prove
-from ..certificates.wide import advice
+from ..certificates.wide import WIDE, advice
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
@@ -17,7 +18,8 @@ from ..core.reduction import Reduction
 from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from ..gauge.choose import timely_bound
+from ..gauge.choose import is_exact, timely_bound
+from ..gauge.direction import begin_compiling
 from ..gauge.patch_directions import boxes_of
 from .effort import Effort
 from .loop import rounds
@@ -38,11 +40,14 @@ ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 # Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
 # small fits are to stay quick, and what is not proven by then takes minutes.
 LEAST, MOST_PROOF = 1.0, 15.0
+# Seconds that one waits longer where boxes of directions are predicted to bring the gap below
+# certificates.wide.WIDE in them, and the gap that ends the wait.
+WAIT, MEANT = 8.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
 
-#: seconds for proofs, or a function of those that training took; None for what a watch has left
-ProofTime: TypeAlias = float | Callable[[float], float] | None
+#: seconds for proofs: None for what a watch has left, "usual" as :func:`usual` finds them
+ProofTime: TypeAlias = float | Literal["usual"] | None
 
 
 def train(
@@ -147,9 +152,9 @@ def solve(
         Time and callback.
     tol, max_neurons, max_iter, init, random_state, oracle
         As in :func:`train`.
-    proof_time : float, callable or None, default 0
-        Seconds for proofs once training has ended, or a function that makes them of the seconds
-        that training took; None for what it leaves of ``watch``.
+    proof_time : float, "usual" or None, default 0
+        Seconds for proofs once training has ended; None for what it leaves of ``watch``, "usual"
+        for about as many as training took, or some more (:func:`usual`).
     settle : bool, default False
         Whether boxes of directions decide if ``tol`` is met, for as long as training took or
         :data:`SETTLING` seconds, where no other time is given for proofs.
@@ -179,7 +184,9 @@ def solve(
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
         plan = Plan.of(reduction.core, oracle, max_neurons, warm=init is not None)
         plan = replace(plan, joins=plan.joins and joins)
-        training = watch
+        training, compiler = watch, None
+        if proof_time == "usual" and not is_exact(reduction.core):
+            compiler = begin_compiling(reduction.core)
         if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
             training = watch.part(watch.callback, share=1 - KEPT)
             training.started = watch.started
@@ -187,26 +194,23 @@ def solve(
         try:
             begin(state, plan, max_iter)
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
-            seconds = proof_time(watch.seconds) if callable(proof_time) else proof_time
-            proving = watch if seconds is None else Watch(seconds)
-            deciding = Watch(max(2 * watch.seconds, SETTLING)) if settle else proving
-            status = settled(state, plan, status, max_iter, deciding)
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
-                status = proven(state, status, proving)
-            if seconds != 0:
+                if proof_time == "usual":
+                    least, proving = usual(state, watch.seconds, compiler)
+                else:
+                    least = proving = watch if proof_time is None else Watch(proof_time)
+                deciding = Watch(max(2 * watch.seconds, SETTLING)) if settle else proving
+                status = settled(state, plan, status, max_iter, deciding)
+                status = proven(state, status, proving, least)
+            if proof_time != 0:
                 state.advice = advice(state.core, state.certificate, tol, state.outlook)
         except KeyboardInterrupt:
             status = Status.STOPPED
         return state.solution(status)
 
 
-def as_long(trained: float) -> float:
-    """Seconds for the proof where nobody says: about as many as training took."""
-    return min(max(trained, LEAST), MOST_PROOF)
-
-
 def proof_times(
-    watch: Watch, time_limit: float | None, prove_time: float | None, default: ProofTime
+    watch: Watch, time_limit: float | None, prove_time: float | None
 ) -> tuple[float, ProofTime]:
     """Seconds that training leaves to the proof, and the ``proof_time`` of :func:`solve`.
 
@@ -217,8 +221,6 @@ def proof_times(
     time_limit, prove_time : float or None
         As the user gives them.  A time limit covers both: of what is left of it the proof gets
         ``prove_time``, half at most, or what training leaves.
-    default : ProofTime
-        Where the user gives neither.
 
     Returns
     -------
@@ -226,7 +228,7 @@ def proof_times(
     proof_time : ProofTime
     """
     if prove_time is None:
-        return 0.0, default if time_limit is None else None
+        return 0.0, "usual" if time_limit is None else None
     if time_limit is None:
         return 0.0, prove_time
     kept = min(prove_time, watch.left / 2)
@@ -365,7 +367,37 @@ def enough(core: Problem, Lam: Array, least: float, lower: float) -> float:
     return low
 
 
-def proven(state: State, status: Status, watch: Watch) -> Status:
+def usual(
+    state: State, trained: float, compiler: subprocess.Popen[bytes] | None
+) -> tuple[Watch, Watch]:
+    """How long a proof takes at least and at most where nobody says: about as long as training.
+
+    Some seconds more where boxes of directions are predicted to prove much in them.
+
+    Parameters
+    ----------
+    state : State
+    trained : float
+        Seconds.
+    compiler : Popen or None
+        A process to wait for first, once on a machine.
+
+    Returns
+    -------
+    least, most : Watch
+    """
+    core, boxes, gap = state.core, boxes_of(state.core), state.certificate.relative_gap
+    if compiler is not None and gap > state.tol:
+        compiler.wait()
+    seconds, more = min(max(trained, LEAST), MOST_PROOF), False
+    if seconds < WAIT and gap > WIDE and boxes.fits(core):
+        Lam, known = state.dual_point(), state.found.value.max(initial=0.0)
+        G = enough(core, Lam, known, state.value - WIDE * abs(state.value))
+        more = G > known > 0 and boxes.promise(core, Lam, G, known, WAIT)
+    return Watch(seconds), Watch(WAIT if more else seconds)
+
+
+def proven(state: State, status: Status, watch: Watch, least: Watch) -> Status:
     """Spend the time of ``watch`` on the proven bound; the status that follows.
 
     Parameters
@@ -374,6 +406,8 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
         Its certificate is raised.
     status : Status
     watch : Watch
+    least : Watch
+        When that is over, a gap of :data:`MEANT` will do.
 
     Returns
     -------
@@ -387,7 +421,8 @@ def proven(state: State, status: Status, watch: Watch) -> Status:
             seconds, upper = bound.outlook
             state.outlook = seconds, state.core.proven_bound(Lam, upper)
         asked = state.tell() is Status.STOPPED  # the time of training may be over
-        if asked or state.certificate.relative_gap <= state.tol:
+        gap = state.certificate.relative_gap
+        if asked or gap <= state.tol or (gap <= MEANT and least.due()):
             break
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
