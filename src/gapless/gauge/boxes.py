@@ -51,7 +51,7 @@ ROUNDS = 2
 # Sweeps over the coordinates for a vertex of large value.
 SWEEPS = 3
 # How far the guessed mean moves to where the Lagrangian is largest, or to the vertex found.
-INHERIT = 0.5
+INHERIT = 0.3
 # What keeps quotients finite, of numbers about one.
 SMALL = 1e-30
 # Boxes and samples of a block: what stays in the cache and keeps BLAS busy.

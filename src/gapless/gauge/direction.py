@@ -129,7 +129,7 @@ class Directional(Relaxation):
             return
         best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
         proven, above, step = np.inf, FIRST, 1.0
-        before, growth, next_takes = np.inf, 1.0, np.inf
+        before, growth, next_takes, again = np.inf, 1.0, np.inf, 0.0
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
             closed, better = search.lower((1 + above) * known, 1 + above)
@@ -138,7 +138,7 @@ class Directional(Relaxation):
                 continue
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
-                took = (watch.seconds - begun) / step
+                took = max(watch.seconds - begun - again, 0.0) / step
                 if step == 1 and closed:
                     growth, before = max(took / before, 1.0) ** FALLING, took
                 next_takes = took * growth**step if closed else max(next_takes, took)
@@ -147,8 +147,11 @@ class Directional(Relaxation):
                 yield Lam, replace(search.proven(proven := G, best), outlook=half)
             if not closed or watch.due():
                 return
-            # a whole one, or as much of it as there is time for
-            step = min(1.0, BOLD * watch.left / next_takes)
+            # a whole one, or as much of it as there is time for; what was forgotten begins anew
+            again = watch.seconds if search.forgetful else 0.0
+            step = min(1.0, (BOLD * watch.left - again) / next_takes)
+            if step <= 0:
+                return
             above *= NEARER**step
 
     def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
@@ -239,6 +242,11 @@ class _Search:
         if not sides or not all(v in self._tilings for v, _ in sides):
             return np.array([np.inf])
         return np.concatenate([self._tilings[v].levels / cosine for v, cosine in sides])
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether the next G begins anew."""
+        return any(tiling.forgetful for tiling in self._tilings.values())
 
     def predicted(self, G: float, ratio: float) -> tuple[float, Array | None]:
         """About how many seconds :meth:`lower` takes, and a direction above, if one is met.

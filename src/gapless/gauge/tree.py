@@ -30,8 +30,8 @@ SAMPLED, NEVER = 512, 1e12
 LOOKED_AT = 16
 # Boxes of a tree that is recorded at most, a byte each: half of what the checker takes.
 RECORDED = 1 << 24
-# Bytes of boxes that are kept for a nearer G.
-KEPT = 1 << 30
+# Bytes of boxes that are kept for a nearer G: thirty million or so.
+KEPT = 1 << 31
 # Guesses are kept in so many steps, edges as powers of two: this for those of no length.
 GUESSES, NONE = 127.0, 127
 
@@ -83,7 +83,8 @@ class Tiling:
     record : bool, default False
         Whether :meth:`tree` will be asked for.
     room : float
-        Bytes of boxes that are kept for a nearer G; of others only the largest level is.
+        Bytes of boxes that are kept for a nearer G; of others only the largest level is, and a G
+        below that begins anew.
 
     Attributes
     ----------
@@ -93,11 +94,25 @@ class Tiling:
 
     def __init__(self, normed: Array, record: bool = False, room: float = KEPT) -> None:
         self._normed, self._record, self._room = normed, record, room
-        U, W, mean, open_ = _whole(normed)
-        self.size, level = len(U), np.where(open_, np.inf, -np.inf)
-        self._parts = [_packed((U, W, mean, level, np.arange(len(U))))]
+        self._begin()
+
+    def _begin(self) -> None:
+        U, W, mean, open_ = _whole(self._normed)
+        self.size, level = 0, np.where(open_, np.inf, -np.inf)
+        self._parts = [_packed((U, W, mean, level, self._named(len(U))))]
         self._forgotten = -np.inf  # the largest level of boxes that were not kept
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
+
+    def _named(self, count: int) -> Array:
+        """Names of new boxes, a row each: numbers for :meth:`tree`, else none."""
+        self.size += count
+        numbers = np.arange(self.size - count, self.size)
+        return numbers if self._record else np.empty((count, 0))
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether boxes were not kept."""
+        return self._forgotten > -np.inf
 
     @property
     def levels(self) -> Array:
@@ -133,6 +148,8 @@ class Tiling:
         Outcome
             Where it ends early, what was proven until then stays.
         """
+        if self._forgotten > max(G, least):
+            self._begin()
         batch, bounded, better = batch_size(data, team), 0, None
         stack, step = self._above(max(G, least)), partial(_step, data, G, bounder)
         room = self._room - sum(x.nbytes for part in self._parts for x in part)
@@ -209,9 +226,7 @@ class Tiling:
             self._cuts.append((cut, edge))
         lows, highs = zip(*(s.halves for s in steps))
         both = tuple(np.concatenate(x) for x in zip(*lows, *highs))
-        names = self.size + np.arange(2 * len(cut))
-        self.size += 2 * len(cut)
-        return [_packed((*both, names))]
+        return [_packed((*both, self._named(2 * len(cut))))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +322,11 @@ def halves(
     low, high = U.copy(), U.copy()
     low[at, edge] -= W[at, edge]
     high[at, edge] += W[at, edge]
-    return (low, W, mean, open_, *others), (high, W, mean, open_, *others)
+    # the guess stays where it is, or as near as the half comes
+    left, right = mean.copy(), mean.copy()
+    left[at, edge] = np.minimum(2 * mean[at, edge] + 1, 1.0)
+    right[at, edge] = np.maximum(2 * mean[at, edge] - 1, -1.0)
+    return (low, W, left, open_, *others), (high, W, right, open_, *others)
 
 
 @dataclass(frozen=True, eq=False)
