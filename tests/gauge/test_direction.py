@@ -291,7 +291,8 @@ def test_boxes_that_find_no_room_are_forgotten_but_not_their_levels(rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
     best, tiling = best_of(rng, cone, 4), Tiling(cone.normed, room=0)
     assert tiling.lower(cone, 1.2 * best, bound_boxes, never).closed
-    assert tiling.forgetful and best <= tiling.levels.max() <= 1.2 * best
+    assert tiling.forgetful
+    assert best <= tiling.levels.max() <= 1.2 * best
     # a nearer one begins anew
     anew = Tiling(cone.normed).lower(cone, 1.01 * best, bound_boxes, never)
     assert tiling.lower(cone, 1.01 * best, bound_boxes, never).boxes == anew.boxes
