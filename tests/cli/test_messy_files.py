@@ -1,6 +1,5 @@
 """Files as people have them: each gives a model or one sentence with the way out, nothing half."""
 
-import contextlib
 import gzip
 import io
 import json
@@ -14,8 +13,8 @@ import numpy as np
 import pandas
 import pytest
 
+from commands import run
 from gapless.cli.job import split_rows
-from gapless.cli.main import main
 from gapless.cli.model_files import load
 from gapless.cli.preparing import Encoder
 from gapless.cli.tables import read_table
@@ -224,14 +223,6 @@ FILES = {
     "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
     "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
 }  # fmt: skip
-
-
-def run(*command):
-    """(code, what was printed, what was said of mistakes), in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(list(map(str, command)))
-    return code, out.getvalue(), err.getvalue()
 
 
 TRAIN = ["--task", "regression", "--weight-decay", 1, "--max-neurons", 2, "--prove-time", 0]
