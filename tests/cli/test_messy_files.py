@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -437,12 +436,6 @@ def test_scores_are_honest(tmp_path):
     )
     assert path[0] == 0
     assert "no test score: 6 test rows" in path[1]
-
-
-def test_the_reader_of_a_pipe_may_have_seen_enough(holes):
-    words = f"{sys.executable} -m gapless predict {holes / 'm.st'} {holes / 't.csv'} | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"price\n", b"")
 
 
 def test_a_curve_through_what_is_there(holes):
