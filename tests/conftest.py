@@ -29,8 +29,9 @@ NUMERICAL = {
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",
     "test_verify_boxes",
 }  # fmt: skip
-#: of those, what is about words, shapes, files and pictures: once is enough
-WORDS = {
+#: of those, what is about words, shapes, files and pictures, or computed by PyTorch, which has a
+#: BLAS of its own: once is enough
+ONCE = {
     "test_scikit_learn_contract", "test_bad_parameters", "test_bad_data", "test_bad_options",
     "test_bad_paths", "test_bad_input", "test_parameters_are_refused", "test_input_is_refused",
     "test_other_mistakes_are_named", "test_what_is_known_holds", "test_a_wide_gap_says_why",
@@ -41,14 +42,14 @@ WORDS = {
     "test_what_more_time_would_prove_is_foreseen", "test_conditions_in_words",
     "test_loops_are_compiled_by_another_process", "test_broken_files_are_refused",
     "test_the_checker_imports_numpy_alone", "test_the_checker_is_short_enough_to_read",
-    "test_the_checker_works_outside_its_package",
+    "test_the_checker_works_outside_its_package", "test_training_is_never_below_an_exact_claim",
     "test_this_part_of_the_checker_imports_numpy_alone",
 }  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem in NUMERICAL and item.name.split("[")[0] not in WORDS:
+        if item.path.stem in NUMERICAL and item.name.split("[")[0] not in ONCE:
             item.add_marker(pytest.mark.numerical)
 
 
