@@ -29,11 +29,27 @@ NUMERICAL = {
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",
     "test_verify_boxes",
 }  # fmt: skip
+#: of those, what is about words, shapes, files and pictures, or computed by PyTorch, which has a
+#: BLAS of its own: once is enough
+ONCE = {
+    "test_scikit_learn_contract", "test_bad_parameters", "test_bad_data", "test_bad_options",
+    "test_bad_paths", "test_bad_input", "test_parameters_are_refused", "test_input_is_refused",
+    "test_other_mistakes_are_named", "test_what_is_known_holds", "test_a_wide_gap_says_why",
+    "test_columns_far_apart_are_named_once", "test_what_is_no_problem_is_told_how_to_make_one",
+    "test_display", "test_width_sweep_display", "test_time_left", "test_the_time_left_only_falls",
+    "test_lines_are_written_where_there_is_no_terminal", "test_generator_files",
+    "test_mapped_bytes_are_read_in_blocks", "test_words_are_labels_and_come_back_from_a_file",
+    "test_what_more_time_would_prove_is_foreseen", "test_conditions_in_words",
+    "test_loops_are_compiled_by_another_process", "test_broken_files_are_refused",
+    "test_the_checker_imports_numpy_alone", "test_the_checker_is_short_enough_to_read",
+    "test_the_checker_works_outside_its_package", "test_training_is_never_below_an_exact_claim",
+    "test_this_part_of_the_checker_imports_numpy_alone",
+}  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.stem in NUMERICAL:
+        if item.path.stem in NUMERICAL and item.name.split("[")[0] not in ONCE:
             item.add_marker(pytest.mark.numerical)
 
 

@@ -92,7 +92,7 @@ def test_objective_is_pytorch_s_own(trained):
 def test_improve_lowers_the_objective_and_cuts_neurons(trained):
     model, optimizer, X, y, loss = trained
     lossless = prune(model, X, y, loss=loss, optimizer=optimizer)
-    better = improve(model, X, y, loss=loss, optimizer=optimizer, time_limit=4)
+    better = improve(model, X, y, loss=loss, optimizer=optimizer, time_limit=2)
     assert lossless.objective_after <= lossless.objective_before * (1 + 1e-6)
     assert torch.allclose(lossless.model(X), model(X), atol=1e-4)
     assert better.objective_after < min(better.objective_before, lossless.objective_after)
@@ -150,7 +150,7 @@ def test_bounds_hold_for_every_rule_of_decay(rng):
                 settings.append({"params": biases, "weight_decay": split[1]})
             optimizer = torch.optim.Adam(settings, lr=1e-2)
             report = audit(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=0)
-            better = improve(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=2)
+            better = improve(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=1)
             again = audit(better.model, X, y, loss=nn.MSELoss(), weight_decay=0.05, time_limit=0)
             assert report.lower_bound <= better.objective_after <= report.objective
             assert again.layers
@@ -334,7 +334,7 @@ def wide():
 
 def test_large_data_are_searched_as_well(wide):
     model, X, y, optimizer = wide
-    report = audit(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=4)
+    report = audit(model, X, y, loss=nn.MSELoss(), optimizer=optimizer, time_limit=2)
     assert report.search_seconds > 0
     assert report.found_objective < 0.95 * report.objective
     assert report.lower_bound <= report.found_objective

@@ -45,7 +45,7 @@ def test_values_are_those_of_pytorch_and_bounds_hold(case, tmp_path):
     assert report.gradient_norm == pytest.approx(norm)
     assert "no better network was looked for" in report.verdict
     report.to_html(tmp_path / "report.html")
-    better = improve(model, X, y, **options, tol=0.1, time_limit=3)
+    better = improve(model, X, y, **options, tol=0.1, time_limit=1)
     after = objective(better.model, X, y, decay, biases).item()
     assert better.objective_after == pytest.approx(after)
     assert report.lower_bound <= after < report.objective

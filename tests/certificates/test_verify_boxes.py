@@ -332,7 +332,9 @@ def test_where_no_tree_may_be_recorded_another_proof_is_written(tmp_path, monkey
     X, y, _ = samples("normal", 40, 3)
     network = train(Problem(X, y, weight_decay=0.05)).network
     path = tmp_path / "p.npz"
-    found = certify(network, X, y, weight_decay=0.05, method="directions", time_limit=2, proof=path)
+    found = certify(
+        network, X, y, weight_decay=0.05, method="directions", time_limit=0.5, proof=path
+    )
     assert found.proof == "norm bound"
     assert verify(path, X, y)[0]
 

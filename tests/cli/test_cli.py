@@ -1,34 +1,21 @@
-"""The command, driven as a process, with good input and bad input of every kind."""
+"""The command, with good input and bad input of every kind."""
 
 import csv
 import json
 import pickle
 import re
-import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from commands import gapless, run_apart, several
 from gapless.cli.columns import check_slips
 from gapless.cli.job import split_rows
 from gapless.cli.model_files import load, save
 from gapless.cli.preparing import Encoder
 from gapless.core.checks import InputError
-
-
-def gapless(*args, code=0, cwd=None):
-    run = subprocess.run(
-        [sys.executable, "-m", "gapless", *map(str, args)],
-        capture_output=True, text=True, cwd=cwd, timeout=300,
-    )  # fmt: skip
-    assert run.returncode == code, (run.stdout, run.stderr)
-    assert "Traceback" not in run.stderr
-    if code == 2 and not run.stderr.startswith("usage"):
-        assert run.stderr.count("\n") == 1
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +36,7 @@ def folder(tmp_path_factory):
 def test_fit_predict_info_certify(folder):
     run = gapless(
         "fit", folder / "shop.csv", "--target", "price", "--drop", "kind", "--weight-decay", "0.01",
-        "--out", folder / "m.safetensors", "--plot", folder / "m.png", "--json",
+        "--out", folder / "m.safetensors", "--plot", folder / "m.png", "--json", run=run_apart,
     )  # fmt: skip
     result = json.loads(run.stdout)
     for key in (
@@ -65,7 +52,7 @@ def test_fit_predict_info_certify(folder):
     assert "constant columns left out: unit" in result["notes"]
     assert (folder / "m.png").stat().st_size > 10_000
 
-    out = gapless("predict", folder / "m.safetensors", folder / "shop.csv").stdout
+    out = gapless("predict", folder / "m.safetensors", folder / "shop.csv", run=run_apart).stdout
     rows = list(csv.DictReader(out.splitlines()))
     with open(folder / "shop.csv") as file:
         truth = np.array([float(r["price"]) for r in csv.DictReader(file)])
@@ -218,7 +205,8 @@ def test_other_mistakes(folder):
     assert "unknown kind of table" in gapless("fit", __file__, "--target", "y", code=2).stderr
     assert "'nope' is unknown" in gapless("fit", "--dataset", "nope", code=2).stderr
     assert "not both" in gapless("fit", shop, "--dataset", "iris", code=2).stderr
-    assert "usage" in gapless("fly", code=2).stderr
+    assert "usage" in gapless("fly", code=2, run=run_apart).stderr
+    assert "no such file" in gapless("info", "none.st", code=2, run=run_apart).stderr
     gapless(
         "fit", "--dataset", "iris", "--weight-decay", ".1", "--out", folder / "no" / "m.st", code=2
     )
@@ -365,26 +353,6 @@ def test_matrix_files(folder):
     assert "needs a matrix" in gapless("fit", folder / "line.npy", "--target", "x0", code=2).stderr
     (folder / "broken.npy").write_bytes(b"no array")
     assert "NumPy" in gapless("fit", folder / "broken.npy", "--target", "x0", code=2).stderr
-
-
-def several(*commands):
-    """(exit code, stdout, stderr) of commands run by one process: its start takes longest."""
-    script = """if True:
-        import contextlib, io, json, sys
-        from gapless.cli.main import main
-        for command in json.load(sys.stdin):
-            out, err = io.StringIO(), io.StringIO()
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = main(command)
-            print(json.dumps([code, out.getvalue(), err.getvalue()]))
-        """
-    run = subprocess.run(
-        [sys.executable, "-c", script], input=json.dumps([[*map(str, c)] for c in commands]),
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert run.stderr == ""
-    return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 def test_certify_writes_a_proof_and_verify_checks_it(folder):

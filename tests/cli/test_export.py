@@ -12,8 +12,8 @@ from datetime import date, timedelta
 
 import numpy as np
 import pytest
-from test_messy_files import run
 
+from commands import run
 from gapless import Network
 from gapless.cli.model_files import Header, save
 from gapless.cli.models import predict

@@ -15,9 +15,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_cli import gapless, several
 
 import gapless as package
+from commands import gapless, several
 from gapless import Network, Problem, certify, train
 from gapless.certificates.verify import verify
 from gapless.cli.model_files import FORMAT, Header, load, save

@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import safetensors.numpy
-from test_cli import several
 
+from commands import several
 from gapless import Network, Patches, ReLUConvClassifier
 from gapless.cli.image_files import ImageModel, is_image_model, load_images, save_images
 from gapless.core.checks import InputError

@@ -1,11 +1,9 @@
 """Files as people have them: each gives a model or one sentence with the way out, nothing half."""
 
-import contextlib
 import gzip
 import io
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -14,8 +12,8 @@ import numpy as np
 import pandas
 import pytest
 
+from commands import run
 from gapless.cli.job import split_rows
-from gapless.cli.main import main
 from gapless.cli.model_files import load
 from gapless.cli.preparing import Encoder
 from gapless.cli.tables import read_table
@@ -224,14 +222,6 @@ FILES = {
     "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
     "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
 }  # fmt: skip
-
-
-def run(*command):
-    """(code, what was printed, what was said of mistakes), in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(list(map(str, command)))
-    return code, out.getvalue(), err.getvalue()
 
 
 TRAIN = ["--task", "regression", "--weight-decay", 1, "--max-neurons", 2, "--prove-time", 0]
@@ -446,12 +436,6 @@ def test_scores_are_honest(tmp_path):
     )
     assert path[0] == 0
     assert "no test score: 6 test rows" in path[1]
-
-
-def test_the_reader_of_a_pipe_may_have_seen_enough(holes):
-    words = f"{sys.executable} -m gapless predict {holes / 'm.st'} {holes / 't.csv'} | head -1"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {words}"], capture_output=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"price\n", b"")
 
 
 def test_a_curve_through_what_is_there(holes):

@@ -11,8 +11,8 @@ import pandas
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cli import gapless, several
 
+from commands import gapless, several
 from gapless import Network
 from gapless.cli.model_files import Header, load, save
 from gapless.cli.models import predict

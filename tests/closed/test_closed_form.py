@@ -36,7 +36,7 @@ TARGETS = {
 }
 
 
-def trained(X, Y, weight_decay, depth, loss, activation="relu", runs=5, width=5, seed=0):
+def trained(X, Y, weight_decay, depth, loss, runs=3, width=5, seed=0):
     """Lowest objective of PyTorch runs: Adam on all at once, then L-BFGS one by one."""
     X, Y = torch.tensor(X), torch.tensor(Y.reshape(len(X), -1))
     generator = torch.Generator().manual_seed(seed)
@@ -45,8 +45,7 @@ def trained(X, Y, weight_decay, depth, loss, activation="relu", runs=5, width=5,
     def objective(weights):
         A = X.expand(weights[0].shape[0], *X.shape)
         for W in weights[:-1]:
-            A = A @ W
-            A = torch.relu(A) if activation == "relu" else A
+            A = torch.relu(A @ W)
         F = A @ weights[-1]
         fit = {
             "squared": lambda: 0.5 * ((F - Y) ** 2).sum(-1),
@@ -111,8 +110,7 @@ def test_whitened_built_weights_and_dual(depth, share, name):
         assert solution.dual is None
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4, 5])
-@pytest.mark.parametrize("share", [0.3, 1.1])
+@pytest.mark.parametrize(("depth", "share"), [(2, 0.3), (3, 0.3), (5, 0.3), (3, 1.1)])
 @pytest.mark.parametrize("name", TARGETS)
 def test_training_is_never_below_an_exact_claim(depth, share, name):
     Y, loss = TARGETS[name]
@@ -266,7 +264,7 @@ def test_rank_one(depth, wd, kind):
         assert solution.dual == pytest.approx(solution.objective, rel=1e-9)
     if depth == 2 or kind in ("one sign", "negative"):
         assert solution.optimality is Optimality.PROVED
-    if wd == 0.2:
+    if wd == 0.2 and depth in (2, 4):
         best = trained(X, Y, wd, depth, "squared")
         assert best >= solution.lower_bound
         if solution.optimality is not Optimality.UPPER_BOUND:

@@ -58,7 +58,7 @@ def test_it_raises_what_certify_proves_of_pooled_patches(rng):
         Patches(rng.standard_normal((30, 6, 6)), 3), rng.standard_normal((30, 3)), "squared", 0.5
     )
     network = train(problem, max_iter=2).network
-    c = certify(network, problem.X, problem.Y, weight_decay=0.5, time_limit=2)
+    c = certify(network, problem.X, problem.Y, weight_decay=0.5, time_limit=0.5)
     assert 0 < c.lower_bound <= c.objective
 
 

@@ -14,7 +14,7 @@ from gapless import ConvexOutputLayer, ConvexRandomFeatures
 
 
 @parametrize_with_checks([ConvexRandomFeatures(10), ConvexOutputLayer(0.01, tol=1e-2)])
-def test_sklearn_contract(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

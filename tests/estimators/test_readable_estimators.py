@@ -15,17 +15,19 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, Status
 
-# Weights are repetitions to 1e-7 only where the master is that exact: tight gaps.
 CHECKED = [
-    AdditiveReLURegressor(cv=2, tol=1e-8),
-    AdditiveReLUClassifier(weight_decay=0.1, tol=1e-6),
+    AdditiveReLURegressor(cv=2),
+    AdditiveReLUClassifier(weight_decay=0.1),
     AdditiveReLUClassifier(weight_decay=0.1, loss="squared"),
-    AdditiveReLURegressor(weight_decay=0.01, loss="huber", bias="penalized", tol=1e-8),
+    AdditiveReLURegressor(weight_decay=0.01, loss="huber", bias="penalized"),
 ]
 
 
 @parametrize_with_checks(CHECKED)
 def test_scikit_learn_contract(estimator, check):
+    # weights are repetitions to 1e-7 only where the master is that exact
+    exact = "sample_weight_equivalence" in check.func.__name__
+    estimator.set_params(tol=1e-8 if exact else 0.1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skipped array-api check
         check(estimator)

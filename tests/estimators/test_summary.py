@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from estimator_lists import EASY, ESTIMATORS, samples
 from gapless import AdditiveReLURegressor, DeepLinearRegressor, Network, ReLURegressor
 
 
+@cache
 def fitted(kind):
     X = samples(kind.__name__)
     if "Spline" in kind.__name__:

@@ -37,7 +37,7 @@ def test_the_rate_is_the_spectral_radius(s, eta, mu):
     assert (rate < 1) == (eta * s < 1) or abs(rate - 1) < 1e-6
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(6))
 def test_the_rate_seen_is_the_rate_predicted(seed):
     rng = np.random.default_rng(seed)
     # a slowest eigenvalue well apart: then what is left is soon along it alone

@@ -16,7 +16,7 @@ def digits():
 
 
 @parametrize_with_checks([MixtureMomentGAN(n_clusters=2, n_components=2), ProgressiveMomentGAN()])
-def test_contract(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -21,7 +21,7 @@ def data(n, d, seed=0):
 
 
 @parametrize_with_checks([MomentGAN()])
-def test_contract(estimator, check):
+def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
 

@@ -80,7 +80,7 @@ def within(rng, U, W, count):
 @pytest.mark.parametrize("free", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 20), D=st.integers(1, 6))
-@settings(max_examples=12)
+@settings(max_examples=8)
 def test_no_box_holds_more_than_its_bound(kind, free, bounder, seed, n, D):
     rng = np.random.default_rng(seed)
     cone, spread = cone_of(rng, n, D, kind, free)

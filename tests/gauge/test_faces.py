@@ -19,7 +19,7 @@ def core_of(X, C, bias, rng):
 @pytest.mark.parametrize("kind", ["normal", "integer", "repeated", "opposite", "on a plane"])
 @pytest.mark.parametrize("bias", ["none", "free"])
 @given(seed=st.integers(0, 10**6), n=st.integers(4, 9), r=st.integers(2, 4), C=st.integers(1, 3))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 def test_no_direction_exceeds_it_and_one_attains_it(kind, bias, seed, n, r, C):
     rng = np.random.default_rng(seed)
     r = min(r, 3) if bias == "free" else r

@@ -129,7 +129,7 @@ def test_bounds_stay_below_every_network(loss, bias):
     core = reduction.core
     Lam = core.dual_point(reduction.apply(best.network).predict(core.X))
     values = []
-    for point, bound in prove(core, Lam, time_limit=1.0):
+    for point, bound in prove(core, Lam, time_limit=0.3):
         limit = core.weight_decay / bound.upper
         values.append(reduction.raised(core.best_scale(point, limit)[1]))
         assert values[-1] <= objective * (1 + 1e-9)
@@ -382,7 +382,7 @@ def test_bounds_that_cannot_be_computed_are_skipped(case, bias, rng):
         given = {"weight_decay": decay, "loss": loss, "bias": bias, "n_starts": 20}
         cheap = certify(network, X, targets, **given, time_limit=0).lower_bound
         for method in ("quadratic", "doubly nonnegative", "branch and bound", "auto"):
-            found = certify(network, X, targets, **given, method=method, time_limit=0.1)
+            found = certify(network, X, targets, **given, method=method, time_limit=0.05)
             least = cheap if method == "auto" else 0.0
             assert least <= found.lower_bound <= found.objective * (1 + 1e-9)
 

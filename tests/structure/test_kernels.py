@@ -23,7 +23,7 @@ def mixture(seed):
     return x, np.where(np.isin(centre, [-1, 0, 2]), 1.0, -1.0), 10 ** rng.uniform(-3.5, -1.5)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(8))
 def test_decision_regions_of_the_spline_are_those_of_the_l1_svm(seed):
     x, y, weight_decay = mixture(seed)
     network = solve_ramp_svm(x, y, weight_decay)

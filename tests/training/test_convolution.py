@@ -65,7 +65,7 @@ def test_signals_and_filters_of_length_three(rng):
     problem = Problem(
         Patches(signals, 3, pool="global"), signals.max(axis=1), weight_decay=0.1, bias="none"
     )
-    assert train(problem, time_limit=10).certificate.relative_gap <= 0.01
+    assert train(problem, tol=0.01, time_limit=10).certificate.relative_gap <= 0.01
 
 
 @pytest.mark.parametrize("pool", POOLS)

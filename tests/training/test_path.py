@@ -212,7 +212,7 @@ def test_folds_may_be_given_and_samples_of_weight_zero_stay_out(fitted):
     weights = np.ones(len(X))
     weights[::3] = 0
     splits = list(KFold(3).split(X))
-    model = ReLURegressorCV(n_values=3, ratio=0.2, cv=splits, tol=1e-2)
+    model = ReLURegressorCV(n_values=3, ratio=0.2, cv=splits, tol=1e-2, prove_time=0)
     kept = np.flatnonzero(weights)
     row = np.cumsum(weights > 0) - 1
     rest = [tuple(row[np.intersect1d(part, kept)] for part in split) for split in splits]
@@ -228,8 +228,8 @@ def test_folds_may_be_given_and_samples_of_weight_zero_stay_out(fitted):
 def test_classifier_picks_a_good_weight_decay(load):
     X, y = (values[::2] for values in load(return_X_y=True))
     names = np.array(["no", "yes", "maybe"])[y]
-    model = ReLUClassifierCV(n_values=4, ratio=0.05, cv=3, tol=1e-2, rule="one-standard-error")
-    model.fit(scale(X), names)
+    how = {"rule": "one-standard-error", "tol": 1e-2, "prove_time": 0}
+    model = ReLUClassifierCV(n_values=4, ratio=0.05, cv=3, **how).fit(scale(X), names)
     assert model.score(scale(X), names) > 0.95
     assert np.nanmax(model.scores_) > 0.9
     np.testing.assert_allclose(model.predict_proba(scale(X)).sum(axis=1), 1)

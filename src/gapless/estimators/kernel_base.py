@@ -134,10 +134,10 @@ class BaseKernelNetwork(
                     layer.machine,
                     layer.gamma,
                     layer.ridge,
-                    layer.squared_error,
-                    np.nan,
-                    layer.objective,
-                    layer.objective_gap,
+                    loo_error=layer.squared_error,
+                    alignment=np.nan,
+                    objective=layer.objective,
+                    objective_gap=layer.objective_gap,
                 )
             )
         return inputs

@@ -232,7 +232,8 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
                 value = pairwise_loss(F, labels, sample_weight=weights)
             else:
                 value = 1.0 - alignment(F, labels, sample_weight=weights)
-            self.hidden_.append(HiddenLayer(machine, gamma, np.nan, np.nan, np.nan, value, np.inf))
+            unknown = {"loo_error": np.nan, "alignment": np.nan, "objective_gap": np.inf}
+            self.hidden_.append(HiddenLayer(machine, gamma, np.nan, objective=value, **unknown))
         return inputs
 
     def _fit_output(

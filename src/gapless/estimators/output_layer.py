@@ -11,25 +11,23 @@ import warnings
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.arrays import row_blocks
 from ..core.checks import Array, positive, positive_int
 from ..core.rounding import TINY
 from ..core.summary import Summarised
-from .targets import encode_labels, validated
+from .targets import Scoring, encode_labels, validated
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
 # with nearly collinear features a cold start takes many times the passes.
 WARM = np.geomspace(64.0, 1.0, 7)
 
 
-class ConvexOutputLayer(ClassifierMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):  # type: ignore[misc]
     """Classes from given features by l1-penalised least squares.
 
     With Z the features moved to mean 0 and variance 1, and Y = -1/+1 (one column a class, one
@@ -103,14 +101,8 @@ class ConvexOutputLayer(ClassifierMixin, Summarised, BaseEstimator):  # type: ig
         beta = positive("weight_decay", self.weight_decay)
         tol, max_iter = positive("tol", self.tol), positive_int("max_iter", self.max_iter)
         X, y = validated(self, X, y, dtype=(np.float64, np.float32))
-        check_classification_targets(y)
-        labels = LabelEncoder().fit(y)
-        self.classes_ = labels.classes_
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"a classifier needs at least 2 classes, y has only one class: {self.classes_!r}"
-            )
-        Y = encode_labels(labels.transform(y), len(self.classes_), "squared")[0]
+        labels = self._class_numbers(X, y)
+        Y = encode_labels(labels, len(self.classes_), "squared")[0]
         mean, scale, gram, cross = _moments(X, Y)
         centre, power = Y.mean(axis=0), Y.var(axis=0)
         W, self.n_iter_ = np.empty_like(cross), 0
@@ -143,37 +135,11 @@ class ConvexOutputLayer(ClassifierMixin, Summarised, BaseEstimator):  # type: ig
         self.intercept_ = centre - mean @ self.coef_
         return self
 
-    def decision_function(self, X: Any) -> Array:
-        """The outputs ``X coef_ + intercept_``.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples,) or (n_samples, n_classes)
-            The first for two classes, positive for ``classes_[1]``.
-        """
+    def _outputs(self, X: Any) -> Array:
+        """``X coef_ + intercept_``"""
         check_is_fitted(self)
         X = validated(self, X, dtype=(np.float64, np.float32), reset=False)
-        F = X @ self.coef_ + self.intercept_
-        return F[:, 0] if F.shape[1] == 1 else F
-
-    def predict(self, X: Any) -> Array:
-        """The class of the largest output.
-
-        Parameters
-        ----------
-        X : array of shape (n_samples, n_features)
-
-        Returns
-        -------
-        array of shape (n_samples,)
-            Labels.
-        """
-        F = self.decision_function(X)
-        return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
+        return np.asarray(X @ self.coef_ + self.intercept_)
 
 
 def _moments(X: Array, Y: Array) -> tuple[Array, Array, Array, Array]:

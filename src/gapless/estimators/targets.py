@@ -115,14 +115,8 @@ class Regression(RegressorMixin):  # type: ignore[misc]
         return tags
 
 
-def _gives_probabilities(model: Any) -> bool:
-    if model.loss not in ("logistic", "softmax"):
-        raise AttributeError(f"loss={model.loss!r} gives no probabilities; use a logistic loss")
-    return True
-
-
-class Classification(ClassifierMixin):  # type: ignore[misc]
-    """Labels as class numbers; classes and probabilities from the outputs."""
+class Scoring(ClassifierMixin):  # type: ignore[misc]
+    """Labels as class numbers; scores and classes from the outputs."""
 
     def _class_numbers(self, X: Array, y: Array, sample_weight: Any = None) -> Array:
         """Sets ``classes_``; the number of each sample's class.  At least two must weigh."""
@@ -170,6 +164,16 @@ class Classification(ClassifierMixin):  # type: ignore[misc]
         """
         F = self.decision_function(X)
         return self.classes_[(F > 0).astype(int) if F.ndim == 1 else np.argmax(F, axis=1)]
+
+
+def _gives_probabilities(model: Any) -> bool:
+    if model.loss not in ("logistic", "softmax"):
+        raise AttributeError(f"loss={model.loss!r} gives no probabilities; use a logistic loss")
+    return True
+
+
+class Classification(Scoring):
+    """Probabilities too, where there is a loss that gives them."""
 
     @available_if(_gives_probabilities)
     def predict_proba(self, X: Any) -> Array:

@@ -206,12 +206,14 @@ def _best_kinks(P: Array, L: Array, stop: Callable[[], bool] = never) -> Array:
     return best
 
 
-def _kinks_by_sorting(P: Array, L: Array) -> Array:
-    """By a sort and suffix sums a column."""
+def _kinks_by_sorting(P: Array, L: Array, beyond: tuple[float, float] = (0.0, 0.0)) -> Array:
+    """By a sort and suffix sums a column; ``beyond`` are the sums of l and l p over larger p."""
     p, l = np.ascontiguousarray(P.T), np.ascontiguousarray(L.T)
     order = np.argsort(p, axis=1)
     p, l = (np.take_along_axis(x, order, axis=1) for x in (p, l))
-    above, moment = (np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for x in (l, l * p))
+    above, moment = (
+        rest + np.cumsum(x[:, ::-1], axis=1)[:, ::-1] for rest, x in zip(beyond, (l, l * p))
+    )
     at = np.argmax(moment - p * above, axis=1)
     return np.asarray(order[np.arange(len(at)), at])
 
@@ -234,19 +236,10 @@ def _kinks_of_bins(P: Array, L: Array) -> Array:
         rows = np.flatnonzero((cell[:, j] == edge[j]) | (cell[:, j] == edge[j] - 1))
         if rows.size == 0:
             rows = np.array([np.argmin(np.abs(P[:, j] - edges[j, edge[j]]))])
-        beyond = min(edge[j] + 1, BINS - 1)
-        rest = (above[j, beyond], moment[j, beyond]) if edge[j] + 1 < BINS else (0.0, 0.0)
-        best[j] = rows[_best_kink(P[rows, j], L[rows, j], *rest)]
+        last = edge[j] + 1 == BINS
+        rest = (0.0, 0.0) if last else (above[j, edge[j] + 1], moment[j, edge[j] + 1])
+        best[j] = rows[_kinks_by_sorting(P[rows, j, None], L[rows, j, None], rest)[0]]
     return best
-
-
-def _best_kink(p: Array, l: Array, above: float, moment: float) -> int:
-    """One column of :func:`_kinks_by_sorting`, given the sums of l and l p over larger p."""
-    order = np.argsort(p)
-    q, w = p[order], l[order]
-    above_q = above + np.cumsum(w[::-1])[::-1]
-    moment_q = moment + np.cumsum((w * q)[::-1])[::-1]
-    return int(order[np.argmax(moment_q - q * above_q)])
 
 
 def _box_residual(rows: Array, q: Array, w: Array, on: Array) -> Array:

@@ -341,10 +341,10 @@ class _Master:
         target = 0.1 * rz
         for _ in range(CG_STEPS):
             Hp = hessian(p)
-            curvature = float(np.sum(p * Hp))
-            if not curvature > FLAT**2 * rz:  # flat where samples are confident: t overflows
+            bend = float(np.sum(p * Hp))
+            if not bend > FLAT**2 * rz:  # flat where samples are confident: t overflows
                 break
-            t = rz / curvature
+            t = rz / bend
             if -float(np.sum(gradient * (x + t * p))) > 2 * abs(self.value):
                 break  # more than there is to gain: along what is flat here
             x = x + t * p
