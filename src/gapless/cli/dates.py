@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ FORMATS = (
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
     "%B %d, %Y", "%b %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S", "%I:%M %p",
 )  # fmt: skip
+#: of numbers: seconds or milliseconds since 1970, where a column is called like a time
+UNIX = {"unix seconds": ("s", 1e9, 1e10), "unix milliseconds": ("ms", 1e12, 1e13)}
+TIME = re.compile(r"time|date|stamp|epoch|(?:^|[\s_.-])(?:ts|at)$|[a-z]At$", re.IGNORECASE)
 #: numbers that a date becomes: days since 1970, Monday 0, January 1, hours with fractions
 PARTS = ("day", "weekday", "month", "hour")
 # Texts that are looked at before all are.
@@ -27,13 +31,13 @@ WEEK, YEAR = 14, 550
 
 
 def known_format(given: Any) -> str:
-    """``given`` if it is one of :data:`FORMATS`.
+    """``given`` if it is one of :data:`FORMATS` or :data:`UNIX`.
 
     Raises
     ------
     ValueError
     """
-    if given not in FORMATS:
+    if given not in (*FORMATS, *UNIX):
         raise ValueError("no format of dates")
     return str(given)
 
@@ -50,6 +54,16 @@ def date_format(cells: Array) -> str | None:
     return None
 
 
+def unix_format(name: str, numbers: Array) -> str | None:
+    """The format of numbers, none of them missing, that are moments since 1970, or None."""
+    if not TIME.search(name):
+        return None
+    for form, (_, least, most) in UNIX.items():
+        if np.all((least <= numbers) & (numbers < most)):  # 2001 to 2286: ten digits, or thirteen
+            return form
+    return None
+
+
 def _looks_dated(cell: str) -> bool:
     shortest = 4 if ":" in cell else 6
     return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 3
@@ -58,6 +72,9 @@ def _looks_dated(cell: str) -> bool:
 def _moments(cells: Array, form: str) -> Array:
     """Moments of time, NaT for texts of another format; datetime64 (n_rows,)."""
     pandas = optional_import("pandas", "pandas", "reading dates")
+    if form in UNIX:
+        numbers = pandas.to_numeric(pandas.Series(cells), errors="coerce")
+        return pandas.to_datetime(numbers, unit=UNIX[form][0], errors="coerce").to_numpy("M8[ns]")
     index: Any = pandas.to_datetime(
         [str(cell).strip() for cell in cells], format=form, errors="coerce", utc=True
     )

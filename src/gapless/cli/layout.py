@@ -10,12 +10,15 @@ from typing import Any
 
 from ..core.checks import InputError, optional_import
 from .dates import date_format
+from .numbers import MISSING_NUMBER
 from .text_files import SNIFFED
 
 # Rows that become columns together.
 CHUNK = 20_000
 # Rows under a header of numbers, say years, that must count on for it to be one.
 YEARS = 3
+# Rows that a line of units must have below it.
+UNITS = 3
 
 
 @dataclass
@@ -90,6 +93,13 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
         notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
     else:
         names, start = _names(head, body, width), above + 1
+        below = 0
+        while _is_below(body[below:], below):
+            below += 1
+        if below:
+            words = ", ".join(filter(None, chain(*body[:below])))
+            notes.append(f"{_count(below, 'line')} below the header left out: {words}")
+        start += below
         if names and names[0].startswith("#"):
             names[0] = names[0].lstrip("#").lstrip()
 
@@ -127,6 +137,19 @@ def _is_above(rows: list[list[str]], width: int) -> bool:
     if row[0].startswith("#"):
         return not (len(row) == width and any(map(_is_number, following)))
     return len(row) == 1 < width and not _is_number(row[0])
+
+
+def _is_below(body: list[list[str]], before: int) -> bool:
+    """Whether the first row has units or kinds of the columns: no number where those below it
+    have nothing else; words in two such columns, or one where there is such a line ``before``."""
+    head, rest = body[0] if body else [], body[2:SNIFFED]
+    if len(rest) < UNITS or any(len(row) != len(head) for row in rest):
+        return False
+    columns = [[cell for cell in column if cell.strip()] for column in zip(*rest)]
+    numeric = [j for j, cells in enumerate(columns) if cells and all(map(_is_number, cells))]
+    above = [head[j].strip().lower() for j in numeric]
+    words = [cell for cell in above if cell not in MISSING_NUMBER]
+    return len(words) > (not before) and not any(map(_is_number, words))
 
 
 def _is_data(head: list[str], body: list[list[str]]) -> bool:

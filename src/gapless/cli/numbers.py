@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, InputError
+from .durations import hours
 
 # Cells that say nothing, in any column.
 MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
@@ -163,15 +164,19 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
     """
     table: dict[str, Array] = {}
     written: dict[str, Written] = {}
+    lasting: list[str] = []
     for name in frame.columns:
         cells = frame[name].to_numpy(object)
         plain = plain_numbers(cells)
         table[name] = cells if plain is None else plain
-        glance = islice((c for c in cells if not is_missing(c)), GLANCE)
-        if plain is None and Written.of(glance) is not None:
-            found = Written.of(dict.fromkeys(cells))
-            if found is not None:
-                written[name] = found
+        if plain is not None:
+            continue
+        glance = list(islice((c for c in cells if not is_missing(c)), GLANCE))
+        if (values := _hours(cells) if _hours(glance) else None) is not None:
+            table[name] = np.array([values.get(cell, np.nan) for cell in cells])
+            lasting.append(_example(name, values, 6))
+        elif Written.of(glance) is not None and (found := Written.of(dict.fromkeys(cells))):
+            written[name] = found
     told = decimal or _decimal(written, frame, table, mark)
     if told == ",":  # 1.234 is a number in both writings
         for name in frame.columns:
@@ -187,9 +192,20 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
             values = found.values("." if told == "," else ",")
         if values is not None:
             table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
-            cell = max(values, key=len)
-            examples.append(f"{name} ({cell.strip()} is {values[cell]:.15g})")
-    return table, [f"read as numbers: {', '.join(examples)}"] if examples else []
+            examples.append(_example(name, values))
+    said = {"read as hours": lasting, "read as numbers": examples}
+    return table, [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
+
+
+def _hours(cells: Iterable[str]) -> dict[str, float] | None:
+    """What :func:`hours` makes of the different texts that are not missing."""
+    return hours(dict.fromkeys(c for c in cells if c.strip().lower() not in MISSING_NUMBER))
+
+
+def _example(name: str, values: dict[str, float], digits: int = 15) -> str:
+    """A column, one of its texts and the number that this is."""
+    cell = max(values, key=len)
+    return f"{name} ({cell.strip()} is {values[cell]:.{digits}g})"
 
 
 def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], mark: str) -> str:

@@ -89,6 +89,8 @@ def typed_values(column: Any) -> Array:
     if column.dtype.kind in "iufb":
         return column.to_numpy(float, na_value=np.nan)
     cells = column.to_numpy(object)
+    if column.dtype.kind == "m":
+        cells = np.array([np.nan if lacks(cell) else cell.total_seconds() / 3600 for cell in cells])
     there = [cell for cell in cells if not lacks(cell)]
     if all(isinstance(cell, (bool, int, float)) or hasattr(cell, "as_tuple") for cell in there):
         return np.array([np.nan if lacks(cell) else float(cell) for cell in cells])
