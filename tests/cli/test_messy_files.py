@@ -56,6 +56,11 @@ def some(column, value, every=7):
                                    for i, row in enumerate(BODY)]))  # fmt: skip
 
 
+def put_in(column, values):
+    """The plain table with other cells in one column."""
+    return text(HEAD, put(column, values))
+
+
 def german(v):
     return f"{v:,.2f}".translate(str.maketrans(",.", ".,"))
 
@@ -233,7 +238,35 @@ FILES = {
                          "city ('Bern', 'bern ')", columns=["city", "size", "age"]),
     "nearly numbers": Messy(add("level", np.where(np.arange(N) % 5, SIZE.astype(str), "<10")),
                             "numbers in 32 rows, but '<10'"),
+    # as programs print and people type them
+    "a minus as printed": Messy(put_in(0, [f"\u2212{s}" for s in SIZE]), "is -"),
+    "marks of databases": Messy(some(0, "\\N"), "size (6, median)"),
+    "remarks below": Messy(PLAIN + "\nSource: Office, 2024\nn = 40\n",
+                           "2 lines below the table left out: Source: Office"),
+    "a remark inside": Messy(PLAIN + "\nto be checked\n1,2,3\n", "row 43 has 1 values", True),
+    "days without marks": Messy(add("date", DAYS.strftime("%Y%m%d")),
+                                "date (%Y%m%d: day, weekday, month)",
+                                columns=["date", "size", "age"]),
+    "quarters": Messy(add("due", [f"Q{d.quarter} {d.year}" for d in DAYS]), "due (quarter: day",
+                      columns=["due", "size", "age"]),
+    "weeks": Messy(add("week", DAYS.strftime("%G-W%V")), "week (%G-W%V: day",
+                   columns=["week", "size", "age"]),
+    "dates of letters": Messy(add("sent", DAYS.strftime('"%a, %d %b %Y 10:00:00 +0000"')),
+                              "sent (%a, %d", columns=["sent", "size", "age"]),
+    "Markdown": Messy("".join(f"| {' | '.join(row)} |\n" for row in [HEAD, ["---"] * 3, *BODY]),
+                      "empty columns left out: column 1, column 5"),
+    "a printed table": Messy("+----+----+\n" + text(["", *HEAD, ""], [["", *b, ""] for b in BODY],
+                             "|") + "+----+----+\n40 rows in set (0.00 sec)\n",
+                             "1 line below the table left out: 40 rows in set"),
+    "rupees": Messy(put_in(2, [f'"{i + 1},23,456.00"' for i in range(N)]),
+                    "price (10,23,456.00 is 1023456)"),
+    "thousands and millions": Messy(put_in(1, ["20k", "1.5M"] * 20), "age (1.5M is 1500000)"),
+    "kilograms and grams": Messy(add("mass", [f"{i} kg" if i % 2 else f"{i} g" for i in range(N)]),
+                                 "numbers in different units, g, kg: write them in one"),
+    "numbers kept as texts": Messy(put_in(0, [f'="{s}"' for s in SIZE]), "is "),
     # files
+    "a web page": Messy(b"<html><table><tr><td>1</td></tr></table></html>",
+                        "save the sheet as .xlsx or CSV", True, name="t.xls"),
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
     "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
                                 name="t.csv.gz"),

@@ -18,6 +18,8 @@ MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
 # Missing among numbers, but among texts often a value: "+" and "-" are classes.
 MISSING_NUMBER = MISSING | {
     "?", "-", "--", ".", "none", "missing", "unknown", "nat", "#div/0!", "#value!", "#num!",
+    "#ref!", "#name?", "\\n", "(null)", "nil", "n.a.", "n.d.", "k.a.", "..", "...",
+    "\u2013", "\u2014",
 }  # fmt: skip
 # Numbers in typed files too.
 TRUTHS = {"false": 0.0, "true": 1.0}
@@ -26,9 +28,18 @@ TRUTHS = {"false": 0.0, "true": 1.0}
 SIGNS = "$€£¥₹%"
 CODE = re.compile(r"[A-Z]{3}(?=[ \u00a0\u202f])")
 UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
-# Whole numbers in groups of three, and the rest, by the decimal mark.
+# Thousands and millions, as in 20k beside 1.5M.
+SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
+SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
+# A minus as typesetters write it, and texts as spreadsheets keep them from being numbers.
+MINUS, FORMULA = re.compile(r"^[\u2212\u2013](?=[\d.,])"), re.compile(r'^="(.*)"$')
+# Whole numbers in groups of three, in India of two after the first, and the rest, by the decimal
+# mark.
 GROUPED = {
-    ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"),
+    ".": re.compile(
+        r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"
+        r"|[+-]?[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d*)?"
+    ),
     ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:[.'’ \u00a0\u202f]\d{3})+(?:,\d*)?"),
 }
 COMMA = re.compile(r"[+-]?(?:\d+(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?")
@@ -87,18 +98,22 @@ class Written:
         Each text that is not missing, and what is left of it without signs.
     sign : str
         Of money, per cent, a unit, or nothing.
+    scales : dict of str to float
+        Those texts that count thousands or more.
     """
 
     cells: dict[str, str]
     sign: str
+    scales: dict[str, float]
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> Written | None:
         """None where the texts hold more than digits, marks and one sign."""
         bare: dict[str, str] = {}
+        scales: dict[str, float] = {}
         signs = set()
         for cell in cells:
-            text = cell.strip()
+            text = MINUS.sub("-", FORMULA.sub(r"\1", cell.strip()))
             if text.lower() in MISSING_NUMBER:
                 continue
             minus = text.startswith("-")
@@ -107,13 +122,15 @@ class Written:
                 ")"
             ):  # as accountants write less than nothing
                 minus, text = True, text[1:-1].strip()
+            if scale := SCALE.search(text):
+                text, scales[cell] = text[: scale.start()], SCALES[scale[1][0].lower()]
             if sign := _sign(text):
                 text = text.removeprefix(sign).removesuffix(sign).strip()
             signs.add(sign)
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
-        return cls(bare, "".join(signs)) if bare else None
+        return cls(bare, "".join(signs), scales) if bare else None
 
     def values(self, decimal: str) -> dict[str, float] | None:
         """The number of each text if the decimal mark is ``decimal``; None where one is none."""
@@ -126,7 +143,7 @@ class Written:
             text = text.replace(",", ".") if decimal == "," else text
             if not is_number(text):
                 return None
-            out[cell] = float(text)
+            out[cell] = float(text) * self.scales.get(cell, 1.0)
         return out
 
 
@@ -137,6 +154,16 @@ def _sign(text: str) -> str:
             return sign
     found = CODE.match(text) or UNIT.search(text)
     return found.group() if found else ""
+
+
+def units_of(cells: Iterable[str]) -> list[str]:
+    """What stands beside the numbers in texts; nothing where one holds more than that."""
+    signs = set()
+    for text in map(str.strip, cells):
+        signs.add(sign := _sign(text))
+        if not is_number(text.removeprefix(sign).removesuffix(sign)):
+            return []
+    return sorted(sign or "no unit" for sign in signs)
 
 
 def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Array], list[str]]:

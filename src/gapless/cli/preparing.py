@@ -25,7 +25,7 @@ from .columns import (
     missing,
     some_numbers,
 )
-from .dates import PARTS, date_format, known_format, parts_of, unix_format, varying_parts
+from .dates import PARTS, date_format, dated_numbers, known_format, parts_of, varying_parts
 from .numbers import is_missing
 from .tables import texts
 
@@ -396,7 +396,7 @@ def _column(
         reason.append(name)
         return None
     number = values.dtype.kind == "f"
-    form = unix_format(name, there) if number else date_format(there)
+    form = dated_numbers(name, there) if number else date_format(there)
     if form is None and number:
         said.fill(name, lacks, "median")
         return Numbers(name, _median(values, train) if impute else None, indicator)

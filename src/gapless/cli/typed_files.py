@@ -23,7 +23,9 @@ def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
             ".xlsx, or save the sheet as CSV"
         ) from error
     except Exception as error:  # its readers have many kinds
-        raise InputError(f"{name}: cannot be read as Excel: {error}") from error
+        raise InputError(
+            f"{name}: cannot be read as Excel: {error}; save the sheet as .xlsx or CSV"
+        ) from error
     tables = [title for title, sheet in sheets.items() if sheet.shape[1] > 1]
     title = (tables or list(sheets))[0]
     arranged = arrange(_sheet_rows(sheets[title].to_numpy(object)), name, header)
