@@ -54,6 +54,11 @@ def some(column, value, every=7):
                                    for i, row in enumerate(BODY)]))  # fmt: skip
 
 
+def put_in(column, values):
+    """The plain table with other cells in one column."""
+    return text(HEAD, put(column, values))
+
+
 def german(v):
     return f"{v:,.2f}".translate(str.maketrans(",.", ".,"))
 
@@ -121,6 +126,10 @@ FILES = {
     "comments above": Messy("# made by hand, in May\n# twice\n" + PLAIN, "2 lines above"),
     "comments below": Messy(PLAIN + "# end of file\n", "1 line of comments"),
     "a title": Messy("Houses of 2024\n\n" + PLAIN, "1 line above the table left out: Houses"),
+    "units below": Messy(text(HEAD, [["m2", "years", "EUR"], *BODY]),
+                         "1 line below the header left out: m2, years, EUR"),
+    "kinds below": Messy(text(HEAD, [["number", "number", "number"], ["", "", "class"], *BODY]),
+                         "2 lines below the header left out: number, number, number, class"),
     "a header behind #": Messy("# " + PLAIN),
     "nothing": Messy("", "is empty", True),
     "blank": Messy("\n \n\n", "is empty", True),
@@ -200,7 +209,21 @@ FILES = {
     "a currency's code": Messy(text(HEAD, put(2, [f"CHF {p:.2f}" for p in PRICE])), "price (CHF"),
     "accounts": Messy(text(HEAD, put(1, ["(5.00)", "7.00"] * 20)), "age ((5.00) is -5)"),
     "times of day": Messy(add("at", DAYS.strftime("%H:") + DAYS.strftime("%d")),
-                          "at (%H:%M: hour)", columns=["at", "size", "age"]),
+                          "read as hours: at (00:01 is 0.0166667)", columns=["at", "size", "age"]),
+    "durations": Messy(add("took", ["26:10:00", "1:05:30"] * 20), "took (26:10:00 is 26.1667)",
+                       columns=["took", "size", "age"]),
+    "laps": Messy(add("lap", ["1:30.60", "0:59.10"] * 20), "lap (1:30.60 is 0.0251667)",
+                  columns=["lap", "size", "age"]),
+    "days and hours": Messy(add("took", ["3 days 02:00:00", "0 days 00:30:00"] * 20),
+                            "took (3 days 02:00:00 is 74)", columns=["took", "size", "age"]),
+    "ISO durations": Messy(add("took", ["PT1H30M", "P2D", ""] * 13 + ["PT9M"]),
+                           "took (PT1H30M is 1.5)", columns=["took", "size", "age"]),
+    "Unix times": Messy(add("timestamp", DAYS.astype("datetime64[s]").astype(int)),
+                        "timestamp (unix seconds: day, weekday, month)",
+                        columns=["timestamp", "size", "age"]),
+    "Unix milliseconds": Messy(add("createdAt", DAYS.astype("datetime64[ms]").astype(int)),
+                               "createdAt (unix milliseconds: day, weekday, month)",
+                               columns=["createdAt", "size", "age"]),
     "an index of dates": Messy(add("", DAYS.strftime("%Y-%m-%d")), "dates: called date",
                                columns=["date", "size", "age"]),
     "single quotes": Messy(text(["size", "age", "note", "price"],
@@ -213,7 +236,35 @@ FILES = {
                          "city ('Bern', 'bern ')", columns=["city", "size", "age"]),
     "nearly numbers": Messy(add("level", np.where(np.arange(N) % 5, SIZE.astype(str), "<10")),
                             "numbers in 32 rows, but '<10'"),
+    # as programs print and people type them
+    "a minus as printed": Messy(put_in(0, [f"\u2212{s}" for s in SIZE]), "is -"),
+    "marks of databases": Messy(some(0, "\\N"), "size (6, median)"),
+    "remarks below": Messy(PLAIN + "\nSource: Office, 2024\nn = 40\n",
+                           "2 lines below the table left out: Source: Office"),
+    "a remark inside": Messy(PLAIN + "\nto be checked\n1,2,3\n", "row 43 has 1 values", True),
+    "days without marks": Messy(add("date", DAYS.strftime("%Y%m%d")),
+                                "date (%Y%m%d: day, weekday, month)",
+                                columns=["date", "size", "age"]),
+    "quarters": Messy(add("due", [f"Q{d.quarter} {d.year}" for d in DAYS]), "due (quarter: day",
+                      columns=["due", "size", "age"]),
+    "weeks": Messy(add("week", DAYS.strftime("%G-W%V")), "week (%G-W%V: day",
+                   columns=["week", "size", "age"]),
+    "dates of letters": Messy(add("sent", DAYS.strftime('"%a, %d %b %Y 10:00:00 +0000"')),
+                              "sent (%a, %d", columns=["sent", "size", "age"]),
+    "Markdown": Messy("".join(f"| {' | '.join(row)} |\n" for row in [HEAD, ["---"] * 3, *BODY]),
+                      "empty columns left out: column 1, column 5"),
+    "a printed table": Messy("+----+----+\n" + text(["", *HEAD, ""], [["", *b, ""] for b in BODY],
+                             "|") + "+----+----+\n40 rows in set (0.00 sec)\n",
+                             "1 line below the table left out: 40 rows in set"),
+    "rupees": Messy(put_in(2, [f'"{i + 1},23,456.00"' for i in range(N)]),
+                    "price (10,23,456.00 is 1023456)"),
+    "thousands and millions": Messy(put_in(1, ["20k", "1.5M"] * 20), "age (1.5M is 1500000)"),
+    "kilograms and grams": Messy(add("mass", [f"{i} kg" if i % 2 else f"{i} g" for i in range(N)]),
+                                 "numbers in different units, g, kg: write them in one"),
+    "numbers kept as texts": Messy(put_in(0, [f'="{s}"' for s in SIZE]), "is "),
     # files
+    "a web page": Messy(b"<html><table><tr><td>1</td></tr></table></html>",
+                        "save the sheet as .xlsx or CSV", True, name="t.xls"),
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
     "compressed and cut": Messy(gzip.compress(PLAIN.encode())[:200], "cannot be read", True,
                                 name="t.csv.gz"),
@@ -266,6 +317,8 @@ def test_predict_says_what_it_guessed_where_it_writes_a_file(tmp_path):
     ([""] * N, "missing in all 40 rows"),
     (["yes", "no"] * 19 + ["No", "No"], "kind ('No', 'no')"),
     (["yes"] * 58 + ["no"] * 2, "--class-weight balanced"),
+    (["yes", "no"] * 20 + ["maybe"], "1 row is the only one of a class, and left out: 'maybe'"),
+    (["yes", "no"] * 9 + list("abcdefgh"), "class 'a' has one row only"),
     (["yes", "no"] * 30, "A constant, 0 neurons, tells the 2 classes"),
 ])  # fmt: skip
 def test_what_classes_are(cells, says, tmp_path):

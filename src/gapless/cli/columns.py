@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.checks import Array, InputError
-from .numbers import is_missing, is_number
+from .numbers import is_missing, is_number, units_of
 
 # A text column with this share of numbers is one of numbers with slips,
 SLIPS = 0.9
@@ -15,6 +15,8 @@ MAX_CODES = 20
 LARGE = 1e150
 # Quartile ranges from the median, beyond which a number is a slip or a mark more often than not.
 FAR = 100
+# Units that a column of numbers may be told to have.
+FEW = 5
 
 
 def missing(column: Array) -> Array:
@@ -54,7 +56,10 @@ def check_sizes(name: str, column: Array) -> None:
 
 
 def some_numbers(cells: Array) -> str:
-    """Where half of the texts are numbers: how many, and the first that is none; else nothing."""
+    """Where half of the texts are numbers how many, and the first that is none; where they differ
+    in units, those; else nothing."""
+    if 1 < len(units := units_of(cells)) <= FEW:
+        return f", numbers in different units, {', '.join(units)}: write them in one"
     number = np.array([is_number(cell) for cell in cells])
     if 2 * number.sum() < len(cells) or number.all():
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,16 @@ FORMATS = (
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
     "%B %d, %Y", "%b %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S", "%I:%M %p",
+    "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V",
 )  # fmt: skip
+#: of numbers, where a column is called like a time: from where to where they are, and the unit
+#: that they count since 1970
+NUMBERED = {
+    "unix seconds": (1e9, 1e10, "s"), "unix milliseconds": (1e12, 1e13, "ms"),
+    "%Y%m%d": (19000101, 21000101, ""),
+}  # fmt: skip
+QUARTER = re.compile(r"(\d{4})[\s/-]?Q([1-4])|Q([1-4])[\s/-]?(\d{4})")
+TIME = re.compile(r"time|date|stamp|epoch|(?:^|[\s_.-])(?:ts|at)$|[a-z]At$", re.IGNORECASE)
 #: numbers that a date becomes: days since 1970, Monday 0, January 1, hours with fractions
 PARTS = ("day", "weekday", "month", "hour")
 # Texts that are looked at before all are.
@@ -27,13 +37,13 @@ WEEK, YEAR = 14, 550
 
 
 def known_format(given: Any) -> str:
-    """``given`` if it is one of :data:`FORMATS`.
+    """``given`` if it is one of :data:`FORMATS` or :data:`NUMBERED`.
 
     Raises
     ------
     ValueError
     """
-    if given not in FORMATS:
+    if given not in (*FORMATS, *NUMBERED):
         raise ValueError("no format of dates")
     return str(given)
 
@@ -50,6 +60,17 @@ def date_format(cells: Array) -> str | None:
     return None
 
 
+def dated_numbers(name: str, numbers: Array) -> str | None:
+    """The format of numbers, none of them missing, that are dates by their column's name, or
+    None."""
+    if not TIME.search(name):
+        return None
+    for form, (least, most, _) in NUMBERED.items():
+        if np.all((least <= numbers) & (numbers < most)):
+            return None if np.any(np.isnat(_moments(numbers, form))) else form
+    return None
+
+
 def _looks_dated(cell: str) -> bool:
     shortest = 4 if ":" in cell else 6
     return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 3
@@ -58,10 +79,28 @@ def _looks_dated(cell: str) -> bool:
 def _moments(cells: Array, form: str) -> Array:
     """Moments of time, NaT for texts of another format; datetime64 (n_rows,)."""
     pandas = optional_import("pandas", "pandas", "reading dates")
+    written = [str(cell).strip() for cell in cells]
+    if form in NUMBERED:
+        numbers = pandas.to_numeric(pandas.Series(written), errors="coerce")
+        if unit := NUMBERED[form][2]:
+            return pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
+        written = [f"{number:.0f}" for number in numbers]
+    elif form == "quarter":
+        written = [_quarter(cell) for cell in written]
+    elif form == "%G-W%V":  # its Monday
+        form, written = f"{form}-%u", [f"{cell}-1" for cell in written]
     index: Any = pandas.to_datetime(
-        [str(cell).strip() for cell in cells], format=form, errors="coerce", utc=True
+        written, format="ISO8601" if form == "quarter" else form, errors="coerce", utc=True
     )
     return index.tz_localize(None).to_numpy("datetime64[ns]")
+
+
+def _quarter(cell: str) -> str:
+    """The first month of a quarter; nothing for another text."""
+    if not (found := QUARTER.fullmatch(cell)):
+        return ""
+    year, quarter, other, again = found.groups()
+    return f"{year or again}-{3 * int(quarter or other) - 2:02d}"
 
 
 def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:

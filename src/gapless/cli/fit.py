@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,12 +12,13 @@ import numpy as np
 
 from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
-from ..estimators.fitting import CHOOSING
+from ..estimators.fitting import chosen
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
-from ..training.cross_validation import FOLDS, Choice, as_long_again, choose_weight_decay
+from ..training.cross_validation import FOLDS, Choice
 from ..training.neurons import widened
 from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
@@ -33,6 +33,9 @@ from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
 from .scores import score_rows, scores, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
+
+# Seconds for the choice of a weight decay where nobody says.
+QUICK = 3.0
 
 
 def add_fit(commands: Any) -> None:
@@ -90,13 +93,16 @@ def run_fit(args: argparse.Namespace) -> Answer:
     # 1. the weight decay, and the columns
     if not watch.limited:
         watch = Watch.patient(None, job.X.size)
-    start, chosen = None, []
+    start, done = None, []
     if weight_decay == "auto":
-        job, choice = _choose(job, watch, args)
-        weight_decay, start = choice.weight_decay, choice.start
-        chosen = [f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation"]
-        if args.time_limit is None:
-            watch = as_long_again(watch)
+        choice, watch = chosen(
+            job.problem(1.0), watch, limited=args.time_limit is not None, unasked=QUICK,
+            shown=args.progress, select=args.select == "auto", max_neurons=args.max_neurons,
+            random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS),
+        )  # fmt: skip
+        weight_decay = choice.weight_decay
+        job, start = _on_kept(job, choice, args.keep)
+        done.append(f"weight_decay {weight_decay:.3g} chosen by {FOLDS}-fold cross-validation")
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
@@ -122,7 +128,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         "n_neurons": network.n_neurons,
         "weight_decay": weight_decay,
         **told,
-        "notes": [*job.notes, *chosen],
+        "notes": [*job.notes, *done],
     }
     if args.out:
         save(args.out, network, _header(job, problem, solution, args))
@@ -140,23 +146,15 @@ def run_fit(args: argparse.Namespace) -> Answer:
     )
 
 
-def _choose(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Job, Choice]:
-    """The weight decay by cross-validation, in its share of the time, and the job of the columns
-    kept, where it starts from."""
-    part = watch.part(share=CHOOSING)
-    with counter("choosing weight_decay", args.progress, part) as report:
-        choice = choose_weight_decay(
-            job.problem(1.0), callback=report, random_state=args.seed,
-            max_neurons=args.max_neurons, time_limit=part.left, select=args.select == "auto",
-            n_jobs=min(os.cpu_count() or 1, FOLDS),
-        )  # fmt: skip
+def _on_kept(job: Job, choice: Choice, asked: list[str]) -> tuple[Job, Network | None]:
+    """The job of the columns that were chosen or asked for, and the network to start from."""
     if choice.columns is None:
-        return job, choice
-    kept, numbers = job.on_columns(choice.columns, args.keep)
-    if choice.start is not None:
-        places = np.searchsorted(numbers, choice.columns)
-        choice = replace(choice, start=widened(choice.start, places, len(numbers)))
-    return kept, choice
+        return job, choice.start
+    kept, numbers = job.on_columns(choice.columns, asked)
+    if choice.start is None:
+        return kept, None
+    places = np.searchsorted(numbers, choice.columns)
+    return kept, widened(choice.start, places, len(numbers))
 
 
 def add_progress(command: Any) -> None:

@@ -28,7 +28,16 @@ from .command import add_data_arguments
 from .dates import date_format
 from .numbers import is_number
 from .preparing import Encoder, listed
-from .tables import Reading, Table, check_names, check_target, read_data, rows_with, texts
+from .tables import (
+    Reading,
+    Table,
+    check_names,
+    check_target,
+    read_data,
+    rows_with,
+    texts,
+    without_lone,
+)
 
 # Share of the rows below which accuracy says little of a class.
 RARE = 0.05
@@ -232,11 +241,13 @@ def read_job(args: argparse.Namespace) -> Job:
     check_split(args)
     impute = args.missing == "fill"
     table, without = rows_with(table, target, not impute)
-    features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
 
     # 2. task and targets
+    task, why = _task(target, table[target], args.task)
+    if task == "classification":
+        table = without_lone(table, target)
+    features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
     y = table[target]
-    task, why = _task(target, y, args.task)
     check_sizes(target, y)
     classes, labels = None, None
     if args.class_weight and task == "regression":
@@ -257,7 +268,12 @@ def read_job(args: argparse.Namespace) -> Job:
         scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]))
     else:
         scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
-    notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
+    notes = [
+        *table.notes,
+        *[without] * bool(without),
+        *done,
+        *_doubts(features, target, y, task),
+    ]
     balanced = args.class_weight == "balanced"
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling,

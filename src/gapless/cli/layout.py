@@ -10,12 +10,17 @@ from typing import Any
 
 from ..core.checks import InputError, optional_import
 from .dates import date_format
+from .numbers import MISSING_NUMBER
 from .text_files import SNIFFED
 
 # Rows that become columns together.
 CHUNK = 20_000
 # Rows under a header of numbers, say years, that must count on for it to be one.
 YEARS = 3
+# Rows that a line of units must have below it.
+UNITS = 3
+# What lines are drawn with.
+RULED = frozenset("-=+:|_ ")
 
 
 @dataclass
@@ -43,8 +48,8 @@ class Arranged:
 def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) -> Arranged:
     """The table in ``rows``.
 
-    Blank lines, lines that begin with # and are no rows, and titles above the table are left out;
-    so are cells beyond the header where they are empty.
+    Blank and drawn lines, lines that begin with # and are no rows, titles above the table and
+    remarks below it are left out; so are cells beyond the header where they are empty.
 
     Parameters
     ----------
@@ -64,8 +69,9 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
         For rows of another width than the header, and where there is no row.
     """
     numbered = (
-        (i, row) for i, row in enumerate(rows, 1) if len(row) > 1 or (row and row[0].strip())
-    )
+        (i, row) for i, row in enumerate(rows, 1)
+        if (len(row) > 1 or (row and row[0].strip())) and not _is_ruled(row)
+    )  # fmt: skip
     first = list(islice(numbered, SNIFFED))
     if not first:
         raise InputError(f"{name}: is empty; it needs a header line and at least one row of data")
@@ -90,16 +96,22 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
         notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
     else:
         names, start = _names(head, body, width), above + 1
+        below = 0
+        while _is_below(body[below:], below):
+            below += 1
+        if below:
+            words = ", ".join(filter(None, chain(*body[:below])))
+            notes.append(f"{_count(below, 'line')} below the header left out: {words}")
+        start += below
         if names and names[0].startswith("#"):
             names[0] = names[0].lstrip("#").lstrip()
 
     # 3. rows, all of one width
-    comments: list[int] = []
+    around = _Around()
     again: list[int] = []
     rest = _but(chain(first[start:], numbered), head if header else None, again)
-    cells = _columns(_fitting(rest, len(names), name, comments), len(names))
-    if comments:
-        notes.append(f"{_count(len(comments), 'line')} of comments left out")
+    cells = _columns(_fitting(rest, len(names), name, around), len(names))
+    notes += around.notes()
     if again:
         notes.append(f"{_count(len(again), 'line')} left out that {_repeats(again)} the header")
     if not len(cells):
@@ -111,6 +123,11 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
+
+
+def _is_ruled(row: list[str]) -> bool:
+    """Whether a line is drawn, as below the header of a printed table."""
+    return RULED.issuperset(row[0]) and RULED.issuperset(line := "".join(row)) and "---" in line
 
 
 def _is_number(cell: str) -> bool:
@@ -127,6 +144,19 @@ def _is_above(rows: list[list[str]], width: int) -> bool:
     if row[0].startswith("#"):
         return not (len(row) == width and any(map(_is_number, following)))
     return len(row) == 1 < width and not _is_number(row[0])
+
+
+def _is_below(body: list[list[str]], before: int) -> bool:
+    """Whether the first row has units or kinds of the columns: no number where those below it
+    have nothing else; words in two such columns, or one where there is such a line ``before``."""
+    head, rest = body[0] if body else [], body[2:SNIFFED]
+    if len(rest) < UNITS or any(len(row) != len(head) for row in rest):
+        return False
+    columns = [[cell for cell in column if cell.strip()] for column in zip(*rest)]
+    numeric = [j for j, cells in enumerate(columns) if cells and all(map(_is_number, cells))]
+    above = [head[j].strip().lower() for j in numeric]
+    words = [cell for cell in above if cell not in MISSING_NUMBER]
+    return len(words) > (not before) and not any(map(_is_number, words))
 
 
 def _is_data(head: list[str], body: list[list[str]]) -> bool:
@@ -175,22 +205,54 @@ def _but(
             yield number, row
 
 
+@dataclass
+class _Around:
+    """Lines inside and below a table that are none of its rows."""
+
+    comments: int = 0
+    below: list[tuple[int, list[str]]] = field(default_factory=list)
+
+    def notes(self) -> Iterator[str]:
+        """What was left out."""
+        if self.comments:
+            yield f"{_count(self.comments, 'line')} of comments left out"
+        if self.below:
+            first = " ".join(self.below[0][1]).strip()
+            yield f"{_count(len(self.below), 'line')} below the table left out: {first}"
+
+
 def _fitting(
-    rows: Iterable[tuple[int, list[str]]], width: int, name: str, comments: list[int]
+    rows: Iterable[tuple[int, list[str]]], width: int, name: str, around: _Around
 ) -> Iterator[list[str]]:
-    """The rows, each of ``width``; ``comments`` collects the numbers of those that are none."""
+    """The rows, each of ``width``; ``around`` collects those that are none."""
+    last = 0
     for number, row in rows:
-        if len(row) != width:
-            if row[0].startswith("#"):
-                comments.append(number)
-                continue
-            if len(row) < width or any(map(str.strip, row[width:])):
-                raise InputError(
-                    f"{name}: row {number} has {len(row)} values, the header has {width} columns; "
-                    "correct that row (a cell with the delimiter inside needs double quotes)"
-                )
+        if len(row) > width and not any(map(str.strip, row[width:])):
             row = row[:width]
-        yield row
+        if len(row) == width and not around.below:
+            last = number
+            yield row
+        elif row[0].startswith("#"):
+            around.comments += 1
+        elif len(row) == width:  # the table goes on below a remark
+            raise _ragged(name, width, *around.below[0])
+        elif around.below or _is_remark(row, number > last + 1):
+            around.below.append((number, row))
+        else:
+            raise _ragged(name, width, number, row)
+
+
+def _is_remark(row: list[str], apart: bool) -> bool:
+    """Whether a row of another width is one below the table: text that is alone in its line, or
+    below a blank one."""
+    return (apart or len(row) == 1) and not _is_number(row[0])
+
+
+def _ragged(name: str, width: int, number: int, row: list[str]) -> InputError:
+    return InputError(
+        f"{name}: row {number} has {len(row)} values, the header has {width} columns; "
+        "correct that row (a cell with the delimiter inside needs double quotes)"
+    )
 
 
 def _columns(rows: Iterator[list[str]], width: int) -> Any:

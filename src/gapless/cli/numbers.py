@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, InputError
+from .durations import hours
 
 # Cells that say nothing, in any column.
 MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
 # Missing among numbers, but among texts often a value: "+" and "-" are classes.
 MISSING_NUMBER = MISSING | {
     "?", "-", "--", ".", "none", "missing", "unknown", "nat", "#div/0!", "#value!", "#num!",
+    "#ref!", "#name?", "\\n", "(null)", "nil", "n.a.", "n.d.", "k.a.", "..", "...",
+    "\u2013", "\u2014",
 }  # fmt: skip
 # Numbers in typed files too.
 TRUTHS = {"false": 0.0, "true": 1.0}
@@ -25,9 +28,18 @@ TRUTHS = {"false": 0.0, "true": 1.0}
 SIGNS = "$€£¥₹%"
 CODE = re.compile(r"[A-Z]{3}(?=[ \u00a0\u202f])")
 UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
-# Whole numbers in groups of three, and the rest, by the decimal mark.
+# Thousands and millions, as in 20k beside 1.5M.
+SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
+SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
+# A minus as typesetters write it, and texts as spreadsheets keep them from being numbers.
+MINUS, FORMULA = re.compile(r"^[\u2212\u2013](?=[\d.,])"), re.compile(r'^="(.*)"$')
+# Whole numbers in groups of three, in India of two after the first, and the rest, by the decimal
+# mark.
 GROUPED = {
-    ".": re.compile(r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"),
+    ".": re.compile(
+        r"[+-]?[1-9]\d{0,2}(?:[,'’ \u00a0\u202f]\d{3})+(?:\.\d*)?"
+        r"|[+-]?[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d*)?"
+    ),
     ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:[.'’ \u00a0\u202f]\d{3})+(?:,\d*)?"),
 }
 COMMA = re.compile(r"[+-]?(?:\d+(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?")
@@ -86,18 +98,22 @@ class Written:
         Each text that is not missing, and what is left of it without signs.
     sign : str
         Of money, per cent, a unit, or nothing.
+    scales : dict of str to float
+        Those texts that count thousands or more.
     """
 
     cells: dict[str, str]
     sign: str
+    scales: dict[str, float]
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> Written | None:
         """None where the texts hold more than digits, marks and one sign."""
         bare: dict[str, str] = {}
+        scales: dict[str, float] = {}
         signs = set()
         for cell in cells:
-            text = cell.strip()
+            text = MINUS.sub("-", FORMULA.sub(r"\1", cell.strip()))
             if text.lower() in MISSING_NUMBER:
                 continue
             minus = text.startswith("-")
@@ -106,13 +122,15 @@ class Written:
                 ")"
             ):  # as accountants write less than nothing
                 minus, text = True, text[1:-1].strip()
+            if scale := SCALE.search(text):
+                text, scales[cell] = text[: scale.start()], SCALES[scale[1][0].lower()]
             if sign := _sign(text):
                 text = text.removeprefix(sign).removesuffix(sign).strip()
             signs.add(sign)
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
-        return cls(bare, "".join(signs)) if bare else None
+        return cls(bare, "".join(signs), scales) if bare else None
 
     def values(self, decimal: str) -> dict[str, float] | None:
         """The number of each text if the decimal mark is ``decimal``; None where one is none."""
@@ -125,7 +143,7 @@ class Written:
             text = text.replace(",", ".") if decimal == "," else text
             if not is_number(text):
                 return None
-            out[cell] = float(text)
+            out[cell] = float(text) * self.scales.get(cell, 1.0)
         return out
 
 
@@ -136,6 +154,16 @@ def _sign(text: str) -> str:
             return sign
     found = CODE.match(text) or UNIT.search(text)
     return found.group() if found else ""
+
+
+def units_of(cells: Iterable[str]) -> list[str]:
+    """What stands beside the numbers in texts; nothing where one holds more than that."""
+    signs = set()
+    for text in map(str.strip, cells):
+        signs.add(sign := _sign(text))
+        if not is_number(text.removeprefix(sign).removesuffix(sign)):
+            return []
+    return sorted(sign or "no unit" for sign in signs)
 
 
 def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Array], list[str]]:
@@ -163,15 +191,19 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
     """
     table: dict[str, Array] = {}
     written: dict[str, Written] = {}
+    lasting: list[str] = []
     for name in frame.columns:
         cells = frame[name].to_numpy(object)
         plain = plain_numbers(cells)
         table[name] = cells if plain is None else plain
-        glance = islice((c for c in cells if not is_missing(c)), GLANCE)
-        if plain is None and Written.of(glance) is not None:
-            found = Written.of(dict.fromkeys(cells))
-            if found is not None:
-                written[name] = found
+        if plain is not None:
+            continue
+        glance = list(islice((c for c in cells if not is_missing(c)), GLANCE))
+        if (values := _hours(cells) if _hours(glance) else None) is not None:
+            table[name] = np.array([values.get(cell, np.nan) for cell in cells])
+            lasting.append(_example(name, values, 6))
+        elif Written.of(glance) is not None and (found := Written.of(dict.fromkeys(cells))):
+            written[name] = found
     told = decimal or _decimal(written, frame, table, mark)
     if told == ",":  # 1.234 is a number in both writings
         for name in frame.columns:
@@ -187,9 +219,20 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
             values = found.values("." if told == "," else ",")
         if values is not None:
             table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
-            cell = max(values, key=len)
-            examples.append(f"{name} ({cell.strip()} is {values[cell]:.15g})")
-    return table, [f"read as numbers: {', '.join(examples)}"] if examples else []
+            examples.append(_example(name, values))
+    said = {"read as hours": lasting, "read as numbers": examples}
+    return table, [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
+
+
+def _hours(cells: Iterable[str]) -> dict[str, float] | None:
+    """What :func:`hours` makes of the different texts that are not missing."""
+    return hours(dict.fromkeys(c for c in cells if c.strip().lower() not in MISSING_NUMBER))
+
+
+def _example(name: str, values: dict[str, float], digits: int = 15) -> str:
+    """A column, one of its texts and the number that this is."""
+    cell = max(values, key=len)
+    return f"{name} ({cell.strip()} is {values[cell]:.{digits}g})"
 
 
 def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], mark: str) -> str:

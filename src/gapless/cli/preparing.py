@@ -25,7 +25,7 @@ from .columns import (
     missing,
     some_numbers,
 )
-from .dates import PARTS, date_format, known_format, parts_of, varying_parts
+from .dates import PARTS, date_format, dated_numbers, known_format, parts_of, varying_parts
 from .numbers import is_missing
 from .tables import texts
 
@@ -395,10 +395,12 @@ def _column(
     if reason is not None:
         reason.append(name)
         return None
-    if values.dtype.kind == "f":
+    number = values.dtype.kind == "f"
+    form = dated_numbers(name, there) if number else date_format(there)
+    if form is None and number:
         said.fill(name, lacks, "median")
         return Numbers(name, _median(values, train) if impute else None, indicator)
-    if (form := date_format(there)) is not None:
+    if form is not None:
         said.fill(name, lacks, "median")
         parts = parts_of(name, values, form)
         names = varying_parts(parts)

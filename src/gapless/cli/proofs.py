@@ -24,7 +24,7 @@ from .job import Scaling, class_weights, split_rows
 from .model_files import Header, load, longest_header
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import Reading, Table, read_data, rows_with, texts
+from .tables import Reading, Table, read_data, rows_with, texts, without_lone
 from .terminal import plain_console
 
 # Columns that verify names.
@@ -52,6 +52,8 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
     if header.target not in table:
         raise InputError(f"the data have no target column {header.target!r}")
     table = rows_with(table, header.target)[0]
+    if header.classes is not None:
+        table = without_lone(table, header.target)
     y = table[header.target]
     if len(y) != t["n_rows"]:
         raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")

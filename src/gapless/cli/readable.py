@@ -20,7 +20,7 @@ from .job import _loss, _task, check_split, split_rows
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
-from .tables import Reading, check_names, check_target, read_data, rows_with, texts
+from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import print_notes, print_table
 
 # Importances that are printed.
@@ -49,6 +49,9 @@ def run_readable(args: argparse.Namespace) -> Answer:
     check_split(args)
     y = table[target]
     task, why = _task(target, y, args.task)
+    if task == "classification":
+        table = without_lone(table, target)
+        y = table[target]
     check_sizes(target, y)
     names = [name for name in table if name != target and name not in args.drop]
     check_names(table, args.keep)

@@ -27,6 +27,8 @@ from .numbers import recognise
 from .text_files import encoding_of, rows_of
 from .typed_files import read_arrow, read_excel, read_parquet, typed_values
 
+# Share of the rows that may be left out as the only ones of their classes, and those named.
+LONE, SHOWN = 0.25, 5
 DATASETS: dict[str, Callable[..., Any]] = {
     "diabetes": datasets.load_diabetes,
     "breast_cancer": datasets.load_breast_cancer,
@@ -220,6 +222,25 @@ def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[
         )
     as_text = ", ".join(map(repr, written[:3]))
     return table.where(~lacks), f"{rows} without {name!r} left out ({as_text})"
+
+
+def without_lone(table: Table, name: str) -> Table:
+    """The rows of ``table`` whose class in a column another row has too; a note says which not.
+
+    Of one row a network may learn a class or be tested, not both.  Nothing is left out where more
+    than :data:`LONE` of the rows would be: those are no classes.
+    """
+    cells = texts(table, name)
+    _, place, counts = np.unique(cells, return_inverse=True, return_counts=True)
+    lone = counts[place] == 1
+    if not 0 < lone.sum() <= LONE * len(lone):
+        return table
+    kept = table.where(~lone)
+    rows = "1 row is the only one" if lone.sum() == 1 else f"{lone.sum()} rows are the only ones"
+    classes = ", ".join(map(repr, cells[lone][:SHOWN]))
+    more = ", ..." if lone.sum() > SHOWN else ""
+    kept.notes.append(f"{rows} of a class, and left out: {classes}{more}")
+    return kept
 
 
 def _files(path: str) -> list[Path]:

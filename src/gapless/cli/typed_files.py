@@ -23,7 +23,9 @@ def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
             ".xlsx, or save the sheet as CSV"
         ) from error
     except Exception as error:  # its readers have many kinds
-        raise InputError(f"{name}: cannot be read as Excel: {error}") from error
+        raise InputError(
+            f"{name}: cannot be read as Excel: {error}; save the sheet as .xlsx or CSV"
+        ) from error
     tables = [title for title, sheet in sheets.items() if sheet.shape[1] > 1]
     title = (tables or list(sheets))[0]
     arranged = arrange(_sheet_rows(sheets[title].to_numpy(object)), name, header)
@@ -89,6 +91,8 @@ def typed_values(column: Any) -> Array:
     if column.dtype.kind in "iufb":
         return column.to_numpy(float, na_value=np.nan)
     cells = column.to_numpy(object)
+    if column.dtype.kind == "m":
+        cells = np.array([np.nan if lacks(cell) else cell.total_seconds() / 3600 for cell in cells])
     there = [cell for cell in cells if not lacks(cell)]
     if all(isinstance(cell, (bool, int, float)) or hasattr(cell, "as_tuple") for cell in there):
         return np.array([np.nan if lacks(cell) else float(cell) for cell in cells])

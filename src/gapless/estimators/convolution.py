@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +11,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..core.checks import Array
 from ..core.network import Network
 from ..core.patches import Patches, Windows
-from ..core.problem import Problem
-from ..core.watch import Watch
 from ..training.cross_validation import Choice
 from ..training.decades import choose_decade
-from ..training.progress import counter
-from .fitting import CHOOSING, ReLUClassification, ReLURegression
+from .fitting import ReLUClassification, ReLURegression
 from .relu import AtWeightDecay
 
 
@@ -30,6 +27,7 @@ class Convolution(AtWeightDecay):
     network_: Network
     windows_: Windows
     accepts: ClassVar[dict[str, Any]] = {"allow_nd": True}
+    chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_decade)
 
     def _design(self, X: Any, new: bool) -> Patches:
         if not new:
@@ -43,13 +41,6 @@ class Convolution(AtWeightDecay):
             )
         self.windows_ = patches.windows
         return patches
-
-    def _choose(self, problem: Problem, watch: Watch, **options: Any) -> Choice:
-        part = watch.part(share=CHOOSING)
-        with counter("choosing weight_decay", bool(self.verbose), part) as report:
-            return choose_decade(
-                problem, part, max_neurons=self.max_neurons, callback=report, **options
-            )
 
     @property
     def filters_(self) -> Array:

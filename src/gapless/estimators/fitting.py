@@ -8,6 +8,7 @@ targets and calls ``_fit(X, Y, loss, sample_weight)``, which :mod:`gapless.estim
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,16 +23,16 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.summary import Summarised
-from ..core.watch import Watch
+from ..core.watch import EACH, Watch
 from ..training.cross_validation import Choice, choose_weight_decay
 from ..training.progress import counter, progress
 from ..training.train import proof_times, solve
 from .targets import Classification, Regression, balanced, encode_labels, validated
 from .units import Units, warn_of_scales
 
-# Share of the time limit for the choice of a weight decay; without a limit, all of the fit may take
-# as long as so many others.
-CHOOSING, CHOICE = 0.5, 2.0
+# Share of the time limit for the choice of a weight decay.  Where nobody limits it, seconds beside
+# that share of what a large X may take, and those that training has afterwards at least.
+CHOOSING, UNASKED, SHORTEST = 0.5, 15.0, 2.0
 
 
 class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
@@ -58,6 +59,47 @@ class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = solution.history.n_rounds
 
 
+def chosen(
+    problem: Problem,
+    watch: Watch,
+    *,
+    limited: bool,
+    unasked: float = UNASKED,
+    shown: bool | None = None,
+    chooser: Callable[..., Choice] = choose_weight_decay,
+    **options: Any,
+) -> tuple[Choice, Watch]:
+    """A weight decay, and columns, by cross-validation, and the watch of training with them.
+
+    Parameters
+    ----------
+    problem : Problem
+        Its own weight decay is not used.
+    watch : Watch
+        Of choice and training together.
+    limited : bool
+        Whether the user has set it.  If not, training has as long as the choice took,
+        :data:`SHORTEST` at least.
+    unasked : float, default :data:`UNASKED`
+        Seconds of the choice then, and more for a large X.
+    shown : bool, optional
+        As ``enabled`` of :func:`gapless.training.progress.counter`.
+    chooser : callable, default :func:`choose_weight_decay`
+    **options
+        Of the chooser.
+
+    Returns
+    -------
+    Choice
+    Watch
+    """
+    seconds = watch.left if limited else EACH * problem.design.size
+    part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
+    with counter("choosing weight_decay", shown, part) as report:
+        choice = chooser(problem, time_limit=max(part.left, 1e-9), callback=report, **options)
+    return choice, watch if limited else Watch(max(watch.seconds, SHORTEST))
+
+
 class ReLUFit(Fitted):
     """A Problem trained once, the attributes that gives, and outputs."""
 
@@ -74,15 +116,17 @@ class ReLUFit(Fitted):
     scaling_: Units | None
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
+    #: how a weight decay is chosen
+    chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_weight_decay)
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         raise NotImplementedError
 
-    def _watch(self, X: Any, fits: float = 1.0) -> Watch:
+    def _watch(self, X: Any) -> Watch:
         """Of all that a fit does; without a time limit, of all but the proof."""
         if self.prove_time is not None:
             not_negative("prove_time", self.prove_time)
-        return Watch.patient(self.time_limit, design_of(X).size, fits)
+        return Watch.patient(self.time_limit, design_of(X).size)
 
     def _train(
         self, problem: Problem, init: Network | None, watch: Watch, joins: bool = True
@@ -100,17 +144,17 @@ class ReLUFit(Fitted):
                 joins=joins,
             )
 
-    def _choose(self, problem: Problem, watch: Watch, **options: Any) -> Choice:
-        """Weight decay by cross-validation, in its share of the time."""
-        part = watch.part(share=CHOOSING)
-        with counter("choosing weight_decay", bool(self.verbose), part) as report:
-            return choose_weight_decay(
-                problem,
-                max_neurons=self.max_neurons,
-                time_limit=max(part.left, 1e-9),
-                callback=report,
-                **options,
-            )
+    def _choose(self, problem: Problem, watch: Watch, **options: Any) -> tuple[Choice, Watch]:
+        """:func:`chosen`, as the estimator says."""
+        return chosen(
+            problem,
+            watch,
+            limited=self.time_limit is not None,
+            shown=bool(self.verbose),
+            chooser=self.chooser,
+            max_neurons=self.max_neurons,
+            **options,
+        )
 
     def _in_units(self, X: Any, Y: Array, weights: Array) -> tuple[Any, Array]:
         """X and Y in the units of training, which ``scaling_`` has."""

@@ -10,8 +10,7 @@ from sklearn.utils.validation import _check_sample_weight
 from ..core.checks import Array, choose
 from ..core.network import Network
 from ..core.problem import Problem
-from ..training.cross_validation import as_long_again
-from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
+from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 
 class AtWeightDecay(ReLUFit):
@@ -26,7 +25,7 @@ class AtWeightDecay(ReLUFit):
         if auto:
             choose("weight_decay", self.weight_decay, ("auto",))
         X = self._design(X, new=True)
-        watch = self._watch(X, CHOICE if auto else 1.0)
+        watch = self._watch(X)
         X, Y = self._in_units(X, Y, weights)
         given: Any = 1.0 if auto else self.weight_decay
         problem = Problem(X, Y, loss, given, self.bias, weights)
@@ -41,11 +40,9 @@ class AtWeightDecay(ReLUFit):
             init = self.scaling_.of_raw(init)
         start = init
         if auto:
-            choice = self._choose(problem, watch, random_state=self._seed())
+            choice, watch = self._choose(problem, watch, random_state=self._seed())
             problem = problem.variant(problem.loss, choice.weight_decay)
             start = choice.start if init is None else init
-            if self.time_limit is None:
-                watch = as_long_again(watch)
         self.weight_decay_ = problem.weight_decay
         solution = self._train(problem, start, watch, joins=start is init)
         self._keep(solution, self._raw(solution.network))

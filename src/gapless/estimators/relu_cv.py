@@ -14,16 +14,11 @@ from ..core.checks import Array, choose, shown
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
-from ..training.cross_validation import (
-    FOLDS,
-    RANKING,
-    VALUES,
-    as_long_again,
-)
+from ..training.cross_validation import FOLDS, RANKING, VALUES
 from ..training.neurons import widened
 from ..training.path import RegularizationPath, solve_along
 from ..training.relevance import on_columns, on_kept
-from .fitting import CHOICE, ReLUClassification, ReLUFit, ReLURegression
+from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 # Share of what the choice leaves of a time limit for the path on all data.
 WALKING = 0.3
@@ -44,12 +39,12 @@ class ByCrossValidation(ReLUFit):
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         if self.select is not None:
             choose("select", self.select, ("auto",))
-        watch = self._watch(X, CHOICE)
+        watch = self._watch(X)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
         X, Y = self._in_units(X, Y, weights)
         problem = Problem(X, Y, loss, 1.0, self.bias, weights)
         seed = self._seed()
-        choice = self._choose(
+        choice, watch = self._choose(
             problem,
             watch,
             weight_decays=self.weight_decays,
@@ -71,8 +66,6 @@ class ByCrossValidation(ReLUFit):
         grid = choice.weight_decays[: choice.best]
         done = self._warm_path(problem, grid, watch, seed)
         chosen = problem.variant(problem.loss, self.weight_decay_)
-        if self.time_limit is None:
-            watch = as_long_again(watch)
         # the folds' networks together are the best start there is
         final = self._train(chosen, choice.start, watch, joins=choice.start is None)
         values = np.append(grid[: len(done)], self.weight_decay_)

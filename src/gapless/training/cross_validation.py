@@ -28,9 +28,6 @@ FOLDS, VALUES, RANKING = 3, 10, 0.1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors;
 # with up to PATIENT numbers in X, where it rises above its least by more than as many.
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
-# Where nobody limits it, training on all data takes as long as the choice; at least so many
-# seconds.
-SHORTEST = 2.0
 # Seconds that processes take to start: folds as quick as that are not worth them.
 PROCESSES = 2.0
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
@@ -224,21 +221,6 @@ def _in_turn(jobs: Iterator[Any], watch: Watch, n_jobs: int | None) -> Iterator[
     yield fold(*given)
     long = watch.seconds - begun > PROCESSES
     yield from Parallel(n_jobs if long else 1, return_as="generator")(jobs)
-
-
-def as_long_again(watch: Watch) -> Watch:
-    """The watch of training on all data after a choice that ``watch`` has timed.
-
-    Parameters
-    ----------
-    watch : Watch
-        Without a limit of the user's; its own is kept, but for :data:`SHORTEST`.
-
-    Returns
-    -------
-    Watch
-    """
-    return Watch(max(min(watch.seconds, watch.left), SHORTEST))
 
 
 def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:

@@ -30,8 +30,8 @@ STARTS, FIRST = 32, 0.1
 
 def choose_decade(
     problem: Problem,
-    watch: Watch,
     *,
+    time_limit: float | None = None,
     max_neurons: int | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
@@ -42,8 +42,8 @@ def choose_decade(
     ----------
     problem : Problem
         Its own ``weight_decay`` is not used.
-    watch : Watch
-        Of all of it; each value has as much as the others.
+    time_limit : float, optional
+        Seconds for all of it; each value has as much as the others.
     max_neurons : int, optional
     random_state : int, default 0
     callback : callable, optional
@@ -59,6 +59,7 @@ def choose_decade(
     KeyboardInterrupt
         When interrupted.
     """
+    watch = Watch.of(time_limit)
     top = largest_weight_decay(problem, STARTS, random_state, watch.part(share=FIRST))
     if top == 0 or problem.n_samples < 2 / HELD_OUT:
         nothing = np.full((0, 1), np.nan)
