@@ -79,7 +79,10 @@ def test_no_file_imports_itself_in_a_circle():
     circle_free.prepare()
 
 
-@pytest.mark.parametrize("name", ["verify.py", "verify_boxes.py", "verify_columns.py"])
+CHECKERS = ["verify.py", "verify_boxes.py", "verify_columns.py", "verify_pairs.py"]
+
+
+@pytest.mark.parametrize("name", CHECKERS)
 def test_the_checker_of_proofs_imports_nothing_of_ours(name):
     checker = SOURCE / "certificates" / name
     assert {other for _, other in imports(checker, everywhere=True)} <= set(

@@ -1,10 +1,11 @@
-"""Proof files of networks of one feature: what was proven passes, and nothing else."""
+"""Proof files of networks that can be read: what was proven passes, and nothing else."""
 
 import numpy as np
 import pytest
 
 from gapless import Problem, train_readable, verify
 from gapless.certificates.verify_columns import gauge_by_columns
+from gapless.certificates.verify_pairs import flaw
 from gapless.losses import Pinball
 
 RNG = np.random.default_rng(0)
@@ -13,23 +14,32 @@ X[:, 3] = RNG.integers(0, 3, 60)  # ties
 X = np.vstack([X, X[:5]])  # equal samples
 f = np.sin(2 * X[:, 0]) + np.abs(X[:, 1]) + X[:, 3]
 y = f + 0.1 * RNG.standard_normal(65)
+signs, classes = np.where(f > 1, 1.0, -1.0), np.eye(3)[np.digitize(f, [0.5, 1.5])]
 CASES = {
-    "squared": (X, y, "squared", None),
-    "rising": (X, y, "squared", {0: 1, 3: -1}),
-    "logistic": (X, np.where(f > 1, 1.0, -1.0), "logistic", None),
-    "hinge rising": (X, np.where(f > 1, 1.0, -1.0), "hinge", {1: 1}),
-    "pinball": (X, y, Pinball(0.8), None),
-    "softmax": (X, np.eye(3)[np.digitize(f, [0.5, 1.5])], "softmax", None),
-    "wide": (RNG.standard_normal((65, 100)), y, "huber", {0: 1}),
+    "squared": (X, y, "squared", {}),
+    "rising": (X, y, "squared", {"monotone": {0: 1, 3: -1}}),
+    "logistic": (X, signs, "logistic", {}),
+    "hinge rising": (X, signs, "hinge", {"monotone": {1: 1}}),
+    "pinball": (X, y, Pinball(0.8), {}),
+    "softmax": (X, classes, "softmax", {}),
+    "wide": (RNG.standard_normal((65, 100)), y, "huber", {"monotone": {0: 1}}),
+    "pairs": (X, y, "squared", {"interactions": "pairs"}),
+    "two pairs": (X, signs, "logistic", {"interactions": [(0, 1), (3, 2)]}),
+    "pairs of classes": (X, classes, "softmax", {"interactions": "pairs", "tol": 1e-2}),
+}
+WORDS = {
+    "rising": "at one feature, effects of features [0] rising and [3] falling, has",
+    "pairs": "at one feature or two has",
+    "two pairs": "at one feature or two, of [(0, 1), (2, 3)], has",
 }
 
 
 @pytest.fixture(scope="module")
 def proofs(tmp_path_factory):
     folder, made = tmp_path_factory.mktemp("proofs"), {}
-    for name, (A, Y, loss, monotone) in CASES.items():
+    for name, (A, Y, loss, how) in CASES.items():
         problem, path = Problem(A, Y, loss, 0.02), folder / f"{name}.npz"
-        made[name] = path, problem, train_readable(problem, monotone=monotone, proof=path)
+        made[name] = path, problem, train_readable(problem, proof=path, **how)
     return made
 
 
@@ -47,7 +57,8 @@ def test_what_was_proven_passes_and_says_of_which_networks(proofs, name):
     assert bound == pytest.approx(solution.certificate.lower_bound, rel=1e-6)
     assert bound <= solution.certificate.objective
     assert "no network whose neurons look at one feature" in words
-    assert ("rising" in words) == (CASES[name][3] is not None)
+    assert ("rising" in words) == ("rising" in name or name == "wide")
+    assert WORDS.get(name, "") in words
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -56,6 +67,7 @@ def test_forged_files_are_refused(proofs, name, tmp_path):
     at = tmp_path / "forged.npz"
     with np.load(path) as file:
         Lam, monotone, bound = file["Lam"], file["monotone"], float(file["lower_bound"])
+        pairs, gauge = (file.get(key) for key in ("pairs", "gauge"))
     forged = [
         {"lower_bound": np.array(bound * 1.001)},
         {"Lam": 0.9 * Lam},
@@ -68,6 +80,9 @@ def test_forged_files_are_refused(proofs, name, tmp_path):
     ]
     if "rising" in name:  # without the constraint the bound is too high
         forged.append({"monotone": 0 * monotone})
+    if "pairs" in name:
+        forged += [{"gauge": 0.9 * gauge}, {"monotone": 1 + monotone}]
+        forged += [{"pairs": wrong} for wrong in (pairs + 0.5, 0 * pairs, 9 - pairs, pairs.T)]
     for fields in forged:
         valid, _, words = verify(changed(path, at, **fields), problem.X, problem.Y)
         assert not valid, (fields.keys(), words)
@@ -93,10 +108,55 @@ def test_the_checkers_gauge_is_above_every_neuron_and_effect():
             assert values.max() <= gauge * (1 + 1e-12)
 
 
-def test_proof_files_are_of_one_feature_and_a_free_bias(tmp_path):
-    for problem, interactions in (
-        (Problem(X, y, weight_decay=0.02), "pairs"),
-        (Problem(X, y, weight_decay=0.02, bias="none"), 0),
-    ):
-        with pytest.raises(ValueError, match="a proof file is for interactions=0"):
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_checker_of_pairs_proves_a_little_above_the_gauge_and_nothing_below(outputs):
+    rng = np.random.default_rng(outputs)
+    for _ in range(10):
+        n = int(rng.integers(3, 30))
+        A, Lam = np.round(rng.standard_normal((n, 3)), 1), rng.standard_normal((n, outputs))
+        A[:, 0] *= 10.0 ** rng.integers(-12, 1)
+        A /= np.linalg.norm(A, axis=1).max()
+        Lam -= Lam.mean(axis=0)
+        pairs = np.array([(0, 1), (2, 1)])
+        best = 0.0
+        for i, j in pairs:
+            turns = rng.uniform(0, 2 * np.pi, 3000)
+            P = A[:, [i, j]] @ [np.cos(turns), np.sin(turns)]
+            for kink in P:  # at each sample
+                best = max(best, np.linalg.norm(np.maximum(P - kink, 0).T @ Lam, axis=1).max())
+        assert flaw(A, Lam, pairs, best * (1 - 1e-9))
+        assert flaw(A, Lam, pairs, best * 1.02) == ""
+
+
+def test_a_flipped_bit_or_number_leaves_no_false_statement(proofs, tmp_path):
+    """What a damaged file still proves is true of the network that was trained."""
+    rng, at, refused = np.random.default_rng(0), tmp_path / "damaged.npz", 0
+    for name in ("pairs", "two pairs", "rising"):
+        path, problem, solution = proofs[name]
+        with np.load(path) as file:
+            fields = dict(file)
+        numbers = sorted(key for key in fields if fields[key].dtype.kind != "U")
+        whole, objective = path.read_bytes(), solution.certificate.objective
+        for trial in range(40):
+            if trial % 4 == 0:
+                data = bytearray(whole)
+                data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+                at.write_bytes(data)
+            else:
+                key = numbers[rng.integers(len(numbers))]
+                data = bytearray(fields[key].tobytes())
+                data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+                array = np.frombuffer(bytes(data), fields[key].dtype).reshape(fields[key].shape)
+                np.savez(at, **{**fields, key: array})
+            valid, bound, words = verify(at, problem.X, problem.Y)
+            refused += not valid
+            same = "weight_decay 0.02, equal sample weights" in words and "pairs" not in words
+            assert not valid or not same or bound <= objective, words
+    assert refused > 60
+
+
+def test_proof_files_are_of_a_free_bias(tmp_path):
+    problem = Problem(X, y, weight_decay=0.02, bias="none")
+    for interactions in (0, "pairs"):
+        with pytest.raises(ValueError, match='a proof file is for bias="free"'):
             train_readable(problem, interactions, proof=tmp_path / "p.npz")

@@ -1,14 +1,17 @@
 """Networks of neurons of one and two features: proofs, optima, laws."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
+from sklearn.model_selection import KFold
 
 from gapless import Network, Problem, Status, solve_spline, train_readable
+from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS
 from gapless.losses import Pinball
-from gapless.readable import weights
+from gapless.readable import path, weights
 from gapless.readable.columns import SortedColumns
 from gapless.readable.neurons import feature_pairs
 from gapless.readable.planes import Sweep
@@ -283,12 +286,31 @@ def test_neurons_slide_to_where_two_would_stand_beside():
     assert solution.network.n_neurons <= 12
 
 
+def test_folds_of_a_large_table_are_held_one_at_a_time(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20_000, 8))
+    problem = Problem(X, np.abs(X[:, 0]) + 0.1 * rng.standard_normal(len(X)))
+    folds = list(KFold(5, shuffle=True, random_state=0).split(X))
+    grid, losses, peaks = np.geomspace(0.2, 0.02, 4), [], []
+    for held in (path.HELD, 0):
+        monkeypatch.setattr(path, "HELD", held)
+        tracemalloc.start()
+        losses.append(path.rank_weight_decays(problem, 0, grid, folds, Watch.of(None)).losses)
+        peaks.append(tracemalloc.get_traced_memory()[1] / X.nbytes)
+        tracemalloc.stop()
+    assert np.array_equal(*losses)
+    assert peaks[1] < peaks[0] - 8  # of 14 arrays in five tables
+
+
 def test_interactions_are_checked():
     assert feature_pairs("pairs", 3) == [(0, 1), (0, 2), (1, 2)]
     assert feature_pairs([(2, 0), (0, 2)], 3) == [(0, 2)]
-    for wrong in (1, "all", [(0, 0)], [(0, 3)], [1], [(0, 1, 2)], None):
+    for wrong in (1, False, "all", [(0, 0)], [(0, 3)], [1], [(0, 1, 2)], None):
         with pytest.raises(ValueError, match="interactions must be 0"):
             feature_pairs(wrong, 3)
+    assert feature_pairs([("c", 0), (1, "a")], 3, ["a", "b", "c"]) == [(0, 1), (0, 2)]
+    with pytest.raises(ValueError, match=r"from 0 to 2 or names, got \[\('a', 'd'\)\]"):
+        feature_pairs([("a", "d")], 3, ["a", "b", "c"])
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 """Proof files: what :mod:`gapless.certificates.verify` needs to re-check a lower bound, as arrays.
 
-The checker knows five kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
+The checker knows six kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
 enumeration) the rank and the gauge alone, ``boxes`` (branch and bound over directions) coordinates
 and a tree, ``columns`` (of networks whose neurons look at one feature) which effects are
-monotone.  All others become ``conic``: signs, D and N of
-:mod:`gapless.gauge.proof_cells`.  What their forms lack to be positive semidefinite is added here,
-so that the checker has to factorise and nothing to correct.
+monotone, ``pairs`` (at two) which pairs are allowed and the gauge.  All others become ``conic``:
+signs, D and N of :mod:`gapless.gauge.proof_cells`.  What their forms lack to be positive
+semidefinite is added here, so that the checker has to factorise and nothing to correct.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def write_proof(
     unit = scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
     if bound.signs is not None:
         fields |= {"kind": "columns", "monotone": bound.signs}
+        if bound.pairs is not None:
+            fields |= {"kind": "pairs", "pairs": bound.pairs, "gauge": bound.upper * unit}
     elif some and bound.check == "directions":
         fields |= {"kind": "directions", "rank": rank(core), "gauge": bound.upper * unit}
     elif some and bound.boxes is not None:

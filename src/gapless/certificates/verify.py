@@ -7,7 +7,8 @@ by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias coun
 (u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
 gauge; ``boxes`` (one output): the same with boxes of directions and quadratic functions, in
 :mod:`verify_boxes`; ``columns``: of neurons of one feature only, by prefix sums, in
-:mod:`verify_columns`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
+:mod:`verify_columns`; ``pairs``: and of two features, by half-turns in cells, in
+:mod:`verify_pairs`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
 ``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
@@ -30,6 +31,7 @@ EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
 MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
 MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensions no search ends
+READABLE = {"columns", "pairs"}  # kinds about networks whose neurons look at few features
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
 ARRAYS = {
@@ -44,6 +46,7 @@ ARRAYS = {
     "basis",
     "tree",
     "monotone",
+    "pairs",
 }
 NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
 NUMBERS |= {"reach", "batch"}
@@ -91,9 +94,14 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     terms = ", ".join(f"{k} {proof[k]}" for k in ("loss", "parameter", "bias", "weight_decay"))
     low, high = (float(pick(proof["weights"])) for pick in (np.min, np.max))
     weights = "equal sample weights" if low == high else f"sample weights {low:.3g} to {high:.3g}"
-    columns = str(proof["kind"]) == "columns"
-    kind = _beside("verify_columns").networks(proof["monotone"]) if columns else "network"
-    return True, claim, f"VALID: no {kind} has an objective below {claim:.9g} ({terms}, {weights})"
+    kind, network = str(proof["kind"]), "network"
+    if kind in READABLE:
+        network = _beside(f"verify_{kind}").networks(proof)
+    return (
+        True,
+        claim,
+        f"VALID: no {network} has an objective below {claim:.9g} ({terms}, {weights})",
+    )
 
 
 def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
@@ -140,6 +148,7 @@ def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
     most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
     most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
     most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES, "monotone": 8 * d}
+    most["pairs"] = 8 * d * d
     small = [k for k in names if k not in ("D", "N")]
     fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
     if "signs" in fields:  # multipliers for no more cells than cover all signs
@@ -200,7 +209,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
     rounding += 4 * (lost + 16 * EPS * one) * far
     kinds = {"norm": _norm, "directions": _directions, "conic": _conic, "boxes": _boxes}
-    kinds |= {"columns": _columns}
+    kinds |= {"columns": _columns, "pairs": _pairs}
     gauge = kinds[str(proof["kind"])](proof, A, merged, free) + rounding
     V, terms = _dual(proof, V * beta / np.maximum(gauge, beta), Y)  # feasible
     size = (one + np.abs(V)) * (one + np.abs(Y)) + V * V + np.abs(terms)
@@ -249,7 +258,9 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
     rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
     Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
     A = A[first] / far
-    if A.shape[1] > len(A) and str(proof["kind"]) != "columns":  # u in coordinates of the row space
+    if (
+        A.shape[1] > len(A) and str(proof["kind"]) not in READABLE
+    ):  # u in coordinates of the row space
         U, s, _ = np.linalg.svd(A, full_matrices=False)
         A = (U * s) @ U.T
     return np.hstack([A, one[first, :free]]), Lam, float(rounding)
@@ -330,6 +341,16 @@ def _columns(proof: Any, A: Any, Lam: Any, free: int) -> float:
     columns = _beside("verify_columns")
     _need(free and columns.fits(A[:, :-1], Lam, proof["monotone"]), "columns of another kind")
     return float(columns.gauge_by_columns(A[:, :-1], Lam, proof["monotone"]))
+
+
+def _pairs(proof: Any, A: Any, Lam: Any, free: int) -> float:
+    """The gauge claimed, unless a neuron of two features tops it; see :mod:`verify_pairs`."""
+    pairs, one = _beside("verify_pairs"), _columns(proof, A, Lam, free)
+    _need(pairs.fits(A[:, :-1], proof["pairs"]) and not np.any(proof["monotone"]), "no such pairs")
+    gauge = max(float(proof["gauge"]), one)
+    flaw = pairs.flaw(A[:, :-1], Lam, proof["pairs"].astype(int), gauge)
+    _need(not flaw, flaw)
+    return gauge
 
 
 def _beside(name: str) -> Any:

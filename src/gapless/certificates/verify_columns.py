@@ -16,9 +16,9 @@ import numpy as np
 EPS = np.finfo(float).eps
 
 
-def networks(monotone: Any) -> str:
-    """Of which networks such a proof is, in words; ``monotone`` as below."""
-    rising, falling = (np.flatnonzero(monotone == sign).tolist() for sign in (1, -1))
+def networks(proof: Any) -> str:
+    """Of which networks such a proof is, in words; its ``monotone`` as below."""
+    rising, falling = (np.flatnonzero(proof["monotone"] == sign).tolist() for sign in (1, -1))
     asked = f", effects of features {rising} rising and {falling} falling,"
     return "network whose neurons look at one feature" + asked * bool(rising or falling)
 

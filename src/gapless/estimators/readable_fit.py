@@ -19,6 +19,7 @@ from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
+from ..readable.neurons import feature_pairs
 from ..readable.path import flat_weight_decay, rank_weight_decays
 from ..readable.price import PriceOfReading, price_of_reading
 from ..readable.solve import ReadableSolution, solve_readable
@@ -95,21 +96,11 @@ class ReadableFit(Reading, Fitted):
         #: the feature that each column belongs to
         self._owner = np.repeat(np.arange(X.shape[1]), [f.n_columns for f in self.features_])
 
-    def _column_pairs(self) -> Any:
+    def _column_pairs(self) -> list[tuple[int, int]]:
         """``interactions`` between features as pairs of columns."""
-        given, owner = self.interactions, self._owner
-        if isinstance(given, str) and given == "pairs":
-            pairs = list(itertools.combinations(range(len(self.features_)), 2))
-        elif isinstance(given, (str, int, np.integer)) or given is None:
-            if isinstance(given, bool) or given != 0:
-                raise ValueError(
-                    f'interactions must be 0, "pairs" or a list of pairs of features, got {given!r}'
-                )
-            return 0
-        else:
-            names = [f.name for f in self.features_]
-            pairs = [(i, j) for i, j in (feature_numbers(p, names, "interactions") for p in given)]
-        columns = [np.flatnonzero(owner == j).tolist() for j in range(len(self.features_))]
+        names = [f.name for f in self.features_]
+        pairs = feature_pairs(self.interactions, len(names), names)
+        columns = [np.flatnonzero(self._owner == j).tolist() for j in range(len(names))]
         return [both for i, j in pairs for both in itertools.product(columns[i], columns[j])]
 
     def _column_signs(self) -> dict[int, int]:

@@ -88,7 +88,9 @@ class GaugeBound:
     boxes : BoxProof or None
         The same of a proof by boxes of directions, where it was asked for.
     signs : array of shape (d,) or None
-        Of neurons of one feature: 1 and -1 where its effect must rise and fall, else 0.
+        Of neurons of few features: 1 and -1 where the effect of one must rise and fall, else 0.
+    pairs : integer array of shape (k, 2) or None
+        The features that a neuron may look at together, where any.
     outlook : (seconds, upper) or None
         About how many more it takes to this bound, where that is foreseen.
     """
@@ -101,6 +103,7 @@ class GaugeBound:
     multipliers: Proof | None = None
     boxes: BoxProof | None = None
     signs: Array | None = None
+    pairs: Array | None = None
     outlook: tuple[float, float] | None = None
 
     @property

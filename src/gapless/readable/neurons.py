@@ -108,14 +108,18 @@ class Neurons:
         return Network(U, bias, np.concatenate([a, -a[steps]]), c)
 
 
-def feature_pairs(interactions: Any, n_features: int) -> list[tuple[int, int]]:
+def feature_pairs(
+    interactions: Any, n_features: int, names: Sequence[str] = ()
+) -> list[tuple[int, int]]:
     """Which two features a neuron may look at together.
 
     Parameters
     ----------
-    interactions : 0, "pairs" or sequence of (int, int)
+    interactions : 0, "pairs" or sequence of pairs of int or str
         None, any two, or those listed.
     n_features : int
+    names : sequence of str
+        Of the features, where they may be given by name.
 
     Returns
     -------
@@ -125,27 +129,27 @@ def feature_pairs(interactions: Any, n_features: int) -> list[tuple[int, int]]:
     Raises
     ------
     ValueError
-        For anything else, and features that are not there.
+        For anything else, a feature with itself, and features that are not there.
     """
     if isinstance(interactions, str) and interactions == "pairs":
         return list(itertools.combinations(range(n_features), 2))
-    if isinstance(interactions, (int, np.integer)) and interactions == 0:
+    number = isinstance(interactions, (int, np.integer)) and not isinstance(interactions, bool)
+    if number and interactions == 0:
         return []
     wrong = ValueError(
-        'interactions must be 0, "pairs" or a list of pairs of feature numbers from 0 to '
-        f"{n_features - 1}, got {shown(interactions)}"
+        'interactions must be 0, "pairs" or a list of pairs of two features, numbers from 0 to '
+        f"{n_features - 1}{' or names' if names else ''}, got {shown(interactions)}"
     )
-    if isinstance(interactions, (str, int, np.integer)):
+    if isinstance(interactions, str):
         raise wrong
-    pairs = set()
+    known = {j: j for j in range(n_features)} | {name: j for j, name in enumerate(names)}
     try:
-        for i, j in interactions:
-            pairs.add((min(int(i), int(j)), max(int(i), int(j))))
-    except (TypeError, ValueError) as error:
+        pairs = [sorted((known[i], known[j])) for i, j in interactions]
+    except (KeyError, TypeError, ValueError) as error:
         raise wrong from error
-    if any(i == j or not 0 <= i < n_features or not j < n_features for i, j in pairs):
+    if any(i == j for i, j in pairs):
         raise wrong
-    return sorted(pairs)
+    return sorted({(i, j) for i, j in pairs})
 
 
 def monotone_signs(monotone: Mapping[int, int] | None, n_features: int) -> Array:

@@ -20,6 +20,8 @@ from .table import Table
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
 # Values without a better one after which the walk ends.
 PATIENCE = 3
+# Numbers of X in all folds up to which all their tables are held at once.
+HELD = 1 << 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,8 @@ def rank_weight_decays(
     """Validation losses of networks that start from those at larger weight decays.
 
     All folds walk together and end when their mean loss has risen for good: what one fold alone
-    finds too small may still be the best for the others.
+    finds too small may still be the best for the others.  Of large tables one is held at a time and
+    sorted anew for every :data:`PATIENCE` values.
 
     Parameters
     ----------
@@ -99,7 +102,7 @@ def rank_weight_decays(
     watch : Watch
         Values that it cuts short have no losses.
     callback : callable, optional
-        Called with (values done, values in all).
+        Called with (values done, values in all) now and then.
     monotone : mapping of int to {1, -1}, optional
         As of :func:`gapless.train_readable`.
 
@@ -107,42 +110,51 @@ def rank_weight_decays(
     -------
     Ranking
     """
+    grid = np.asarray(grid, dtype=float)
     losses = np.full((len(folds), len(grid)), np.nan)
+    held = problem.n_samples * problem.n_features * len(folds) <= HELD
+    step = 1 if held else PATIENCE
     with blas_threads(1):
-        walks = [_Fold(problem, interactions, monotone, fit, test) for fit, test in folds]
-        for i, weight_decay in enumerate(grid if walks else ()):
-            column = [walk.loss(weight_decay, watch) for walk in walks]
-            if np.any(np.isnan(column)):
+        walks = [_Fold(problem, (interactions, monotone), rows, held) for rows in folds]
+        for at in range(0, len(grid) if walks else 0, step):
+            for walk, row in zip(walks, losses):
+                walk.fill(row[at : at + step], grid[at : at + step], watch)
+            done = min(at + step, len(grid))
+            mean = losses[:, :done].mean(axis=0)
+            if np.isnan(mean[-1]):
                 break
-            losses[:, i] = column
             if callback is not None:
-                callback(i + 1, len(grid))
-            if i - int(np.nanargmin(losses.mean(axis=0))) >= PATIENCE:
-                losses[:, i + 1 :] = np.inf
+                callback(done, len(grid))
+            if done - 1 - int(np.argmin(mean)) >= PATIENCE:
+                losses[:, done:] = np.inf
                 break
-    return Ranking(np.asarray(grid, dtype=float), losses)
+    return Ranking(grid, losses)
 
 
 class _Fold:
-    """One fold on its way to smaller weight decays."""
+    """One fold on its way to smaller weight decays; its table is made anew unless ``held``."""
 
     def __init__(
-        self, problem: Problem, interactions: Any, monotone: Any, fit: Array, test: Array
+        self, problem: Problem, how: tuple[Any, Any], rows: tuple[Array, Array], held: bool
     ) -> None:
-        part = problem.variant(problem.loss, 1.0).of_samples(fit)
-        self.table = Table(part, interactions, monotone)
+        self.problem, self.how, self.held = problem, how, held
+        self.fit, self.test = rows
+        self.table: Table | None = None
         self.start: Weighted | None = None
-        w = problem.sample_weight[test]
-        self.X, self.Y, self.w = problem.X[test], problem.Y[test], w / w.sum()
 
-    def loss(self, weight_decay: float, watch: Watch) -> float:
-        """Held out; NaN where the time was over."""
-        gap = RANKING_PAIRS if len(self.table.pairs) else RANKING
-        fit = Fit(self.table, weight_decay, gap, self.start)
-        solution = fit.run(watch)
-        if watch.due() and solution.status.unfinished:
-            return np.nan
-        self.start = fit.best
-        return float(
-            self.w @ self.table.problem.loss.value(solution.network.predict(self.X), self.Y)
-        )
+    def fill(self, losses: Array, weight_decays: Array, watch: Watch) -> None:
+        """Losses held out; those that the time does not allow stay as they are."""
+        if watch.due():
+            return
+        problem, rows = self.problem, self.test
+        table = self.table or Table(problem.of_samples(self.fit), *self.how)
+        self.table = table if self.held else None
+        gap, w = RANKING_PAIRS if len(table.pairs) else RANKING, problem.sample_weight[rows]
+        for i, weight_decay in enumerate(weight_decays):
+            fit = Fit(table, weight_decay, gap, self.start)
+            solution = fit.run(watch)
+            if watch.due() and solution.status.unfinished:
+                return
+            self.start = fit.best
+            F = solution.network.predict(problem.X[rows])
+            losses[i] = w @ problem.loss.value(F, problem.Y[rows]) / w.sum()

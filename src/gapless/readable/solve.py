@@ -131,8 +131,8 @@ def train_readable(
         output, a free bias and neurons of one feature.  The proof is about networks of such
         effects, by multipliers of that constraint (:mod:`gapless.readable.monotone`).
     proof : path, optional
-        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone: of neurons
-        of one feature under a free bias.
+        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone, under a free
+        bias.
 
     Returns
     -------
@@ -147,8 +147,8 @@ def train_readable(
     ValueError
         For other interactions, a ``tol`` or ``time_limit`` that is not positive, data too large
         for an exact gauge (penalised bias with pairs on more than 20,000 rows), and monotone
-        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` of
-        pairs or under another bias rule, and where nothing was proven.
+        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` under
+        another bias rule, and where nothing was proven.
 
     References
     ----------
@@ -182,8 +182,8 @@ def solve_readable(
     """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
         table = Table(problem, interactions, monotone)
-        if proof is not None and (len(table.pairs) or problem.bias != "free"):
-            raise ValueError('a proof file is for interactions=0 and bias="free": leave proof out')
+        if proof is not None and problem.bias != "free":
+            raise ValueError('a proof file is for bias="free": leave proof out')
         if monotone and init is not None:
             raise ValueError("init is a network, whose effects may not be monotone: leave out")
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS

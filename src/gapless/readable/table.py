@@ -195,9 +195,8 @@ class Table:
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
-        bound = _bound(values, upper, proof)
-        if not len(self.pairs):
-            bound = replace(bound, signs=self.monotone)
+        pairs = self.pairs if len(self.pairs) else None
+        bound = replace(_bound(values, upper, proof), signs=self.monotone, pairs=pairs)
         return Look(bound, found, values)
 
     def signs(self, neurons: Neurons) -> Array | None:
