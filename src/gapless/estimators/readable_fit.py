@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
-from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
+from ..core.losses import LOG_LINK, Loss, Pinball, get_loss, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
@@ -35,9 +35,6 @@ VALUES, RATIO = 18, 3e-4
 FITS, CHOOSING = 2.0, 0.6
 # With pairs, which take longer: fits, and values of the grid.
 FITS_PAIRS, VALUES_PAIRS = 8.0, 9
-
-# Times the largest target from which on a deviance is a line (:mod:`gapless.core.log_link`).
-BEYOND = 8.0
 
 
 class ReadableFit(Reading, Fitted):
@@ -163,7 +160,7 @@ class ReadableFit(Reading, Fitted):
             return (Y - self._centre) / self._unit, loss
         Y = Y / np.exp(self._centre)
         if isinstance(self.loss, str):
-            loss = LOG_LINK[self.loss](BEYOND * max(float(Y.max()), 1.0))
+            loss = loss_of_targets(self.loss, Y)
         return Y, loss
 
     def _chosen(
@@ -214,7 +211,13 @@ class ReadableFit(Reading, Fitted):
         return F * self._unit + self._centre
 
     def price_of_reading(
-        self, X: Any, y: Any, sample_weight: Any = None, *, time_limit: float = 60.0
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        pairs: bool = True,
+        time_limit: float = 60.0,
     ) -> PriceOfReading:
         """What it costs, in the objective, that neurons look at few features: a proven interval.
 
@@ -222,14 +225,16 @@ class ReadableFit(Reading, Fitted):
         ----------
         X, y, sample_weight
             The samples of ``fit``.
+        pairs : bool, default True
+            Whether neurons of two features are trained as well, where the bias is free; they
+            always are where ``interactions`` allowed pairs.
         time_limit : float, default 60
             Seconds for all; most go into the proof of the general network.
 
         Returns
         -------
         PriceOfReading
-            See :func:`gapless.price_of_reading`; networks of two features are trained where
-            ``interactions`` allowed pairs.
+            See :func:`gapless.price_of_reading`.
 
         Raises
         ------
@@ -248,8 +253,8 @@ class ReadableFit(Reading, Fitted):
             Y, loss = self._posed(np.asarray(y, float).reshape(len(columns), -1), loss)
         return price_of_reading(
             columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
-            sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
-            time_limit=time_limit, init=self.network_,
+            sample_weight=sample_weight, tol=self.tol, time_limit=time_limit, init=self.network_,
+            pairs=self.solution_.features == 2 or (pairs and self.bias == "free"),
         )  # fmt: skip
 
     def to_network(self) -> Network:
