@@ -77,6 +77,8 @@ def run_readable(args: argparse.Namespace) -> Answer:
     notes = [*table.notes, *[without] * bool(without), *notes, f"{task}: {why}"]
     if weight_decay == "auto":
         notes.append(f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation")
+    if args.readable == "pairs" and model.certificate_.features == 1:
+        notes.append("pairs left out: held-out folds lose no more without them")
     if loss in LOG_LINK:
         notes.append(f"effects add to the logarithm of {target}: one of .1 means about 10% more")
     told = _scores(model, X, y if labels is None else labels, train, test)

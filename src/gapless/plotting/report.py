@@ -165,15 +165,12 @@ def _rounded(values: Array) -> Any:
 def _priced(price: PriceOfReading) -> str:
     """One sentence on the simplest neurons, and the table."""
     least, most = interval(*price.price())
-    told = (
-        f"That every neuron looks at one feature costs at least {least} of the objective on the "
-        f"training data and at most {most}, proven."
-    )
-    if most == "unknown":
-        told = (
-            f"That every neuron looks at one feature costs at least {least} of the objective on "
-            "the training data; what it costs at most was not proven in the time given."
-        )
+    reads, of = "every neuron looks at one feature", "of the objective on the training data"
+    if most != "unknown":
+        told = f"That {reads} costs at least {least} and at most {most} {of}, proven."
+    else:
+        told = f"What it costs at most that {reads} was not proven in the time given"
+        told += f"; it costs at least {least} {of}." if price.price()[0] > 0 else "."
     return f"<h2>The price of reading</h2>\n<p>{told}</p>\n{number_table(HEADS, price.rows())}"
 
 

@@ -18,8 +18,9 @@ from .table import Table
 
 # Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which the walk ends.
-PATIENCE = 3
+# Values without a better one after which the walk ends; with pairs, whose grid is coarse and whose
+# smallest values take most of the time.
+PATIENCE, PATIENCE_PAIRS = 3, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,11 @@ class Ranking:
     def weight_decay(self) -> float:
         """That value."""
         return float(self.weight_decays[self.best])
+
+    @property
+    def loss(self) -> float:
+        """Its mean loss; NaN where the time was over before any value."""
+        return float(self.losses.mean(axis=0)[self.best])
 
     @property
     def cut_short(self) -> bool:
@@ -108,6 +114,7 @@ def rank_weight_decays(
     Ranking
     """
     losses = np.full((len(folds), len(grid)), np.nan)
+    patience = PATIENCE_PAIRS if interactions else PATIENCE
     with blas_threads(1):
         walks = [_Fold(problem, interactions, monotone, fit, test) for fit, test in folds]
         for i, weight_decay in enumerate(grid if walks else ()):
@@ -117,7 +124,7 @@ def rank_weight_decays(
             losses[:, i] = column
             if callback is not None:
                 callback(i + 1, len(grid))
-            if i - int(np.nanargmin(losses.mean(axis=0))) >= PATIENCE:
+            if i - int(np.nanargmin(losses.mean(axis=0))) >= patience:
                 losses[:, i + 1 :] = np.inf
                 break
     return Ranking(np.asarray(grid, dtype=float), losses)
