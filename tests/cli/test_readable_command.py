@@ -100,6 +100,29 @@ def test_classes_have_probabilities_and_scores(ward, capsys):
     assert row["probabilities"]["short"] == pytest.approx(shares[1])
 
 
+def test_classes_weigh_alike_where_asked(ward, capsys):
+    with open(ward / "ward.csv") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["rare"] = "yes" if float(row["stay"]) > 10 else "no"
+    with open(ward / "rare.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    fit = ["fit", ward / "rare.csv", "--target", "rare", "--readable", "--weight-decay", 0.3,
+           "--drop", "stay", "--drop", "kind"]  # fmt: skip
+    plain, alike = answer(capsys, *fit), answer(capsys, *fit, "--class-weight", "balanced")
+
+    def found(told):
+        return told["confusion"][1][1]
+
+    assert found(alike) > found(plain)
+    assert "AUC, test" in run(capsys, *fit).out
+    stay = ["fit", ward / "rare.csv", "--target", "stay", "--readable"]
+    error = run(capsys, *stay, "--class-weight", "balanced", code=2).err
+    assert "--class-weight is for classes" in error
+
+
 def test_the_report_knows_the_rows_held_out(ward, model, capsys):
     page = ward / "page.html"
     told = answer(

@@ -268,3 +268,53 @@ def test_a_choice_that_time_ended_is_said():
     with pytest.warns(ConvergenceWarning) as said:
         AdditiveReLURegressor("pairs", time_limit=0.05).fit(X, y)
     assert any("time ended the choice of weight_decay" in str(w.message) for w in said)
+
+
+def test_pairs_that_folds_gain_nothing_by_are_left_out():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 2))
+    noise = 0.5 * rng.standard_normal(60)
+    additive, joint = np.abs(X[:, 0]) + X[:, 1] + noise, X[:, 0] * X[:, 1] + noise
+    how = {"cv": 2, "tol": 1e-2, "time_limit": 1000}
+    model = AdditiveReLURegressor("pairs", **how).fit(X, additive)
+    assert model.certificate_.features == 1
+    single = AdditiveReLURegressor(**how).fit(X, additive)
+    np.testing.assert_array_equal(model.predict(X), single.predict(X))
+    assert AdditiveReLURegressor("pairs", **how).fit(X, joint).certificate_.features == 2
+    # those that are named stay, and so do all where nothing is chosen
+    named = AdditiveReLURegressor([(0, 1)], **how).fit(X, additive)
+    given = AdditiveReLURegressor("pairs", weight_decay=0.3, tol=1e-2).fit(X, additive)
+    assert named.certificate_.features == given.certificate_.features == 2
+
+
+def test_what_cannot_be_learned_from_is_one_sentence():
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame({"age": rng.uniform(20, 80, 30)}), rng.poisson(2.0, 30)
+    dated = X.assign(day=pd.date_range("2026-01-01", periods=30))
+    days = pl.DataFrame({"day": dated["day"].to_list()})
+    for table, target, how, sentence in [
+        (dated, y, {}, "column 'day' has dates or times"),
+        (days, y, {}, "column 'day' has dates or times"),
+        (X, y, {"loss": "gamma"}, "targets above 0, got 0 to .*take loss='poisson'"),
+        (X, y - 3, {"loss": "gamma"}, "targets above 0, got -3 to"),
+        (X, y - 3, {"loss": "poisson"}, "targets from 0, got -3 to"),
+        (X, 0 * y, {"loss": "poisson"}, "all are 0"),
+        (X, y, {"monotone": {"age": 1}, "interactions": "pairs"}, "go with interactions=0"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            AdditiveReLURegressor(weight_decay=0.1, **how).fit(table, target)
+    with pytest.raises(ValueError, match="Negative values in data passed to `sample_weight`"):
+        AdditiveReLURegressor(weight_decay=0.1).fit(X, y, np.arange(30) - 5.0)
+
+
+def test_effects_and_explanations_print_as_what_is_added():
+    X = np.linspace(0, 1, 40)[:, None]
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(X, X[:, 0] ** 2)
+    explained = model.explain(X[:2])
+    text = repr(explained).splitlines()
+    assert [line.split()[0] for line in text] == ["row", "baseline", "x0", "sum"]
+    told = [float(line.split()[-1]) for line in text[1:]]
+    assert told[0] + told[1] == pytest.approx(told[2], abs=1e-3)
+    assert told[2] == pytest.approx(model.predict(X[1:2])[0], rel=1e-3)
+    assert "and 35 more rows" in repr(model.explain(X))
+    assert repr(model.effects_[0]).startswith("Effect(x0: adds ")

@@ -1,6 +1,7 @@
 """The page of a readable network: whole, escaped, fetched from nowhere; its sums are right."""
 
 import json
+import re
 from html.parser import HTMLParser
 
 import numpy as np
@@ -93,6 +94,14 @@ def test_a_curve_goes_through_its_values(fitted):
     for drawn, told in zip(points.T, (effect.places.astype(float), effect.values[:, 0])):
         fit = np.polyfit(told, drawn, 1)
         assert np.abs(np.polyval(fit, told) - drawn).max() < 0.1
+
+
+def test_no_number_is_cut_off_at_the_edge():
+    X = np.linspace(0, 1, 40)[:, None] * 30000
+    page = readable_page(AdditiveReLURegressor(weight_decay=0.01).fit(X, X[:, 0] ** 0.5), X)
+    told = re.findall(r'<text x="([\d.]+)" y="186.0" text-anchor="middle">([^<]*)<', page)
+    assert "30000" in [text for _, text in told]
+    assert all(float(x) + 3.3 * len(text) <= 320 for x, text in told)  # half of its width
 
 
 def test_classes_pairs_and_sparse_rows():

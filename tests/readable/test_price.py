@@ -17,7 +17,14 @@ def test_reading_costs_nothing_where_the_truth_is_additive_and_much_where_it_is_
     assert low <= 1e-3
     assert high <= 1e-2
     assert hard.one.certificate.objective >= hard.two.certificate.lower_bound
-    text = repr(hard)
-    assert "reading one feature a neuron costs between" in text
+    # as a table, rounded so that what is said is proven
+    low, high = hard.price()
+    one, two, any_ = hard.rows()
+    least, most = (float(cell.rstrip("%")) / 100 for cell in one[-2:])
+    assert least <= low <= least + 1.01e-4
+    assert most - 1.01e-4 <= high <= most
+    assert (two[0], any_[0]) == ("two features", "any features")
+    assert all(cell in repr(hard) for row in hard.rows() for cell in row)
+    assert hard.as_dict()["one feature"]["costs"] == [low, high]
     with pytest.raises(ValueError, match="features must be 1"):
         hard.price(3)

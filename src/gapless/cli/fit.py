@@ -31,7 +31,7 @@ from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
 from .readable import run_readable
-from .scores import score_rows, scores, summary, untested
+from .scores import job_scores, score_rows, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Seconds for the choice of a weight decay where nobody says.
@@ -117,9 +117,9 @@ def run_fit(args: argparse.Namespace) -> Answer:
     network = job.scaling.unscale(solution.network)
 
     # 3. what it is worth, and the files
-    told = scores(job, network)
+    told = job_scores(job, network)
     facts: dict[str, Any] = {
-        "summary": summary(job, network.n_neurons, told),
+        "summary": summary(job.target, len(job.classes or ()), network.n_neurons, told),
         "known": solution.known,
         "advice": solution.advice,
         "status": solution.status.name,
@@ -239,7 +239,7 @@ def run_path(args: argparse.Namespace) -> Answer:
             callback=None if report is None else lambda done, total, _: report(done, total),
         )  # fmt: skip
     networks = [job.scaling.unscale(solution.network) for solution in trained]
-    why = untested(job)
+    why = untested(job.Y[job.test, 0], job.labels is not None)
     facts: dict[str, Any] = {
         "task": job.task,
         "score": job.measure,

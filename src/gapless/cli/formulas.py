@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.checks import Array, InputError
+from ..core.losses import LOG_LINK
 from ..core.network import Network
 from .dates import PARTS
 from .model_files import Header
@@ -110,6 +111,11 @@ def _margins(header: Header) -> bool:
     return header.classes is not None and header.training.get("loss") in ("logistic", "softmax")
 
 
+def _number(output: str, header: Header) -> str:
+    """The number predicted, from the output of the network."""
+    return f"exp({output})" if header.training.get("loss") in LOG_LINK else output
+
+
 # C
 
 
@@ -181,7 +187,8 @@ def _c(network: Network, header: Header) -> str:
         lines += [
             f"double predict({', '.join(parameters)})",
             "{",
-            f"    double out[1];\n    score({given}, out);\n    return out[0];",
+            "    double out[1];",
+            f"    score({given}, out);\n    return {_number('out[0]', header)};",
             "}",
         ]
     else:
@@ -253,7 +260,7 @@ def _sql(network: Network, header: Header) -> str:
     )  # fmt: skip
     result = _quoted(f"predicted {header.target}")
     if header.classes is None:
-        outer = f"gapless_s0 AS {result}"
+        outer = f"{_number('gapless_s0', header)} AS {result}"
     else:
         classes = [_literal(str(c)) for c in header.classes]
         if len(outputs) == 1:
@@ -333,7 +340,7 @@ def _excel(network: Network, header: Header) -> str:
     sums = [_sum(b, w, hidden) for w, b in zip(network.output_weights.T, network.output_bias)]
     result = f"predicted {header.target}"
     if header.classes is None:
-        append(result, sums[0])
+        append(result, _number(sums[0], header))
         return csv_text([heads, row])
     classes = [_cell(str(c)) for c in header.classes]
     scores = [append(f"score {c}", s) for c, s in zip(header.classes[-C:], sums)]

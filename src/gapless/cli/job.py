@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.model_selection import train_test_split
 
 from ..core.checks import Array, InputError, shown
+from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.rounding import TINY
 from ..estimators.targets import balanced, encode_labels
 from .columns import (
     MAX_CODES,
@@ -26,6 +26,7 @@ from .columns import (
 )
 from .command import add_data_arguments
 from .dates import date_format
+from .measures import measure, score
 from .numbers import is_number
 from .preparing import Encoder, listed
 from .tables import (
@@ -39,6 +40,8 @@ from .tables import (
     without_lone,
 )
 
+# Losses of numbers.
+NUMBER_LOSSES = ("squared", "huber", *LOG_LINK)
 # Share of the rows below which accuracy says little of a class.
 RARE = 0.05
 
@@ -52,20 +55,27 @@ class Scaling:
     mean, scale : array (n_numbers,)
     y_mean, y_scale : float
         0 and 1 for classes.
+    logarithms : bool
+        Whether outputs are logarithms of targets, whose unit is then their mean.
     """
 
     mean: Array
     scale: Array
     y_mean: float = 0.0
     y_scale: float = 1.0
+    logarithms: bool = False
 
     @classmethod
-    def learn(cls, X: Array, y: Array | None = None) -> Scaling:
-        """Mean zero and deviation one, of ``X`` and of the numbers ``y`` if there are any."""
+    def learn(cls, X: Array, y: Array | None = None, logarithms: bool = False) -> Scaling:
+        """Mean zero and deviation one, of ``X`` and of the numbers ``y`` if there are any; of
+        numbers that have logarithms the mean is one.
+        """
         spread = X.std(axis=0)
         scale = np.where(spread > 0, spread, 1.0)  # what is constant in these rows
         if y is None:
             return cls(X.mean(axis=0), scale)
+        if logarithms:
+            return cls(X.mean(axis=0), scale, 0.0, float(y.mean()), True)
         return cls(X.mean(axis=0), scale, float(y.mean()), float(y.std()) or 1.0)
 
     def features(self, X: Array, rows: Array) -> Array:
@@ -82,17 +92,21 @@ class Scaling:
     def inverse(self) -> Scaling:
         """The scaling that undoes this one."""
         return Scaling(
-            -self.mean / self.scale, 1 / self.scale, -self.y_mean / self.y_scale, 1 / self.y_scale
-        )
+            -self.mean / self.scale, 1 / self.scale, -self.y_mean / self.y_scale, 1 / self.y_scale,
+            self.logarithms,
+        )  # fmt: skip
 
     def unscale(self, network: Network) -> Network:
         """The network on the units of the table that ``network`` is on those of training."""
         U = network.hidden_weights / self.scale[:, None]
+        unit, shift = self.y_scale, self.y_mean
+        if self.logarithms:
+            unit, shift = 1.0, float(np.log(self.y_scale))
         return Network(
             U,
             network.hidden_bias - self.mean @ U,
-            network.output_weights * self.y_scale,
-            network.output_bias * self.y_scale + self.y_mean,
+            network.output_weights * unit,
+            network.output_bias * unit + shift,
         )
 
 
@@ -147,13 +161,13 @@ class Job:
     @property
     def measure(self) -> str:
         """What :meth:`score` measures."""
-        return "R2" if self.labels is None else "accuracy"
+        return measure(self.loss, self.labels is not None)
 
     def problem(self, weight_decay: float) -> Problem:
         """The problem of the rows for training, in the units of training."""
         X, Y = self.scaling.features(self.X, self.train), self.scaling.targets(self.Y[self.train])
         weights = class_weights(Y) if self.balanced else None
-        return Problem(X, Y, self.loss, weight_decay, self.bias, weights)
+        return Problem(X, Y, loss_of_targets(self.loss, Y), weight_decay, self.bias, weights)
 
     def on_columns(self, numbers: Array, asked: list[str]) -> tuple[Job, Array]:
         """The job of the columns that these numbers come from and of those asked for, and which
@@ -181,13 +195,18 @@ class Job:
         return job, left
 
     def score(self, network: Network, rows: Array) -> float:
-        """R2 or accuracy, on these rows, of a network in the units of the table."""
+        """R2 and its like or accuracy, on these rows, of a network in the units of the table."""
+        F = self.outputs(network, rows)
+        return score(self.loss, self.labels is not None, self.answers(rows), F)
+
+    def answers(self, rows: Array) -> Array:
+        """Targets of these rows, or their places among the classes."""
+        return self.Y[rows, 0] if self.labels is None else self.labels[rows]
+
+    def outputs(self, network: Network, rows: Array) -> Array:
+        """Predictions for these rows, or scores of classes, of a network in units of the table."""
         F = network.predict(self.X[rows])
-        if self.labels is None:
-            y = self.Y[rows]
-            return float(1 - np.sum((F - y) ** 2) / max(np.sum((y - y.mean()) ** 2), TINY))
-        guess = (F[:, 0] > 0) if F.shape[1] == 1 else np.argmax(F, axis=1)
-        return float(np.mean(guess == self.labels[rows]))
+        return np.exp(F) if self.scaling.logarithms else F
 
 
 def class_weights(Y: Array) -> Array:
@@ -213,7 +232,10 @@ def add_job_arguments(command: Any) -> None:
         "--missing", choices=("fill", "error"), default="fill",
         help="what to do with missing cells (default: fill them in, say so)",
     )  # fmt: skip
-    command.add_argument("--loss", choices=("squared", "huber", "logistic", "hinge"))
+    command.add_argument(
+        "--loss", choices=(*NUMBER_LOSSES, "logistic", "hinge"),
+        help="poisson: counts, gamma: positive amounts; what is added multiplies the prediction",
+    )  # fmt: skip
     command.add_argument(
         "--class-weight", choices=("balanced",), help="all classes weigh alike in training"
     )
@@ -243,31 +265,31 @@ def read_job(args: argparse.Namespace) -> Job:
     table, without = rows_with(table, target, not impute)
 
     # 2. task and targets
-    task, why = _task(target, table[target], args.task)
+    task, why = find_task(target, table[target], args)
     if task == "classification":
         table = without_lone(table, target)
     features: dict[str, Array] = {k: table[k] for k in table if k not in (target, *args.drop)}
     y = table[target]
     check_sizes(target, y)
     classes, labels = None, None
-    if args.class_weight and task == "regression":
-        raise InputError("--class-weight is for classes, and this is a regression; leave it out")
     if task == "classification":
         classes, labels = _classes(texts(table, target))
-        Y, loss = encode_labels(labels, len(classes), _loss(task, args.loss))
+        Y, loss = encode_labels(labels, len(classes), find_loss(task, args.loss))
     else:
         if len(np.unique(y)) < 2:
             raise InputError("the target is constant: there is nothing to learn")
-        Y, loss = y[:, None].astype(float), _loss(task, args.loss)
+        Y, loss = y[:, None].astype(float), find_loss(task, args.loss)
 
     # 3. split, features; the rows held out say nothing about medians and units either
     train, test = split_rows(len(y), labels, args.test_size, args.seed)
+    check_targets(target, y, train, loss)
     encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
     X = encoder.encode(Table(features, table.cells))
     if args.raw:
-        scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]))
+        scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]), logarithms=loss in LOG_LINK)
     else:
-        scaling = Scaling.learn(X[train], Y[train] if labels is None else None)
+        numbers = Y[train] if labels is None else None
+        scaling = Scaling.learn(X[train], numbers, loss in LOG_LINK)
     notes = [
         *table.notes,
         *[without] * bool(without),
@@ -361,8 +383,21 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
     return train, test
 
 
-def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
+def find_task(target: str, y: Array, args: argparse.Namespace) -> tuple[str, str]:
     """Regression or classification, and why."""
+    asked = args.task
+    if asked is not None:
+        find_loss(asked, args.loss)  # says at once what does not go together
+    if asked is None and args.loss in ("huber", *LOG_LINK):
+        asked = "regression"
+    task, why = _task(target, y, asked)
+    if args.class_weight and task == "regression":
+        raise InputError("--class-weight is for classes, and this is a regression; leave it out")
+    return task, why
+
+
+def _task(target: str, y: Array, asked: str | None) -> tuple[str, str]:
+    """As asked, or guessed."""
     if asked == "regression":
         check_numbers(target, y, "correct it, or leave out --task regression")
     if asked is not None:
@@ -407,12 +442,34 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
     return classes.tolist(), labels
 
 
-def _loss(task: str, asked: str | None) -> str:
+def find_loss(task: str, asked: str | None) -> str:
     """The loss asked for, if the task has it, or the usual one."""
     if task == "classification":
-        if asked == "huber":
-            raise InputError("--loss huber is for regression; choose logistic, hinge or squared")
+        if asked in ("huber", *LOG_LINK):
+            raise InputError(f"--loss {asked} is for regression; choose logistic, hinge or squared")
         return asked or "logistic"
-    if asked not in (None, "squared", "huber"):
-        raise InputError(f"--loss {asked} is for classes; choose squared or huber")
+    if asked is not None and asked not in NUMBER_LOSSES:
+        choice = ", ".join(NUMBER_LOSSES[:-1])
+        raise InputError(f"--loss {asked} is for classes; choose {choice} or {NUMBER_LOSSES[-1]}")
     return asked or "squared"
+
+
+def check_targets(target: str, y: Array, train: Array, loss: str) -> None:
+    """Raise InputError where targets are no counts or amounts and the loss needs them; and where
+    those of the rows for training are all zero."""
+    if loss not in LOG_LINK:
+        return
+    wrong = np.flatnonzero(y <= 0 if loss == "gamma" else y < 0)
+    if len(wrong):
+        need = "amounts above 0" if loss == "gamma" else "counts, 0 or more"
+        advice = "leave these rows out, or take --loss squared"
+        if loss == "gamma" and np.all(y >= 0):
+            advice = "leave these rows out, or take --loss poisson, which allows 0"
+        raise InputError(
+            f"--loss {loss} needs {need}, and target {target!r} has {len(wrong)} of {len(y)} that "
+            f"are not, the first {y[wrong[0]]:g}; {advice}"
+        )
+    if not np.any(y[train]):
+        raise InputError(
+            f"target {target!r} is 0 in all rows for training: there is nothing to learn"
+        )

@@ -14,12 +14,13 @@ from safetensors import SafetensorError, safe_open
 
 from ..core.checks import InputError
 from ..core.files import existing_file, write
+from ..core.losses import LOG_LINK
 from ..core.network import Network
 from .columns import LARGE
 from .preparing import Encoder, column_of
 
 FORMAT = "gapless-network-1"
-LOSSES = ("squared", "huber", "logistic", "softmax", "hinge")
+LOSSES = ("squared", "huber", "logistic", "softmax", "hinge", *LOG_LINK)
 _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
 
 

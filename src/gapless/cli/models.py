@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.checks import Array, InputError
 from ..core.files import write
+from ..core.losses import LOG_LINK
 from ..core.network import Network
 from ..estimators.readable_files import is_readable
 from .command import DATA, Answer, add_command
@@ -90,6 +91,8 @@ def predict(network: Network, header: Header, table: dict[str, Array]) -> dict[s
         When columns are missing or differ, or numbers so large that their scores overflow.
     """
     F = network.predict(Encoder(header.columns).encode(table))
+    if header.training.get("loss") in LOG_LINK:
+        F = np.exp(F)
     if not np.all(np.isfinite(F)):
         raise InputError("the predictions overflow: weights or numbers of the table are too large")
     if header.classes is None:

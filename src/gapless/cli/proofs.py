@@ -14,6 +14,7 @@ from ..certificates.certify import certify
 from ..certificates.verify import data_digest, member, verify
 from ..core.checks import Array, InputError
 from ..core.files import existing_file
+from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.problem import Problem
 from ..core.result import Certificate, about
 from ..estimators.targets import encode_labels
@@ -60,8 +61,9 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
     check_sizes(header.target, y)
     X, labels = Encoder(header.columns).encode(table), None
     scaling = Scaling(
-        np.array(t["mean"], float), np.array(t["scale"], float), t["y_mean"], t["y_scale"]
-    )
+        np.array(t["mean"], float), np.array(t["scale"], float), t["y_mean"], t["y_scale"],
+        t["loss"] in LOG_LINK,
+    )  # fmt: skip
     if header.classes is None:
         check_numbers(header.target, y)
         Y = scaling.targets(y[:, None])
@@ -110,7 +112,8 @@ def run_certify(args: argparse.Namespace) -> Answer:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
     X, Y, scaling = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
-    terms = {name: header.training[name] for name in ("loss", "weight_decay", "bias")}
+    terms = {name: header.training[name] for name in ("weight_decay", "bias")}
+    terms["loss"] = loss_of_targets(header.training["loss"], Y)
     if header.training.get("class_weight") == "balanced":
         terms["sample_weight"] = class_weights(Y)
     certificate = certify(

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, RidgeCV
 
 from ..core.checks import Array, InputError, positive
+from ..core.losses import LOG_LINK
 from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
+from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
-from .job import _loss, _task, check_split, split_rows
+from .job import check_split, check_targets, find_loss, find_task, split_rows
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
+from .scores import Rows, score_rows, scores, summary
 from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
-from .terminal import print_notes, print_table
+from .terminal import plain_console, print_notes, print_table
 
 # Importances that are printed.
 PRINTED = 12
@@ -48,7 +51,8 @@ def run_readable(args: argparse.Namespace) -> Answer:
     table, without = rows_with(table, target, args.missing == "error")
     check_split(args)
     y = table[target]
-    task, why = _task(target, y, args.task)
+    task, why = find_task(target, y, args)
+    loss = find_loss(task, args.loss)
     if task == "classification":
         table = without_lone(table, target)
         y = table[target]
@@ -61,46 +65,51 @@ def run_readable(args: argparse.Namespace) -> Answer:
     if task == "classification":
         labels = np.unique(y, return_inverse=True)[1]
     train, test = split_rows(len(y), labels, args.test_size, args.seed)
+    check_targets(target, y, train, loss)
 
     # 2. the network
     kind: Any = AdditiveReLURegressor if task == "regression" else AdditiveReLUClassifier
     model = kind(
         0 if args.readable == "one" else "pairs", weight_decay=weight_decay, bias=args.bias,
-        loss=_loss(task, args.loss), tol=args.tol, time_limit=args.time_limit, verbose=1,
+        loss=loss, tol=args.tol, time_limit=args.time_limit, verbose=1,
     )  # fmt: skip
-    model.fit(X.iloc[train], y[train])
+    weights = None if labels is None or not args.class_weight else balanced(labels[train])
+    model.fit(X.iloc[train], y[train], weights)
 
     # 3. what it is worth, and the files
     notes = [*table.notes, *[without] * bool(without), *notes, f"{task}: {why}"]
     if weight_decay == "auto":
         notes.append(f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation")
+    if args.readable == "pairs" and model.certificate_.features == 1:
+        notes.append("pairs left out: held-out folds lose no more without them")
+    if loss in LOG_LINK:
+        notes.append(f"effects add to the logarithm of {target}: one of .1 means about 10% more")
+    told = _scores(model, X, y if labels is None else labels, train, test)
+    n_classes = 0 if labels is None else len(model.classes_)
     facts: dict[str, Any] = {
+        "summary": summary(target, n_classes, model.n_neurons_, told),
         "known": model.solution_.known,
         "status": model.status_.name,
         "task": task,
         **model.certificate_.as_dict(),
         "n_neurons": model.n_neurons_,
         "weight_decay": model.weight_decay_,
-        "score": "R2" if task == "regression" else "accuracy",
-        "train_score": float(model.score(X.iloc[train], y[train])),
-        "test_score": float(model.score(X.iloc[test], y[test])),
-        "baseline_test_score": _linear(model, X, y, train, test),
-        "n_train": len(train),
-        "n_test": len(test),
+        **told,
         "effects": {effect.name: effect.importance for effect in model.effects_},
         "notes": notes,
     }
     if args.out:
-        told = {"target": target, "task": task, "columns": [[n, text] for n, text in kinds.items()]}
+        of = {"target": target, "task": task, "columns": [[n, text] for n, text in kinds.items()]}
         split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(y)}
-        save_readable(model, args.out, notes=told | split)
+        save_readable(model, args.out, notes=of | split)
         facts["model"] = args.out
     if args.plot:
         plt = pyplot()
         save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, _show, int(model.status_.unfinished))
+    classes = [] if labels is None else list(map(str, model.classes_))
+    return Answer(facts, partial(_show, classes), int(model.status_.unfinished))
 
 
 def _learn(
@@ -197,14 +206,14 @@ def model_kinds(model: Any) -> dict[str, bool]:
     return {f.name: f.levels is not None for f in model.features_}
 
 
-def _linear(model: Any, X: Any, y: Array, train: Array, test: Array) -> float:
-    """Score of ridge or logistic regression on the columns that the model sees."""
+def _scores(model: Any, X: Any, y: Array, train: Array, test: Array) -> dict[str, Any]:
+    """:func:`.scores.scores`, the linear model on the columns that the network sees."""
+    classes = len(getattr(model, "classes_", ()))
     columns = model._encode(model._table(X))
-    linear: Any = RidgeCV(np.logspace(-3, 3, 13))
-    if hasattr(model, "classes_"):
-        linear = LogisticRegression(max_iter=2000)
-    linear.fit(columns[train], y[train])
-    return float(linear.score(columns[test], y[test]))
+    F = model.decision_function(X) if classes else model.predict(X)
+    F = F.reshape(len(y), -1)
+    fit, held_out = (Rows(columns[index], y[index], F[index]) for index in (train, test))
+    return scores(fit, held_out, model.loss, classes)
 
 
 def predict_readable(path: str, table: dict[str, Array]) -> dict[str, Array]:
@@ -265,7 +274,8 @@ def info_readable(path: str) -> dict[str, Any]:
     }
 
 
-def _show(facts: dict[str, Any]) -> None:
+def _show(classes: list[str], facts: dict[str, Any]) -> None:
+    plain_console().print(f"{facts['summary']}.", soft_wrap=True)
     print_notes(facts["notes"])
     rows = [
         ("known", facts["known"]),
@@ -274,11 +284,7 @@ def _show(facts: dict[str, Any]) -> None:
         ("proven gap", f"{facts['relative_gap']:.3%}"),
         ("proof", facts["proof"]),
         ("neurons", str(facts["n_neurons"])),
-        (
-            f"{facts['score']} train / test",
-            f"{facts['train_score']:.4f} / {facts['test_score']:.4f}",
-        ),
-        ("linear model, test", f"{facts['baseline_test_score']:.4f}"),
+        *score_rows(facts, classes),
         ("seconds", f"{facts['seconds']:.1f}"),
     ]
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array, InputError, not_negative
 from ..core.files import write
+from ..core.losses import LOG_LINK
 from ..estimators.readable_files import is_readable, load_readable
 from ..plotting.readable import cells_of
 from ..plotting.report import readable_page
+from ..readable.price import HEADS, PriceOfReading
 from .command import Answer, add_command, add_data_arguments
 from .job import split_rows
+from .measures import explained, measure
 from .model_files import load
 from .readable import frame, model_kinds
 from .tables import Reading, Table, read_data, texts
@@ -46,12 +50,14 @@ def run_report(args: argparse.Namespace) -> Answer:
     price, scores = None, {}
     if y is not None:
         train, test = _rows(model, y)
-        measure = "accuracy" if hasattr(model, "classes_") else "R2"
+        classes = hasattr(model, "classes_")
+        of, answers = measure(model.loss, classes), model.predict(X)
         for name, rows in (("training", train), ("held-out", test)):
             if len(rows) > 1:
-                score = float(model.score(X.iloc[rows], y[rows]))
-                scores[f"{name} {measure}".replace(" ", "_").replace("-", "_")] = score
-                facts.append((f"{measure}, {name} rows", f"{score:.4f} ({len(rows)} rows)"))
+                right, said = y[rows], answers[rows]
+                good = np.mean(right == said) if classes else explained(model.loss, right, said)
+                scores[f"{name} {of}".replace(" ", "_").replace("-", "_")] = float(good)
+                facts.append((f"{of}, {name} rows", f"{good:.4f} ({len(rows)} rows)"))
         if args.price_time > 0 and len(train):
             price = model.price_of_reading(X.iloc[train], y[train], time_limit=args.price_time)
     page = readable_page(model, X, y, title=target, facts=facts, price=price)
@@ -59,19 +65,18 @@ def run_report(args: argparse.Namespace) -> Answer:
     answer: dict[str, Any] = {"page": args.html, "known": model.solution_.known, **scores}
     if price is not None:
         answer["price_of_reading"] = price.price(model.certificate_.features)
-    return Answer(answer, _show_report)
+        answer["price"] = price.as_dict()
+    return Answer(answer, partial(_show_report, price))
 
 
-def _show_report(facts: dict[str, Any]) -> None:
+def _show_report(price: PriceOfReading | None, facts: dict[str, Any]) -> None:
     rows = [("known", facts["known"])]
     for name, value in facts.items():
         if isinstance(value, float):
             rows.append((name.replace("_", " "), f"{value:.4f}"))
-    if "price_of_reading" in facts:
-        low, high = facts["price_of_reading"]
-        most = f"{high:.2%}" if high < 10 else "an unknown share"
-        rows.append(("reading costs", f"between {low:.2%} and {most} of the objective"))
     print_table([*rows, ("page", facts["page"])])
+    if price is not None:
+        print_table(price.rows(), *HEADS)
 
 
 def add_explain(commands: Any) -> None:
@@ -139,7 +144,8 @@ def _label(model: Any, asked: str | None, predicted: Any) -> Any:
 
 def _explains(model: Any, label: Any) -> str:
     if label is None:
-        return str(model.notes_.get("target", "target"))
+        target = str(model.notes_.get("target", "target"))
+        return f"logarithm of {target}" if model.loss in LOG_LINK else target
     odds = model.loss == "logistic" and len(model.classes_) == 2
     return f"{'log odds' if odds else 'score'} of {label}"
 

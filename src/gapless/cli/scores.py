@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 
 from ..core.checks import Array
 from ..core.network import Network
 from .job import Job
+from .measures import explained, guesses, linear_model, measure, score
 
 # Test rows that say something: of fewer, one row more or less changes all.
 ENOUGH = 12
@@ -20,13 +20,33 @@ CLEAR = 0.01
 SHOWN = 8
 
 
-def untested(job: Job) -> str:
-    """Why a score on the test rows would say nothing; empty where it says something."""
-    n_test = len(job.test)
+class Rows(NamedTuple):
+    """Some rows of a table, and what a network says of them.
+
+    Attributes
+    ----------
+    X : array (n, n_numbers)
+        As training takes them.
+    y : array (n,)
+        Targets, or places among the classes.
+    F : array (n, n_outputs)
+        Predictions, or scores of classes.
+    """
+
+    X: Array
+    y: Array
+    F: Array
+
+
+def untested(y: Array, classes: bool) -> str:
+    """Why a score on test rows with these targets would say nothing; empty where it says
+    something.
+    """
+    n_test = len(y)
     if n_test < ENOUGH:
         rows = "1 test row is" if n_test == 1 else f"{n_test} test rows are"
         return f"{rows} too few for a score ({ENOUGH} are needed: more data, or --test-size)"
-    if job.labels is None and len(np.unique(job.Y[job.test])) < 2:
+    if not classes and len(np.unique(y)) < 2:
         return "the targets of the test rows are all alike"
     return ""
 
@@ -38,60 +58,73 @@ def probabilities(F: Array) -> Array:
     return E / E.sum(axis=1, keepdims=True)
 
 
-def scores(job: Job, network: Network) -> dict[str, Any]:
-    """What ``gapless fit`` says of a network in the units of the table.
+def job_scores(job: Job, network: Network) -> dict[str, Any]:
+    """:func:`scores` of a network in the units of the table."""
+
+    def rows(index: Array) -> Rows:
+        features = job.scaling.features(job.X, index)
+        return Rows(features, job.answers(index), job.outputs(network, index))
+
+    return scores(rows(job.train), rows(job.test), job.loss, len(job.classes or ()))
+
+
+def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, Any]:
+    """What ``gapless fit`` says of a network: how good it is, beside a linear model.
+
+    Parameters
+    ----------
+    train, test : Rows
+    loss : str
+        Of the training problem.
+    n_classes : int
+        0 for numbers.
 
     Returns
     -------
     dict
-        ``score``: the measure; ``train_score``, ``test_score``, ``baseline_test_score`` (ridge or
-        logistic regression), ``untested``: why there is no test score, else empty.  For classes
-        also ``majority_test_score`` (always the most frequent class), ``auc``, ``log_loss``,
-        ``baseline_auc``, ``baseline_log_loss`` and ``confusion``, all of the test rows: a row for
-        each class there is, a column for each that was said.
+        ``score``: the measure; ``train_score``, ``test_score``, ``baseline_test_score`` (of
+        :func:`.measures.linear_model`), ``untested``: why there is no test score, else empty.  For
+        classes also ``majority_test_score`` (always the most frequent class), ``auc``,
+        ``log_loss``, ``baseline_auc``, ``baseline_log_loss`` and ``confusion``, all of the test
+        rows: a row for each class there is, a column for each that was said.
     """
-    why = untested(job)
+    classes = n_classes > 0
+    why = untested(test.y, classes)
     facts: dict[str, Any] = {
-        "score": job.measure,
-        "train_score": job.score(network, job.train),
-        "test_score": None if why else job.score(network, job.test),
+        "score": measure(loss, classes),
+        "train_score": score(loss, classes, train.y, train.F),
+        "test_score": None if why else score(loss, classes, test.y, test.F),
         "baseline_test_score": None,
         "untested": why,
-        "n_train": len(job.train),
-        "n_test": len(job.test),
+        "n_train": len(train.y),
+        "n_test": len(test.y),
     }
-    if job.labels is not None:
+    if classes:
         named = ("majority_test_score", "auc", "log_loss", "baseline_auc", "baseline_log_loss")
         facts |= dict.fromkeys((*named, "confusion"))
     if why:
         return facts
-    test = job.scaling.features(job.X, job.test)
-    if job.labels is None:
-        ridge = RidgeCV(np.logspace(-3, 3, 13))
-        ridge.fit(job.scaling.features(job.X, job.train), job.Y[job.train, 0])
-        return facts | {"baseline_test_score": float(ridge.score(test, job.Y[job.test, 0]))}
-    return facts | _of_classes(job, network, test)
+    linear = linear_model(loss, classes, train.X, train.y)
+    if not classes:
+        baseline = explained(loss, test.y, linear.predict(test.X))
+        return facts | {"baseline_test_score": baseline}
+    return facts | _of_classes(train, test, linear, loss, n_classes)
 
 
-def _of_classes(job: Job, network: Network, test: Array) -> dict[str, Any]:
-    assert job.labels is not None
-    labels, n_classes = job.labels[job.test], len(job.classes or ())
-    F = network.predict(job.X[job.test])
-    guess = (F[:, 0] > 0).astype(int) if F.shape[1] == 1 else np.argmax(F, axis=1)
-    linear = LogisticRegression(max_iter=2000)
-    linear.fit(job.scaling.features(job.X, job.train), job.labels[job.train])
-    P, Q = probabilities(F), linear.predict_proba(test)
-    most = np.bincount(job.labels[job.train]).argmax()
-    smooth = job.loss in ("logistic", "softmax")
+def _of_classes(train: Rows, test: Rows, linear: Any, loss: str, n_classes: int) -> dict[str, Any]:
+    labels = test.y
+    P, Q = probabilities(test.F), linear.predict_proba(test.X)
+    most = np.bincount(train.y).argmax()
+    smooth = loss in ("logistic", "softmax")
     everywhere = range(n_classes)
     return {
-        "baseline_test_score": float(linear.score(test, labels)),
+        "baseline_test_score": float(linear.score(test.X, labels)),
         "majority_test_score": float(np.mean(labels == most)),
         "auc": _auc(labels, P),
         "log_loss": float(log_loss(labels, P, labels=everywhere)) if smooth else None,
         "baseline_auc": _auc(labels, Q),
         "baseline_log_loss": float(log_loss(labels, Q, labels=everywhere)),
-        "confusion": confusion_matrix(labels, guess, labels=everywhere).tolist(),
+        "confusion": confusion_matrix(labels, guesses(test.F), labels=everywhere).tolist(),
     }  # fmt: skip
 
 
@@ -102,29 +135,27 @@ def _auc(labels: Array, P: Array) -> float | None:
     return float(roc_auc_score(labels, P[:, 1] if P.shape[1] == 2 else P, multi_class="ovr"))
 
 
-def summary(job: Job, n_neurons: int, facts: dict[str, Any]) -> str:
-    """One sentence on what came out."""
+def summary(target: str, n_classes: int, n_neurons: int, facts: dict[str, Any]) -> str:
+    """One sentence on what came out; of numbers where there are no classes."""
     neurons = "1 neuron" if n_neurons == 1 else f"{n_neurons} neurons"
     if not n_neurons:  # training may also have had no time for one
         neurons = "A constant, 0 neurons,"
     if facts["untested"]:
-        return (
-            f"{neurons} for {job.target!r}, trained on {len(job.train)} rows; {facts['untested']}"
-        )
-    unseen = f"on {len(job.test)} rows that training did not see"
+        return f"{neurons} for {target!r}, trained on {facts['n_train']} rows; {facts['untested']}"
+    unseen = f"on {facts['n_test']} rows that training did not see"
     ours, linear = facts["test_score"], facts["baseline_test_score"]
     better = ", which is better" if linear > ours + CLEAR else ""
-    if job.labels is None:
+    if not n_classes:
         verb = "predicts" if n_neurons <= 1 else "predict"
         return (
-            f"{neurons} {verb} {job.target!r} with R2 {ours:.3f} {unseen} "
+            f"{neurons} {verb} {target!r} with {facts['score']} {ours:.3f} {unseen} "
             f"(a linear model: {linear:.3f}{better})"
         )
     verb = "tells" if n_neurons <= 1 else "tell"
     always = facts["majority_test_score"]
     return (
-        f"{neurons} {verb} the {len(job.classes or ())} classes of {job.target!r} right in "
-        f"{ours:.1%} of {len(job.test)} rows that training did not see (a linear model: "
+        f"{neurons} {verb} the {n_classes} classes of {target!r} right in "
+        f"{ours:.1%} of {facts['n_test']} rows that training did not see (a linear model: "
         f"{linear:.1%}{better}; always the most frequent: {always:.1%})"
     )
 

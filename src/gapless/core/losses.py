@@ -380,6 +380,28 @@ LOSSES: dict[str, type[Loss]] = {
 LOG_LINK: dict[str, type[Poisson] | type[Gamma]] = {cls.name: cls for cls in (Poisson, Gamma)}
 
 
+# Times the largest target from which on a deviance is a line (:mod:`gapless.core.log_link`).
+BEYOND = 8.0
+
+
+def loss_of_targets(loss: str, Y: Array) -> Loss:
+    """The loss called so; a deviance turns into a line well beyond these targets.
+
+    Parameters
+    ----------
+    loss : str
+    Y : array of shape (n_samples, n_outputs)
+        Where outputs are logarithms, in units of their mean.
+
+    Returns
+    -------
+    Loss
+    """
+    if loss in LOG_LINK:
+        return LOG_LINK[loss](BEYOND * max(float(Y.max()), 1.0))
+    return get_loss(loss)
+
+
 def get_loss(loss: str | Loss) -> Loss:
     """The loss called ``loss``, or ``loss`` itself when it is one and declares all it must.
 

@@ -15,12 +15,12 @@ from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
-from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
+from ..core.losses import LOG_LINK, Loss, Pinball, get_loss, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
-from ..readable.path import flat_weight_decay, rank_weight_decays
+from ..readable.path import Ranking, flat_weight_decay, rank_weight_decays
 from ..readable.price import PriceOfReading, price_of_reading
 from ..readable.solve import ReadableSolution, solve_readable
 from ..readable.table import DENSE, Table
@@ -36,9 +36,6 @@ VALUES, RATIO = 18, 3e-4
 FITS, CHOOSING = 2.0, 0.6
 # With pairs, which take longer: fits, and values of the grid.
 FITS_PAIRS, VALUES_PAIRS = 8.0, 9
-
-# Times the largest target from which on a deviance is a line (:mod:`gapless.core.log_link`).
-BEYOND = 8.0
 
 
 class ReadableFit(Reading, Fitted):
@@ -112,6 +109,8 @@ class ReadableFit(Reading, Fitted):
             raise ValueError(
                 f"monotone must map features to 1 (rising) or -1 (falling), got {self.monotone!r}"
             )
+        if isinstance(self.interactions, str) or np.any(self.interactions):
+            raise ValueError("monotone effects go with interactions=0: leave one of them out")
         features = feature_numbers(self.monotone, [f.name for f in self.features_], "monotone")
         for f in (self.features_[j] for j in features):
             if f.levels is not None:
@@ -124,7 +123,7 @@ class ReadableFit(Reading, Fitted):
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
         fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
-        weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
+        weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
         X, Y, weights = X[kept], Y[kept], weights[kept]
         self._learn_columns(X, weights)
@@ -133,7 +132,7 @@ class ReadableFit(Reading, Fitted):
         targets, loss = self._posed(Y, loss)
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
         signs = self._column_signs()
-        self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
+        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
         problem = problem.variant(problem.loss, self.weight_decay_)
         tol = positive("tol", self.tol)
         solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
@@ -154,23 +153,32 @@ class ReadableFit(Reading, Fitted):
             return (Y - self._centre) / self._unit, loss
         Y = Y / np.exp(self._centre)
         if isinstance(self.loss, str):
-            loss = LOG_LINK[self.loss](BEYOND * max(float(Y.max()), 1.0))
+            loss = loss_of_targets(self.loss, Y)
         return Y, loss
 
     def _chosen(
         self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
-    ) -> float:
-        """As given, or what held-out folds prefer."""
+    ) -> tuple[Any, float]:
+        """Pairs of columns and weight decay, as given or what held-out folds prefer.
+
+        Pairs that nobody named are left out where folds lose no more without them.
+        """
         if not isinstance(self.weight_decay, str):
-            return positive("weight_decay", self.weight_decay)
+            return pairs, positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0, signs))
-        grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if pairs else VALUES)
-        folds = self._folds(problem, kept)
-        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
-            choice = rank_weight_decays(
-                problem, pairs, grid, folds, watch.part(share=CHOOSING), report, signs
-            )
+        folds, part = self._folds(problem, kept), watch.part(share=CHOOSING)
+
+        def ranked(allowed: Any) -> Ranking:
+            grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if allowed else VALUES)
+            with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
+                return rank_weight_decays(problem, allowed, grid, folds, part, report, signs)
+
+        # neurons of one feature first: they take a tenth of the time
+        single = ranked(0) if pairs and isinstance(self.interactions, str) else None
+        choice = ranked(pairs)
+        if single is not None and not choice.loss < single.loss:
+            pairs, choice = 0, single
         if choice.cut_short:
             warnings.warn(
                 f"time ended the choice of weight_decay at {choice.weight_decay:.3g}, where the "
@@ -179,7 +187,7 @@ class ReadableFit(Reading, Fitted):
                 stacklevel=4,
             )
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
-        return choice.weight_decay
+        return pairs, choice.weight_decay
 
     def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
         """Pairs of rows of the problem, which has the samples ``kept``."""
@@ -205,7 +213,13 @@ class ReadableFit(Reading, Fitted):
         return F * self._unit + self._centre
 
     def price_of_reading(
-        self, X: Any, y: Any, sample_weight: Any = None, *, time_limit: float = 60.0
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        pairs: bool = True,
+        time_limit: float = 60.0,
     ) -> PriceOfReading:
         """What it costs, in the objective, that neurons look at few features: a proven interval.
 
@@ -213,14 +227,16 @@ class ReadableFit(Reading, Fitted):
         ----------
         X, y, sample_weight
             The samples of ``fit``.
+        pairs : bool, default True
+            Whether neurons of two features are trained as well, where the bias is free; they
+            always are where ``interactions`` allowed pairs.
         time_limit : float, default 60
             Seconds for all; most go into the proof of the general network.
 
         Returns
         -------
         PriceOfReading
-            See :func:`gapless.price_of_reading`; networks of two features are trained where
-            ``interactions`` allowed pairs.
+            See :func:`gapless.price_of_reading`.
 
         Raises
         ------
@@ -239,8 +255,8 @@ class ReadableFit(Reading, Fitted):
             Y, loss = self._posed(np.asarray(y, float).reshape(len(columns), -1), loss)
         return price_of_reading(
             columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
-            sample_weight=sample_weight, pairs=self.solution_.features == 2, tol=self.tol,
-            time_limit=time_limit, init=self.network_,
+            sample_weight=sample_weight, tol=self.tol, time_limit=time_limit, init=self.network_,
+            pairs=self.solution_.features == 2 or (pairs and self.bias == "free"),
         )  # fmt: skip
 
     def to_network(self) -> Network:
@@ -287,12 +303,17 @@ def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
     """
     C = Y.shape[1]
     if loss.name in LOG_LINK:
-        mean = weights @ Y / weights.sum()
-        if not (np.all(Y >= 0) and np.all(mean > 0)):
+        least, amounts = float(Y.min()), loss.name == "gamma"
+        if least < 0 or (amounts and least == 0):
+            need = "above 0" if amounts else "from 0"
+            zeros = ", or take loss='poisson', which allows zeros" if least == 0 else ""
             raise ValueError(
-                f"loss={loss.name!r} needs targets that are not negative, and some above 0; got "
-                f"{Y.min():g} to {Y.max():g}"
+                f"loss={loss.name!r} needs targets {need}, got {least:g} to {Y.max():g}; leave the "
+                f"others out{zeros}"
             )
+        mean = weights @ Y / weights.sum()
+        if not np.all(mean > 0):
+            raise ValueError(f"loss={loss.name!r} needs targets above 0, and all are 0")
         return np.log(mean), np.ones(C)
     if loss.degree is None:
         return np.zeros(C), np.ones(C)

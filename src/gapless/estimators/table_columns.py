@@ -96,10 +96,21 @@ def coded(X: Any, labels: dict[int, list[Any]] | None) -> tuple[Any, dict[int, l
     table or array
         Missing labels are NaN, unknown ones :data:`UNKNOWN`.
     dict of int to list
+
+    Raises
+    ------
+    ValueError
+        For columns of dates or times.
     """
     if not (hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")):
         return X, {}
     kinds = list(X.dtypes)
+    for name, kind in zip(X.columns, kinds):
+        if _is_time(kind):
+            raise ValueError(
+                f"the column {str(name)!r} has dates or times, and a model takes numbers: give "
+                "days since a first one, or the month"
+            )
     if labels is None:
         labels = {
             j: _levels(X[name], kinds[j])
@@ -117,6 +128,12 @@ def coded(X: Any, labels: dict[int, list[Any]] | None) -> tuple[Any, dict[int, l
             X = X.copy(deep=False)
             X[name] = values
     return X, labels
+
+
+def _is_time(kind: Any) -> bool:
+    if hasattr(kind, "is_temporal"):  # polars
+        return bool(kind.is_temporal())
+    return getattr(kind, "kind", "O") in "mM"
 
 
 def _is_number(kind: Any) -> bool:

@@ -19,6 +19,8 @@ LEFT, TOP, RIGHT, BOTTOM = 46, 10, 312, 172
 LEVELS = 8
 # Steps of colour of a heat map.
 SHADES = 12
+# Width of a digit, and a bit.
+LETTER = 7
 # Characters of a label, and of one beside the vertical axis.
 LONGEST, SIDE = 14, 6
 
@@ -154,7 +156,9 @@ def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator
     last = RIGHT if effect.missing is None else RIGHT - 60
     for a in ticks(float(x[0]), float(x[-1])) if len(x) > 1 else x:
         if across(a) <= last:
-            yield _text(across(a), BOTTOM + 14, f"{a:.6g}")
+            text = f"{a:.6g}"
+            inside = min(across(a), WIDTH - LETTER / 2 * len(text))  # not cut off at the edge
+            yield _text(inside, BOTTOM + 14, text)
 
 
 def _levels(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator[str]:

@@ -62,6 +62,28 @@ def fact_table(rows: Iterable[tuple[str, str]]) -> str:
     return f"<table>\n{cells}\n</table>"
 
 
+def number_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of numbers under heads, all plain text; the first column has names.
+
+    Parameters
+    ----------
+    heads : sequence of str
+    rows : iterable of sequence of str
+
+    Returns
+    -------
+    str
+    """
+    top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
+    cells = "\n".join(
+        f"<tr><th>{html.escape(name)}</th>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for name, *row in rows
+    )
+    return f'<div class="wide"><table class="numbers">\n<tr>{top}</tr>\n{cells}\n</table></div>'
+
+
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>$title</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -84,6 +106,8 @@ tr { border-top: 1px solid var(--line) }
 th { text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0;
   font-weight: 600 }
 td { padding: .3rem 0; overflow-wrap: anywhere }
+.wide { overflow-x: auto } .numbers td, .numbers tr:first-child th:not(:first-child)
+  { text-align: right; padding-left: 1rem; font-variant-numeric: tabular-nums }
 img { max-width: 100%; background: #fff }
 figure { margin: 1rem 0 }
 figcaption, .quiet { color: var(--quiet); font-size: .9rem }

@@ -11,9 +11,9 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array
-from ..readable.price import PriceOfReading
+from ..readable.price import HEADS, PriceOfReading, interval
 from .effect_svg import drawing, heights, importance_bars
-from .page import fact_table, listed, page
+from .page import fact_table, listed, number_table, page
 from .readable import _output_names, _shown, _unit, cells_of
 
 # Effects drawn, the most important ones; bars of importances; rows that can be explained.
@@ -163,23 +163,15 @@ def _rounded(values: Array) -> Any:
 
 
 def _priced(price: PriceOfReading) -> str:
-    low, high = price.price(1 if price.two is None else 2)
-    rows = []
-    for name, solution in (("one feature", price.one), ("two", price.two), ("any", price.any)):
-        if solution is not None:
-            c = solution.certificate
-            rows.append(
-                (f"neurons of {name}", f"objective {c.objective:.5g}, none below "
-                 f"{c.lower_bound:.5g}; {solution.network.n_neurons} neurons")
-            )  # fmt: skip
-    told = (
-        f"That neurons look at few features costs at least {100 * low:.3g}% and at most "
-        f"{100 * high:.3g}% of the objective on the training data, proven."
-        if high < 10
-        else f"That neurons look at few features costs at least {100 * low:.3g}% of the objective "
-        "on the training data; what it costs at most was not proven in the time given."
-    )
-    return f"<h2>The price of reading</h2>\n<p>{told}</p>\n{fact_table(rows)}"
+    """One sentence on the simplest neurons, and the table."""
+    least, most = interval(*price.price())
+    reads, of = "every neuron looks at one feature", "of the objective on the training data"
+    if most != "unknown":
+        told = f"That {reads} costs at least {least} and at most {most} {of}, proven."
+    else:
+        told = f"What it costs at most that {reads} was not proven in the time given"
+        told += f"; it costs at least {least} {of}." if price.price()[0] > 0 else "."
+    return f"<h2>The price of reading</h2>\n<p>{told}</p>\n{number_table(HEADS, price.rows())}"
 
 
 def _reading(estimator: Any) -> list[str]:

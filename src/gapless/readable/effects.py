@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..core.checks import Array
 
+# Rows of an explanation that are printed.
+SHOWN = 5
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Effect:
     """What one feature, or two together, add to the outputs.
 
@@ -56,10 +61,16 @@ class Effect:
         """Of the feature, or of both."""
         return " x ".join(self.names)
 
+    def __repr__(self) -> str:
+        low, high = float(self.values.min()), float(self.values.max())
+        return (
+            f"Effect({self.name}: adds {low:.4g} to {high:.4g}, {self.importance:.4g} in the mean)"
+        )
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Predictions as sums: ``baseline + contributions.sum(axis=1)``.
+    """Predictions as sums: ``baseline + contributions.sum(axis=1)``; printed, the first of them.
 
     Attributes
     ----------
@@ -82,3 +93,19 @@ class Explanation:
 
     def __len__(self) -> int:
         return len(self.contributions)
+
+    def __repr__(self) -> str:
+        rows, C = min(SHOWN, len(self)), len(self.baseline)
+        heads = [f"row {i}" + f", output {c}" * (C > 1) for i in range(rows) for c in range(C)]
+        lines = [("", heads)]
+        baseline = np.tile(self.baseline, (rows, 1))
+        told = [("baseline", baseline), *zip(self.names, np.moveaxis(self.contributions, 1, 0))]
+        for name, values in [*told, ("sum", self.outputs)]:
+            lines.append((name, [f"{v:.4g}" for v in values[:rows].ravel()]))
+        first = max(len(name) for name, _ in lines)
+        widths = [max(map(len, cells)) for cells in zip(*(cells for _, cells in lines))]
+        text = "\n".join(
+            name.ljust(first) + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths))
+            for name, cells in lines
+        )
+        return text if rows == len(self) else f"{text}\nand {len(self) - rows} more rows"

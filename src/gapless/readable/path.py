@@ -18,8 +18,9 @@ from .table import Table
 
 # Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which the walk ends.
-PATIENCE = 3
+# Values without a better one after which the walk ends; with pairs, whose grid is coarse and whose
+# smallest values take most of the time.
+PATIENCE, PATIENCE_PAIRS = 3, 1
 # Numbers of X in all folds up to which all their tables are held at once.
 HELD = 1 << 24
 
@@ -49,6 +50,11 @@ class Ranking:
     def weight_decay(self) -> float:
         """That value."""
         return float(self.weight_decays[self.best])
+
+    @property
+    def loss(self) -> float:
+        """Its mean loss; NaN where the time was over before any value."""
+        return float(self.losses.mean(axis=0)[self.best])
 
     @property
     def cut_short(self) -> bool:
@@ -112,8 +118,9 @@ def rank_weight_decays(
     """
     grid = np.asarray(grid, dtype=float)
     losses = np.full((len(folds), len(grid)), np.nan)
+    patience = PATIENCE_PAIRS if interactions else PATIENCE
     held = problem.n_samples * problem.n_features * len(folds) <= HELD
-    step = 1 if held else PATIENCE
+    step = 1 if held else patience
     with blas_threads(1):
         walks = [_Fold(problem, (interactions, monotone), rows, held) for rows in folds]
         for at in range(0, len(grid) if walks else 0, step):
@@ -125,7 +132,7 @@ def rank_weight_decays(
                 break
             if callback is not None:
                 callback(done, len(grid))
-            if done - 1 - int(np.argmin(mean)) >= PATIENCE:
+            if done - 1 - int(np.argmin(mean)) >= patience:
                 losses[:, done:] = np.inf
                 break
     return Ranking(grid, losses)

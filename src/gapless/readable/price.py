@@ -17,11 +17,14 @@ from .solve import ReadableSolution, solve_readable
 
 # Shares of the time for neurons of one feature, of two, and what is left for any.
 ONE, TWO = 0.1, 0.5
+# Columns of the table, and times the objective from which on a bound says nothing.
+HEADS = ("neurons look at", "objective", "none below", "neurons", "costs at least", "at most")
+KNOWN = 10.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PriceOfReading:
-    """Three trainings of one problem.
+    """Three trainings of one problem; printed it is a table.
 
     Attributes
     ----------
@@ -64,22 +67,70 @@ class PriceOfReading:
         most = readable.objective / bound - 1 if bound > 0 else np.inf
         return float(least), float(most)
 
+    @property
+    def kinds(self) -> dict[str, ReadableSolution | Solution]:
+        """What was trained, by the features that a neuron looks at."""
+        named = {"one feature": self.one, "two features": self.two, "any features": self.any}
+        return {name: solution for name, solution in named.items() if solution is not None}
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table as texts under :data:`HEADS`, a row for each of :attr:`kinds`.
+
+        Returns
+        -------
+        list of tuple of str
+        """
+        return [
+            (name, f"{told['objective']:.5g}", f"{told['lower_bound']:.5g}",
+             str(told["n_neurons"]), *(interval(*told["costs"]) if "costs" in told else ("", "")))
+            for name, told in self.as_dict().items()
+        ]  # fmt: skip
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """The table as numbers.
+
+        Returns
+        -------
+        dict of str to dict
+            By :attr:`kinds`: ``objective``, ``lower_bound``, ``n_neurons``, and of readable ones
+            ``costs``, both ends of :meth:`price`; None for an end where no bound is known.
+        """
+        out: dict[str, dict[str, Any]] = {}
+        for features, (name, solution) in enumerate(self.kinds.items(), 1):
+            proof = solution.certificate
+            out[name] = {
+                "objective": proof.objective,
+                "lower_bound": proof.lower_bound,
+                "n_neurons": solution.network.n_neurons,
+            }
+            if solution is not self.any:
+                least, most = self.price(features)
+                out[name]["costs"] = [least, most if np.isfinite(most) else None]
+        return out
+
     def __repr__(self) -> str:
-        lines = ["neurons of     objective   lower bound  neurons"]
-        for name, s in (("one feature", self.one), ("two", self.two), ("any", self.any)):
-            if s is not None:
-                c = s.certificate
-                count = s.network.n_neurons
-                lines.append(f"{name:12} {c.objective:11.5g}  {c.lower_bound:12.5g}  {count:7d}")
-        for features in (1, 2) if self.two is not None else (1,):
-            low, high = self.price(features)
-            words = "one feature a neuron" if features == 1 else "two"
-            most = f"{100 * high:.3g}" if high < 1e3 else "any number of"
-            lines.append(
-                f"reading {words} costs between {100 * low:.3g} and {most} per cent "
-                "of the objective"
-            )
-        return "\n".join(lines)
+        lines = [HEADS, *self.rows()]
+        widths = [max(map(len, column)) for column in zip(*lines)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in lines
+        )
+
+
+def interval(least: float, most: float | None) -> tuple[str, str]:
+    """Both shares in per cent, rounded outwards: what is said is proven.
+
+    Parameters
+    ----------
+    least : float
+    most : float or None
+
+    Returns
+    -------
+    (str, str)
+    """
+    down = f"{np.floor(1e4 * least) / 100:.2f}%"
+    return down, "unknown" if most is None or most > KNOWN else f"{np.ceil(1e4 * most) / 100:.2f}%"
 
 
 def price_of_reading(
@@ -131,6 +182,8 @@ def price_of_reading(
     >>> low, high = price.price()
     >>> bool(0.05 < low < high < 1)
     True
+    >>> [row[0] for row in price.rows()]
+    ['one feature', 'any features']
     """
     problem = Problem(X, y, loss, weight_decay, bias, sample_weight)
     watch, tol = Watch.of(time_limit), positive("tol", tol)
