@@ -97,17 +97,13 @@ def test_a_wrong_norm_of_pooling_would_be_noticed(rng, monkeypatch):
     assert gauge_bound(core, Lam, "norm").upper < exact
 
 
-def test_what_holds_for_tables_only_is_refused(rng, tmp_path):
+def test_what_holds_for_tables_only_is_refused():
     problem = tiny(0, 2, C=1)
     core = Reduction(problem).core
     for name in ("whitened", "spike-free", "quadratic", "doubly nonnegative"):
         with pytest.raises(ValueError, match="for tables, not for pooled patches"):
             METHODS[name].bound(core, core.Y)
     assert conditions(problem) == "rank 2 data: exact enumeration"
-    network = train(problem, max_iter=2).network
-    with pytest.raises(ValueError, match="no proof file for patches"):
-        certify(network, problem.X, problem.Y, weight_decay=0.02, bias="none",
-                proof=tmp_path / "proof.npz")  # fmt: skip
     with pytest.raises(ValueError, match="interpolation is for tables"):
         interpolate(problem.X, problem.Y)
 

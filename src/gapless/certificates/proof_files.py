@@ -21,6 +21,7 @@ from ..core.checks import Array
 from ..core.design import design_of
 from ..core.files import write
 from ..core.losses import LOSSES, is_known
+from ..core.patches import Patches
 from ..core.problem import Problem
 from ..core.reduction import Reduction
 from ..gauge.base import FILE_SAMPLES, GaugeBound, Proof
@@ -28,7 +29,7 @@ from ..gauge.cells import SHARE
 from ..gauge.proof_boxes import BoxProof
 from ..gauge.proof_cells import CheckedSamples
 from ..gauge.row_space import RANK_TOL, rank
-from .verify import Invalid, data_digest, design, proven, slack
+from .verify import Invalid, data_digest, design, proven, slack, table
 
 # What another machine's rounding may take from the bound the checker finds on this one.
 MARGIN = 1e-9
@@ -74,17 +75,16 @@ def write_proof(
             f"there is no proof file for the loss {type(problem.loss).__name__}: the checker knows "
             f"{', '.join(LOSSES)}"
         )
-    if problem.design.pooled:
-        raise ValueError(
-            "there is no proof file for patches: the checker knows tables only; certify without one"
-        )
     reduction = Reduction(problem)
     core = reduction.core
-    X = design_of(problem.X).array()
+    images = problem.X if isinstance(problem.X, Patches) else None
+    X = design_of(problem.X).array() if images is None else images.unpadded
     limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
     scale = core.best_scale(Lam, limit)[0]
     fields = _by_norm(reduction, X, scale * reduction.step * Lam)
     fields["preparation"] = preparation
+    if images is not None:
+        fields |= _of_patches(images)
     some = rank(core) > 0  # else there is nothing but rounding, which the norm bounds
     unit = scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
     if bound.signs is not None:
@@ -137,15 +137,28 @@ def _by_norm(reduction: Reduction, X: Array, Lam: Array) -> dict[str, Any]:
     }
 
 
+def _of_patches(images: Patches) -> dict[str, Any]:
+    """How images are cut, and which of their patches are equal."""
+    w = images.windows
+    fields: dict[str, Any] = {"windows": np.array([w.size, w.stride, w.padding, w.pool])}
+    if images.pooled:
+        rows = images.array()
+        _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        fields |= {"first": first, "group": group.ravel(), "ratio": np.ones(len(rows))}
+    return fields
+
+
 def _boxes(
     fields: dict[str, Any], reduction: Reduction, X: Array, proof: BoxProof
 ) -> dict[str, Any]:
     """The fields of a proof by boxes: the coordinates in which they are cut, and the tree."""
-    core = reduction.core
-    A = design(fields, X, fields["Lam"], int(core.free))[0][:, : None if not core.free else -1]
-    P = core.design.array() @ proof.basis
+    core, pooled = reduction.core, reduction.core.design.pooled
+    rows = table(fields, X, fields["Lam"])
+    A = design(*rows, int(core.free))[0][:, : None if not core.free else -1]
+    P = (reduction.problem if pooled else core).design.array() @ proof.basis
     # the same coordinates of the checker's samples, which differ by a shift, a scale and a rotation
-    P -= core.free * (core.sample_weight @ P)
+    P -= core.free * ((rows[0]["weights"] if pooled else core.sample_weight) @ P)
+    P = P[fields["first"]] if pooled else P
     U, _, Vt = np.linalg.svd(np.linalg.lstsq(A, P, RANK_TOL)[0], full_matrices=False)
     return {"basis": U @ Vt, "reach": proof.reach, "tree": proof.tree, "batch": proof.batch}
 
@@ -164,7 +177,7 @@ def _conic(
         "group": owner[reduction.group],
         "ratio": ratio[reduction.group],
     }
-    A, point, _ = design(fields | merge, X, fields["Lam"], int(core.free))
+    A, point, _ = design(*table(fields | merge, X, fields["Lam"]), int(core.free))
     samples = CheckedSamples(core, Lam, rows, B / largest, A)
     # 2. the multipliers, in the problem's units, completed cell by cell
     arrays = proof.fields(samples)

@@ -10,6 +10,7 @@ gauge; ``boxes`` (one output): the same with boxes of directions and quadratic f
 :mod:`verify_columns`; ``pairs``: and of two features, by half-turns in cells, in
 :mod:`verify_pairs`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
 ``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
+Of images the rows of A are patches (:mod:`verify_patches`).
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
 Rounding: a sum of n products is off by at most n EPS times the sum of their sizes, EPS = 2^-52,
@@ -34,20 +35,8 @@ MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensio
 READABLE = {"columns", "pairs"}  # kinds about networks whose neurons look at few features
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
-ARRAYS = {
-    "weights",
-    "Lam",
-    "first",
-    "group",
-    "ratio",
-    "signs",
-    "D",
-    "N",
-    "basis",
-    "tree",
-    "monotone",
-    "pairs",
-}
+ARRAYS = {"weights", "Lam", "first", "group", "ratio", "windows"}
+ARRAYS |= {"signs", "D", "N", "basis", "tree", "monotone", "pairs"}
 NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
 NUMBERS |= {"reach", "batch"}
 
@@ -64,6 +53,7 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     path : path or binary stream
         The proof file (:func:`gapless.write_proof`); nothing in it is trusted.
     X : array of shape (n_samples, n_features)
+        Or images and signals, (n_samples, *shape[, channels]), where the proof is about patches.
     y : array of shape (n_samples,) or (n_samples, n_outputs)
         As the loss has them: signs -1 and +1, one-hot rows.
 
@@ -82,10 +72,13 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     try:
         with zipfile.ZipFile(path) as archive:
             A, Y = np.asarray(X, float), np.asarray(y, float).reshape(len(y), -1)
+            if "windows.npy" in archive.namelist():
+                windows = member(archive, "windows", "i", 512)
+                A = _beside("verify_patches").with_channels(A, windows)
             same = member(archive, "digest", "U", 512) == data_digest(A, Y)
             _need(same, "the proof is for other data")
-            proof = _fields(archive, len(A), A.shape[1], Y.shape[1])
-        value, claim = proven(proof, X, y), float(proof["lower_bound"])
+            proof = _fields(archive, A.shape, Y.shape[1])
+        value, claim = proven(proof, A, y), float(proof["lower_bound"])
         _need(value >= claim, f"it proves {value:.9g}, not {claim:.9g}")
     except Exception as error:  # whatever a malformed file breaks, it proves nothing
         ours = isinstance(error, (Invalid, np.linalg.LinAlgError))
@@ -97,11 +90,10 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
     kind, network = str(proof["kind"]), "network"
     if kind in READABLE:
         network = _beside(f"verify_{kind}").networks(proof)
-    return (
-        True,
-        claim,
-        f"VALID: no {network} has an objective below {claim:.9g} ({terms}, {weights})",
-    )
+    elif "windows" in proof:
+        network += _beside("verify_patches").words(proof["windows"])
+    said = f"no {network} has an objective below {claim:.9g} ({terms}, {weights})"
+    return True, claim, f"VALID: {said}"
 
 
 def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
@@ -140,14 +132,16 @@ def member(archive: zipfile.ZipFile, name: str, kinds: str, most: int) -> Any:
     return array
 
 
-def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
-    """What the file says of ``n`` samples, ``d`` columns and ``C`` outputs, and no more."""
+def _fields(archive: zipfile.ZipFile, shape: Any, C: int) -> dict[str, Any]:
+    """What the file says of samples of this shape and ``C`` outputs, and no more."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
     known = len(set(names)) == len(names) and set(names) <= TEXTS | ARRAYS | NUMBERS
     _need(known, "the file has a field twice, or one of another name")
+    windows = member(archive, "windows", "i", 512) if "windows" in names else None
+    n, d = shape if windows is None else _patches(shape, windows, C)
     most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
     most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
-    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES, "monotone": 8 * d}
+    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES, "monotone": 8 * d, "windows": 512}
     most["pairs"] = 8 * d * d
     small = [k for k in names if k not in ("D", "N")]
     fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
@@ -157,6 +151,13 @@ def _fields(archive: zipfile.ZipFile, n: int, d: int, C: int) -> dict[str, Any]:
         fields["D"] = member(archive, "D", "f", 4 * cells)
         fields["N"] = member(archive, "N", "f", 2 * k * (2 + C + min(d, k) + 2 * k) * cells)
     return fields
+
+
+def _patches(shape: Any, windows: Any, C: int) -> tuple[int, int]:
+    """How many patches images have, and numbers each of them."""
+    n, d, flaw = _beside("verify_patches").sizes(shape, windows, C)
+    _need(not flaw, flaw)
+    return n, d
 
 
 def _need(condition: Any, reason: str) -> None:
@@ -178,7 +179,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     ----------
     fields : dict of arrays
         As they stand in a proof file.
-    X : array of shape (n, d)
+    X : array of shape (n, d), or images (n, *shape, channels)
     Y : array of shape (n,) or (n, C)
 
     Returns
@@ -196,6 +197,8 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS | {"tree"}}
     _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
     _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")
+    mixed = "windows" in fields and str(fields["kind"]) in READABLE
+    _need(not mixed, "neurons of few features are no filters")
     proof, free = fields | numbers, int(fields["bias"] == "free")
     beta, w, Lam = (proof[key] for key in ("weight_decay", "weights", "Lam"))
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
@@ -205,9 +208,11 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     w, one = (w / w.sum())[:, None], str(fields["loss"]) in ("logistic", "hinge", "softmax")
     V, _ = _dual(proof, Lam / w, Y)
     lost = free * sum(abs(math.fsum(column)) for column in (w * V).T)  # a free c wants zero sums
-    A, merged, rounding = design(proof, X, w * V, free)
+    rows, X, point = table(proof, X, w * V)
+    A, merged, rounding = design(rows, X, point, free)
     far = np.linalg.norm(X, axis=1).max() + (fields["bias"] == "penalized")
-    rounding += 4 * (lost + 16 * EPS * one) * far
+    # the columns of each place sum to those of V
+    rounding += 4 * (point.shape[1] // Y.shape[1]) * (lost + 16 * EPS * one) * far
     kinds = {"norm": _norm, "directions": _directions, "conic": _conic, "boxes": _boxes}
     kinds |= {"columns": _columns, "pairs": _pairs}
     gauge = kinds[str(proof["kind"])](proof, A, merged, free) + rounding
@@ -218,6 +223,17 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
         1 + np.abs(Y).max() + np.abs(V).max()
     )
     return math.fsum((w * terms).ravel()) - size
+
+
+def table(proof: dict[str, Any], X: Any, Lam: Any) -> tuple[dict[str, Any], Any, Any]:
+    """The proof, the samples and the dual point of a table; of images, of their patches."""
+    if "windows" not in proof:
+        return proof, X, Lam
+    patches = _beside("verify_patches")
+    _patches(X.shape, proof["windows"], Lam.shape[1])
+    X, cells = patches.cut(X, proof["windows"])
+    shared = np.repeat(proof["weights"], len(cells)) / len(cells)
+    return proof | {"weights": shared}, X, patches.lifted(Lam, cells)
 
 
 def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any, float]:
@@ -339,6 +355,7 @@ def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
 def _columns(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """What neurons of one feature are worth; see :mod:`verify_columns`."""
     columns = _beside("verify_columns")
+    _need("windows" not in proof, "patches have no columns")
     _need(free and columns.fits(A[:, :-1], Lam, proof["monotone"]), "columns of another kind")
     return float(columns.gauge_by_columns(A[:, :-1], Lam, proof["monotone"]))
 

@@ -219,6 +219,12 @@ class Patches(Design):
         return self.windows.of(images)
 
     @property
+    def unpadded(self) -> Array:
+        """The images (n, *shape, channels), as they were given."""
+        inner = (slice(p, n - p) for p, n in zip(self.windows.padding, self.windows.shape))
+        return np.moveaxis(self.images[:, :, *inner], 0, -1)
+
+    @property
     def pool_norm(self) -> float:
         counts = [self.windows.counts(axis).min() for axis in range(len(self.windows.grid))]
         return float(1 / np.sqrt(np.prod(counts)))

@@ -20,23 +20,34 @@ class PatchDirections(Relaxation):
     """:class:`gapless.gauge.direction.Directional` on the stacked patches, pools lifted.
 
     The dual point stays where it is, so that a bound for the rows is one for the samples.
+
+    Parameters
+    ----------
+    record : bool, default False
+        As there.
     """
 
     name = "directions of patches"
-    needs = "pooled patches, up to 3 outputs and places together, and filters of few numbers"
-    file_samples = 0  # the checker knows tables only
+    needs = (
+        "pooled patches, up to 3 outputs and places together (1 for a proof file), and filters of "
+        "few numbers"
+    )
+    file_samples = np.inf
     pools = True
 
+    def __init__(self, record: bool = False) -> None:
+        self.rows = Directional(record)
+
     def for_files(self) -> PatchDirections:
-        raise ValueError("there is no proof file for patches: certify without one")
+        return PatchDirections(record=True)
 
     def applies(self, core: Problem) -> bool:
         if not core.design.pooled or not liftable(core):
             return False
-        return Directional().applies(stacked(core))
+        return self.rows.applies(stacked(core))
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
-        return _charged(core, Lam, Directional().bound(stacked(core), lifted(core, Lam)))
+        return _charged(core, Lam, self.rows.bound(stacked(core), lifted(core, Lam)))
 
     def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
         """As :meth:`Directional.promise`."""
@@ -47,13 +58,13 @@ class PatchDirections(Relaxation):
     ) -> GaugeBound | None:
         """As :meth:`Directional.decide`."""
         rows = lifted(core, Lam)
-        bound = Directional().decide(stacked(core), rows, G, known, time_limit)
+        bound = self.rows.decide(stacked(core), rows, G, known, time_limit)
         return None if bound is None else _charged(core, Lam, bound)
 
     def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
         self.require(core)
         rows = lifted(core, Lam)
-        for _, bound in Directional().maximise(stacked(core), rows, time_limit):
+        for _, bound in self.rows.maximise(stacked(core), rows, time_limit):
             yield Lam, _charged(core, Lam, bound)
 
 
