@@ -285,7 +285,7 @@ def test_the_checker_is_short_enough_to_read():
     for node in ast.walk(ast.parse(CHECKER)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
             lines.difference_update(range(node.lineno, node.end_lineno + 1))
-    assert 100 < len(lines) < 235
+    assert 100 < len(lines) < 250
 
 
 def forged(name):
