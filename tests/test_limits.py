@@ -146,6 +146,18 @@ def test_weight_decays_that_a_fold_did_not_finish_are_not_compared(clock):
         choose_weight_decay(given, **options)
 
 
+def test_the_first_fold_decides_alone_where_time_is_short(clock):
+    given, begun = problem(), clock[0]
+    options = {"folds": 3, "n_values": 4, "ratio": 0.05}
+    whole = choose_weight_decay(given, **options)
+    spent = clock[0] - begun
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing that it compares is unfinished
+        alone = choose_weight_decay(given, time_limit=0.75 * spent, **options)
+    np.testing.assert_array_equal(alone.losses, whole.losses[:1])
+    assert alone.best == np.nanargmin(whole.losses[0])
+
+
 def test_cross_validation_and_the_last_fit_share_one_limit(clock):
     given, begun = problem(), clock[0]
     # without a proof: numba looks at the clock as it loads

@@ -97,7 +97,7 @@ class ReLUConvRegressor(Convolution, ReLURegression):
     weight_decay : float or "auto", default 0.001
         "auto" tries the largest useful one over 10, 100, ... on a quarter of the images held out,
         in half of the time limit, until one is worse than the last; without a limit that takes 15
-        seconds and five more for each million numbers in the patches, and training as long again.
+        seconds and 2.5 more for each million numbers in the patches, and training as long again.
     bias, loss, tol, max_neurons, time_limit, prove_time, random_state, warm_start, verbose
         As in :class:`ReLURegressor`.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +32,8 @@ FOLDS, VALUES, RANKING = 3, 10, 0.1
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Seconds that processes take to start: folds as quick as that are not worth them.
 PROCESSES = 2.0
+# Share of the time for the first fold, which decides alone where it leaves too little for others.
+ALONE = 2 / 3
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
 # digits, and the network is that of the plain estimator.
 SCRATCH = 2000
@@ -46,8 +50,9 @@ class Choice:
     weight_decays : array of shape (n_values,)
         Falling.
     losses, scores : arrays of shape (n_folds, n_values)
-        Validation loss, and R2 or accuracy; NaN for values that a fold did not reach because
-        the one before gained nothing or its time was up.
+        Validation loss, and R2 or accuracy, of one fold where time was too short for others; NaN
+        for values that a fold did not reach because the one before gained nothing or its time was
+        up.
     best : int
         Index of the value chosen.
     start : Network or None
@@ -55,8 +60,8 @@ class Choice:
         on the ``columns``.
     columns : array of int, or None
         Those kept; None: all.
-    held_out : array of shape (n_held_out,) or None
-        The loss of each held-out row there, fold after fold.
+    held_out : tuple of array
+        The loss of each held-out row there, an array for each fold.
     """
 
     weight_decays: Array
@@ -65,7 +70,7 @@ class Choice:
     best: int
     start: Network | None = None
     columns: Array | None = None
-    held_out: Array | None = None
+    held_out: tuple[Array, ...] = ()
 
     @property
     def weight_decay(self) -> float:
@@ -110,11 +115,13 @@ def choose_weight_decay(
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
     time_limit : float, optional
-        Seconds for all of it, the same for each fold.  A warning says so when it cut folds short:
-        the choice is then among the weight decays that every fold has finished, and where there
-        is none the middle of the grid.
+        Seconds for all of it.  The first fold has two thirds; where it leaves less than the others
+        would take, it decides alone, or with those that came to their end.  A warning says so when
+        it was cut short itself: the choice is then among the weight decays that every fold has
+        finished, and where there is none the middle of the grid.
     n_jobs : int, optional
-        Folds at once, as in joblib, once the first alone has shown that they take seconds.
+        Folds at once, as in joblib, once the first alone has shown that they take seconds: of
+        three that costs two cores no time.
     callback : callable, optional
         Called with (folds done, folds in all).
     select : bool, default False
@@ -188,39 +195,47 @@ class _Walker:
         if len(grid) == 1 or len(self.parts) < 2:
             nothing = np.full((0, len(grid)), np.nan)
             return Choice(grid, nothing, nothing, 0)
-        rounds = 1 + -(-(len(self.parts) - 1) // effective_n_jobs(self.n_jobs))
-        share = watch.left / rounds
         sets = [None] * len(self.parts) if few is None else few.folds
-        jobs = (
-            delayed(_fold)(self.problem, grid, *rows, columns, watch, share, self.options)
+        first, *others = (
+            partial(_fold, self.problem, grid, *rows, columns, watch, options=self.options)
             for rows, columns in zip(self.parts, sets)
         )
-        results: list[Fold] = []
-        for result in _in_turn(jobs, watch, self.n_jobs):
-            results.append(result)
-            self.report()
-        choice = _chosen(grid, results, self.rule)
+        begun = watch.seconds
+        results = [first(seconds=ALONE * watch.left)]
+        self.report()
+        n_jobs, rounds = self.team(watch.seconds - begun, len(others), watch.left)
+        if rounds:
+            share = watch.left / rounds
+            jobs = (delayed(fold)(seconds=share) for fold in others)
+            for result in Parallel(n_jobs, return_as="generator")(jobs):
+                results.append(result)
+                self.report()
+        # where the first is whole, folds that time cut short would only hide what it has seen
+        whole = list(takewhile(lambda fold: fold.known == len(grid), results))
+        choice = _chosen(grid, whole or results, self.rule)
         columns = None if few is None else few.everywhere
         start = choice.start
         if start is not None and columns is not None:
             start = replace(start, hidden_weights=start.hidden_weights[columns])
         return replace(choice, start=start, columns=columns)
 
+    def team(self, took: float, count: int, left: float) -> tuple[int, int]:
+        """Processes for ``count`` folds after one that ``took`` so many seconds, and the rounds
+        that they need; no rounds where time is too short for them."""
+        starting, n_jobs = 0.0, 1
+        if took > PROCESSES and (n_jobs := effective_n_jobs(self.n_jobs)) > 1:
+            starting = PROCESSES
+        rounds = -(-count // n_jobs)
+        return n_jobs, rounds if starting + rounds * took <= left else 0
+
     def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
-        if before.held_out is None or now.held_out is None:
+        both = list(zip(before.held_out, now.held_out, self.parts))  # the folds of both
+        if not both:
             return False
-        w = np.concatenate([self.problem.sample_weight[test] for _, test in self.parts])
+        w = np.concatenate([self.problem.sample_weight[test] for *_, (_, test) in both])
         with np.errstate(all="ignore"):  # what overflows gains nothing
-            return gains(before.held_out - now.held_out, w, GAIN)
-
-
-def _in_turn(jobs: Iterator[Any], watch: Watch, n_jobs: int | None) -> Iterator[Fold]:
-    """The folds; the first of three alone costs two cores no time, and tells what others take."""
-    (fold, given, _), begun = next(jobs), watch.seconds
-    yield fold(*given)
-    long = watch.seconds - begun > PROCESSES
-    yield from Parallel(n_jobs if long else 1, return_as="generator")(jobs)
+            return gains(np.concatenate([old - new for old, new, _ in both]), w, GAIN)
 
 
 def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
@@ -243,7 +258,7 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
     best = _best(table, rule)
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
-    held_out = np.concatenate([fold.held_out[: best + 1][-1] for fold in results])
+    held_out = tuple(fold.held_out[: best + 1][-1] for fold in results)
     return Choice(grid, losses, scores, best, start, held_out=held_out)
 
 
@@ -326,6 +341,7 @@ def _fold(
     test: Array,
     columns: Array | None,
     watch: Watch,
+    *,
     seconds: float,
     options: dict[str, Any],
 ) -> Fold:
