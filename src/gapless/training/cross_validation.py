@@ -118,7 +118,7 @@ def choose_weight_decay(
         Seconds for all of it.  The first fold has two thirds; where it leaves less than the others
         would take, it decides alone, or with those that came to their end.  A warning says so when
         it was cut short itself: the choice is then among the weight decays that every fold has
-        finished, and where there is none the middle of the grid.
+        finished, and where there is none, or losses still fall there, the middle of the grid.
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds: of
         three that costs two cores no time.
@@ -256,7 +256,9 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     # what few folds have seen is no ground for a choice: values that half of them walked to
     walked = int(np.median(np.isfinite(losses).sum(axis=1)))
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
-    best = _best(table, rule)
+    best, middle = _best(table, rule), len(grid) // 2
+    if best == reached - 1 < middle:  # still falling where time was over
+        best = middle
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
     held_out = tuple(fold.held_out[: best + 1][-1] for fold in results)
     return Choice(grid, losses, scores, best, start, held_out=held_out)

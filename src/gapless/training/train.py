@@ -39,10 +39,10 @@ SETTLING, MOST_TIME = 12.0, 0.8
 ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 # Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
 # small fits are to stay quick, and what is not proven by then takes minutes.
-LEAST, MOST_PROOF = 1.0, 15.0
+LEAST, MOST_PROOF = 1.0, 4.0
 # Seconds that one waits longer where boxes of directions are predicted to bring the gap below
 # certificates.wide.WIDE in them, and the gap that ends the wait.
-WAIT, MEANT = 8.0, 0.03
+WAIT, MEANT = 6.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
 
