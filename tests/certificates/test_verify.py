@@ -65,7 +65,7 @@ def proofs(tmp_path_factory):
         path = folder / f"{number}.npz"
         certificate = certify(
             network, A, Y, weight_decay=0.05, loss=loss, bias=bias, method=method,
-            time_limit=0.4, proof=path,
+            time_limit=0.7, tol=0.1, proof=path,
         )  # fmt: skip
         made[name] = (path, A, Y, certificate)
     return made

@@ -129,10 +129,12 @@ def test_bounds_stay_below_every_network(loss, bias):
     core = reduction.core
     Lam = core.dual_point(reduction.apply(best.network).predict(core.X))
     values = []
-    for point, bound in prove(core, Lam, time_limit=0.3):
+    for point, bound in prove(core, Lam, time_limit=10.0):
         limit = core.weight_decay / bound.upper
         values.append(reduction.raised(core.best_scale(point, limit)[1]))
         assert values[-1] <= objective * (1 + 1e-9)
+        if values[-1] > 0.95 * objective or len(values) == 20:
+            break
     assert values == sorted(values)
     assert values[-1] > 0.3 * objective or loss == "hinge" or bias == "free"
 
@@ -412,7 +414,7 @@ def test_a_gauge_that_is_no_number_proves_nothing(gauge, rng):
     assert core.proven_bound(Lam, 1.0) == 0.0
 
 
-@pytest.mark.parametrize("scale", [1e-140, 1e-60, 1e60, 1e140])
+@pytest.mark.parametrize("scale", [1e-140, 1e60])
 def test_quadratic_bound_is_of_degree_one(scale, rng):
     core = Reduction(Problem(rng.standard_normal((12, 4)), rng.standard_normal(12))).core
     Lam = dual_point(core, rng)
