@@ -165,6 +165,8 @@ def test_the_first_fold_decides_alone_where_time_is_short(clock):
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # nothing that it compares is unfinished
         alone = choose_weight_decay(given, time_limit=0.75 * spent, **options)
+        options["rule"] = "one-standard-error"  # which one fold has not
+        assert choose_weight_decay(given, time_limit=0.75 * spent, **options).best == alone.best
     np.testing.assert_array_equal(alone.losses, whole.losses[:1])
     assert alone.best == np.nanargmin(whole.losses[0])
 

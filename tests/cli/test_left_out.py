@@ -21,7 +21,7 @@ def test_columns_that_do_not_help_are_left_out_of_the_model(tmp_path, capsys):
         writer.writerow(names)
         writer.writerows(zip(*X[:, :9].T, size, y))
     fit = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--prove-time", "0", "--json"]
-    fit += ["--max-neurons", "8", "--tol", "0.05", "--keep", "c0"]
+    fit += ["--max-neurons", "8", "--tol", "0.05", "--keep", "c0", "--time-limit", "60"]
     model = str(tmp_path / "m.safetensors")
 
     assert main([*fit, "--out", model]) == 0

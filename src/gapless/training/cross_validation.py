@@ -283,7 +283,7 @@ def _warn(what: str) -> None:
 def _best(losses: Array, rule: str) -> int:
     mean = losses.mean(axis=0)
     best = int(np.argmin(mean))
-    if rule == "best":
+    if rule == "best" or len(losses) == 1:  # one fold has no error
         return best
     error = losses[:, best].std(ddof=1) / np.sqrt(len(losses))
     return int(np.argmax(mean <= mean[best] + error))
