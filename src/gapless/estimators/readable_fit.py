@@ -170,7 +170,7 @@ class ReadableFit(Reading, Fitted):
     ) -> tuple[Any, float]:
         """Pairs of columns and weight decay, as given or what held-out folds prefer.
 
-        Pairs that nobody named are left out where folds lose no more without them.
+        Pairs that nobody named are left out unless folds clearly gain by them.
         """
         if not isinstance(self.weight_decay, str):
             return pairs, positive("weight_decay", self.weight_decay)
@@ -186,7 +186,7 @@ class ReadableFit(Reading, Fitted):
         # neurons of one feature first: they take a tenth of the time
         single = ranked(0) if pairs and isinstance(self.interactions, str) else None
         choice = ranked(pairs)
-        if single is not None and not choice.loss < single.loss:
+        if single is not None and not choice.beats(single):
             pairs, choice = 0, single
         if choice.cut_short:
             warnings.warn(
