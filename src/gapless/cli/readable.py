@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
+from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
 from .measures import check_targets, find_loss
 from .numbers import is_missing
@@ -32,6 +33,9 @@ from .terminal import plain_console, print_notes, print_table
 # Importances that are printed.
 PRINTED = 12
 
+#: how a column is taken: True as texts, False as numbers, else the format and parts of its dates
+Kind: TypeAlias = bool | dict[str, Any]
+
 
 @dataclass(frozen=True)
 class _Samples:
@@ -40,7 +44,7 @@ class _Samples:
     target: str
     task: str
     loss: str
-    kinds: dict[str, bool]
+    kinds: dict[str, Kind]
     X: Any
     y: Array
     labels: Array | None
@@ -70,7 +74,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
         "notes": [*data.notes, *_chosen(model, data, args)],
     }
     if args.out:
-        columns = [[name, text] for name, text in data.kinds.items()]
+        columns = [[name, kind] for name, kind in data.kinds.items()]
         notes = {"target": data.target, "task": data.task, "columns": columns}
         split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(data.y)}
         save_readable(model, args.out, notes=notes | split)
@@ -148,9 +152,9 @@ def _chosen(model: Any, data: _Samples, args: argparse.Namespace) -> Iterator[st
 
 def _learn(
     table: dict[str, Array], names: list[str], kept: list[str]
-) -> tuple[dict[str, bool], list[str]]:
-    """Which columns are text, by name, without those that are all alike; and notes."""
-    kinds: dict[str, bool] = {}
+) -> tuple[dict[str, Kind], list[str]]:
+    """How each column is taken, by name, without those that say nothing; and notes."""
+    kinds: dict[str, Kind] = {}
     constant, lacking, many, keys = [], [], [], []
     for name in names:
         column = table[name]
@@ -159,28 +163,37 @@ def _learn(
         cells = _cells(table, name, text)
         lacks = np.array([v is None or v != v for v in cells])
         count = len(set(cells[~lacks]))
+        dated = _dated(name, cells, lacks) if text and count > 1 else None
         if count + bool(np.any(lacks)) < 2:
             constant.append(name)
-            continue
-        if name not in kept and is_key(name, column, np.unique(column)):
+        elif dated is None and name not in kept and is_key(name, column, np.unique(column)):
             keys.append(name)
-            continue
-        if text and count > MAX_CATEGORIES:
+        elif dated is None and text and count > MAX_CATEGORIES:
             many.append(name)
-            continue
-        kinds[name] = text
-        if np.any(lacks):
-            lacking.append(f"{name} ({int(lacks.sum())})")
+        else:
+            kinds[name] = text if dated is None else dated
+            lacking += [f"{name} ({int(lacks.sum())})"] * bool(np.any(lacks))
     if not kinds:
         raise InputError("no column is left to learn from: all are constant, keys or dropped")
+    dates = {name: kind["parts"] for name, kind in kinds.items() if isinstance(kind, dict)}
     notes = (
-        ("text columns, an effect for each text", [n for n, text in kinds.items() if text]),
+        ("text columns, an effect for each text", [n for n, kind in kinds.items() if kind is True]),
+        ("dates, as numbers", [f"{name} ({', '.join(parts)})" for name, parts in dates.items()]),
         ("columns with missing values, which have effects of their own", lacking),
         ("constant columns left out", constant),
         ("columns that number or name the rows left out (--keep NAME)", keys),
         (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
     return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+
+
+def _dated(name: str, cells: Array, lacks: Array) -> dict[str, Any] | None:
+    """How texts are read as dates, if they are some."""
+    form = date_format(cells[~lacks])
+    if form is None:
+        return None
+    parts = varying_parts(parts_of(name, cells[~lacks], form))
+    return {"format": form, "parts": list(parts)}
 
 
 def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
@@ -197,14 +210,22 @@ def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
     return column
 
 
-def frame(table: dict[str, Array], kinds: dict[str, bool]) -> Any:
+def _numbers(table: dict[str, Array], name: str, kind: Kind) -> dict[str, Array]:
+    """The columns that one of a table becomes."""
+    if not isinstance(kind, dict):
+        return {name: _cells(table, name, kind)}
+    parts = parts_of(name, texts(table, name), kind["format"])
+    return {f"{name} {part}": parts[part] for part in kind["parts"]}
+
+
+def frame(table: dict[str, Array], kinds: dict[str, Kind]) -> Any:
     """The columns that a model takes, as a pandas table.
 
     Parameters
     ----------
     table : dict of array (n_rows,)
-    kinds : dict of str to bool
-        Name of the column, and whether it is text.
+    kinds : dict of str to Kind
+        How each column is taken.
 
     Returns
     -------
@@ -220,11 +241,13 @@ def frame(table: dict[str, Array], kinds: dict[str, bool]) -> Any:
     for name in kinds:
         if name not in table:
             raise InputError(f"the data have no column {name!r}, which the model needs")
-    columns = {name: _cells(table, name, text) for name, text in kinds.items()}
+    columns: dict[str, Array] = {}
+    for name, kind in kinds.items():
+        columns |= _numbers(table, name, kind)
     return pandas.DataFrame(columns)
 
 
-def model_kinds(model: Any) -> dict[str, bool]:
+def model_kinds(model: Any) -> dict[str, Kind]:
     """The columns that a model from a file needs, as :func:`frame` takes them.
 
     Parameters
@@ -233,11 +256,27 @@ def model_kinds(model: Any) -> dict[str, bool]:
 
     Returns
     -------
-    dict of str to bool
+    dict of str to Kind
+
+    Raises
+    ------
+    InputError
+        For a damaged file.
     """
     if "columns" in model.notes_:
-        return {str(name): bool(text) for name, text in model.notes_["columns"]}
+        return {str(name): _kind(given) for name, given in model.notes_["columns"]}
     return {f.name: f.levels is not None for f in model.features_}
+
+
+def _kind(given: Any) -> Kind:
+    """What a model file says of a column; nothing of it is trusted."""
+    if not isinstance(given, dict):
+        return bool(given)
+    try:
+        form, parts = known_format(given["format"]), [p for p in PARTS if p in given["parts"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("damaged: the model file does not say how it reads dates") from error
+    return {"format": form, "parts": parts}
 
 
 def _scores(model: Any, data: _Samples) -> dict[str, Any]:
