@@ -172,6 +172,28 @@ def test_texts_that_training_did_not_see_add_what_no_label_does(ward, model, cap
     assert load_readable(model).notes_["target"] == "stay"
 
 
+def test_dates_are_days_and_what_of_them_comes_again(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    days = np.datetime64("2024-01-01") + rng.permutation(700)[:120]
+    months = days.astype("datetime64[M]").astype(int) % 12 + 1
+    cells = np.where(rng.random(120) < 0.1, "", days.astype(str))
+    sales = 5.0 * (months == 12) + rng.normal(0, 0.1, 120)
+    file, model = tmp_path / "shop.csv", tmp_path / "sales.safetensors"
+    with open(file, "w", newline="") as opened:
+        rows = zip(cells, rng.random(120).round(3), sales)
+        csv.writer(opened).writerows([["sold", "size", "sales"], *rows])
+    fit = ["fit", file, "--target", "sales", "--readable", "--weight-decay", 0.01, "--out", model]
+    told = answer(capsys, *fit)
+    assert "dates, as numbers: sold (day, weekday, month)" in " ".join(told["notes"])
+    assert next(iter(told["effects"])) == "sold month"
+    answer(capsys, "predict", model, file)
+    (tmp_path / "new.csv").write_text("sold,size\n2026-12-03,.5\n2026-06-03,.5\n,.5\n")
+    december, june, _ = answer(capsys, "predict", model, tmp_path / "new.csv")["sales"]
+    assert december > june + 2
+    (tmp_path / "bad.csv").write_text("sold,size\nsoon,.5\n")
+    assert "has dates as ISO8601" in run(capsys, "predict", model, tmp_path / "bad.csv", code=2).err
+
+
 def test_keys_and_free_text_are_left_out_unless_kept(tmp_path, capsys):
     rng = np.random.default_rng(0)
     size = rng.uniform(1, 9, 120)

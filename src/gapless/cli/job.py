@@ -26,7 +26,7 @@ from .columns import (
 )
 from .command import add_data_arguments
 from .dates import date_format
-from .measures import measure, score
+from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import is_number
 from .preparing import Encoder, listed
 from .tables import (
@@ -40,8 +40,6 @@ from .tables import (
     without_lone,
 )
 
-# Losses of numbers.
-NUMBER_LOSSES = ("squared", "huber", *LOG_LINK)
 # Share of the rows below which accuracy says little of a class.
 RARE = 0.05
 
@@ -440,36 +438,3 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
             "that row out, or call its class by another name"
         )
     return classes.tolist(), labels
-
-
-def find_loss(task: str, asked: str | None) -> str:
-    """The loss asked for, if the task has it, or the usual one."""
-    if task == "classification":
-        if asked in ("huber", *LOG_LINK):
-            raise InputError(f"--loss {asked} is for regression; choose logistic, hinge or squared")
-        return asked or "logistic"
-    if asked is not None and asked not in NUMBER_LOSSES:
-        choice = ", ".join(NUMBER_LOSSES[:-1])
-        raise InputError(f"--loss {asked} is for classes; choose {choice} or {NUMBER_LOSSES[-1]}")
-    return asked or "squared"
-
-
-def check_targets(target: str, y: Array, train: Array, loss: str) -> None:
-    """Raise InputError where targets are no counts or amounts and the loss needs them; and where
-    those of the rows for training are all zero."""
-    if loss not in LOG_LINK:
-        return
-    wrong = np.flatnonzero(y <= 0 if loss == "gamma" else y < 0)
-    if len(wrong):
-        need = "amounts above 0" if loss == "gamma" else "counts, 0 or more"
-        advice = "leave these rows out, or take --loss squared"
-        if loss == "gamma" and np.all(y >= 0):
-            advice = "leave these rows out, or take --loss poisson, which allows 0"
-        raise InputError(
-            f"--loss {loss} needs {need}, and target {target!r} has {len(wrong)} of {len(y)} that "
-            f"are not, the first {y[wrong[0]]:g}; {advice}"
-        )
-    if not np.any(y[train]):
-        raise InputError(
-            f"target {target!r} is 0 in all rows for training: there is nothing to learn"
-        )

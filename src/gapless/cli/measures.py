@@ -1,4 +1,4 @@
-"""What a score is called, and what a plain linear model makes of the same rows."""
+"""What a loss asks of a target, what its score is called, and what a linear model reaches."""
 
 from __future__ import annotations
 
@@ -8,14 +8,49 @@ import numpy as np
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, RidgeCV
 from sklearn.metrics import d2_tweedie_score
 
-from ..core.checks import Array
+from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK
 from ..core.rounding import TINY
 
+# Losses of numbers.
+NUMBER_LOSSES = ("squared", "huber", *LOG_LINK)
 # The power of the mean that the variance of a target is, where outputs are logarithms.
 POWER = {"poisson": 1, "gamma": 2}
 # Penalties of the linear model of logarithms, which has no cross-validation of its own.
 LIGHT = 1e-3
+
+
+def find_loss(task: str, asked: str | None) -> str:
+    """The loss asked for, if the task has it, or the usual one."""
+    if task == "classification":
+        if asked in ("huber", *LOG_LINK):
+            raise InputError(f"--loss {asked} is for regression; choose logistic, hinge or squared")
+        return asked or "logistic"
+    if asked is not None and asked not in NUMBER_LOSSES:
+        choice = ", ".join(NUMBER_LOSSES[:-1])
+        raise InputError(f"--loss {asked} is for classes; choose {choice} or {NUMBER_LOSSES[-1]}")
+    return asked or "squared"
+
+
+def check_targets(target: str, y: Array, train: Array, loss: str) -> None:
+    """Raise InputError where targets are no counts or amounts and the loss needs them; and where
+    those of the rows for training are all zero."""
+    if loss not in LOG_LINK:
+        return
+    wrong = np.flatnonzero(y <= 0 if loss == "gamma" else y < 0)
+    if len(wrong):
+        need = "amounts above 0" if loss == "gamma" else "counts, 0 or more"
+        advice = "leave these rows out, or take --loss squared"
+        if loss == "gamma" and np.all(y >= 0):
+            advice = "leave these rows out, or take --loss poisson, which allows 0"
+        raise InputError(
+            f"--loss {loss} needs {need}, and target {target!r} has {len(wrong)} of {len(y)} that "
+            f"are not, the first {y[wrong[0]]:g}; {advice}"
+        )
+    if not np.any(y[train]):
+        raise InputError(
+            f"target {target!r} is 0 in all rows for training: there is nothing to learn"
+        )
 
 
 def measure(loss: str, classes: bool) -> str:

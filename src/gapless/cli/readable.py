@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -18,7 +20,9 @@ from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
-from .job import check_split, check_targets, find_loss, find_task, split_rows
+from .dates import PARTS, date_format, known_format, parts_of, varying_parts
+from .job import check_split, find_task, split_rows
+from .measures import check_targets, find_loss
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
@@ -29,10 +33,62 @@ from .terminal import plain_console, print_notes, print_table
 # Importances that are printed.
 PRINTED = 12
 
+#: how a column is taken: True as texts, False as numbers, else the format and parts of its dates
+Kind: TypeAlias = bool | dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """A table to train on; ``labels`` are places among the classes, None for numbers."""
+
+    target: str
+    task: str
+    loss: str
+    kinds: dict[str, Kind]
+    X: Any
+    y: Array
+    labels: Array | None
+    train: Array
+    test: Array
+    notes: list[str]
+
 
 def run_readable(args: argparse.Namespace) -> Answer:
     """Train a network of one or two features a neuron, write what was asked for, and the answer."""
     started = time.perf_counter()
+    _check(args)
+    data = _read(args)
+    model = _fitted(data, args)
+    told = _scores(model, data)
+    classes = [] if data.labels is None else list(map(str, model.classes_))
+    facts: dict[str, Any] = {
+        "summary": summary(data.target, len(classes), model.n_neurons_, told),
+        "known": model.solution_.known,
+        "status": model.status_.name,
+        "task": data.task,
+        **model.certificate_.as_dict(),
+        "n_neurons": model.n_neurons_,
+        "weight_decay": model.weight_decay_,
+        **told,
+        "effects": {effect.name: effect.importance for effect in model.effects_},
+        "notes": [*data.notes, *_chosen(model, data, args)],
+    }
+    if args.out:
+        columns = [[name, kind] for name, kind in data.kinds.items()]
+        notes = {"target": data.target, "task": data.task, "columns": columns}
+        split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(data.y)}
+        save_readable(model, args.out, notes=notes | split)
+        facts["model"] = args.out
+    if args.plot:
+        plt = pyplot()
+        save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
+        facts["plot"] = args.plot
+    facts["seconds"] = time.perf_counter() - started
+    return Answer(facts, partial(_show, classes), int(model.status_.unfinished))
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raise InputError for arguments that are for other networks."""
     check_picture(args.plot)
     for name in ("max_neurons", "prove_time"):
         if getattr(args, name) is not None:
@@ -41,16 +97,17 @@ def run_readable(args: argparse.Namespace) -> Answer:
             )
     if args.raw:
         raise InputError("--raw does not go with --readable, which standardises inside")
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
+    if args.weight_decay != "auto":
+        positive("--weight-decay", args.weight_decay)
 
-    # 1. the table
+
+def _read(args: argparse.Namespace) -> _Samples:
+    """The table that the arguments name, split."""
     table, target = read_data(args.data, args.dataset, Reading.of(args))
     target = check_target(table, args.target or target, args.drop, "to predict")
     table, without = rows_with(table, target, args.missing == "error")
     check_split(args)
-    y = table[target]
+    y, labels = table[target], None
     task, why = find_task(target, y, args)
     loss = find_loss(task, args.loss)
     if task == "classification":
@@ -59,64 +116,48 @@ def run_readable(args: argparse.Namespace) -> Answer:
     check_sizes(target, y)
     names = [name for name in table if name != target and name not in args.drop]
     check_names(table, args.keep)
-    kinds, notes = _learn(table, names, args.keep)
-    X = frame(table, kinds)
-    y, labels = (texts(table, target), None) if task == "classification" else (y, None)
+    kinds, learned = _learn(table, names, args.keep)
     if task == "classification":
+        y = texts(table, target)
         labels = np.unique(y, return_inverse=True)[1]
     train, test = split_rows(len(y), labels, args.test_size, args.seed)
     check_targets(target, y, train, loss)
+    notes = [*table.notes, *[without] * bool(without), *learned, f"{task}: {why}"]
+    X = frame(table, kinds)
+    return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes)
 
-    # 2. the network
-    kind: Any = AdditiveReLURegressor if task == "regression" else AdditiveReLUClassifier
+
+def _fitted(data: _Samples, args: argparse.Namespace) -> Any:
+    """The model of the rows for training."""
+    weight_decay = args.weight_decay
+    if weight_decay != "auto":
+        weight_decay = positive("--weight-decay", weight_decay)
+    kind: Any = AdditiveReLURegressor if data.labels is None else AdditiveReLUClassifier
     model = kind(
         0 if args.readable == "one" else "pairs", weight_decay=weight_decay, bias=args.bias,
-        loss=loss, tol=args.tol, time_limit=args.time_limit, verbose=1,
+        loss=data.loss, tol=args.tol, time_limit=args.time_limit, verbose=1,
     )  # fmt: skip
-    weights = None if labels is None or not args.class_weight else balanced(labels[train])
-    model.fit(X.iloc[train], y[train], weights)
+    weights = None
+    if data.labels is not None and args.class_weight:
+        weights = balanced(data.labels[data.train])
+    return model.fit(data.X.iloc[data.train], data.y[data.train], weights)
 
-    # 3. what it is worth, and the files
-    notes = [*table.notes, *[without] * bool(without), *notes, f"{task}: {why}"]
-    if weight_decay == "auto":
-        notes.append(f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation")
+
+def _chosen(model: Any, data: _Samples, args: argparse.Namespace) -> Iterator[str]:
+    """What the folds chose, and what effects add to."""
+    if args.weight_decay == "auto":
+        yield f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation"
     if args.readable == "pairs" and model.certificate_.features == 1:
-        notes.append("pairs left out: held-out folds lose no more without them")
-    if loss in LOG_LINK:
-        notes.append(f"effects add to the logarithm of {target}: one of .1 means about 10% more")
-    told = _scores(model, X, y if labels is None else labels, train, test)
-    n_classes = 0 if labels is None else len(model.classes_)
-    facts: dict[str, Any] = {
-        "summary": summary(target, n_classes, model.n_neurons_, told),
-        "known": model.solution_.known,
-        "status": model.status_.name,
-        "task": task,
-        **model.certificate_.as_dict(),
-        "n_neurons": model.n_neurons_,
-        "weight_decay": model.weight_decay_,
-        **told,
-        "effects": {effect.name: effect.importance for effect in model.effects_},
-        "notes": notes,
-    }
-    if args.out:
-        of = {"target": target, "task": task, "columns": [[n, text] for n, text in kinds.items()]}
-        split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(y)}
-        save_readable(model, args.out, notes=of | split)
-        facts["model"] = args.out
-    if args.plot:
-        plt = pyplot()
-        save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
-        facts["plot"] = args.plot
-    facts["seconds"] = time.perf_counter() - started
-    classes = [] if labels is None else list(map(str, model.classes_))
-    return Answer(facts, partial(_show, classes), int(model.status_.unfinished))
+        yield "pairs left out: held-out folds gain nothing clear by them"
+    if data.loss in LOG_LINK:
+        yield f"effects add to the logarithm of {data.target}: one of .1 means about 10% more"
 
 
 def _learn(
     table: dict[str, Array], names: list[str], kept: list[str]
-) -> tuple[dict[str, bool], list[str]]:
-    """Which columns are text, by name, without those that are all alike; and notes."""
-    kinds: dict[str, bool] = {}
+) -> tuple[dict[str, Kind], list[str]]:
+    """How each column is taken, by name, without those that say nothing; and notes."""
+    kinds: dict[str, Kind] = {}
     constant, lacking, many, keys = [], [], [], []
     for name in names:
         column = table[name]
@@ -125,28 +166,37 @@ def _learn(
         cells = _cells(table, name, text)
         lacks = np.array([v is None or v != v for v in cells])
         count = len(set(cells[~lacks]))
+        dated = _dated(name, cells, lacks) if text and count > 1 else None
         if count + bool(np.any(lacks)) < 2:
             constant.append(name)
-            continue
-        if name not in kept and is_key(name, column, np.unique(column)):
+        elif dated is None and name not in kept and is_key(name, column, np.unique(column)):
             keys.append(name)
-            continue
-        if text and count > MAX_CATEGORIES:
+        elif dated is None and text and count > MAX_CATEGORIES:
             many.append(name)
-            continue
-        kinds[name] = text
-        if np.any(lacks):
-            lacking.append(f"{name} ({int(lacks.sum())})")
+        else:
+            kinds[name] = text if dated is None else dated
+            lacking += [f"{name} ({int(lacks.sum())})"] * bool(np.any(lacks))
     if not kinds:
         raise InputError("no column is left to learn from: all are constant, keys or dropped")
+    dates = {name: kind["parts"] for name, kind in kinds.items() if isinstance(kind, dict)}
     notes = (
-        ("text columns, an effect for each text", [n for n, text in kinds.items() if text]),
+        ("text columns, an effect for each text", [n for n, kind in kinds.items() if kind is True]),
+        ("dates, as numbers", [f"{name} ({', '.join(parts)})" for name, parts in dates.items()]),
         ("columns with missing values, which have effects of their own", lacking),
         ("constant columns left out", constant),
         ("columns that number or name the rows left out (--keep NAME)", keys),
         (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
     return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+
+
+def _dated(name: str, cells: Array, lacks: Array) -> dict[str, Any] | None:
+    """How texts are read as dates, if they are some."""
+    form = date_format(cells[~lacks])
+    if form is None:
+        return None
+    parts = varying_parts(parts_of(name, cells[~lacks], form))
+    return {"format": form, "parts": list(parts)}
 
 
 def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
@@ -163,14 +213,22 @@ def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
     return column
 
 
-def frame(table: dict[str, Array], kinds: dict[str, bool]) -> Any:
+def _numbers(table: dict[str, Array], name: str, kind: Kind) -> dict[str, Array]:
+    """The columns that one of a table becomes."""
+    if not isinstance(kind, dict):
+        return {name: _cells(table, name, kind)}
+    parts = parts_of(name, texts(table, name), kind["format"])
+    return {f"{name} {part}": parts[part] for part in kind["parts"]}
+
+
+def frame(table: dict[str, Array], kinds: dict[str, Kind]) -> Any:
     """The columns that a model takes, as a pandas table.
 
     Parameters
     ----------
     table : dict of array (n_rows,)
-    kinds : dict of str to bool
-        Name of the column, and whether it is text.
+    kinds : dict of str to Kind
+        How each column is taken.
 
     Returns
     -------
@@ -186,11 +244,13 @@ def frame(table: dict[str, Array], kinds: dict[str, bool]) -> Any:
     for name in kinds:
         if name not in table:
             raise InputError(f"the data have no column {name!r}, which the model needs")
-    columns = {name: _cells(table, name, text) for name, text in kinds.items()}
+    columns: dict[str, Array] = {}
+    for name, kind in kinds.items():
+        columns |= _numbers(table, name, kind)
     return pandas.DataFrame(columns)
 
 
-def model_kinds(model: Any) -> dict[str, bool]:
+def model_kinds(model: Any) -> dict[str, Kind]:
     """The columns that a model from a file needs, as :func:`frame` takes them.
 
     Parameters
@@ -199,21 +259,37 @@ def model_kinds(model: Any) -> dict[str, bool]:
 
     Returns
     -------
-    dict of str to bool
+    dict of str to Kind
+
+    Raises
+    ------
+    InputError
+        For a damaged file.
     """
     if "columns" in model.notes_:
-        return {str(name): bool(text) for name, text in model.notes_["columns"]}
+        return {str(name): _kind(given) for name, given in model.notes_["columns"]}
     return {f.name: f.levels is not None for f in model.features_}
 
 
-def _scores(model: Any, X: Any, y: Array, train: Array, test: Array) -> dict[str, Any]:
+def _kind(given: Any) -> Kind:
+    """What a model file says of a column; nothing of it is trusted."""
+    if not isinstance(given, dict):
+        return bool(given)
+    try:
+        form, parts = known_format(given["format"]), [p for p in PARTS if p in given["parts"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError("damaged: the model file does not say how it reads dates") from error
+    return {"format": form, "parts": parts}
+
+
+def _scores(model: Any, data: _Samples) -> dict[str, Any]:
     """:func:`.scores.scores`, the linear model on the columns that the network sees."""
-    classes = len(getattr(model, "classes_", ()))
-    columns = model._encode(model._table(X))
-    F = model.decision_function(X) if classes else model.predict(X)
+    columns = model._encode(model._table(data.X))
+    y = data.y if data.labels is None else data.labels
+    F = model.predict(data.X) if data.labels is None else model.decision_function(data.X)
     F = F.reshape(len(y), -1)
-    fit, held_out = (Rows(columns[index], y[index], F[index]) for index in (train, test))
-    return scores(fit, held_out, model.loss, classes)
+    train, test = (Rows(columns[rows], y[rows], F[rows]) for rows in (data.train, data.test))
+    return scores(train, test, data.loss, len(getattr(model, "classes_", ())))
 
 
 def predict_readable(path: str, table: dict[str, Array]) -> dict[str, Array]:

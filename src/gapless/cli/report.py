@@ -155,7 +155,8 @@ def _show_explain(facts: dict[str, Any]) -> None:
     rows += [(e["name"], e["value"], f"{e['adds']:+.4g}") for e in facts["effects"]]
     rows.append((facts["explains"], "", f"{facts['sum']:.6g}"))
     print_table(rows, f"row {facts['row']}", "value", "adds")
-    told = [("predicted", str(facts["prediction"]))]
+    said = facts["prediction"]
+    told = [("predicted", f"{said:.6g}" if isinstance(said, float) else str(said))]
     told += [(f"probability of {c}", f"{p:.4f}") for c, p in facts.get("probabilities", {}).items()]
     print_table(told)
 

@@ -33,8 +33,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     interactions : 0, "pairs" or list of pairs, default 0
         Which two features, by number or name, neurons may look at together.  What of it one of them
         adds alone, in the mean over the other, counts to its own effect.  With
-        ``weight_decay="auto"``, "pairs" by which held-out folds gain nothing are left out:
-        ``certificate_.features`` is then 1.
+        ``weight_decay="auto"``, "pairs" are left out unless held-out folds gain more than the
+        standard error of that gain: ``certificate_.features`` is then 1.
     weight_decay : float or "auto", default "auto"
         Larger gives fewer kinks; "auto" takes what held-out folds prefer.
     bias : {"free", "penalized", "none"}, default "free"

@@ -161,7 +161,7 @@ class ReadableFit(Reading, Fitted):
     ) -> tuple[Any, float]:
         """Pairs of columns and weight decay, as given or what held-out folds prefer.
 
-        Pairs that nobody named are left out where folds lose no more without them.
+        Pairs that nobody named are left out unless folds clearly gain by them.
         """
         if not isinstance(self.weight_decay, str):
             return pairs, positive("weight_decay", self.weight_decay)
@@ -176,12 +176,12 @@ class ReadableFit(Reading, Fitted):
 
         # neurons of one feature first: they take a tenth of the time
         single = ranked(0) if pairs and isinstance(self.interactions, str) else None
-        choice = ranked(pairs)
-        if single is not None and not choice.loss < single.loss:
+        choice = tried = ranked(pairs)
+        if single is not None and not tried.beats(single):
             pairs, choice = 0, single
-        if choice.cut_short:
+        if tried.cut_short:
             warnings.warn(
-                f"time ended the choice of weight_decay at {choice.weight_decay:.3g}, where the "
+                f"time ended the choice of weight_decay at {tried.weight_decay:.3g}, where the "
                 "loss of held-out folds still fell; a larger time_limit tries smaller values",
                 ConvergenceWarning,
                 stacklevel=4,

@@ -51,10 +51,12 @@ class Ranking:
         """That value."""
         return float(self.weight_decays[self.best])
 
-    @property
-    def loss(self) -> float:
-        """Its mean loss; NaN where the time was over before any value."""
-        return float(self.losses.mean(axis=0)[self.best])
+    def beats(self, other: Ranking) -> bool:
+        """Whether its best value loses less, by more than the standard error over the folds."""
+        gains = other.losses[:, other.best] - self.losses[:, self.best]
+        if len(gains) < 2 or np.any(np.isnan(gains)):
+            return False
+        return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
     @property
     def cut_short(self) -> bool:
