@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,11 +23,8 @@ from .descent import descend
 from .master import solve_master
 from .neurons import averaged, many_patches, unit_directions, violating, with_candidates
 from .newton import sharpen, worthwhile
-from .plan import FIRST_WIDTHS, Plan
+from .plan import FIRST_WIDTHS, Plan, Trying
 from .random_network import random_network
-
-if TYPE_CHECKING:
-    from .effort import Effort
 
 # Smoothing of hinge and pinball at first; smooth losses ignore it.
 SMOOTHING = 0.3
@@ -69,6 +66,12 @@ class Progress:
     n_neurons: int
     n_samples: int
     found: Candidates
+
+
+class Joining(Trying, Protocol):
+    """What a state sees of the effort."""
+
+    def joins(self, state: Any) -> bool: ...
 
 
 class State:
@@ -193,7 +196,7 @@ class State:
         design = self.core.design
         return network.balance() if many_patches(design) else network.merge(design)
 
-    def improve(self, plan: Plan, effort: Effort) -> None:
+    def improve(self, plan: Plan, effort: Joining) -> None:
         """A better network from the neurons found."""
         if effort.joins(self):
             self.join()
