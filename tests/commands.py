@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 from typing import NamedTuple
@@ -48,3 +49,8 @@ def gapless(*command, code=0, run=run):
     if code == 2 and not done.stderr.startswith("usage"):
         assert done.stderr.count("\n") == 1
     return done
+
+
+def answer(*command):
+    """What the command says with ``--json``."""
+    return json.loads(gapless(*command, "--json").stdout)

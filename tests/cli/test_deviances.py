@@ -1,26 +1,15 @@
 """``fit --loss poisson`` and ``gamma``: outputs are logarithms, everything said is in the units."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
 from sklearn.linear_model import GammaRegressor, PoissonRegressor
 
-from gapless.cli.main import main
+from commands import answer, gapless
 from gapless.cli.measures import explained, linear_model
 
 SHORT = ("--weight-decay", "0.05", "--prove-time", "0")
-
-
-def run(capsys, *args, code=0):
-    capsys.readouterr()
-    assert main([*map(str, args)]) == code
-    return capsys.readouterr()
-
-
-def answer(capsys, *args):
-    return json.loads(run(capsys, *args, "--json").out)
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +39,35 @@ def fit(table, target, loss, *more):
 
 @pytest.mark.parametrize(("target", "loss"), [("count", "poisson"), ("amount", "gamma")])
 @pytest.mark.parametrize("how", [SHORT, ("--readable", "--weight-decay", "0.05")])
-def test_predictions_and_scores_are_in_the_units_of_the_target(target, loss, how, table, capsys):
+def test_predictions_and_scores_are_in_the_units_of_the_target(target, loss, how, table):
     file, columns = table
     model = file.with_suffix(f".{loss}.{how[0].strip('-')}.safetensors")
-    told = answer(capsys, *fit(file, target, loss, *how, "--out", model))
+    told = answer(*fit(file, target, loss, *how, "--out", model))
     assert told["score"] == "deviance explained"
     assert told["test_score"] > max(0.5, told["baseline_test_score"])
     assert f"'{target}' with deviance explained" in told["summary"]
-    predicted = np.array(answer(capsys, "predict", model, file)[target])
+    predicted = np.array(answer("predict", model, file)[target])
     assert np.all(predicted > 0)
     assert explained(loss, columns[target], predicted) > 0.7
     # the bias is free: at the optimum of the rows for training the means agree, here nearly
     rate = predicted / columns[target] if loss == "gamma" else columns[target] / predicted.mean()
     assert np.mean(rate) == pytest.approx(1, abs=0.15)
-    assert answer(capsys, "info", model)["loss"] == loss
+    assert answer("info", model)["loss"] == loss
 
 
-def test_what_is_proven_again_is_the_same(table, capsys):
+def test_what_is_proven_again_is_the_same(table):
     file, _ = table
     model = file.with_suffix(".again.safetensors")
-    told = answer(capsys, *fit(file, "count", "poisson", *SHORT, "--out", model))
-    again = answer(capsys, "certify", model, file, "--time-limit", 0.5)
+    told = answer(*fit(file, "count", "poisson", *SHORT, "--out", model))
+    again = answer("certify", model, file, "--time-limit", 0.5)
     assert again["objective"] == pytest.approx(told["objective"], rel=1e-9)
     for language, text in (("c", "return exp(out[0]);"), ("sql", "exp(gapless_s0)"),
                            ("excel", "exp(")):  # fmt: skip
-        assert text in answer(capsys, "export", model, "--to", language)["code"]
+        assert text in answer("export", model, "--to", language)["code"]
 
 
 @pytest.mark.parametrize("more", [SHORT, ("--readable",)])
-def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table, capsys):
+def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table):
     file, _ = table
     for target, loss, sentence in [
         ("zero", "gamma", "1 of 90 that are not, the first 0; leave these rows out, or take --loss "
@@ -88,20 +77,20 @@ def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table,
         ("below", "poisson", "needs counts, 0 or more"),
         ("nothing", "poisson", "nothing to learn"),
     ]:  # fmt: skip
-        error = run(capsys, *fit(file, target, loss, *more), code=2).err
+        error = gapless(*fit(file, target, loss, *more), code=2).stderr
         assert sentence in error
         assert error.count("\n") == 1
-    error = run(capsys, *fit(file, "count", "poisson", *more, "--task", "classification"), code=2)
-    assert "--loss poisson is for regression" in error.err
+    error = gapless(*fit(file, "count", "poisson", *more, "--task", "classification"), code=2)
+    assert "--loss poisson is for regression" in error.stderr
 
 
-def test_few_counts_are_numbers_where_the_loss_is_for_numbers(tmp_path, capsys):
+def test_few_counts_are_numbers_where_the_loss_is_for_numbers(tmp_path):
     rng = np.random.default_rng(0)
     rows = [[f"{x:.3f}", rng.poisson(np.exp(x))] for x in rng.uniform(-1, 1, 60)]
     with open(tmp_path / "few.csv", "w", newline="") as opened:
         csv.writer(opened).writerows([["x", "visits"], *rows])
     told = answer(
-        capsys, "fit", tmp_path / "few.csv", "--target", "visits", "--loss", "poisson",
+        "fit", tmp_path / "few.csv", "--target", "visits", "--loss", "poisson",
         "--readable", "--weight-decay", 0.1,
     )  # fmt: skip
     assert told["task"] == "regression"

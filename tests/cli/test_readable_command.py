@@ -1,23 +1,13 @@
 """``fit --readable``, ``explain`` and ``report``: from a table with holes to a page."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
 
+from commands import answer, gapless
 from gapless import load_readable
 from gapless.cli.main import main
-
-
-def run(capsys, *args, code=0):
-    capsys.readouterr()
-    assert main([*map(str, args)]) == code
-    return capsys.readouterr()
-
-
-def answer(capsys, *args):
-    return json.loads(run(capsys, *args, "--json").out)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +37,9 @@ def model(ward):
     return file
 
 
-def test_fit_handles_holes_and_labels(ward, capsys):
+def test_fit_handles_holes_and_labels(ward):
     told = answer(
-        capsys, "fit", ward / "ward.csv", "--target", "stay", "--drop", "kind", "--readable",
+        "fit", ward / "ward.csv", "--target", "stay", "--drop", "kind", "--readable",
         "--weight-decay", 0.01, "--plot", ward / "effects.png",
     )  # fmt: skip
     assert told["status"] == "OPTIMAL"
@@ -63,44 +53,44 @@ def test_fit_handles_holes_and_labels(ward, capsys):
     assert "whose neurons look at one feature" in told["known"]
 
 
-def test_predict_and_info_read_the_file(ward, model, capsys):
-    told = answer(capsys, "info", model)
+def test_predict_and_info_read_the_file(ward, model):
+    told = answer("info", model)
     assert told["columns"] == ["age", "dose", "place"]
     assert told["readable"] == "one feature a neuron"
-    assert "relative gap" in run(capsys, "info", model).out
-    predicted = answer(capsys, "predict", model, ward / "ward.csv")["stay"]
+    assert "relative gap" in gapless("info", model).stdout
+    predicted = answer("predict", model, ward / "ward.csv")["stay"]
     with open(ward / "ward.csv") as file:
         truth = [float(row["stay"]) for row in csv.DictReader(file)]
     assert np.corrcoef(predicted, truth)[0, 1] > 0.95
 
 
-def test_explain_sums_to_what_predict_says(ward, model, capsys):
-    predicted = answer(capsys, "predict", model, ward / "ward.csv")["stay"]
+def test_explain_sums_to_what_predict_says(ward, model):
+    predicted = answer("predict", model, ward / "ward.csv")["stay"]
     for row in (1, 7, 160):
-        told = answer(capsys, "explain", model, ward / "ward.csv", "--row", row)
+        told = answer("explain", model, ward / "ward.csv", "--row", row)
         added = [effect["adds"] for effect in told["effects"]]
         assert told["mean"] + sum(added) == pytest.approx(predicted[row - 1], abs=1e-9)
         assert told["prediction"] == predicted[row - 1]
         assert sorted(np.abs(added), reverse=True) == list(np.abs(added))
-    shown = run(capsys, "explain", model, ward / "ward.csv", "--row", 7).out
+    shown = gapless("explain", model, ward / "ward.csv", "--row", 7).stdout
     assert all(name in shown for name in ("mean", "age", "dose", "place", "predicted"))
 
 
-def test_classes_have_probabilities_and_scores(ward, capsys):
+def test_classes_have_probabilities_and_scores(ward):
     file = ward / "kind.safetensors"
     told = answer(
-        capsys, "fit", ward / "ward.csv", "--target", "kind", "--drop", "stay", "--readable",
+        "fit", ward / "ward.csv", "--target", "kind", "--drop", "stay", "--readable",
         "pairs", "--weight-decay", 0.05, "--out", file,
     )  # fmt: skip
     assert told["score"] == "accuracy"
-    row = answer(capsys, "explain", file, ward / "ward.csv", "--row", 2)
-    shares = answer(capsys, "predict", file, ward / "ward.csv")["probability of short"]
+    row = answer("explain", file, ward / "ward.csv", "--row", 2)
+    shares = answer("predict", file, ward / "ward.csv")["probability of short"]
     assert row["explains"] == "log odds of short"
     assert 1 / (1 + np.exp(-row["sum"])) == pytest.approx(shares[1])
     assert row["probabilities"]["short"] == pytest.approx(shares[1])
 
 
-def test_classes_weigh_alike_where_asked(ward, capsys):
+def test_classes_weigh_alike_where_asked(ward):
     with open(ward / "ward.csv") as file:
         rows = list(csv.DictReader(file))
     for row in rows:
@@ -111,22 +101,22 @@ def test_classes_weigh_alike_where_asked(ward, capsys):
         writer.writerows(rows)
     fit = ["fit", ward / "rare.csv", "--target", "rare", "--readable", "--weight-decay", 0.3,
            "--drop", "stay", "--drop", "kind"]  # fmt: skip
-    plain, alike = answer(capsys, *fit), answer(capsys, *fit, "--class-weight", "balanced")
+    plain, alike = answer(*fit), answer(*fit, "--class-weight", "balanced")
 
     def found(told):
         return told["confusion"][1][1]
 
     assert found(alike) > found(plain)
-    assert "AUC, test" in run(capsys, *fit).out
+    assert "AUC, test" in gapless(*fit).stdout
     stay = ["fit", ward / "rare.csv", "--target", "stay", "--readable"]
-    error = run(capsys, *stay, "--class-weight", "balanced", code=2).err
+    error = gapless(*stay, "--class-weight", "balanced", code=2).stderr
     assert "--class-weight is for classes" in error
 
 
-def test_the_report_knows_the_rows_held_out(ward, model, capsys):
+def test_the_report_knows_the_rows_held_out(ward, model):
     page = ward / "page.html"
     told = answer(
-        capsys, "report", model, ward / "ward.csv", "--html", page, "--price-time", 2
+        "report", model, ward / "ward.csv", "--html", page, "--price-time", 2
     )  # fmt: skip
     low, high = told["price_of_reading"]
     assert 0 <= low <= high
@@ -138,12 +128,12 @@ def test_the_report_knows_the_rows_held_out(ward, model, capsys):
     # other rows than those of the fit are all held out, and nothing is trained on them
     lines = (ward / "ward.csv").read_text().splitlines()
     (ward / "part.csv").write_text("\n".join(lines[:40]))
-    told = answer(capsys, "report", model, ward / "part.csv", "--html", page)
+    told = answer("report", model, ward / "part.csv", "--html", page)
     assert "training_R2" not in told
     assert "price_of_reading" not in told
 
 
-def test_mistakes_are_one_sentence(ward, model, capsys):
+def test_mistakes_are_one_sentence(ward, model):
     table = ward / "ward.csv"
     fit = ["fit", table, "--target", "stay", "--readable"]
     (ward / "other.csv").write_text("age,dose\n1,2\n")
@@ -159,20 +149,20 @@ def test_mistakes_are_one_sentence(ward, model, capsys):
         ([*fit, "--prove-time", 3], "--prove-time does not go with --readable"),
         ([*fit, "--weight-decay", -1], "--weight-decay must be a positive"),
     ]:
-        error = run(capsys, *command, code=2).err
+        error = gapless(*command, code=2).stderr
         assert sentence in error
         assert error.count("\n") == 1
 
 
-def test_texts_that_training_did_not_see_add_what_no_label_does(ward, model, capsys):
+def test_texts_that_training_did_not_see_add_what_no_label_does(ward, model):
     (ward / "new.csv").write_text("age,dose,place\n50,3,west\n50,3,south\n50,,south\n")
-    west, south, lacks = answer(capsys, "predict", model, ward / "new.csv")["stay"]
+    west, south, lacks = answer("predict", model, ward / "new.csv")["stay"]
     assert np.all(np.isfinite([west, south, lacks]))
     assert len({west, south, lacks}) == 3
     assert load_readable(model).notes_["target"] == "stay"
 
 
-def test_dates_are_days_and_what_of_them_comes_again(tmp_path, capsys):
+def test_dates_are_days_and_what_of_them_comes_again(tmp_path):
     rng = np.random.default_rng(0)
     days = np.datetime64("2024-01-01") + rng.permutation(700)[:120]
     months = days.astype("datetime64[M]").astype(int) % 12 + 1
@@ -183,29 +173,29 @@ def test_dates_are_days_and_what_of_them_comes_again(tmp_path, capsys):
         rows = zip(cells, rng.random(120).round(3), sales)
         csv.writer(opened).writerows([["sold", "size", "sales"], *rows])
     fit = ["fit", file, "--target", "sales", "--readable", "--weight-decay", 0.01, "--out", model]
-    told = answer(capsys, *fit)
+    told = answer(*fit)
     assert "dates, as numbers: sold (day, weekday, month)" in " ".join(told["notes"])
     assert next(iter(told["effects"])) == "sold month"
-    answer(capsys, "predict", model, file)
+    answer("predict", model, file)
     (tmp_path / "new.csv").write_text("sold,size\n2026-12-03,.5\n2026-06-03,.5\n,.5\n")
-    december, june, _ = answer(capsys, "predict", model, tmp_path / "new.csv")["sales"]
+    december, june, _ = answer("predict", model, tmp_path / "new.csv")["sales"]
     assert december > june + 2
     (tmp_path / "bad.csv").write_text("sold,size\nsoon,.5\n")
-    assert "has dates as ISO8601" in run(capsys, "predict", model, tmp_path / "bad.csv", code=2).err
+    assert "has dates as ISO8601" in gapless("predict", model, tmp_path / "bad.csv", code=2).stderr
 
 
-def test_keys_and_free_text_are_left_out_unless_kept(tmp_path, capsys):
+def test_keys_and_free_text_are_left_out_unless_kept(tmp_path):
     rng = np.random.default_rng(0)
     size = rng.uniform(1, 9, 120)
     rows = [[k, f"remark {k}", f"{s:.3f}", f"{abs(s - 4):.3f}"] for k, s in enumerate(size)]
     with open(tmp_path / "shop.csv", "w", newline="") as file:
         csv.writer(file).writerows([["id", "remark", "size", "price"], *rows])
     fit = ["fit", tmp_path / "shop.csv", "--target", "price", "--readable", "--weight-decay", 0.01]
-    told = answer(capsys, *fit)
+    told = answer(*fit)
     assert set(told["effects"]) == {"size"}
     notes = " ".join(told["notes"])
     assert "number or name the rows left out (--keep NAME): id" in notes
     assert "text with more than 50 different values: remark" in notes
-    kept = answer(capsys, *fit, "--keep", "id")
+    kept = answer(*fit, "--keep", "id")
     assert not any("number or name the rows" in note for note in kept["notes"])
-    assert "no column 'ID'" in run(capsys, *fit, "--keep", "ID", code=2).err
+    assert "no column 'ID'" in gapless(*fit, "--keep", "ID", code=2).stderr
