@@ -206,8 +206,9 @@ class Tiling:
 
     def _above(self, level: float) -> list[Boxes]:
         """Take the boxes above this level out."""
-        parts, self._parts, opened = self._parts, [], []
-        for part in parts:
+        parts, self._parts, opened = self._parts[::-1], [], []
+        while parts:
+            part = parts.pop()  # and give it up: all of them twice would be too many
             high = part[3].max(axis=1) > level
             if not high.any():
                 self._parts.append(part)
