@@ -228,7 +228,7 @@ def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
     for promised in (False, True):
         monkeypatch.setattr(Directional, "promise", lambda *_, promised=promised: promised)
         ReLURegressor(0.1).fit(given.X, given.Y[:, 0])
-    assert seconds[0] < seconds[1] <= 6  # training takes a part of a second
+    assert seconds[0] < seconds[1] <= 7  # training takes a part of a second
 
 
 @pytest.mark.parametrize("bad", [0, -1, "soon"])

@@ -42,7 +42,7 @@ ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 LEAST, MOST_PROOF = 1.0, 4.0
 # Seconds that one waits longer where boxes of directions are predicted to bring the gap below
 # certificates.wide.WIDE in them, and the gap that ends the wait.
-WAIT, MEANT = 6.0, 0.03
+WAIT, MEANT = 7.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
 
