@@ -40,7 +40,7 @@ from .terminal import as_options, plain_console, print_notes, print_table
 # Seconds to prove in where nobody says and much is proven in them; else as long as training took.
 PROVE = 10.0
 # Seconds for the choice of a weight decay where nobody says.
-QUICK = 3.5
+QUICK = 6.0
 
 
 def add_fit(commands: Any) -> None:

@@ -79,7 +79,7 @@ def chosen(
         Of choice and training together.
     limited : bool
         Whether the user has set it.  If not, training has as long as the choice took,
-        :data:`SHORTEST` at least.
+        half of that where the folds leave a start, :data:`SHORTEST` at least.
     unasked : float, default :data:`UNASKED`
         Seconds of the choice then, and more for a large X.
     shown : bool, optional
@@ -97,7 +97,10 @@ def chosen(
     part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
     with counter("choosing weight_decay", shown, part) as report:
         choice = chooser(problem, time_limit=max(part.left, 1e-9), callback=report, **options)
-    return choice, watch if limited else Watch(max(watch.seconds, SHORTEST))
+    if limited:
+        return choice, watch
+    seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
+    return choice, Watch(max(seconds, SHORTEST))
 
 
 class ReLUFit(Fitted):

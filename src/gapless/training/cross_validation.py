@@ -32,8 +32,9 @@ FOLDS, VALUES, RANKING = 3, 10, 0.1
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Seconds that processes take to start: folds as quick as that are not worth them.
 PROCESSES = 2.0
-# Share of the time for the first fold, which decides alone where it leaves too little for others.
-ALONE = 2 / 3
+# Share of the time for the first fold, which decides alone where others would not have so many
+# times as long as it took.
+ALONE, ROOM = 2 / 3, 2.0
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
 # digits, and the network is that of the plain estimator.
 SCRATCH = 2000
@@ -115,10 +116,10 @@ def choose_weight_decay(
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
     time_limit : float, optional
-        Seconds for all of it.  The first fold has two thirds; where it leaves less than the others
-        would take, it decides alone, or with those that came to their end.  A warning says so when
-        it was cut short itself: the choice is then among the weight decays that every fold has
-        finished, and where there is none the middle of the grid.
+        Seconds for all of it.  The first fold has two thirds; where it leaves less than twice as
+        long as it took for each of the others, it decides alone, or with those that came to their
+        end.  A warning says so when it was cut short itself: the choice is then among the weight
+        decays that every fold has finished, and where there is none the middle of the grid.
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds: of
         three that costs two cores no time.
@@ -226,7 +227,7 @@ class _Walker:
         if took > PROCESSES and (n_jobs := effective_n_jobs(self.n_jobs)) > 1:
             starting = PROCESSES
         rounds = -(-count // n_jobs)
-        return n_jobs, rounds if starting + rounds * took <= left else 0
+        return n_jobs, rounds if starting + ROOM * rounds * took <= left else 0
 
     def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
