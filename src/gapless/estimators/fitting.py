@@ -120,7 +120,7 @@ class ReLUFit(Fitted):
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
     #: how a weight decay is chosen
-    chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_weight_decay)
+    _chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_weight_decay)
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         raise NotImplementedError
@@ -154,7 +154,7 @@ class ReLUFit(Fitted):
             watch,
             limited=self.time_limit is not None,
             shown=bool(self.verbose),
-            chooser=self.chooser,
+            chooser=self._chooser,
             max_neurons=self.max_neurons,
             **options,
         )
