@@ -27,7 +27,7 @@ class Convolution(AtWeightDecay):
     network_: Network
     windows_: Windows
     accepts: ClassVar[dict[str, Any]] = {"allow_nd": True}
-    chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_decade)
+    _chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_decade)
 
     def _design(self, X: Any, new: bool) -> Patches:
         if not new:

@@ -79,7 +79,7 @@ def chosen(
         Of choice and training together.
     limited : bool
         Whether the user has set it.  If not, training has as long as the choice took,
-        :data:`SHORTEST` at least.
+        half of that where the folds leave a start, :data:`SHORTEST` at least.
     unasked : float, default :data:`UNASKED`
         Seconds of the choice then, and more for a large X.
     shown : bool, optional
@@ -97,7 +97,10 @@ def chosen(
     part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
     with counter("choosing weight_decay", shown, part) as report:
         choice = chooser(problem, time_limit=max(part.left, 1e-9), callback=report, **options)
-    return choice, watch if limited else Watch(max(watch.seconds, SHORTEST))
+    if limited:
+        return choice, watch
+    seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
+    return choice, Watch(max(seconds, SHORTEST))
 
 
 class ReLUFit(Fitted):
@@ -117,7 +120,7 @@ class ReLUFit(Fitted):
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
     #: how a weight decay is chosen
-    chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_weight_decay)
+    _chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_weight_decay)
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         raise NotImplementedError
@@ -151,7 +154,7 @@ class ReLUFit(Fitted):
             watch,
             limited=self.time_limit is not None,
             shown=bool(self.verbose),
-            chooser=self.chooser,
+            chooser=self._chooser,
             max_neurons=self.max_neurons,
             **options,
         )

@@ -83,7 +83,7 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
     time_limit : float, optional
         Seconds for training and proof.  Without a limit training ends after 15 and five more for
         each million numbers in X, what few tables take; with "auto" the choice has 15 (and half of
-        what is more), and training as long as it took.  An interrupt (Ctrl-C) also leaves the
+        what is more), and training half as long as it took.  An interrupt (Ctrl-C) also leaves the
         best network so far, and the best proof, in the attributes.
     prove_time : float, optional
         Seconds, at most, to prove how good the network is once it is trained; the proof ends as

@@ -155,10 +155,11 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
         Relative gap of the network on all data; that of those that only rank weight decays is 10%
         at least.  Weight decays of the grid lie a factor of two apart, which is worth far more.
     time_limit : float, optional
-        Seconds for all of it: half at most for the folds.  A warning says so when it cut them
-        short; the choice is then among the weight decays that every fold has finished, and where
-        there is none the middle of the grid.  Without a limit, folds and path end after twice the
-        time of a :class:`gapless.ReLURegressor`, and the last training takes as long as they did.
+        Seconds for all of it: half at most for the folds.  Where they leave no room for all of
+        them the first decides alone; a warning says so when it was cut short itself, and the
+        choice is then among the weight decays that it finished, or the middle of the grid.
+        Without a limit the folds end after the time of a :class:`gapless.ReLURegressor`, and path
+        and last training take half as long as they did.
     prove_time : float, optional
         As in :class:`gapless.ReLURegressor`, for the network on all data; the others, of the folds
         and along the path, are not proven.
@@ -173,7 +174,8 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     columns_ : array of int
         The columns kept, all where none was left out.
     losses_, scores_ : arrays of shape (n_folds, n_values)
-        Validation loss, and R2 or accuracy; NaN for values that a fold did not reach.
+        Validation loss, and R2 or accuracy; NaN for values that a fold did not reach; one fold
+        where time was too short for others.
     path_ : RegularizationPath
         On all data, to a gap of 10%, down to ``weight_decay_``, where it ends with ``solution_``;
         values may be missing before that when time was short.

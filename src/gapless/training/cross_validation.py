@@ -32,8 +32,9 @@ FOLDS, VALUES, RANKING = 3, 10, 0.1
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Seconds that processes take to start: folds as quick as that are not worth them.
 PROCESSES = 2.0
-# Share of the time for the first fold, which decides alone where it leaves too little for others.
-ALONE = 2 / 3
+# Share of the time for the first fold, which decides alone where others would not have so many
+# times as long as it took.
+ALONE, ROOM = 2 / 3, 2.0
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
 # digits, and the network is that of the plain estimator.
 SCRATCH = 2000
@@ -115,10 +116,11 @@ def choose_weight_decay(
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
     time_limit : float, optional
-        Seconds for all of it.  The first fold has two thirds; where it leaves less than the others
-        would take, it decides alone, or with those that came to their end.  A warning says so when
-        it was cut short itself: the choice is then among the weight decays that every fold has
-        finished, and where there is none, or losses still fall there, the middle of the grid.
+        Seconds for all of it.  The first fold has two thirds; where it leaves less than twice as
+        long as it took for each of the others, it decides alone, or with those that came to their
+        end.  A warning says so when it was cut short itself: the choice is then among the weight
+        decays that every fold has finished; the middle of the grid where there is none, or where
+        the loss still fell before that.
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds: of
         three that costs two cores no time.
@@ -226,7 +228,7 @@ class _Walker:
         if took > PROCESSES and (n_jobs := effective_n_jobs(self.n_jobs)) > 1:
             starting = PROCESSES
         rounds = -(-count // n_jobs)
-        return n_jobs, rounds if starting + rounds * took <= left else 0
+        return n_jobs, rounds if starting + ROOM * rounds * took <= left else 0
 
     def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
@@ -242,23 +244,24 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     """The choice among the weight decays that every fold has finished."""
     losses, scores = (np.array(table) for table in list(zip(*results))[:2])
     reached = min(fold.known for fold in results)
+    middle = len(grid) // 2
+    taken = f"{grid[middle]:.3g}, the middle of the grid, is taken"
     if reached == 0:
-        best = len(grid) // 2
-        _warn(
-            f" one weight decay: {grid[best]:.3g}, the middle of the grid, is taken without a "
-            "comparison"
-        )
-        return Choice(grid, losses, scores, best)
-    if reached < len(grid):
-        _warn(f": weight decays below {grid[reached - 1]:.3g} were not compared")
+        _warn(f" one weight decay: {taken} without a comparison")
+        return Choice(grid, losses, scores, middle)
     if not np.all(np.any(np.isfinite(losses), axis=1)):
         raise ValueError("the losses of a fold overflow; divide y by its standard deviation")
     # what few folds have seen is no ground for a choice: values that half of them walked to
     walked = int(np.median(np.isfinite(losses).sum(axis=1)))
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
-    best, middle = _best(table, rule), len(grid) // 2
-    if best == reached - 1 < middle:  # still falling where time was over
-        best = middle
+    best = _best(table, rule)
+    if reached < len(grid):
+        falling = best == reached - 1 < middle
+        best = middle if falling else best
+        _warn(
+            f": weight decays below {grid[reached - 1]:.3g} were not compared"
+            + f", and as the loss still fell {taken}" * falling
+        )
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
     held_out = tuple(fold.held_out[: best + 1][-1] for fold in results)
     return Choice(grid, losses, scores, best, start, held_out=held_out)
