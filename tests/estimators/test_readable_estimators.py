@@ -219,7 +219,7 @@ def test_sparse_data_and_weights_of_zero():
     ("parameters", "words"),
     [
         ({"interactions": 2}, "interactions must be 0"),
-        ({"interactions": [("age", "height")]}, "'height', which is no feature"),
+        ({"interactions": [("age", "height")]}, r"or names, got \[\('age', 'height'\)\]"),
         ({"categorical_features": [7]}, "categorical_features has 7"),
         ({"weight_decay": "cv"}, "weight_decay"),
         ({"loss": "hinge"}, "loss"),
