@@ -125,7 +125,8 @@ class ReadableFit(Reading, Fitted):
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
-        X, Y, weights = X[kept], Y[kept], weights[kept]
+        if not np.all(kept):  # else no copy
+            X, Y, weights = X[kept], Y[kept], weights[kept]
         self._learn_columns(X, weights)
         pairs, columns = self._column_pairs(), self._encode(X)
         self._centre, self._unit = _target_units(Y, weights, loss)
