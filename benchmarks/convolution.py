@@ -2,7 +2,8 @@
 
     python -m benchmarks.convolution [DATA] [--set digits] [--seconds 60] [--adam]
 
-``digits`` needs no files, ``mnist-5k``, ``mnist`` and ``cifar`` (4000 of CIFAR-10) the folder DATA.
+``digits`` needs no files, ``mnist-5k``, ``mnist``, ``cifar`` (4000 of CIFAR-10) and ``ecg`` the
+folder DATA; of an ECG the value 12 samples later is predicted from 24, in ``--paired`` alone.
 Each line is one run: test accuracy, filters, the objective with its proven and estimated bound, and
 seconds.  With ``--adam`` PyTorch trains the module that ``to_torch`` makes, from random weights of
 as many filters, for as long, at three learning rates; the objective is recomputed by the package.
@@ -32,11 +33,14 @@ SETS = {
     "digits": {"size": 3, "padding": 1, "weight_decay": 1e-4},
     "mnist-5k": {"size": 5, "stride": 2, "padding": 2, "weight_decay": 1e-4},
     "mnist": {"size": 5, "padding": 2, "weight_decay": 1e-5},
+    "ecg": {"size": 4, "pool": 3, "weight_decay": 1e-4},
     "cifar": {"size": 6, "stride": 2, "weight_decay": 4e-3},
 }
 RATES, BATCH = (1e-3, 3e-3, 1e-2), 128
 # How often Adam's network is measured.
 TIMES = 20
+# Samples before, samples ahead, and windows of the ECG.
+BEFORE, AHEAD, WINDOWS = 24, 12, 2000
 
 
 def images(name: str, folder: Path) -> tuple[np.ndarray, ...]:
@@ -47,6 +51,13 @@ def images(name: str, folder: Path) -> tuple[np.ndarray, ...]:
             data.images / 16, data.target, test_size=0.2, random_state=0, stratify=data.target
         )
         return tuple(parts)
+    if name == "ecg":
+        with np.load(folder / "signal_ecg.npz") as z:
+            x = z["ecg_raw"][: 10 * WINDOWS : 5].astype(float)
+        x = (x - x.mean()) / x.std()
+        X = np.lib.stride_tricks.sliding_window_view(x[:-AHEAD], BEFORE)
+        y = x[BEFORE + AHEAD - 1 :]
+        return X[:WINDOWS], X[WINDOWS:], y[:WINDOWS], y[WINDOWS:]
     with np.load(folder / ("cifar10_subset.npz" if name == "cifar" else "mnist.npz")) as z:
         X, V, y, w = (z[key] for key in ("X_train", "X_test", "y_train", "y_test"))
     if name == "mnist-5k":
@@ -79,8 +90,9 @@ def adam(
         rng.standard_normal((m, width)) / np.sqrt(m * like.n_places), np.zeros(like.n_outputs),
     )  # fmt: skip
     module = to_torch(start, windows=windows).train()
-    x = X[..., None] if X.ndim == 3 else X
+    x = X[..., None] if X.ndim <= 3 else X
     images, labels = torch.tensor(np.moveaxis(x, -1, 1)).float(), torch.tensor(y)
+    regression = labels.is_floating_point()
     optimiser = torch.optim.Adam(module.parameters(), lr=rate)
     weights = [p for p in module.parameters() if p.dim() > 1]
 
@@ -99,7 +111,11 @@ def adam(
         for group in optimiser.param_groups:  # cosine to zero
             group["lr"] = rate * 0.5 * (1 + np.cos(np.pi * gone / seconds))
         batch = torch.tensor(rng.choice(len(y), min(BATCH, len(y)), replace=False))
-        loss = torch.nn.functional.cross_entropy(module(images[batch]), labels[batch])
+        F, target = module(images[batch]), labels[batch]
+        if regression:
+            loss = ((F[:, 0] - target) ** 2).mean() / 2
+        else:
+            loss = torch.nn.functional.cross_entropy(F, target)
         loss = loss + weight_decay / 2 * sum((p**2).sum() for p in weights)
         optimiser.zero_grad()
         loss.backward()
@@ -112,8 +128,12 @@ def paired(name: str, folder: Path, seconds: float, options: dict) -> None:
     X, _, y, _ = images(name, folder)
     options = SETS[name] | options
     weight_decay = options.pop("weight_decay")
-    classes, labels = np.unique(y, return_inverse=True)
-    problem = Problem(Patches(X, **options), np.eye(len(classes))[labels], "softmax", weight_decay)
+    patches = Patches(X, **options)
+    if y.dtype.kind == "f":
+        problem = Problem(patches, y, "squared", weight_decay)
+    else:
+        classes, y = np.unique(y, return_inverse=True)
+        problem = Problem(patches, np.eye(len(classes))[y], "softmax", weight_decay)
     traces: dict[str, list[tuple[float, float]]] = {"train": []}
     begun = time.process_time()
 
@@ -125,7 +145,7 @@ def paired(name: str, folder: Path, seconds: float, options: dict) -> None:
     for rate in RATES:
         trace = traces[f"Adam {rate:g}"] = []
         last = adam(
-            like, problem.X.windows, weight_decay, X, labels, rate, seconds, time.process_time,
+            like, problem.X.windows, weight_decay, X, y, rate, seconds, time.process_time,
             lambda network, gone, trace=trace: trace.append((gone, network.objective(problem))),
         )  # fmt: skip
         trace.append((seconds, last.objective(problem)))
@@ -182,7 +202,7 @@ def main() -> None:
     given = {"weight_decay": args.weight_decay, "pool": args.pool}
     for name in args.set or ["digits"]:
         options = {key: value for key, value in given.items() if value is not None}
-        if args.paired:
+        if args.paired or name == "ecg":
             paired(name, args.folder, args.seconds, options)
             continue
         run(name, args.folder, args.seconds, args.adam, options)

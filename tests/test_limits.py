@@ -14,6 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from gapless import (
+    Network,
+    Patches,
     Problem,
     ReLURegressor,
     ReLURegressorCV,
@@ -383,3 +385,23 @@ def test_tiny_targets_do_not_hang(bias):
     np.testing.assert_allclose(
         found.network.predict(X) * 2.0**530, one.network.predict(X), atol=1e-6
     )
+
+
+def test_looks_at_very_many_patches_are_kept_back(clock, monkeypatch, rng):
+    """An objective takes a fifth of the limit: those after the last step fit in it."""
+    monkeypatch.setattr(sys.modules["gapless.training.neurons"], "MANY_PATCHES", 100)
+    monkeypatch.setattr(sys.modules["gapless.training.batches"], "LEAST", 10**4)
+    monkeypatch.setattr(sys.modules["gapless.training.state"], "FEW", 6)
+    patches = Patches(rng.standard_normal((60, 8)), 6)
+    given = Problem(patches, rng.standard_normal((60, 2)), weight_decay=1e-3)
+    plain, limit = Network.objective, 20.0
+
+    def objective(self, problem):
+        clock[0] += limit / 5 * problem.n_samples / 60
+        return plain(self, problem)
+
+    monkeypatch.setattr(Network, "objective", objective)
+    begun = clock[0]
+    solution = train(given, tol=1e-9, time_limit=limit)
+    assert clock[0] - begun <= limit + 1.0
+    assert solution.network.n_neurons > 0

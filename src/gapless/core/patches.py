@@ -252,6 +252,8 @@ class Patches(Design):
 
     def activations(self, U: Array, b: Array | None = None) -> Array:
         Z = np.empty((len(self), U.shape[1] * self.places), U.dtype)
+        if Z.size == 0:  # of no neurons: cutting patches takes seconds
+            return Z
         for block in self.blocks(U.shape[1]):
             S = self.rows(block).scores(U, b)
             Z[block] = self.rows(block).pool(np.maximum(S, 0.0, out=S))

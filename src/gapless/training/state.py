@@ -37,6 +37,8 @@ BATCHES = 0.6
 # Objectives computed once L-BFGS has ended: two compare it with its start, one is adopted, one
 # returned.
 LOOKS = 4
+# After steps on batches at least two follow; by how many samples it is known how long one takes.
+LAST_LOOKS, FEW = 2, 500
 # Every how many calls its network is measured.
 ADOPTED = 4
 # Every how many rounds the network goes through Newton's method.
@@ -250,16 +252,17 @@ class State:
     def descend_by_batches(self) -> None:
         """Steps on batches of samples in a share of the time, then L-BFGS on all."""
 
-        calls = count(1)
+        # so many samples take seconds to look at: what follows the last step is kept back
+        look, calls = self._seconds_of_a_look(), count(1)
+        watch = self.watch.part(share=BATCHES, kept=LAST_LOOKS * look)
 
         def seen(network: Network) -> bool:
-            if next(calls) % ADOPTED == 0:  # it takes half as long as a pass of steps
+            # it takes half as long as a pass of steps
+            if next(calls) % ADOPTED == 0 and watch.left > look:
                 self.adopt(network)
             return self.tell() is not None
 
-        watch = self.watch.part(share=BATCHES)
         found = descend_by_batches(self.smooth, self.network, self.rng, watch, seen)
-        # so many samples take seconds to look at: what follows the last step is kept back
         before, begun = self.watch, self.watch.seconds
         self.adopt(found)
         self.kept = LOOKS * (before.seconds - begun)
@@ -268,6 +271,13 @@ class State:
         if not self.watch.due():
             single = descend(self.smooth, self.best, self.watch.due, single=True, seen=seen)
             self.adopt(single)
+
+    def _seconds_of_a_look(self) -> float:
+        """About how long the network's objective takes: so long as of a few samples, times all."""
+        n = self.core.n_samples
+        some, begun = self.core.of_samples(np.arange(0, n, -(-n // FEW))), self.watch.seconds
+        self.network.objective(some)
+        return (self.watch.seconds - begun) * n / some.n_samples
 
     def adopt(self, network: Network) -> None:
         """Go on from ``network``, and remember the best by the true objective."""

@@ -25,7 +25,7 @@ from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
 from .random_network import MOST, random_network
-from .state import Progress, State
+from .state import LOOKS, Progress, State
 
 # Numbers in X from which BLAS may use all its threads.
 THREADED = 200_000
@@ -255,10 +255,11 @@ def begin(state: State, plan: Plan, max_iter: int) -> None:
         network = random_network(state.smooth, state.network.output_bias, state.rng, most)
         if network.n_neurons:
             state.past.append(state.value)
-            state.adopt(network)
             if plan.start == "batches":
+                state.network = network  # looking at it takes as long as a thousand steps
                 state.descend_by_batches()
             else:
+                state.adopt(network)
                 state.descend(FIRST_WIDTHS, telling=True)
             if not state.watch.due():
                 state.solve_master(state.found)
@@ -415,7 +416,8 @@ def proven(state: State, status: Status, watch: Watch, least: Watch) -> Status:
     """
     if watch.left <= state.kept or state.certificate.relative_gap <= state.tol:
         return status
-    for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left):
+    last = state.kept / LOOKS  # at the network that is returned
+    for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left - last):
         state.prove(Lam, bound)
         if bound.outlook is not None:
             seconds, upper = bound.outlook
