@@ -122,8 +122,7 @@ def choose_weight_decay(
         decays that every fold has finished; the middle of the grid where there is none, or where
         the loss still fell before that.
     n_jobs : int, optional
-        Folds at once, as in joblib, once the first alone has shown that they take seconds: of
-        three that costs two cores no time.
+        Folds at once, as in joblib, once the first alone has shown that they take seconds.
     callback : callable, optional
         Called with (folds done, folds in all).
     select : bool, default False
