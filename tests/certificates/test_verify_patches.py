@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from itertools import product
 from pathlib import Path
 
@@ -103,6 +104,24 @@ def test_forged_files_are_refused(proofs, name, tmp_path):
     assert not verify(tmp_path / "p.npz", X, T)[0]
     for other in ((X + 1e-9, T), (X, T[::-1]), (X[:-1], T[:-1])):
         assert "other data" in verify(proofs[name][0], *other)[2]
+
+
+def test_what_is_padded_is_as_large_as_patches_at_most(proofs, tmp_path):
+    """Few windows, far apart, in gigabytes of zeros."""
+    X, T, *_ = CASES["images"]
+    with np.load(proofs["images"][0]) as file:
+        fields = dict(file)
+    fields["windows"] = np.array([[2, 2], [4000, 4000], [2000, 2000], [1, 1]])
+    fields |= {"kind": np.array("norm"), "lower_bound": np.array(0.0)}
+    fields |= {k: np.arange(9 * 4) for k in ("first", "group")} | {"ratio": np.ones(9 * 4)}
+    np.savez(tmp_path / "p.npz", **fields)
+    tracemalloc.start()
+    valid, _, words = verify(tmp_path / "p.npz", X, T)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert not valid
+    assert "too many to check" in words
+    assert most < 2**26
 
 
 def test_other_windows_make_it_a_statement_on_other_networks(proofs, tmp_path):

@@ -84,6 +84,21 @@ def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table)
     assert "--loss poisson is for regression" in error.stderr
 
 
+@pytest.mark.parametrize("loss", ["poisson", "gamma"])
+@pytest.mark.parametrize("how", [("--test-size", "0.34", *SHORT), ("--readable",)])
+def test_where_rows_for_training_are_alike_nothing_is_explained(loss, how, tmp_path):
+    file, readable = tmp_path / "alike.csv", how[0] == "--readable"
+    # of three rows some seed trains on those that are alike
+    targets = [4.0] * 8 if readable else [4.0, 4.0, 7.0]
+    with open(file, "w", newline="") as opened:
+        csv.writer(opened).writerows([("a", "y"), *zip(np.sqrt(range(1, 9)), targets)])
+    how = (*how, "--weight-decay", "0.1") if readable else how
+    for seed in range(1 if readable else 4):
+        told = answer("fit", file, "--target", "y", "--loss", loss, *how, "--seed", seed)
+        assert told["train_score"] <= 1
+    assert not readable or told["train_score"] == 0
+
+
 def test_few_counts_are_numbers_where_the_loss_is_for_numbers(tmp_path):
     rng = np.random.default_rng(0)
     rows = [[f"{x:.3f}", rng.poisson(np.exp(x))] for x in rng.uniform(-1, 1, 60)]

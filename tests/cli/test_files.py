@@ -18,7 +18,7 @@ import safetensors.numpy
 import gapless as package
 from commands import gapless, several
 from gapless import Network, Problem, certify, train
-from gapless.certificates.verify import verify
+from gapless.certificates.verify import data_digest, verify
 from gapless.cli.model_files import FORMAT, Header, load, save
 from gapless.core.checks import InputError
 from gapless.core.files import write
@@ -395,6 +395,21 @@ def test_members_are_looked_at_before_they_are_read(name, proof, tmp_path):
     assert not valid
     assert "too many or of another kind" in words or "another name" in words
     assert most < 2**26
+
+
+@pytest.mark.parametrize("name", ["pairs", "preparation"])
+def test_wide_tables_have_no_giant_members(name, proof, tmp_path):
+    X, y = np.zeros((2, 100_000)), np.array([1.0, -1.0])
+    with np.load(proof[0]) as file:
+        fields = dict(file) | {"digest": data_digest(X, y[:, None]), "Lam": np.zeros((2, 1))}
+    fields |= {k: np.zeros(2) for k in ("weights", "first", "group", "ratio")}
+    fields.pop(name, None)
+    bad, n_bytes = tmp_path / "bad.npz", 2**28 + 2**20
+    np.savez(bad, **fields)
+    kind = {"descr": f"<U{n_bytes // 4}", "shape": "()"} if name == "preparation" else {}
+    with zipfile.ZipFile(bad, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        giant(archive, name, n_bytes=n_bytes, **{"shape": f"({n_bytes // 8},)"} | kind)
+    assert "too many or of another kind" in verify(bad, X, y)[2]
 
 
 def test_members_that_lie_or_come_twice(proof, tmp_path):

@@ -315,6 +315,30 @@ def test_nothing_is_proven_by_a_search_that_broke(rng):
     assert tiling.levels.max() == np.inf
 
 
+def test_nothing_is_proven_by_a_search_interrupted_while_it_takes_boxes_out(rng):
+    cone, _ = cone_of(rng, 40, 4, "normal", free=False)
+    best = best_of(rng, cone, 4)
+
+    def interrupt(frame, event, arg):
+        if frame.f_code is Tiling._above.__code__:
+            if event == "line" and frame.f_locals.get("opened"):
+                raise KeyboardInterrupt
+            return interrupt
+        return None
+
+    tiling, before = Tiling(cone.normed), sys.gettrace()
+    assert tiling.lower(cone, 1.5 * best, bound_boxes, never).closed
+    sys.settrace(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tiling.lower(cone, 1.2 * best, bound_boxes, never)
+    finally:
+        sys.settrace(before)
+    assert tiling.levels.max() >= best
+    assert tiling.lower(cone, 1.2 * best, bound_boxes, never).closed
+    assert best <= tiling.levels.max() <= 1.2 * best
+
+
 def test_predictions_are_near_the_boxes_it_takes(rng):
     for _ in range(3):
         cone, _ = cone_of(rng, 80, 5, "normal", free=False)

@@ -1,9 +1,12 @@
 """Proof files of networks that can be read: what was proven passes, and nothing else."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from gapless import Problem, train_readable, verify
+from gapless.certificates import verify_pairs
 from gapless.certificates.verify_columns import gauge_by_columns
 from gapless.certificates.verify_pairs import flaw
 from gapless.losses import Pinball
@@ -126,6 +129,18 @@ def test_the_checker_of_pairs_proves_a_little_above_the_gauge_and_nothing_below(
                 best = max(best, np.linalg.norm(np.maximum(P - kink, 0).T @ Lam, axis=1).max())
         assert flaw(A, Lam, pairs, best * (1 - 1e-9))
         assert flaw(A, Lam, pairs, best * 1.02) == ""
+
+
+def test_cells_of_few_samples_are_not_halved_without_end(monkeypatch):
+    """Neurons worth nothing but rounding, a gauge of zero: every cell stays open."""
+    A, Lam = np.repeat([[0.8, 0.6], [0.3, -0.2]], 2, axis=0), np.array([[1.0], [-1], [1], [-1]])
+    monkeypatch.setattr(verify_pairs, "MAX_WORK", 10**6)
+    tracemalloc.start()
+    said = flaw(A, Lam, np.array([(0, 1)]), 0.0)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert said == "the pairs are too many to check"
+    assert most < 2**24
 
 
 def test_a_flipped_bit_or_number_leaves_no_false_statement(proofs, tmp_path):

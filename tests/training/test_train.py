@@ -146,6 +146,15 @@ def test_rows_order_duplicates_rotation_and_sparsity_do_not_matter(rng):
     np.testing.assert_allclose(weighted.network.predict(X), repeated.network.predict(X), atol=1e-6)
 
 
+def test_the_status_is_that_of_the_network_in_the_units_of_the_problem():
+    """One sample whose optimum is less than what rounding its output costs."""
+    X, weight_decay = 1e-48 * np.arange(1.0, 6.0)[None], 1e-49
+    for y in (0.7, 0.7 / 3, 1.1):
+        solution = train(Problem(X, np.array([y]), "squared", weight_decay, "penalized"))
+        gap = solution.certificate.relative_gap
+        assert (solution.status is Status.OPTIMAL) == (gap <= 1e-3)
+
+
 def test_scaling_features_scales_weight_decay(rng):
     """x -> t x leaves the problem as it is when weight_decay -> t weight_decay."""
     base = diabetes(bias="none")

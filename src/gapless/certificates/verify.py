@@ -30,8 +30,9 @@ import numpy as np
 
 EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
-MAX_CELLS = 512  # of a conic proof; branch and bound makes a third as many
+MAX_CELLS, MAX_SIGNS = 512, 2001  # of a conic proof; branch and bound makes a third as many
 MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensions no search ends
+MAX_TEXT, MAX_PAIRS = 1 << 28, 1 << 26  # bytes
 READABLE = {"columns", "pairs"}  # kinds about networks whose neurons look at few features
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
@@ -140,9 +141,9 @@ def _fields(archive: zipfile.ZipFile, shape: Any, C: int) -> dict[str, Any]:
     windows = member(archive, "windows", "i", 512) if "windows" in names else None
     n, d = shape if windows is None else _patches(shape, windows, C)
     most = dict.fromkeys(TEXTS | NUMBERS, 512) | dict.fromkeys(ARRAYS, 8 * n)
-    most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * (1 + n), "preparation": (d + 256) << 14}
-    most |= {"basis": 8 * MAX_RANK * (d + 1), "tree": MAX_BOXES, "monotone": 8 * d, "windows": 512}
-    most["pairs"] = 8 * d * d
+    most |= {"Lam": 8 * n * C, "signs": 8 * MAX_CELLS * min(1 + n, MAX_SIGNS), "tree": MAX_BOXES}
+    most |= {"basis": 8 * MAX_RANK * (min(n, d) + 1), "monotone": 8 * d, "windows": 512}
+    most |= {"preparation": min((d + 256) << 14, MAX_TEXT), "pairs": min(8 * d * d, MAX_PAIRS)}
     small = [k for k in names if k not in ("D", "N")]
     fields = {k: member(archive, k, "U" if k in TEXTS else "fiu", most[k]) for k in small}
     if "signs" in fields:  # multipliers for no more cells than cover all signs

@@ -32,6 +32,7 @@ EPS = np.finfo(float).eps
 FIRST, DEEPEST = 4, 26  # cells of a half-turn at first, and how often one is halved at most
 BATCH = 1 << 20  # numbers of some cells at once
 MAX_WORK = 2 * 10**9  # samples looked at in all cells: half an hour
+CELL = 100  # samples that cost what a cell does, which bound the memory where there are few
 SAID = 20  # pairs named at most
 
 
@@ -70,7 +71,7 @@ def flaw(A: Any, Lam: Any, pairs: Any, gauge: float) -> str:
     step = 1 + BATCH // (3 * len(A) * (Lam.shape[1] + 2))
     for _ in range(DEEPEST):
         open_ = np.zeros(len(own), dtype=bool)
-        if (work := work + len(own) * len(A)) > MAX_WORK:
+        if (work := work + len(own) * (len(A) + CELL)) > MAX_WORK:
             return "the pairs are too many to check"
         for at in range(0, len(own), step):
             cells = slice(at, at + step)

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-MOST = 1 << 26  # numbers of the patches, or of the dual point there: half a gigabyte
+# Numbers of the patches, of the dual point there, or of the samples padded: half a gigabyte.
+MOST = 1 << 26
 
 
 def with_channels(X: Any, windows: Any) -> Any:
@@ -60,7 +61,8 @@ def sizes(shape: tuple[int, ...], windows: Any, C: int) -> tuple[int, int, str]:
     grid = [left // step + 1 for left, step in zip(spare, stride, strict=True)]
     cells = math.prod(-(-n // p) for n, p in zip(grid, pool, strict=True))
     rows, columns = shape[0] * math.prod(grid), math.prod(size) * shape[-1]
-    most = rows * max(columns, C * cells)
+    padded = math.prod(n + 2 * p for n, p in zip(shape[1:-1], padding, strict=True))
+    most = max(rows * max(columns, C * cells), shape[0] * padded * shape[-1])
     return rows, columns, "the patches are too many to check" if most > MOST else ""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, RidgeCV
-from sklearn.metrics import d2_tweedie_score
+from sklearn.metrics import mean_tweedie_deviance
 
 from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK
@@ -72,10 +72,12 @@ def explained(loss: str, y: Array, predicted: Array) -> float:
     -------
     float
         R2, or D2 (Hastie, Tibshirani & Wainwright 2015, Statistical learning with sparsity, eq.
-        3.11); at most one.
+        3.11); at most one.  Of no deviance at all: 0.
     """
     if loss in LOG_LINK:
-        return float(d2_tweedie_score(y, np.maximum(predicted, TINY), power=POWER[loss]))
+        both = np.maximum(predicted, TINY), np.full(len(y), max(y.mean(), TINY))
+        left, whole = (float(mean_tweedie_deviance(y, mean, power=POWER[loss])) for mean in both)
+        return 1 - left / whole if whole > 0 else 0.0
     return float(1 - np.sum((predicted - y) ** 2) / max(np.sum((y - y.mean()) ** 2), TINY))
 
 

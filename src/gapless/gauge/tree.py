@@ -151,9 +151,10 @@ class Tiling:
         if self._forgotten > max(G, least):
             self._begin()
         batch, bounded, better = batch_size(data, team), 0, None
-        stack, step = self._above(max(G, least)), partial(_step, data, G, bounder)
-        room = self._room - sum(x.nbytes for part in self._parts for x in part)
+        step = partial(_step, data, G, bounder)
         try:
+            stack = self._above(max(G, least))
+            room = self._room - sum(x.nbytes for part in self._parts for x in part)
             with blas_threads(1):  # each of the team has one
                 while stack and not (stop() or self._forgotten > G):
                     boxes = _take(stack, batch)

@@ -309,6 +309,8 @@ class State:
         final = replace(self.reduction.certificate(self.certificate), objective=objective)
         if not np.isfinite(objective):
             status = Status.NUMERICAL_ERROR
+        elif status.proven:  # what rounding takes on the way back may be more than the tolerance
+            status = Status.of_gap(final.relative_gap, self.tol) or Status.STALLED
         past = self.history.objective
         gained = past[int(LATELY * (len(past) - 1))] - objective if past else 0.0
         gap = STATED * gained / abs(objective) if objective else 0.0
