@@ -176,7 +176,7 @@ def test_counts_and_amounts_are_multiplied_by_effects(loss):
     assert np.allclose(again.predict(X), 1000 * predicted, rtol=1e-3)
     assert 0 <= model.price_of_reading(X, y, time_limit=1).price(1)[0] <= 1
     for bad in (y - 5, 0 * y):
-        with pytest.raises(ValueError, match="needs targets (above|from) 0"):
+        with pytest.raises(ValueError, match=r"needs targets (above|from) 0"):
             AdditiveReLURegressor(**how).fit(X, bad)
     if loss == "gamma":
         with pytest.raises(ValueError, match="needs targets above 0"):
