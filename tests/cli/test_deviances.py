@@ -66,6 +66,16 @@ def test_what_is_proven_again_is_the_same(table):
         assert text in answer("export", model, "--to", language)["code"]
 
 
+@pytest.mark.parametrize("loss", ["poisson", "gamma", "squared"])
+def test_networks_without_biases_are_proven_again(loss, table, capsys):
+    file, _ = table
+    model = file.with_suffix(".bare.safetensors")
+    told = answer(capsys, *fit(file, "amount", loss, *SHORT, "--bias", "none", "--out", model))
+    again = answer(capsys, "certify", model, file, "--time-limit", 0.1)
+    assert again["objective"] == pytest.approx(told["objective"], rel=1e-9)
+    assert again["lower_bound"] <= told["objective"]
+
+
 @pytest.mark.parametrize("more", [SHORT, ("--readable",)])
 def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table):
     file, _ = table

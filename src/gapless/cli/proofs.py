@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..certificates.verify import data_digest, member, verify
 from ..core.checks import Array, InputError
 from ..core.files import existing_file
 from ..core.losses import LOG_LINK, loss_of_targets
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Certificate, about
 from ..estimators.targets import encode_labels
@@ -28,6 +30,8 @@ from .preparing import Encoder
 from .tables import Reading, Table, read_data, rows_with, texts, without_lone
 from .terminal import plain_console
 
+# Share of what units alone make of no bias that rounding may add.
+ROUNDED = 1e-9
 # Columns that verify names.
 SHOWN = 40
 
@@ -117,7 +121,7 @@ def run_certify(args: argparse.Namespace) -> Answer:
     if header.training.get("class_weight") == "balanced":
         terms["sample_weight"] = class_weights(Y)
     certificate = certify(
-        scaling.inverse().unscale(network),  # in the file it has the units of the table
+        _in_units_of_training(network, scaling, terms["bias"]),
         X, Y, method=args.method, time_limit=args.time_limit,
         proof=args.proof, preparation=header.preparation(), **terms,
     )  # fmt: skip
@@ -131,6 +135,19 @@ def run_certify(args: argparse.Namespace) -> Answer:
     if args.proof:
         facts["proof_file"] = args.proof
     return Answer(facts, _show_certificate)
+
+
+def _in_units_of_training(network: Network, scaling: Scaling, bias: str) -> Network:
+    """The network of a file, which has the units of the table; without biases where it was trained
+    without and rounding alone has left any."""
+    back = scaling.inverse().unscale(network)
+    if bias != "none":
+        return back
+    bare = replace(back, hidden_bias=0 * back.hidden_bias, output_bias=0 * back.output_bias)
+    there = scaling.unscale(bare)
+    size = np.abs(scaling.mean) @ np.abs(there.hidden_weights)
+    same = np.all(np.abs(there.hidden_bias - network.hidden_bias) <= ROUNDED * size)
+    return bare if same and np.allclose(there.output_bias, network.output_bias, ROUNDED) else back
 
 
 def _compare(header: Header, problem: Problem, proven: Certificate) -> list[str]:
