@@ -67,11 +67,11 @@ def test_what_is_proven_again_is_the_same(table):
 
 
 @pytest.mark.parametrize("loss", ["poisson", "gamma", "squared"])
-def test_networks_without_biases_are_proven_again(loss, table, capsys):
+def test_networks_without_biases_are_proven_again(loss, table):
     file, _ = table
     model = file.with_suffix(".bare.safetensors")
-    told = answer(capsys, *fit(file, "amount", loss, *SHORT, "--bias", "none", "--out", model))
-    again = answer(capsys, "certify", model, file, "--time-limit", 0.1)
+    told = answer(*fit(file, "amount", loss, *SHORT, "--bias", "none", "--out", model))
+    again = answer("certify", model, file, "--time-limit", 0.1)
     assert again["objective"] == pytest.approx(told["objective"], rel=1e-9)
     assert again["lower_bound"] <= told["objective"]
 
