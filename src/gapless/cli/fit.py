@@ -14,9 +14,11 @@ from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.reduction import Reduction
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.fitting import chosen
+from ..gauge.direction import begin_compiling
 from ..plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from ..training.cross_validation import FOLDS, Choice
 from ..training.neurons import widened
@@ -89,6 +91,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if args.prove_time is not None:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
+    if args.prove_time is None and args.time_limit is None:
+        begin_compiling(Reduction(job.problem(1.0)).core)  # as solve does, beside the choice
 
     # 1. the weight decay, and the columns
     if not watch.limited:

@@ -20,8 +20,10 @@ the gauge where boxes are small.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -393,7 +395,12 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
 
 
 def bounder(single: bool = False) -> Bounder:
-    """:func:`gapless.gauge.boxes.bound_boxes` by compiled kernels.
+    """:func:`gapless.gauge.boxes.bound_boxes` by these kernels."""
+    return partial(bound_boxes, kernels=kernels(single))
+
+
+def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
+    """In place of those of :func:`gapless.gauge.boxes.bound_boxes`.
 
     Parameters
     ----------
@@ -428,7 +435,7 @@ def bounder(single: bool = False) -> Bounder:
         _maximum(g, Q, C, bound, z, guess)
         return bound, z, guess
 
-    return partial(bound_boxes, kernels=(even_part, scaled_forms, box_maximum))
+    return even_part, scaled_forms, box_maximum
 
 
 def roundoff(D: int) -> float:

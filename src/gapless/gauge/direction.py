@@ -33,7 +33,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -433,29 +433,40 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     return found.take(np.array([int(np.argmax(found.value))]))
 
 
-def begin_compiling(core: Problem) -> subprocess.Popen[bytes] | None:
+def begin_compiling(core: Problem) -> list[subprocess.Popen[bytes]]:
     """Compile what bounds boxes, where ``core`` has any and nothing is compiled, beside.
 
-    Some eight seconds of another process, once on a machine; None where there is nothing to do.
+    Some six seconds of two other processes, once on a machine; none where there is nothing to do.
     """
     loops = _loops(COMPILING)
     # what fits is asked last: samples are sorted and decomposed
     if loops is None or loops.is_compiled() or not Directional().fits(core):
-        return None
-    code = f"from {__name__} import compile_loops; compile_loops()"
+        return []
+    return _compilers()
+
+
+@cache  # begun once, also where nothing can be kept
+def _compilers() -> list[subprocess.Popen[bytes]]:
+    code = f"from {__name__} import compile_loops; compile_loops"
     # what lies in the working directory is not imported
-    env = {**os.environ, "PYTHONSAFEPATH": "1"}
-    quiet = subprocess.DEVNULL
-    return subprocess.Popen([sys.executable, "-c", code], env=env, stdout=quiet, stderr=quiet)
+    env, quiet = {**os.environ, "PYTHONSAFEPATH": "1"}, subprocess.DEVNULL
+    return [
+        subprocess.Popen([sys.executable, "-c", code + part], env=env, stdout=quiet, stderr=quiet)
+        for part in ("(samples=False)", "(maximum=False)")
+    ]
 
 
-def compile_loops() -> None:
-    """Compile what bounds boxes, and keep it."""
+def compile_loops(samples: bool = True, maximum: bool = True) -> None:
+    """Compile what bounds boxes, samples and the maximum over a box, and keep it."""
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
     # double precision, needed now and then, takes two seconds more when it is
-    bounder = _loops(COMPILING).bounder(single=True)
-    bounder(cone, 0.1, U, W, 0 * U, np.ones((2, 2), dtype=bool))
+    even_part, scaled_forms, box_maximum = _loops(COMPILING).kernels(single=True)
+    if samples:
+        packed = even_part(cone, U, W, 0 * U)[2]
+        scaled_forms(packed, U, np.ones(len(U)), W, cone.normed)
+    if maximum:
+        box_maximum(W, np.zeros((len(U), 2, 2)), np.ones(len(U)))
 
 
 def _loops(seconds: float) -> Any:

@@ -184,9 +184,9 @@ def solve(
         reduction, rng = Reduction(problem), np.random.default_rng(random_state)
         plan = Plan.of(reduction.core, oracle, max_neurons, warm=init is not None)
         plan = replace(plan, joins=plan.joins and joins)
-        training, compiler = watch, None
+        training, compilers = watch, []
         if proof_time == "usual" and not is_exact(reduction.core):
-            compiler = begin_compiling(reduction.core)
+            compilers = begin_compiling(reduction.core)
         if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
             training = watch.part(watch.callback, share=1 - KEPT)
             training.started = watch.started
@@ -196,7 +196,7 @@ def solve(
             status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 if proof_time == "usual":
-                    least, proving = usual(state, watch.seconds, compiler)
+                    least, proving = usual(state, watch.seconds, compilers)
                 else:
                     least = proving = watch if proof_time is None else Watch(proof_time)
                 deciding = Watch(max(2 * watch.seconds, SETTLING)) if settle else proving
@@ -369,7 +369,7 @@ def enough(core: Problem, Lam: Array, least: float, lower: float) -> float:
 
 
 def usual(
-    state: State, trained: float, compiler: subprocess.Popen[bytes] | None
+    state: State, trained: float, compilers: list[subprocess.Popen[bytes]]
 ) -> tuple[Watch, Watch]:
     """How long a proof takes at least and at most where nobody says: about as long as training.
 
@@ -380,15 +380,15 @@ def usual(
     state : State
     trained : float
         Seconds.
-    compiler : Popen or None
-        A process to wait for first, once on a machine.
+    compilers : list of Popen
+        To wait for first, once on a machine.
 
     Returns
     -------
     least, most : Watch
     """
     core, boxes, gap = state.core, boxes_of(state.core), state.certificate.relative_gap
-    if compiler is not None and gap > state.tol:
+    for compiler in compilers if gap > state.tol else ():
         compiler.wait()
     seconds, more = min(max(trained, LEAST), MOST_PROOF), False
     if seconds < WAIT and gap > WIDE and boxes.fits(core):
