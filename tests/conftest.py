@@ -40,7 +40,7 @@ ONCE = {
     "test_lines_are_written_where_there_is_no_terminal", "test_generator_files",
     "test_mapped_bytes_are_read_in_blocks", "test_words_are_labels_and_come_back_from_a_file",
     "test_what_more_time_would_prove_is_foreseen", "test_conditions_in_words",
-    "test_loops_are_compiled_by_another_process", "test_broken_files_are_refused",
+    "test_loops_are_compiled_by_other_processes", "test_broken_files_are_refused",
     "test_the_checker_imports_numpy_alone", "test_the_checker_is_short_enough_to_read",
     "test_the_checker_works_outside_its_package", "test_training_is_never_below_an_exact_claim",
     "test_this_part_of_the_checker_imports_numpy_alone",

@@ -2,8 +2,6 @@
 
 import ast
 import shutil
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from checker import copy_says
 from gapless import Problem, certify, train, verify, write_proof
 from gapless.certificates import verify_boxes
 from gapless.certificates.certify import prove
@@ -343,20 +342,13 @@ def test_the_checker_works_outside_its_package(proof, tmp_path):
     X, y, fields, _ = proof
     np.savez(tmp_path / "p.npz", **fields)
     np.savez(tmp_path / "data.npz", X=X, y=y)
-    code = (
-        "import sys, numpy as np; from verify import verify; data = np.load('data.npz');"
-        "print(verify('p.npz', data['X'], data['y'])[2], 'gapless' in sys.modules)"
-    )
-
-    def words():
-        run = [sys.executable, "-c", code]
-        return subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
     shutil.copy(HERE / "verify.py", tmp_path)
-    assert words().startswith("INVALID: for this proof verify_boxes.py has to stand beside")
+    assert copy_says(tmp_path).startswith(
+        "INVALID: for this proof verify_boxes.py has to stand beside"
+    )
     shutil.copy(HERE / "verify_boxes.py", tmp_path)
-    assert words().startswith("VALID")
-    assert words().endswith("False\n")
+    assert copy_says(tmp_path).startswith("VALID")
+    assert copy_says(tmp_path).endswith("False\n")
 
 
 def test_this_part_of_the_checker_imports_numpy_alone():

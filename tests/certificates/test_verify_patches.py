@@ -1,8 +1,6 @@
 """Proof files of convolutional networks: the checker's own patches, round trips, forgeries."""
 
 import shutil
-import subprocess
-import sys
 import tracemalloc
 from itertools import product
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checker import copy_says
 from gapless import Patches, Problem, train, verify, write_proof
 from gapless.certificates import verify_patches
 from gapless.certificates.certify import prove
@@ -169,18 +168,11 @@ def test_the_checker_works_outside_its_package(proofs, tmp_path):
     X, T, *_ = CASES["images"]
     np.savez(tmp_path / "data.npz", X=X, y=T)
     shutil.copy(proofs["images"][0], tmp_path / "p.npz")
-    code = (
-        "import sys, numpy as np; from verify import verify; data = np.load('data.npz');"
-        "print(verify('p.npz', data['X'], data['y'])[2], 'gapless' in sys.modules)"
-    )
-
-    def words():
-        run = [sys.executable, "-c", code]
-        return subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
     shutil.copy(HERE / "verify.py", tmp_path)
     shutil.copy(HERE / "verify_boxes.py", tmp_path)
-    assert words().startswith("INVALID: for this proof verify_patches.py has to stand beside")
+    assert copy_says(tmp_path).startswith(
+        "INVALID: for this proof verify_patches.py has to stand beside"
+    )
     shutil.copy(HERE / "verify_patches.py", tmp_path)
-    assert words().startswith("VALID")
-    assert words().endswith("False\n")
+    assert copy_says(tmp_path).startswith("VALID")
+    assert copy_says(tmp_path).endswith("False\n")

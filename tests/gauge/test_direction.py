@@ -470,8 +470,8 @@ def test_the_record_does_not_hang_on_the_threads(ratios, rng):
 
 def test_loops_are_compiled_by_other_processes(rng):
     X = rng.standard_normal((30, 4))
-    processes = begin_compiling(Reduction(Problem(X, X[:, 0], weight_decay=0.1)).core)
+    processes = begin_compiling(Problem(X, X[:, 0], weight_decay=0.1))
     assert all(process.wait() == 0 for process in processes)
     assert boxes_compiled.is_compiled()
     wide = Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))
-    assert begin_compiling(Reduction(wide).core) == []
+    assert begin_compiling(wide) == []

@@ -198,8 +198,6 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS | {"tree"}}
     _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
     _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")
-    mixed = "windows" in fields and str(fields["kind"]) in READABLE
-    _need(not mixed, "neurons of few features are no filters")
     proof, free = fields | numbers, int(fields["bias"] == "free")
     beta, w, Lam = (proof[key] for key in ("weight_decay", "weights", "Lam"))
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
@@ -275,9 +273,8 @@ def design(proof: dict[str, Any], X: Any, Lam: Any, free: int) -> tuple[Any, Any
     rounding += np.linalg.norm(A - ratio[:, None] * A[first][group]) * np.linalg.norm(Lam)
     Lam = np.stack([np.bincount(group, ratio * lam, len(first)) for lam in far * Lam.T], axis=1)
     A = A[first] / far
-    if (
-        A.shape[1] > len(A) and str(proof["kind"]) not in READABLE
-    ):  # u in coordinates of the row space
+    # u in coordinates of the row space
+    if A.shape[1] > len(A) and str(proof["kind"]) not in READABLE:
         U, s, _ = np.linalg.svd(A, full_matrices=False)
         A = (U * s) @ U.T
     return np.hstack([A, one[first, :free]]), Lam, float(rounding)

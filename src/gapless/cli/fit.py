@@ -14,7 +14,6 @@ from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.reduction import Reduction
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..estimators.fitting import chosen
@@ -92,7 +91,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
     if args.prove_time is None and args.time_limit is None:
-        begin_compiling(Reduction(job.problem(1.0)).core)  # as solve does, beside the choice
+        begin_compiling(job.problem(1.0))  # as solve does, beside the choice
 
     # 1. the weight decay, and the columns
     if not watch.limited:

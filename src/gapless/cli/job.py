@@ -288,12 +288,7 @@ def read_job(args: argparse.Namespace) -> Job:
     else:
         numbers = Y[train] if labels is None else None
         scaling = Scaling.learn(X[train], numbers, loss in LOG_LINK)
-    notes = [
-        *table.notes,
-        *[without] * bool(without),
-        *done,
-        *_doubts(features, target, y, task),
-    ]
+    notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
     balanced = args.class_weight == "balanced"
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling,

@@ -43,6 +43,7 @@ from ..core.arrays import row_norms
 from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
+from ..core.reduction import Reduction
 from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from ..core.watch import Watch
@@ -433,14 +434,14 @@ def _best_neuron(core: Problem, Lam: Array, watch: Watch) -> Candidates:
     return found.take(np.array([int(np.argmax(found.value))]))
 
 
-def begin_compiling(core: Problem) -> list[subprocess.Popen[bytes]]:
-    """Compile what bounds boxes, where ``core`` has any and nothing is compiled, beside.
+def begin_compiling(problem: Problem) -> list[subprocess.Popen[bytes]]:
+    """Compile what bounds boxes, where ``problem`` has any and nothing is compiled, beside.
 
     Some six seconds of two other processes, once on a machine; none where there is nothing to do.
     """
     loops = _loops(COMPILING)
-    # what fits is asked last: samples are sorted and decomposed
-    if loops is None or loops.is_compiled() or not Directional().fits(core):
+    # the core last: its samples are sorted and decomposed
+    if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
         return []
     return _compilers()
 

@@ -51,7 +51,7 @@ class PatchDirections(Relaxation):
 
     def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
         """As :meth:`Directional.promise`."""
-        return Directional().promise(stacked(core), lifted(core, Lam), G, known, seconds)
+        return self.rows.promise(stacked(core), lifted(core, Lam), G, known, seconds)
 
     def decide(
         self, core: Problem, Lam: Array, G: float, known: float, time_limit: float

@@ -186,7 +186,7 @@ def solve(
         plan = replace(plan, joins=plan.joins and joins)
         training, compilers = watch, []
         if proof_time == "usual" and not is_exact(reduction.core):
-            compilers = begin_compiling(reduction.core)
+            compilers = begin_compiling(problem)
         if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
             training = watch.part(watch.callback, share=1 - KEPT)
             training.started = watch.started
