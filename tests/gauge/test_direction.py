@@ -135,12 +135,12 @@ def test_the_maximum_on_a_box(seed, D):
 def test_the_norm_from_below(seed, D, free):
     rng = np.random.default_rng(seed)
     normed = np.append(np.ones(D), 0.0) if free else np.ones(D)
-    U, W, _ = boxes(rng, normed, 20, int(rng.integers(0, 20)))
-    N, e, k = norm_below(U, W, normed)
+    U, W, mean = boxes(rng, normed, 20, int(rng.integers(0, 20)))
+    constant, slope, e, k = norm_below(U, W, mean, normed)
     for points in within(rng, U, W, 60):
         v = (points - U) * normed
-        along = np.sum(e * v, axis=1)
-        least = N + along + k * (np.sum(v * v, axis=1) - along**2)
+        curved = k * (np.sum(v * v, axis=1) - np.sum(e * v, axis=1) ** 2)
+        least = constant + np.sum(slope * v, axis=1) + curved
         assert np.all(least <= np.linalg.norm(points * normed, axis=1) + 1e-12)
 
 

@@ -12,10 +12,9 @@ on a face ``z_k = 1, |z_j| <= 1`` of a cube.  Faces are halved as a tree says, a
    which is convex, above t, and at t = -L has the value L and a slope of at least -1; and |t| is at
    least t, -t, and the chords ``t (t - a) / T``.  Which of them, c and z are free: what is best for
    a t of guessed mean and variance.
-2. ``||u + v|| >= N + e.v + k (|v|^2 - (e.v)^2)`` with ``N = ||u||``, ``e = u / N``,
-   ``k = 1 / (A + sqrt(A^2 + B))``, ``A = N + sum_j |e_j| w_j`` and ``B = |w|^2``: at distance r
-   from the line of u a point has ``sqrt(s^2 + r^2) - s`` more than its part s there, and that falls
-   in s <= A and is concave in r^2 <= B.
+2. ``||z|| >= s + k (||z||^2 - s^2)`` with ``s = e.z`` for any unit vector e, towards what is
+   guessed, and ``k = 1 / (R + S)`` where R is the longest of the box and S its largest s: for at
+   distance r from the line of e ``||z|| - s = r^2 / (||z|| + s)``.
 3. So ``h - G ||.||`` is at most ``C + g.x + x^T Q x`` with ``v = w x``, ``|x_k| <= 1``, which for
    mu >= 0 and ``M = diag(mu) - Q`` positive definite is at most
    ``C + sum_k mu_k + g^T M^-1 g / 4``.
@@ -36,9 +35,9 @@ import numpy as np
 EPS = np.finfo(float).eps
 NARROWEST = 2.0**-40  # edges below are not halved
 TINY = 1e-120  # coordinates below count as zero: rows have norm 1 at most, and this is charged
-# Of the guess at t: tries, how far each moves to where the bound is largest, and the share of the
-# variance of t that is left.
-TRIES, STEP, SPREAD = 3, 0.4, 0.8
+# Of the guess at t: tries, how far each moves to where the bound is largest, the share of the
+# variance of t that is left, and how far to it e points.
+TRIES, STEP, SPREAD, TOUCH = 4, 0.2, 0.8, 1.5
 SWEEPS = 3  # over the multipliers
 BATCH, BLOCK = 2048, 1 << 15  # boxes at a time; boxes times samples of a block, in the cache
 MOST_BATCH = 1 << 17  # of a search by many threads
@@ -206,16 +205,19 @@ def _bounds(sides: Any, U: Any, W: Any, open_: Any, guess: Any, free: int, G: fl
     Q[:, j, k] = Q[:, k, j] = packed
     # less G times what the norm is at least
     normed = np.arange(D) < D - free
-    N = np.linalg.norm(U * normed, axis=1)
-    e = U * normed / N[:, None]
-    A, B = N + np.sum(np.abs(e) * W, axis=1), np.sum(W * W * normed, axis=1)
-    curved = G / (A + np.sqrt(A * A + B))
+    e = (U + TOUCH * W * guess) * normed
+    e /= np.linalg.norm(e, axis=1)[:, None]
+    s = np.sum(e * U, axis=1)
+    longest = np.linalg.norm((np.abs(U) + W) * normed, axis=1)
+    curved = G / (longest + s + np.sum(np.abs(e) * W, axis=1))
+    C = C - G * s - curved * (np.sum(U * U * normed, axis=1) - s * s)
+    g = g - G * e - 2 * curved[:, None] * (U * normed - s[:, None] * e)
     Q += curved[:, None, None] * (e[:, :, None] * e[:, None, :] - np.diag(normed))
     Q *= W[:, :, None] * W[:, None, :]
     # u and -u: the odd part turns
     box, sign = np.nonzero(open_)
     q = np.where(sign == 0, 1.0, -1.0)[:, None] * q
-    C, g = (C - G * N)[box] + np.sum(U[box] * q, axis=1), ((g - G * e)[box] + q) * W[box]
+    C, g = C[box] + np.sum(U[box] * q, axis=1), (g[box] + q) * W[box]
     bound, x, slope = np.full((2, n), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     bound[sign, box], x[sign, box] = _maximum(C, g, Q[box])
     slope[sign, box] = np.abs(g)

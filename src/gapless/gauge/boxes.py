@@ -14,14 +14,14 @@ turned so that t = a at the centre, the sample is *crossed* where a < T, and the
 
 Which, and c, z, is chosen by a guess at the mean m and the spread of t over where the maximum lies
 (the box's own centre and widths at first, then what the box above it found).  Any choice is valid.
-The norm is bounded from below on the box by
+The norm is bounded from below on the box, for any unit vector e, by
 
-    ||u0 + v|| >= N + e.v + k (|v|^2 - (e.v)^2),   N = ||u0||,  e = u0 / N,
-    k = (sqrt(A^2 + B) - A) / B,   A = N + |e|.w,   B = |w|^2,
+    ||u|| = s + r^2 / (||u|| + s) >= s + k r^2,   s = e.u,  r^2 = ||u||^2 - s^2,
+    k = 1 / (R + S),   R = || |u0| + w ||,  S = e.u0 + |e|.w,
 
-so that ``h(+-u) - G ||u||`` is at most ``C + g.v + v^T Q v``, one function for each sign of u.
-Over the box, with v = w z, ``|z_k| <= 1`` and any mu >= 0 that makes ``M = diag(mu) - Q~`` positive
-definite,
+with equality along e, which points to where the maximum is believed.  So ``h(+-u) - G ||u||`` is
+at most ``C + g.v + v^T Q v``, one function for each sign of u.  Over the box, with v = w z,
+``|z_k| <= 1`` and any mu >= 0 that makes ``M = diag(mu) - Q~`` positive definite,
 
     C + g~.z + z^T Q~ z  <=  C + sum_k mu_k + g~^T M^-1 g~ / 4,
 
@@ -40,8 +40,9 @@ import numpy as np
 
 from ..core.checks import Array
 
-# The share of the spread in the guess at t; what is left is the distance to the guessed mean.
-SPREAD = 0.65
+# The guess at t: a share TRUST of it is where the guessed mean is, and all of it has the SPREAD, of
+# the squares of the edges.  How far to the guessed mean e points.
+TRUST, SPREAD, TOUCH = 0.6, 0.8, 0.9
 # Weight of the slope in the choice of the edge to halve, and of samples bounded from below.
 SLOPE, BELOW = 0.4, 1.0
 # Multiples of the largest row sum that are added to mu until M is positive definite.
@@ -51,7 +52,7 @@ ROUNDS = 2
 # Sweeps over the coordinates for a vertex of large value.
 SWEEPS = 3
 # How far the guessed mean moves to where the Lagrangian is largest, or to the vertex found.
-INHERIT = 0.3
+INHERIT = 0.15
 # What keeps quotients finite, of numbers about one.
 SMALL = 1e-30
 # Boxes and samples of a block: what stays in the cache and keeps BLAS busy.
@@ -180,15 +181,13 @@ def bound_boxes(
     """Bounds of ``h(u) - G ||u||`` on boxes around U (n, D) of half-widths W.
 
     ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for; ``kernels``:
-    in place of :func:`even_part`, :func:`scaled_forms` and :func:`box_maximum`.
+    in place of :func:`even_part`, :func:`less_norm` and :func:`box_maximum`.
     """
-    even, forms, maximum = kernels or (even_part, scaled_forms, box_maximum)
+    even, less, maximum = kernels or (even_part, less_norm, box_maximum)
     C, slope, packed, widths = even(data, U, W, mean)
-    N, e, k = norm_below(U, W, data.normed)
     n, D = U.shape
-    Q = forms(packed, e, G * k, W, data.normed)
-    slope, odd = (slope - G * e) * W, data.q * W  # the second turns with the sign of u
-    C, turn = C - G * N, U @ data.q
+    slope, Q = less(C, slope, packed, G, U, W, mean, data.normed)
+    odd, turn = data.q * W, U @ data.q  # they turn with the sign of u
     bound, z, guess = np.full((n, 2), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     steep = np.zeros((n, D))
     for j, sign in enumerate((1.0, -1.0)):
@@ -209,13 +208,16 @@ def bound_boxes(
     )
 
 
-def norm_below(U: Array, W: Array, normed: Array) -> tuple[Array, Array, Array]:
-    """N (n,), e (n, D) and k (n,) of the module's bound of the norm."""
+def norm_below(U: Array, W: Array, mean: Array, normed: Array) -> tuple[Array, Array, Array, Array]:
+    """Constant (n,), slope (n, D), e (n, D) and k (n,) of the module's bound of the norm, in v:
+    its form is ``k (|v|^2 - (e.v)^2)``."""
     U, W = U * normed, W * normed
-    N = np.linalg.norm(U, axis=1)
-    e = U / N[:, None]
-    A, B = N + np.sum(np.abs(e) * W, axis=1), np.sum(W * W, axis=1)
-    return N, e, 1 / (np.sqrt(A * A + B) + A)
+    e = U + TOUCH * W * mean
+    e /= np.linalg.norm(e, axis=1)[:, None]
+    s = np.sum(e * U, axis=1)
+    k = 1 / (np.linalg.norm(np.abs(U) + W, axis=1) + s + np.sum(np.abs(e) * W, axis=1))
+    slope = e + (2 * k)[:, None] * (U - s[:, None] * e)
+    return s + k * (np.sum(U * U, axis=1) - s * s), slope, e, k
 
 
 def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
@@ -225,7 +227,7 @@ def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
     j, k = np.triu_indices(D)
     own = np.flatnonzero(j == k)
     C, slope, packed, widths = (np.zeros((n, m)) for m in (1, D, len(j), D))
-    guess, spread = (1 - SPREAD) * W * mean, SPREAD * W * W
+    guess, spread = TRUST * W * mean, SPREAD * W * W
     for i in range(0, n, BOXES):
         s = slice(i, i + BOXES)
         for side, quadratics in ((data.above, _from_above), (data.below, _from_below)):
@@ -245,7 +247,7 @@ def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
 def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
     """``|t + y| <= constant + linear y + square y^2`` for ``|y| <= T``; and square."""
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
-    mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
+    mean, spread = a + turn * shift, spread + (1 / TRUST - 1) * shift**2
     L = np.maximum(T - a, 0.0)  # of those that are not crossed 0: they are linear
     c = np.sqrt(mean * mean + spread) + SMALL
     far = np.maximum(mean + L, 1e-3 * T)
@@ -261,7 +263,7 @@ def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
 def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
     """``-|t + y|`` likewise, and what the error is per square of an edge."""
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
-    mean, spread = a + turn * shift, spread + SPREAD / (1 - SPREAD) * shift**2
+    mean, spread = a + turn * shift, spread + (1 / TRUST - 1) * shift**2
     crossed = a < T  # the others are linear
     steep = 1 / np.where(crossed, T, 1.0)
     secant = crossed & (mean * mean + spread - a * mean > T * np.abs(mean))
@@ -273,15 +275,27 @@ def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
     return -constant, -linear, -square, width
 
 
-def scaled_forms(packed: Array, e: Array, bend: Array, W: Array, normed: Array) -> Array:
-    """Forms (n, D, D) of the even part, packed, less ``bend (|v|^2 - (e.v)^2)``, for v = W z."""
+def less_norm(
+    C: Array,
+    slope: Array,
+    packed: Array,
+    G: float,
+    U: Array,
+    W: Array,
+    mean: Array,
+    normed: Array,
+) -> tuple[Array, Array]:
+    """Slope (n, D) and form (n, D, D) of the even part, packed, less G times the norm, for
+    ``v = W z``; the constant C is changed in place."""
     D = len(normed)
     j, k = np.triu_indices(D)
     at, own = np.empty((D, D), dtype=np.int64), np.arange(D)
     at[j, k] = at[k, j] = np.arange(len(j))
-    Q = packed.take(at, axis=1) + (bend[:, None] * e)[:, :, None] * e[:, None, :]
-    Q[:, own, own] -= bend[:, None] * normed
-    return Q * W[:, :, None] * W[:, None, :]
+    constant, steep, e, bend = norm_below(U, W, mean, normed)
+    C -= G * constant
+    Q = packed.take(at, axis=1) + (G * bend[:, None] * e)[:, :, None] * e[:, None, :]
+    Q[:, own, own] -= G * bend[:, None] * normed
+    return (slope - G * steep) * W, Q * W[:, :, None] * W[:, None, :]
 
 
 def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array, Array]:

@@ -38,6 +38,8 @@ from .boxes import (
     SMALL,
     SPREAD,
     SWEEPS,
+    TOUCH,
+    TRUST,
     Bounder,
     Cone,
     bound_boxes,
@@ -57,7 +59,7 @@ STEPS = np.array(SHIFTS)
 def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
     of = p.dtype.type
     zero, half, one, two, few, small = of(0), of(0.5), of(1), of(2), of(1e-3), of(SMALL)
-    share = of(SPREAD / (1 - SPREAD))
+    share = of(1 / TRUST - 1)
     for box in range(len(t)):
         total, size = zero, zero
         for i in range(len(p)):
@@ -85,7 +87,7 @@ def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
 def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
     of = p.dtype.type
-    zero, one, share, below = of(0), of(1), of(SPREAD / (1 - SPREAD)), of(BELOW)
+    zero, one, share, below = of(0), of(1), of(1 / TRUST - 1), of(BELOW)
     for box in range(len(t)):
         total, size = zero, zero
         for i in range(len(p)):
@@ -142,17 +144,33 @@ def _collect(side, above, scale, off, rows, C, slope, packed, widths):  # type: 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _forms(packed, e, bend, W, normed, Q):  # type: ignore[no-untyped-def]
+def _less_norm(C, slope, packed, G, U, W, mean, normed, g, Q):  # type: ignore[no-untyped-def]
     n, D = W.shape
+    e = np.empty(D)
     for i in range(n):
+        length, most, s, far, square = 0.0, 0.0, 0.0, 0.0, 0.0
+        for k in range(D):
+            e[k] = normed[k] * (U[i, k] + TOUCH * W[i, k] * mean[i, k])
+            length += e[k] * e[k]
+            most += normed[k] * (abs(U[i, k]) + W[i, k]) ** 2
+            square += normed[k] * U[i, k] * U[i, k]
+        for k in range(D):
+            e[k] /= np.sqrt(length)
+            s += e[k] * U[i, k]
+            far += abs(e[k]) * W[i, k]
+        bend = 1 / (np.sqrt(most) + s + far)
+        C[i] -= G * (s + bend * (square - s * s))
+        bend *= G
         at = 0
         for k in range(D):
+            steep = G * e[k] + 2 * bend * (normed[k] * U[i, k] - s * e[k])
+            g[i, k] = (slope[i, k] - steep) * W[i, k]
             for j in range(k, D):
-                entry = (packed[i, at] + bend[i] * e[i, k] * e[i, j]) * W[i, k] * W[i, j]
+                entry = (packed[i, at] + bend * e[k] * e[j]) * W[i, k] * W[i, j]
                 Q[i, k, j] = entry
                 Q[i, j, k] = entry
                 at += 1
-            Q[i, k, k] -= bend[i] * normed[k] * W[i, k] * W[i, k]
+            Q[i, k, k] -= bend * normed[k] * W[i, k] * W[i, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -412,7 +430,7 @@ def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
         n, D = U.shape
         C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
         packed = np.zeros((n, D * (D + 1) // 2))
-        rows: tuple[Array, ...] = (U, W, SPREAD * W * W, (1 - SPREAD) * W * mean)
+        rows: tuple[Array, ...] = (U, W, SPREAD * W * W, TRUST * W * mean)
         off = 0.0
         if single:
             rows = tuple(x.astype(np.float32) for x in rows)
@@ -425,17 +443,17 @@ def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
             _collect(blocks, above, x * p, off, rows, C, slope, packed, widths)
         return C, slope, packed, widths
 
-    def scaled_forms(packed: Array, e: Array, bend: Array, W: Array, normed: Array) -> Array:
-        Q = np.empty((*W.shape, len(normed)))
-        _forms(packed, e, bend, W, normed, Q)
-        return Q
+    def less_norm(C: Array, slope: Array, packed: Array, *norm: Any) -> tuple[Array, Array]:
+        g, Q = np.empty_like(slope), np.empty((*slope.shape, slope.shape[1]))
+        _less_norm(C, slope, packed, *norm, g, Q)
+        return g, Q
 
     def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array, Array]:
         bound, z, guess = np.empty_like(C), np.empty_like(g), np.empty_like(g)
         _maximum(g, Q, C, bound, z, guess)
         return bound, z, guess
 
-    return even_part, scaled_forms, box_maximum
+    return even_part, less_norm, box_maximum
 
 
 def roundoff(D: int) -> float:

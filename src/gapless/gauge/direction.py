@@ -137,20 +137,21 @@ class Directional(Relaxation):
             if better is not None:
                 best = space.neuron(core, Lam, better)
                 continue
+            took = max(watch.seconds - begun - again, 0.0)
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
-                took = max(watch.seconds - begun - again, 0.0) / step
                 if step == 1 and closed:
                     growth, before = max(took / before, 1.0) ** FALLING, took
-                next_takes = took * growth**step if closed else max(next_takes, took)
+                whole = took / min(step, 1.0)
+                next_takes = whole * growth ** min(step, 1.0) if closed else max(next_takes, whole)
             if (G := float(search.levels(1 + above).max())) < proven:
                 half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
                 yield Lam, replace(search.proven(proven := G, best), outlook=half)
             if not closed or watch.due():
                 return
-            # a whole one, or as much of it as there is time for; what was forgotten begins anew
+            # what was forgotten begins anew
             again = watch.seconds if search.forgetful else 0.0
-            step = min(1.0, (BOLD * watch.left - again) / next_takes)
+            step = _step((BOLD * watch.left - again) / next_takes, growth)
             if step <= 0:
                 return
             above *= NEARER**step
@@ -198,6 +199,14 @@ class Directional(Relaxation):
             best = space.neuron(core, Lam, better)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
         return search.proven(float(search.levels(ratio).max()), None)
+
+
+def _step(room: float, growth: float) -> float:
+    """How far the next step goes if the time for it is ``room`` whole ones: a whole one, or as much
+    of it as there is time for; or further, where no other whole one would find time."""
+    if room <= 1 or growth <= 1 or room - BOLD >= growth:
+        return min(room, 1.0)
+    return 1 + min(np.log(room) / np.log(growth), 1.0)
 
 
 class _Search:
@@ -462,10 +471,10 @@ def compile_loops(samples: bool = True, maximum: bool = True) -> None:
     cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
     U, W = roots(cone.normed)
     # double precision, needed now and then, takes two seconds more when it is
-    even_part, scaled_forms, box_maximum = _loops(COMPILING).kernels(single=True)
+    even_part, less_norm, box_maximum = _loops(COMPILING).kernels(single=True)
     if samples:
-        packed = even_part(cone, U, W, 0 * U)[2]
-        scaled_forms(packed, U, np.ones(len(U)), W, cone.normed)
+        C, slope, packed, _ = even_part(cone, U, W, 0 * U)
+        less_norm(C, slope, packed, 1.0, U, W, 0 * U, cone.normed)
     if maximum:
         box_maximum(W, np.zeros((len(U), 2, 2)), np.ones(len(U)))
 
