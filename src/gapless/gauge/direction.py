@@ -56,9 +56,12 @@ from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step; to which power a step takes longer than the last if that took a time longer, the share of
-# the time left that it may be predicted to take, and parts of a step too small to learn from.
-FIRST, NEAREST, NEARER, FALLING, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.75, 0.65, 0.1
+# step, the share of the time left that it may be predicted to take, and parts of a step too small
+# to learn from.
+FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.65, 0.1
+# To which power a step takes longer than the last if that took a time longer: this for the last
+# steps, and so much more times the root of what G is above the best neuron.
+FALLING, FAR = 0.45, 0.7
 # Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
 SLICES, SLICE = 8, 10_000
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
@@ -141,7 +144,8 @@ class Directional(Relaxation):
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
                 if step == 1 and closed:
-                    growth, before = max(took / before, 1.0) ** FALLING, took
+                    power = min(FALLING + FAR * np.sqrt(NEARER * above), 1.0)
+                    growth, before = max(took / before, 1.0) ** power, took
                 whole = took / min(step, 1.0)
                 next_takes = whole * growth ** min(step, 1.0) if closed else max(next_takes, whole)
             if (G := float(search.levels(1 + above).max())) < proven:

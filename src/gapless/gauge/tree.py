@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..core.checks import Array
+from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from .boxes import Bounder, Cone, Found
 
@@ -246,11 +247,13 @@ class _Step:
 
 def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> _Step:
     U, W, mean, level, names = boxes
-    asked = level > G
+    asked, D = level > G, len(data.normed)
     found = bounder(data, G, U, W, mean, asked)
-    # ||u|| >= 1 on a face; what is no number proves nothing
-    longest = np.linalg.norm((np.abs(U) + W) * data.normed, axis=1)[:, None]
-    proven = G + np.where(found.bound <= 0, found.bound / longest, found.bound)
+    # over the longest of the box or the shortest, one at least; what is no number proves nothing
+    size = np.abs(U) * data.normed
+    longest = np.linalg.norm(size + W * data.normed, axis=1)[:, None]
+    shortest = np.linalg.norm(np.maximum(size - W, 0.0), axis=1)[:, None] * (1 - D * EPS)
+    proven = G + found.bound / np.where(found.bound <= 0, longest, shortest)
     level = np.where(asked, np.fmin(level, proven), level)
     open_ = (level > G).any(axis=1)
     at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
