@@ -62,8 +62,8 @@ FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.65, 0.1
 # To which power a step takes longer than the last if that took a time longer: this for the last
 # steps, and so much more times the root of what G is above the best neuron.
 FALLING, FAR = 0.45, 0.7
-# Slices of levels in which boxes are brought down in a step, at most, and boxes of one at least.
-SLICES, SLICE = 8, 10_000
+# Slices of levels in which boxes are brought down in a step, at most: of a batch at least.
+SLICES = 16
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -239,9 +239,10 @@ class _Search:
         # in slices, so that all come down together, and what is left early is worth something
         high = np.sort(self.levels(ratio))[::-1]
         most = int(np.sum(high > G))
-        slices = [*high[: most : max(SLICE, most // SLICES + 1)][1:], G]
         bounder = self._bounder(G, ratio)
         with _team() as team:
+            least_slice = batch_size(self._cone(sides[0][0]), team)
+            slices = [*high[: most : max(least_slice, most // SLICES + 1)][1:], G]
             for least, (v, cosine) in product(slices, sides):
                 outcome = self._tilings[v].lower(
                     self._cone(v), cosine * G, bounder, self._stop, team, cosine * least
