@@ -279,12 +279,27 @@ def test_what_was_proven_stays_where_it_ends_early(rng):
 
     before = tiling.levels.max()
     high, middle = 0.7 * before + 0.3 * 1.1 * best, 1.1 * best
-    assert tiling.lower(cone, middle, bound_boxes, never, least=high).closed
+    assert tiling.lower(cone, middle, bound_boxes, never, goal=high).closed
     assert best <= tiling.levels.max() <= high
     assert not tiling.lower(cone, 1.02 * best, bound_boxes, soon).closed
     assert best <= tiling.levels.max() <= high
     assert tiling.lower(cone, 1.02 * best, bound_boxes, never).closed
     assert best <= tiling.levels.max() <= 1.02 * best
+
+
+def test_goals_at_one_gauge_bound_no_box_twice(rng):
+    cone, _ = cone_of(rng, 60, 5, "normal", free=False)
+    best, bounded = best_of(rng, cone, 5), []
+
+    def counting(data, G, U, *others):
+        bounded.append(len(U))
+        return bound_boxes(data, G, U, *others)
+
+    tiling = Tiling(cone.normed)
+    for goal in (1.8, 1.5, 1.3, 1.15, 1.05):
+        assert tiling.lower(cone, 1.05 * best, counting, never, goal=goal * best).closed
+        assert best <= tiling.levels.max() <= goal * best
+    assert sum(bounded) == tiling.size
 
 
 def test_boxes_that_find_no_room_are_forgotten_but_not_their_levels(rng):

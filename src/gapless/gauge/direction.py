@@ -34,7 +34,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -58,12 +57,12 @@ from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_box
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
 # step, the share of the time left that it may be predicted to take, and parts of a step too small
 # to learn from.
-FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.65, 0.1
+FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.8, 0.1
 # To which power a step takes longer than the last if that took a time longer: this for the last
 # steps, and so much more times the root of what G is above the best neuron.
 FALLING, FAR = 0.45, 0.7
-# Slices of levels in which boxes are brought down in a step, at most: of a batch at least.
-SLICES = 16
+# How far a goal within a step is from the next: logarithms of what G is above the best neuron.
+EASY = 0.15
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -136,23 +135,23 @@ class Directional(Relaxation):
         before, growth, next_takes, again = np.inf, 1.0, np.inf, 0.0
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
-            closed, better = search.lower((1 + above) * known, 1 + above)
+            for ended in search.lower((1 + above) * known, 1 + above):
+                if (G := float(search.levels(1 + above).max())) < proven:
+                    half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
+                    yield Lam, replace(search.proven(proven := G, best), outlook=half)
+            closed, better = ended
             if better is not None:
                 best = space.neuron(core, Lam, better)
                 continue
+            if not closed or watch.due():
+                return
             took = max(watch.seconds - begun - again, 0.0)
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
-                if step == 1 and closed:
+                if step == 1:
                     power = min(FALLING + FAR * np.sqrt(NEARER * above), 1.0)
                     growth, before = max(took / before, 1.0) ** power, took
-                whole = took / min(step, 1.0)
-                next_takes = whole * growth ** min(step, 1.0) if closed else max(next_takes, whole)
-            if (G := float(search.levels(1 + above).max())) < proven:
-                half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
-                yield Lam, replace(search.proven(proven := G, best), outlook=half)
-            if not closed or watch.due():
-                return
+                next_takes = took / min(step, 1.0) * growth ** min(step, 1.0)
             # what was forgotten begins anew
             again = watch.seconds if search.forgetful else 0.0
             step = _step((BOLD * watch.left - again) / next_takes, growth)
@@ -198,7 +197,7 @@ class Directional(Relaxation):
         if seconds > watch.left / PATIENCE:
             return None
         if better is None:
-            _, better = search.lower(G, ratio)
+            *_, (_, better) = search.lower(G, ratio)
         if better is not None:
             best = space.neuron(core, Lam, better)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
@@ -225,10 +224,16 @@ class _Search:
         # seconds that the checker of proof files takes for a box
         self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
 
-    def lower(self, G: float, ratio: float) -> tuple[bool, Array | None]:
-        """Whether it is proven that no direction has ``||H(u)|| > G ||u||``; one that has, if met.
+    def lower(self, G: float, ratio: float) -> Iterator[tuple[bool, Array | None]]:
+        """Prove that no direction has ``||H(u)|| > G ||u||``, goal by goal.
 
-        One that it ends at is above ``G / ratio`` at least, and above G where there is one output.
+        Yields
+        ------
+        closed : bool
+            Whether that goal was reached.
+        direction : array or None
+            One above ``G / ratio`` at least, and above G where there is one output, that it ended
+            at.
         """
         self._largest, sides = max(self._largest, G), self._sides(ratio)
         normed, old = self.space.normed, self._tilings
@@ -236,20 +241,27 @@ class _Search:
         self._tilings = {
             v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
         }
-        # in slices, so that all come down together, and what is left early is worth something
-        high = np.sort(self.levels(ratio))[::-1]
-        most = int(np.sum(high > G))
-        bounder = self._bounder(G, ratio)
-        with _team() as team:
-            least_slice = batch_size(self._cone(sides[0][0]), team)
-            slices = [*high[: most : max(least_slice, most // SLICES + 1)][1:], G]
-            for least, (v, cosine) in product(slices, sides):
-                outcome = self._tilings[v].lower(
-                    self._cone(v), cosine * G, bounder, self._stop, team, cosine * least
-                )
-                if not outcome.closed:
-                    return False, outcome.direction
-        return bool(sides), None
+        bounder, closed, better = self._bounder(G, ratio), bool(sides), None
+        for goal in self._goals(G, ratio):
+            with _team() as team:
+                for v, cosine in sides:
+                    side, of = self._cone(v), (bounder, self._stop, team, cosine * goal)
+                    outcome = self._tilings[v].lower(side, cosine * G, *of)
+                    closed, better = outcome.closed, outcome.direction
+                    if not closed:
+                        break
+            yield closed, better
+            if not closed or self.forgetful:
+                return
+
+    def _goals(self, G: float, ratio: float) -> Array:
+        """From what is proven to G: all boxes come down together, and what is left early is worth
+        something.  What was forgotten begins anew, better not for each."""
+        known, proven = G / ratio, float(self.levels(ratio).max())
+        if self.forgetful or not G < proven < np.inf:
+            return np.array([G])
+        far = np.log((proven - known) / (G - known))
+        return known + (G - known) * np.exp(np.arange(int(far / EASY), -1, -1) * EASY)
 
     def levels(self, ratio: float) -> Array:
         """Those of all boxes, by the caps of this ratio: the largest is a G that is proven."""

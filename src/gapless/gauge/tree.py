@@ -35,9 +35,11 @@ RECORDED = 1 << 24
 KEPT = 1 << 31
 # Guesses are kept in so many steps, edges as powers of two: this for those of no length.
 GUESSES, NONE = 127.0, 127
+# Of boxes that have not been bounded at this G, in place of the edge to halve.
+UNKNOWN = 255
 
 #: Centres, half-widths, means, levels of both signs or whether they are open, and what else is
-#: known of boxes.
+#: known of boxes: in a tiling which edge to halve and their names.
 Boxes: TypeAlias = tuple[Array, ...]
 
 
@@ -100,15 +102,17 @@ class Tiling:
     def _begin(self) -> None:
         U, W, mean, open_ = _whole(self._normed)
         self.size, level = 0, np.where(open_, np.inf, -np.inf)
-        self._parts = [_packed((U, W, mean, level, self._named(len(U))))]
+        self._G, self._parts = np.inf, [self._new(U, W, mean, level)]
         self._forgotten = -np.inf  # the largest level of boxes that were not kept
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
 
-    def _named(self, count: int) -> Array:
-        """Names of new boxes, a row each: numbers for :meth:`tree`, else none."""
+    def _new(self, *boxes: Array) -> Boxes:
+        """New boxes, named, a row each: by numbers for :meth:`tree`, else by nothing."""
+        count = len(boxes[0])
         self.size += count
         numbers = np.arange(self.size - count, self.size)
-        return numbers if self._record else np.empty((count, 0))
+        names = numbers if self._record else np.empty((count, 0))
+        return _packed((*boxes, np.full(count, UNKNOWN, dtype=np.uint8), names))
 
     @property
     def forgetful(self) -> bool:
@@ -128,9 +132,9 @@ class Tiling:
         bounder: Bounder,
         stop: Callable[[], bool],
         team: Team = ALONE,
-        least: float = 0.0,
+        goal: float = 0.0,
     ) -> Outcome:
-        """Halve boxes with levels above ``least``, and theirs, until none of them is above G.
+        """Bound boxes at G and halve them, until no level is above ``goal``.
 
         Parameters
         ----------
@@ -141,26 +145,29 @@ class Tiling:
         stop : callable
             Asked before each batch.
         team : Team
-        least : float
-            G itself, if that is more.
+        goal : float
+            G itself, if that is more.  The next one, at the same G, goes on where this one ends.
 
         Returns
         -------
         Outcome
             Where it ends early, what was proven until then stays.
         """
-        if self._forgotten > max(G, least):
+        goal = max(G, goal)
+        if self._forgotten > goal:
             self._begin()
+        if G != self._G:  # what is known of edges is known at another
+            self._G, self._parts = G, [_unknown(part) for part in self._parts]
         batch, bounded, better = batch_size(data, team), 0, None
-        step = partial(_step, data, G, bounder)
+        step = partial(_step, data, G, goal, bounder)
         try:
-            stack = self._above(max(G, least))
+            stack = self._above(goal)
             room = self._room - sum(x.nbytes for part in self._parts for x in part)
             with blas_threads(1):  # each of the team has one
-                while stack and not (stop() or self._forgotten > G):
+                while stack and not stop():
                     boxes = _take(stack, batch)
                     bounded += len(boxes[0])
-                    steps = list(team.map(step, _shares(_unpacked(boxes), team)))
+                    steps = list(team.map(step, _shares(boxes, team)))
                     better = next((s.direction for s in steps if s.direction is not None), None)
                     if better is not None or any(s.narrow for s in steps):
                         stack.append(boxes)
@@ -174,8 +181,8 @@ class Tiling:
         except BaseException:
             self._forgotten = np.inf  # those in the air are lost
             raise
-        self._parts += stack
-        return Outcome(not stack and self._forgotten <= G, better, bounded)
+        self._parts += map(_ordered, stack)
+        return Outcome(not stack, better, bounded)
 
     def tree(self, batch: int) -> Array:
         """For each box, 0, or the edge it was halved at, counted from 1.
@@ -211,13 +218,12 @@ class Tiling:
         parts, self._parts, opened = self._parts[::-1], [], []
         while parts:
             part = parts.pop()  # and give it up: all of them twice would be too many
-            high = part[3].max(axis=1) > level
-            if not high.any():
+            high = int(np.sum(_top(part) > level))
+            if high:
+                opened.append(tuple(x[:high] for x in part))
+                part = tuple(x[high:].copy() for x in part)
+            if len(part[3]):
                 self._parts.append(part)
-                continue
-            opened.append(tuple(x[high] for x in part))
-            if not high.all():
-                self._parts.append(tuple(x[~high] for x in part))
         return opened
 
     def _halved(self, steps: list[_Step]) -> list[Boxes]:
@@ -228,8 +234,7 @@ class Tiling:
         if self._record:
             self._cuts.append((cut, edge))
         lows, highs = zip(*(s.halves for s in steps))
-        both = tuple(np.concatenate(x) for x in zip(*lows, *highs))
-        return [_packed((*both, self._named(2 * len(cut))))]
+        return [self._new(*(np.concatenate(x) for x in zip(*lows, *highs)))]
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,43 +250,63 @@ class _Step:
     halves: tuple[Boxes, Boxes]
 
 
-def _step(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> _Step:
-    U, W, mean, level, names = boxes
-    asked, D = level > G, len(data.normed)
-    found = bounder(data, G, U, W, mean, asked)
-    # over the longest of the box or the shortest, one at least; what is no number proves nothing
-    size = np.abs(U) * data.normed
-    longest = np.linalg.norm(size + W * data.normed, axis=1)[:, None]
-    shortest = np.linalg.norm(np.maximum(size - W, 0.0), axis=1)[:, None] * (1 - D * EPS)
-    proven = G + found.bound / np.where(found.bound <= 0, longest, shortest)
-    level = np.where(asked, np.fmin(level, proven), level)
-    open_ = (level > G).any(axis=1)
+def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> _Step:
+    U, W, mean, *known, names = _unpacked(boxes)
+    level, edge = (x.copy() for x in known)
+    new = np.flatnonzero(edge == UNKNOWN)
+    asked, better = level[new] > G, None
+    if len(new):
+        found = bounder(data, G, U[new], W[new], mean[new], asked)
+        # over the longest of the box or the shortest; what is no number proves nothing
+        size = np.abs(U[new]) * data.normed
+        longest = np.linalg.norm(size + W[new] * data.normed, axis=1)[:, None]
+        shortest = np.linalg.norm(np.maximum(size - W[new], 0.0), axis=1)[:, None]
+        shortest *= 1 - len(data.normed) * EPS
+        proven = G + found.bound / np.where(found.bound <= 0, longest, shortest)
+        level[new] = np.where(asked, np.fmin(level[new], proven), level[new])
+        mean[new], edge[new] = found.mean, found.edge
+        better = _better(data, G, found)
+    open_ = (level > goal).any(axis=1)
     at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
-    edge = found.edge[at]
     return _Step(
-        _better(data, G, found),
-        bool(np.any(W[at, edge] < NARROWEST)),  # halves would no longer be exact
-        _packed((U[done], W[done], found.mean[done], level[done], names[done])),
+        better,
+        bool(np.any(W[at, edge[at]] < NARROWEST)),  # halves would no longer be exact
+        _ordered(_packed((U[done], W[done], mean[done], level[done], edge[done], names[done]))),
         names[at],
-        (edge + 1).astype(np.uint8),
-        halves(U[at], W[at], found.mean[at], level[at], edge),
+        edge[at] + np.uint8(1),
+        halves(U[at], W[at], mean[at], level[at], edge[at]),
     )
+
+
+def _top(boxes: Boxes) -> Array:
+    return np.maximum(boxes[3][:, 0], boxes[3][:, 1])
+
+
+def _ordered(boxes: Boxes) -> Boxes:
+    """The highest first."""
+    order = np.argsort(-_top(boxes), kind="stable")
+    return tuple(x[order] for x in boxes)
+
+
+def _unknown(boxes: Boxes) -> Boxes:
+    *known, edge, names = boxes
+    return *known, np.full_like(edge, UNKNOWN), names
 
 
 def _packed(boxes: Boxes) -> Boxes:
     """Boxes in a third of the memory: centres as short floats where that is exact, edges as powers
     of two, rough guesses."""
-    U, W, mean, level, names = boxes
+    U, W, mean, *others = boxes
     short = U.astype(np.float32)
     power = np.where(W > 0, 1 - np.frexp(W)[1], NONE).astype(np.int8)
     guess = np.rint(GUESSES * mean).astype(np.int8)
-    return short if np.array_equal(short, U) else U, power, guess, level, names
+    return short if np.array_equal(short, U) else U, power, guess, *others
 
 
 def _unpacked(boxes: Boxes) -> Boxes:
-    U, power, guess, level, names = boxes
+    U, power, guess, level, *others = boxes
     W = np.where(power == NONE, 0.0, np.ldexp(1.0, -power.astype(np.int32)))
-    return U.astype(float), W, guess / GUESSES, level, names
+    return U.astype(float), W, guess / GUESSES, level, *others
 
 
 def batch_size(data: Cone, team: Team = ALONE) -> int:
@@ -291,9 +316,9 @@ def batch_size(data: Cone, team: Team = ALONE) -> int:
 
 
 def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
-    """Boxes shared out among the team."""
-    share = -(-len(boxes[0]) // team.count)
-    return [tuple(x[i : i + share] for x in boxes) for i in range(0, len(boxes[0]), share)]
+    """Boxes shared out among the team, those that stand together to all of them."""
+    count = min(team.count, len(boxes[0]))
+    return [tuple(x[i::count] for x in boxes) for i in range(count)]
 
 
 def _better(data: Cone, G: float, found: Found) -> Array | None:
