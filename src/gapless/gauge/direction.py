@@ -135,11 +135,11 @@ class Directional(Relaxation):
         before, growth, next_takes, again = np.inf, 1.0, np.inf, 0.0
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
-            for ended in search.lower((1 + above) * known, 1 + above):
+            for goal in search.lower((1 + above) * known, 1 + above):
+                closed, better = goal
                 if (G := float(search.levels(1 + above).max())) < proven:
                     half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
                     yield Lam, replace(search.proven(proven := G, best), outlook=half)
-            closed, better = ended
             if better is not None:
                 best = space.neuron(core, Lam, better)
                 continue
