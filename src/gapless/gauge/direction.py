@@ -55,14 +55,14 @@ from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step, the share of the time left that it may be predicted to take, and parts of a step too small
-# to learn from.
-FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.8, 0.1
+# step, the share of the time left that it may be predicted to take, parts of a step too small to
+# learn from, and whole ones that are no longer made into one.
+FIRST, NEAREST, NEARER, BOLD, LITTLE, FURTHER = 8.0, 1e-4, 0.3, 0.8, 0.1, 2.0
 # To which power a step takes longer than the last if that took a time longer: this for the last
 # steps, and so much more times the root of what G is above the best neuron.
 FALLING, FAR = 0.45, 0.7
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
-EASY = 0.15
+EASY = 0.2
 # A free bias counting as one; boxes of more dimensions are too many on all data tried.
 MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
 # Outputs in which a dual point has less than this are left out, and charged.
@@ -206,10 +206,10 @@ class Directional(Relaxation):
 
 def _step(room: float, growth: float) -> float:
     """How far the next step goes if the time for it is ``room`` whole ones: a whole one, or as much
-    of it as there is time for; or further, where no other whole one would find time."""
-    if room <= 1 or growth <= 1 or room - BOLD >= growth:
+    of it as there is time for; or a bit further, where a second one would soon end."""
+    if room <= 1 or growth <= room or room >= FURTHER:
         return min(room, 1.0)
-    return 1 + min(np.log(room) / np.log(growth), 1.0)
+    return 1 + np.log(room) / np.log(growth)
 
 
 class _Search:
