@@ -86,7 +86,7 @@ COUNTS = 0.5
 PATIENCE = 2.0
 # Seconds of the checker of proof files, NumPy in one thread: a box, and each number of its samples.
 # It repeats a proof before it is written, within the same limit of time; this long at most.
-CHECKED, EACH, LONGEST = 5e-6, 5.5e-9, 1500.0
+CHECKED, EACH, LONGEST = 3e-5, 9e-9, 1500.0
 
 
 class Directional(Relaxation):
