@@ -119,7 +119,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         )  # fmt: skip
     if job.n_left_out:
         solution = on_kept(solution, len(job.encoder.columns))
-    network = job.scaling.unscale(solution.network)
+    network = job.units.raw(solution.network)
 
     # 3. what it is worth, and the files
     told = job_scores(job, network)
@@ -172,11 +172,11 @@ def add_progress(command: Any) -> None:
 
 def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Namespace) -> Header:
     """What the model file says: enough to make the same samples of the same table again."""
-    scaling = job.scaling
+    units = job.units
     training = {
         "loss": job.loss, "weight_decay": problem.weight_decay, "bias": job.bias,
-        "mean": scaling.mean.tolist(), "scale": scaling.scale.tolist(),
-        "y_mean": scaling.y_mean, "y_scale": scaling.y_scale,
+        "mean": units.mean.tolist(), "scale": units.scale.tolist(),
+        "y_mean": float(units.y_mean[0]), "y_scale": float(units.y_scale[0]),
         "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         "digest": data_digest(problem.X, problem.Y),
         "class_weight": "balanced" if job.balanced else None,
@@ -243,7 +243,7 @@ def run_path(args: argparse.Namespace) -> Answer:
             time_limit=args.time_limit, random_state=args.seed,
             callback=None if report is None else lambda done, total, _: report(done, total),
         )  # fmt: skip
-    networks = [job.scaling.unscale(solution.network) for solution in trained]
+    networks = [job.units.raw(solution.network) for solution in trained]
     why = untested(job.Y[job.test, 0], job.labels is not None)
     facts: dict[str, Any] = {
         "task": job.task,

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
@@ -166,7 +167,10 @@ class ReLUFit(Fitted):
             if not isinstance(X, Design):  # patches have one size
                 warn_of_scales(X, weights, getattr(self, "feature_names_in_", None))
             return X, Y
-        self.scaling_ = units = Units.learn(X, Y, weights, self.bias, is_classifier(self))
+        # a mean makes no difference under free biases, and moved columns would make biases
+        centred = self.bias == "penalized" and not sp.issparse(X)
+        targets = "classes" if is_classifier(self) else "numbers"
+        self.scaling_ = units = Units.learn(X, Y, weights, centred=centred, targets=targets)
         return units.features(X), units.targets(Y)
 
     def _raw(self, network: Network) -> Network:
