@@ -15,10 +15,11 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import check_cv
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..core.checks import Array, choose, not_negative
+from ..core.checks import Array, choose, not_negative, shown
 from ..core.design import Design, design_of
 from ..core.network import Network
 from ..core.problem import Problem
@@ -26,6 +27,7 @@ from ..core.result import Solution, Status
 from ..core.summary import Summarised
 from ..core.watch import EACH, Watch
 from ..training.cross_validation import Choice, choose_weight_decay
+from ..training.folds import shuffled_folds, strata
 from ..training.progress import counter, progress
 from ..training.train import proof_times, solve
 from .targets import Classification, Regression, balanced, encode_labels, validated
@@ -102,6 +104,38 @@ def chosen(
         return choice, watch
     seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
     return choice, Watch(max(seconds, SHORTEST))
+
+
+def held_out_rows(
+    cv: Any, Y: Array, kept: Array, classes: bool, random_state: int
+) -> list[tuple[Array, Array]]:
+    """Folds as rows of a problem, which leaves samples of weight zero out.
+
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (training rows, validation rows)
+    Y : array of shape (n_samples, n_outputs)
+    kept : array of bool of shape (n_samples,)
+        Those with a weight.
+    classes : bool
+        Whether rows of Y that are alike are a class.
+    random_state : int
+
+    Returns
+    -------
+    list of (training rows, validation rows)
+    """
+    if isinstance(cv, (int, np.integer)):
+        return shuffled_folds(Y[kept], int(cv), classes, random_state)
+    y, row = strata(Y, 0) if classes else Y, np.cumsum(kept) - 1
+    try:
+        splits = check_cv(cv, y, classifier=classes).split(np.zeros(len(Y)), y)
+        return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
+    except (IndexError, TypeError) as error:
+        raise ValueError(
+            "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
+            f"got {shown(cv)}"
+        ) from error
 
 
 class ReLUFit(Fitted):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
@@ -25,7 +25,7 @@ from ..readable.price import PriceOfReading, price_of_reading
 from ..readable.solve import ReadableSolution, solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
-from .fitting import Fitted
+from .fitting import Fitted, held_out_rows
 from .reading import Reading
 from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import encode_labels, validated
@@ -125,6 +125,7 @@ class ReadableFit(Reading, Fitted):
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
+        folds = partial(held_out_rows, self.cv, Y, kept, is_classifier(self), 0)
         if not np.all(kept):  # else no copy
             X, Y, weights = X[kept], Y[kept], weights[kept]
         self._learn_columns(X, weights)
@@ -133,7 +134,7 @@ class ReadableFit(Reading, Fitted):
         targets, loss = self._posed(Y, loss)
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
         signs = self._column_signs()
-        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
+        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, folds, signs)
         problem = problem.variant(problem.loss, self.weight_decay_)
         tol = positive("tol", self.tol)
         solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
@@ -158,7 +159,12 @@ class ReadableFit(Reading, Fitted):
         return Y, loss
 
     def _chosen(
-        self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
+        self,
+        problem: Problem,
+        pairs: Any,
+        watch: Watch,
+        folds: Callable[[], list[tuple[Array, Array]]],
+        signs: dict[int, int],
     ) -> tuple[Any, float]:
         """Pairs of columns and weight decay, as given or what held-out folds prefer.
 
@@ -168,12 +174,12 @@ class ReadableFit(Reading, Fitted):
             return pairs, positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0, signs))
-        folds, part = self._folds(problem, kept), watch.part(share=CHOOSING)
+        rows, part = folds(), watch.part(share=CHOOSING)
 
         def ranked(allowed: Any) -> Ranking:
             grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if allowed else VALUES)
             with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
-                return rank_weight_decays(problem, allowed, grid, folds, part, report, signs)
+                return rank_weight_decays(problem, allowed, grid, rows, part, report, signs)
 
         # neurons of one feature first: they take a tenth of the time
         single = ranked(0) if pairs and isinstance(self.interactions, str) else None
@@ -189,24 +195,6 @@ class ReadableFit(Reading, Fitted):
             )
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
         return pairs, choice.weight_decay
-
-    def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
-        """Pairs of rows of the problem, which has the samples ``kept``."""
-        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
-        classes = is_classifier(self)
-        if not isinstance(self.cv, (int, np.integer)):
-            row = np.cumsum(kept) - 1
-            own = np.zeros(len(kept), dtype=labels.dtype)
-            own[kept] = labels
-            splitter = check_cv(self.cv, own, classifier=classes)
-            splits = splitter.split(np.zeros(len(kept)), own)
-            return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
-        n = problem.n_samples
-        count = min(int(self.cv), n)
-        if count < 2:
-            return []
-        kind = StratifiedKFold if classes and np.bincount(labels).min() >= count else KFold
-        return list(kind(count, shuffle=True, random_state=0).split(np.zeros(n), labels))
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)

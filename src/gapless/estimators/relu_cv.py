@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv
 from sklearn.utils.validation import _check_sample_weight
 
-from ..core.checks import Array, choose, shown
+from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
@@ -18,7 +17,7 @@ from ..training.cross_validation import FOLDS, RANKING, VALUES
 from ..training.neurons import widened
 from ..training.path import RegularizationPath, solve_along
 from ..training.relevance import on_columns, on_kept
-from .fitting import ReLUClassification, ReLUFit, ReLURegression
+from .fitting import ReLUClassification, ReLUFit, ReLURegression, held_out_rows
 
 # Share of what the choice leaves of a time limit for the path on all data.
 WALKING = 0.3
@@ -48,7 +47,7 @@ class ByCrossValidation(ReLUFit):
             problem,
             watch,
             weight_decays=self.weight_decays,
-            folds=self._splits(X, Y, weights > 0),
+            folds=held_out_rows(self.cv, Y, weights > 0, is_classifier(self), seed),
             n_values=self.n_values,
             ratio=self.ratio,
             rule=self.rule,
@@ -90,24 +89,6 @@ class ByCrossValidation(ReLUFit):
                 raise KeyboardInterrupt
             done.append(solution)
         return done
-
-    def _splits(self, X: Any, Y: Array, kept: Array) -> Any:
-        """Folds as rows of the problem, which leaves samples of weight zero out."""
-        if isinstance(self.cv, int):
-            return self.cv
-        labels = np.unique(Y, axis=0, return_inverse=True)[1].ravel() if is_classifier(self) else Y
-        row = np.cumsum(kept) - 1
-        splitter = check_cv(self.cv, labels, classifier=is_classifier(self))
-        try:
-            return [
-                tuple(row[part[kept[part]]] for part in split)
-                for split in splitter.split(X, labels)
-            ]
-        except (IndexError, TypeError) as error:
-            raise ValueError(
-                "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
-                f"got {shown(self.cv)}"
-            ) from error
 
 
 def _on_table(solution: Solution, columns: Array, n_features: int) -> Solution:
