@@ -292,17 +292,10 @@ def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
     """
     C = Y.shape[1]
     if loss.name in LOG_LINK:
-        least, amounts = float(Y.min()), loss.name == "gamma"
-        if least < 0 or (amounts and least == 0):
-            need = "above 0" if amounts else "from 0"
-            zeros = ", or take loss='poisson', which allows zeros" if least == 0 else ""
-            raise ValueError(
-                f"loss={loss.name!r} needs targets {need}, got {least:g} to {Y.max():g}; leave the "
-                f"others out{zeros}"
-            )
+        loss_of_targets(loss.name, Y).check_targets(Y)
         mean = weights @ Y / weights.sum()
         if not np.all(mean > 0):
-            raise ValueError(f"loss={loss.name!r} needs targets above 0, and all are 0")
+            raise ValueError("all targets are 0: there is nothing to learn")
         return np.log(mean), np.ones(C)
     if loss.degree is None:
         return np.zeros(C), np.ones(C)
