@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.checks import positive
 from .tables import DATASETS, add_reading_arguments
 
 DATA = (
@@ -56,6 +57,12 @@ def add_command(
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)
     return command
+
+
+def given_weight_decay(args: argparse.Namespace, *rules: str) -> Any:
+    """``--weight-decay`` as a number, or "auto" and other rules by which one is chosen."""
+    given = args.weight_decay
+    return given if given in ("auto", *rules) else positive("--weight-decay", given)
 
 
 def add_data_arguments(command: Any, text: str = DATA) -> None:

@@ -11,15 +11,15 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, RidgeClassifier
 
-from ..core.checks import Array, InputError, positive
+from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.result import Status, about
 from ..estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from ..estimators.image_whitening import ImageWhitener
 from ..plotting.filters import FilterDisplay
-from .command import Answer
+from .command import Answer, given_weight_decay
 from .image_files import ImageModel, load_images, read_arrays, save_images
-from .job import split_rows
+from .job import check_split, split_rows
 from .outputs import check_picture, csv_text, pyplot, save_figure
 from .terminal import print_notes, print_table
 
@@ -46,9 +46,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
     started = time.perf_counter()
     check_picture(args.plot)
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
+    weight_decay = given_weight_decay(args)
 
     # 1. images, split and prepared
     X, y, V, w = _parts(args)
@@ -58,14 +56,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
     A, B = whitener.transform(X), whitener.transform(V)
 
     # 2. the network
-    kind = ReLUConvRegressor if regression else ReLUConvClassifier
-    options = {} if args.loss is None else {"loss": args.loss}
-    model = kind(
-        args.size, stride=args.stride, padding=args.padding, weight_decay=weight_decay,
-        pool=int(args.pool) if args.pool.isdigit() else args.pool, bias=args.bias, tol=args.tol,
-        max_neurons=args.max_neurons, time_limit=args.time_limit, prove_time=args.prove_time,
-        random_state=args.seed, verbose=1, **options,
-    )  # fmt: skip
+    model = _model(args, weight_decay, regression)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the status says it
         model.fit(A, y)
@@ -91,13 +82,11 @@ def fit_images(args: argparse.Namespace) -> Answer:
     if args.out:
         known = {k: v for k, v in facts.items() if k != "notes"}
         classes = None if regression else model.classes_.tolist()
+        white = whitener.mean_, whitener.filter_
         save_images(
             args.out,
-            ImageModel(
-                model.network_, model.windows_, whitener.mean_, whitener.filter_, classes,
-                model.loss, known,
-            ),
-        )  # fmt: skip
+            ImageModel(model.network_, model.windows_, *white, classes, model.loss, known),
+        )
         facts["model"] = args.out
     if args.plot:
         plt = pyplot()
@@ -105,6 +94,18 @@ def fit_images(args: argparse.Namespace) -> Answer:
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
     return Answer(facts, _show, int(model.status_.unfinished))
+
+
+def _model(args: argparse.Namespace, weight_decay: Any, regression: bool) -> Any:
+    """The estimator that the arguments ask for."""
+    kind = ReLUConvRegressor if regression else ReLUConvClassifier
+    options = {} if args.loss is None else {"loss": args.loss}
+    return kind(
+        args.size, stride=args.stride, padding=args.padding, weight_decay=weight_decay,
+        pool=int(args.pool) if args.pool.isdigit() else args.pool, bias=args.bias, tol=args.tol,
+        max_neurons=args.max_neurons, time_limit=args.time_limit, prove_time=args.prove_time,
+        random_state=args.seed, verbose=1, **options,
+    )  # fmt: skip
 
 
 def _parts(args: argparse.Namespace) -> tuple[Array, Array, Array, Array]:
@@ -117,8 +118,7 @@ def _parts(args: argparse.Namespace) -> tuple[Array, Array, Array, Array]:
         return X, y, V, w
     if not arrays.keys() >= {"X", "y"}:
         raise InputError(f"{args.data}: has no y; save labels with np.savez(file, X=X, y=y)")
-    if not 0 < args.test_size < 1:
-        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    check_split(args)
     X, y = arrays["X"], arrays["y"]
     labels = None if _is_regression(y, args.task) else y
     train, test = split_rows(len(y), labels, args.test_size, args.seed)

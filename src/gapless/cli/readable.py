@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.checks import Array, InputError, positive
+from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK
 from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
@@ -19,7 +19,7 @@ from ..estimators.readable_files import load_readable, save_readable
 from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
-from .command import Answer
+from .command import Answer, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
 from .measures import check_targets, find_loss
@@ -57,8 +57,9 @@ def run_readable(args: argparse.Namespace) -> Answer:
     """Train a network of one or two features a neuron, write what was asked for, and the answer."""
     started = time.perf_counter()
     _check(args)
+    weight_decay = given_weight_decay(args)
     data = _read(args)
-    model = _fitted(data, args)
+    model = _fitted(data, args, weight_decay)
     told = _scores(model, data)
     classes = [] if data.labels is None else list(map(str, model.classes_))
     facts: dict[str, Any] = {
@@ -97,8 +98,6 @@ def _check(args: argparse.Namespace) -> None:
             )
     if args.raw:
         raise InputError("--raw does not go with --readable, which standardises inside")
-    if args.weight_decay != "auto":
-        positive("--weight-decay", args.weight_decay)
 
 
 def _read(args: argparse.Namespace) -> _Samples:
@@ -127,11 +126,8 @@ def _read(args: argparse.Namespace) -> _Samples:
     return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes)
 
 
-def _fitted(data: _Samples, args: argparse.Namespace) -> Any:
+def _fitted(data: _Samples, args: argparse.Namespace, weight_decay: Any) -> Any:
     """The model of the rows for training."""
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
     kind: Any = AdditiveReLURegressor if data.labels is None else AdditiveReLUClassifier
     model = kind(
         0 if args.readable == "one" else "pairs", weight_decay=weight_decay, bias=args.bias,
