@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,6 +41,9 @@ CHOOSING, UNASKED, SHORTEST = 0.5, 15.0, 2.0
 
 class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
     """What a solution leaves in an estimator."""
+
+    #: a Solution, or the kind of it that the estimator's solver returns
+    solution_: Any
 
     def _keep(self, solution: Solution, network: Network | None = None) -> None:
         """The attributes of a fitted estimator; ``network`` where it has other units than trained.
@@ -138,20 +142,20 @@ def held_out_rows(
         ) from error
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUFit(Fitted):
-    """A Problem trained once, the attributes that gives, and outputs."""
+    """A Problem trained once, the attributes that gives, and outputs; the parameters of all."""
 
-    loss: Any
-    tol: float
-    max_neurons: int | None
-    time_limit: float | None
-    prove_time: float | None
-    random_state: Any
-    verbose: int
-    bias: str
-    #: whether features and targets are standardised for training, where there is a choice
-    scale: bool = False
-    scaling_: Units | None
+    bias: str = "free"
+    loss: Any = "squared"
+    tol: float = 1e-3
+    max_neurons: int | None = None
+    time_limit: float | None = None
+    prove_time: float | None = None
+    random_state: Any = 0
+    verbose: int = 0
+    #: whether features and targets are standardised for training: a parameter of some
+    scale = False
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
     #: how a weight decay is chosen
@@ -197,7 +201,7 @@ class ReLUFit(Fitted):
     def _in_units(self, X: Any, Y: Array, weights: Array) -> tuple[Any, Array]:
         """X and Y in the units of training, which ``scaling_`` has."""
         if not self.scale:
-            self.scaling_ = None
+            self.scaling_: Units | None = None
             if not isinstance(X, Design):  # patches have one size
                 warn_of_scales(X, weights, getattr(self, "feature_names_in_", None))
             return X, Y
@@ -261,8 +265,8 @@ class ReLURegression(Regression, ReLUFit):
 class ReLUClassification(Classification, ReLUFit):
     """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
 
-    #: "balanced", a weight for each label, or None, where there is a choice
-    class_weight: Any = None
+    #: "balanced", a weight for each label, or None: a parameter of some
+    class_weight = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train.

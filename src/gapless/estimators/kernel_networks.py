@@ -5,7 +5,7 @@ Everything is chosen by exact leave-one-out errors of the layers; nothing is pro
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output
 from .targets import Classification, Regression, validated
 
 
+@dataclass(eq=False, repr=False)
 class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     """Kernel network for classes: each hidden layer is one linear solve.
 
@@ -85,34 +86,11 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     (True, (150, 3))
     """
 
-    def __init__(
-        self,
-        n_hidden: int = 1,
-        *,
-        output: str = "svm",
-        hidden: str = "closed",
-        gamma: float | str = "loo",
-        ridge: float | str = "loo",
-        constant: float = 1.0,
-        weight_decay: float | str = "cv",
-        max_centres: int = 4000,
-        choose_on: int = 2000,
-        n_units: int = 30,
-        epochs: int = 50,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_hidden = n_hidden
-        self.output = output
-        self.hidden = hidden
-        self.gamma = gamma
-        self.ridge = ridge
-        self.constant = constant
-        self.weight_decay = weight_decay
-        self.max_centres = max_centres
-        self.choose_on = choose_on
-        self.n_units = n_units
-        self.epochs = epochs
-        self.random_state = random_state
+    _: KW_ONLY
+    output: str = "svm"
+    hidden: str = "closed"
+    n_units: int = 30
+    epochs: int = 50
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkClassifier:
         """Train the hidden layers one after another, then the output layer.
@@ -261,6 +239,7 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
         )
 
 
+@dataclass(eq=False, repr=False)
 class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     """Kernel network for real targets: each hidden layer is one linear solve.
 
@@ -295,28 +274,8 @@ class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     True
     """
 
-    def __init__(
-        self,
-        n_hidden: int = 1,
-        *,
-        output: str = "ridge",
-        gamma: float | str = "loo",
-        ridge: float | str = "loo",
-        constant: float = 1.0,
-        weight_decay: float | str = "cv",
-        max_centres: int = 4000,
-        choose_on: int = 2000,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_hidden = n_hidden
-        self.output = output
-        self.gamma = gamma
-        self.ridge = ridge
-        self.constant = constant
-        self.weight_decay = weight_decay
-        self.max_centres = max_centres
-        self.choose_on = choose_on
-        self.random_state = random_state
+    _: KW_ONLY
+    output: str = "ridge"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkRegressor:
         """Train the hidden layers one after another, then the output layer.

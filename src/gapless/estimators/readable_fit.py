@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -22,7 +23,7 @@ from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
 from ..readable.path import Ranking, flat_weight_decay, rank_weight_decays
 from ..readable.price import PriceOfReading, price_of_reading
-from ..readable.solve import ReadableSolution, solve_readable
+from ..readable.solve import solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
 from .fitting import Fitted, held_out_rows
@@ -38,21 +39,21 @@ FITS, CHOOSING = 2.0, 0.6
 FITS_PAIRS, VALUES_PAIRS = 8.0, 9
 
 
+@dataclass(eq=False, repr=False)
 class ReadableFit(Reading, Fitted):
     """From tables to columns, the fit, effects and explanations."""
 
-    weight_decay: Any
-    interactions: Any
-    bias: str
-    loss: Any
-    tol: float
-    cv: Any
-    categorical_features: Any
-    monotone: Any
-    time_limit: float | None
-    verbose: int
-    _labels: dict[int, list[Any]]
-    solution_: ReadableSolution
+    interactions: Any = 0
+    _: KW_ONLY
+    weight_decay: Any = "auto"
+    bias: str = "free"
+    loss: Any = "squared"
+    tol: float = 1e-3
+    cv: Any = 5
+    categorical_features: Any = None
+    monotone: Any = None
+    time_limit: float | None = None
+    verbose: int = 0
 
     # --- tables ---
 
@@ -61,7 +62,7 @@ class ReadableFit(Reading, Fitted):
         fitting = bool(y)
         X, labels = coded(X, None if fitting else self._labels)
         if fitting:
-            self._labels = labels
+            self._labels: dict[int, list[Any]] = labels
         data = (X, *y)
         out = validated(
             self, *data, accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,17 +23,20 @@ from .fitting import ReLUClassification, ReLUFit, ReLURegression, held_out_rows
 WALKING = 0.3
 
 
+@dataclass(eq=False, repr=False)
 class ByCrossValidation(ReLUFit):
     """``_fit`` at the weight decay that held-out folds prefer."""
 
-    weight_decays: Any
-    n_values: int
-    ratio: float
-    cv: Any
-    rule: str
-    bias: str
-    select: str | None
-    n_jobs: int | None
+    weight_decays: Any = None
+    _: KW_ONLY
+    scale: bool = False
+    n_values: int = VALUES
+    ratio: float = 1e-3
+    cv: Any = FOLDS
+    rule: str = "best"
+    select: str | None = "auto"
+    tol: float = 1e-2
+    n_jobs: int | None = None
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         if self.select is not None:
@@ -173,44 +176,8 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     True
     """
 
-    def __init__(
-        self,
-        weight_decays: Any = None,
-        *,
-        scale: bool = False,
-        n_values: int = VALUES,
-        ratio: float = 1e-3,
-        cv: Any = FOLDS,
-        rule: str = "best",
-        select: str | None = "auto",
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-2,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decays = weight_decays
-        self.scale = scale
-        self.n_values = n_values
-        self.ratio = ratio
-        self.cv = cv
-        self.rule = rule
-        self.select = select
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
 
-
+@dataclass(eq=False, repr=False)
 class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     """:class:`gapless.ReLUClassifier` with weight decay and columns chosen by cross-validation.
 
@@ -240,41 +207,6 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     True
     """
 
-    def __init__(
-        self,
-        weight_decays: Any = None,
-        *,
-        scale: bool = False,
-        class_weight: Any = None,
-        n_values: int = VALUES,
-        ratio: float = 1e-3,
-        cv: Any = FOLDS,
-        rule: str = "best",
-        select: str | None = "auto",
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-2,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decays = weight_decays
-        self.scale = scale
-        self.class_weight = class_weight
-        self.n_values = n_values
-        self.ratio = ratio
-        self.cv = cv
-        self.rule = rule
-        self.select = select
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    _: KW_ONLY
+    class_weight: Any = None
+    loss: Any = "logistic"

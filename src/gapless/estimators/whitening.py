@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..core.summary import Summarised
 from .targets import validated
 
 
+@dataclass(eq=False, repr=False)
 class RowWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
     """The linear map that makes the training samples orthogonal.
 
@@ -35,10 +37,9 @@ class RowWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[
     n_features_in_ : int
     """
 
-    proven = "Closed form: one singular value decomposition, exact up to rounding."
+    scale: float = 1.0
 
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = scale
+    proven = "Closed form: one singular value decomposition, exact up to rounding."
 
     def fit(self, X: Any, y: Any = None) -> RowWhitener:
         """Learn the map.
