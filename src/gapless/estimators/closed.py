@@ -65,7 +65,7 @@ def _dependent(problem: Problem, depth: int) -> DeepSolution:
     return DeepSolution(network, objective, objective, None, lower, Optimality.UPPER_BOUND, ())
 
 
-class _WhitenedReLU(Summarised, BaseEstimator):  # type: ignore[misc]
+class _WhitenedReLU(Summarised, BaseEstimator):
     """A closed form on ``sqrt(n) U`` and its network on the original features."""
 
     weight_decay: float
@@ -242,7 +242,7 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
 
 
 @dataclass(eq=False, repr=False)
-class DeepLinearRegressor(Regression, Summarised, BaseEstimator):  # type: ignore[misc]
+class DeepLinearRegressor(Regression, Summarised, BaseEstimator):
     """Best deep linear network: linear regression that favours a short or low-rank coefficient.
 
     Minimises ``1/(2n) ||X Z + b - Y||^2 + weight_decay depth / 2 sum_i sigma_i(Z)^(2/depth)``

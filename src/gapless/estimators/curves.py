@@ -20,7 +20,7 @@ from .targets import Classification, Regression, encode_labels, validated
 
 
 @dataclass(eq=False, repr=False)
-class _SplineEstimator(Summarised, BaseEstimator):  # type: ignore[misc]
+class _SplineEstimator(Summarised, BaseEstimator):
     """What regressor and classifier share."""
 
     weight_decay: float | str = "auto"

@@ -42,7 +42,7 @@ CHUNK = 100
 
 
 @dataclass(eq=False, repr=False)
-class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEstimator):
     """Convolutional features with extreme patches as filters.
 
     Images are arrays (n, height, width) or (n, height, width, channels) of any number type,

@@ -39,7 +39,7 @@ from .units import Units, warn_of_scales
 CHOOSING, UNASKED, SHORTEST = 0.5, 15.0, 2.0
 
 
-class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
+class Fitted(Summarised, BaseEstimator):
     """What a solution leaves in an estimator."""
 
     #: a Solution, or the kind of it that the estimator's solver returns

@@ -17,7 +17,7 @@ from .targets import validated
 
 
 @dataclass(eq=False, repr=False)
-class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):
     """Filter images or signals so that neighbouring numbers no longer say the same.
 
     In photographs most of a patch is its brightness, and a filter pays much weight decay for the

@@ -56,10 +56,10 @@ class HiddenLayer:
 
 @dataclass(eq=False, repr=False)
 class BaseKernelNetwork(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
     Summarised,
-    BaseEstimator,  # type: ignore[misc]
+    BaseEstimator,
 ):
     """What classifier and regressor share."""
 

@@ -21,7 +21,7 @@ SINGULAR = 1e-12
 
 
 @dataclass(eq=False, repr=False)
-class TangentKernelRegressor(Regression, Summarised, BaseEstimator):  # type: ignore[misc]
+class TangentKernelRegressor(Regression, Summarised, BaseEstimator):
     """Ridgeless regression with the neural tangent kernel: the minimum-norm interpolant.
 
     Parameters

@@ -29,7 +29,7 @@ WARM = np.geomspace(64.0, 1.0, 7)
 
 
 @dataclass(eq=False, repr=False)
-class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):  # type: ignore[misc]
+class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):
     """Classes from given features by l1-penalised least squares.
 
     With Z the features moved to mean 0 and variance 1, and Y = -1/+1 (one column a class, one

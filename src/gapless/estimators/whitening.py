@@ -18,7 +18,7 @@ from .targets import validated
 
 
 @dataclass(eq=False, repr=False)
-class RowWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class RowWhitener(TransformerMixin, Summarised, BaseEstimator):
     """The linear map that makes the training samples orthogonal.
 
     With ``X = U diag(s) V^T`` samples are mapped by ``x -> scale x V diag(1/s) V^T``, the

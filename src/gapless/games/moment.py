@@ -36,7 +36,7 @@ def read_samples(estimator: Any, X: Any, reset: bool = True) -> Array:
     return np.asarray(validate_data(estimator, X, dtype=kinds, reset=reset))
 
 
-class Generative(DensityMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class Generative(DensityMixin, Summarised, BaseEstimator):
     """What has a ``generator_`` can sample, and be told from data by a discriminator."""
 
     discriminator: str = "quadratic"
