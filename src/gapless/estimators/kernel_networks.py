@@ -20,6 +20,7 @@ from .counted import Counted, checked_weights, counted
 from .kernel_base import ACCEPTED, BaseKernelNetwork, HiddenLayer
 from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
 from .targets import Classification, Regression, validated
+from .units import moments
 
 
 @dataclass(eq=False, repr=False)
@@ -373,11 +374,5 @@ def wrong(F: Array, labels: Array) -> Array:
 
 def standardised(Y: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Targets of mean zero and variance one, with their means and spreads."""
-    share = weights / weights.sum()
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = share @ Y
-        spread = np.sqrt(share @ (Y - mean) ** 2)
-    if not np.all(np.isfinite(spread)):
-        raise ValueError("y has numbers whose squares are beyond 1e308; rescale the targets")
-    spread = np.where(spread > 0, spread, 1.0)
+    mean, spread = moments(Y, weights)
     return (Y - mean) / spread, mean, spread

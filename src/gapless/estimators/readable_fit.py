@@ -30,6 +30,7 @@ from .fitting import Fitted, held_out_rows
 from .reading import Reading
 from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import encode_labels, validated
+from .units import moments
 
 # The grid of weight decays, as shares of the least that leaves only a constant.
 VALUES, RATIO = 18, 3e-4
@@ -302,6 +303,5 @@ def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
         return np.zeros(C), np.ones(C)
     size = np.abs(Y).max(axis=0)
     size[size == 0] = 1.0
-    mean = np.average(Y / size, axis=0, weights=weights)
-    spread = np.sqrt(np.average((Y / size - mean) ** 2, axis=0, weights=weights))
-    return mean * size, np.where(spread > 1e-14, spread, 1.0) * size
+    mean, spread = moments(Y / size, weights)
+    return mean * size, spread * size

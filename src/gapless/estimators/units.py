@@ -64,10 +64,10 @@ class Units:
         -------
         Units
         """
-        mean, scale = _moments(X, weights)
+        mean, scale = moments(X, weights)
         y_mean, y_scale = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
         if targets == "numbers":
-            y_mean, y_scale = _moments(Y, weights)
+            y_mean, y_scale = moments(Y, weights)
         elif targets == "logarithms":
             y_scale = np.average(Y, axis=0, weights=weights)
         mean = mean if centred else np.zeros_like(mean)
@@ -111,8 +111,17 @@ class Units:
         return self.y_mean, self.y_scale
 
 
-def _moments(X: Any, weights: Array | None) -> tuple[Array, Array]:
+def moments(X: Any, weights: Array | None) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, 1 for one that is constant but for rounding.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_samples, n_columns)
+    weights : array of shape (n_samples,) or None
+
+    Returns
+    -------
+    mean, deviation : arrays of shape (n_columns,)
 
     Raises
     ------
