@@ -51,17 +51,7 @@ def drawing(effect: Effect, output: int, low: float, high: float) -> str:
 
 
 def heights(effect: Effect, output: int) -> tuple[float, float]:
-    """Least and largest value of an effect, zero and a missing value's among them.
-
-    Parameters
-    ----------
-    effect : Effect
-    output : int
-
-    Returns
-    -------
-    low, high : float
-    """
+    """Least and largest value of an effect, zero and a missing value's among them."""
     values = effect.values[:, output]
     if effect.missing is not None:
         values = np.append(values, effect.missing[output])
