@@ -111,13 +111,13 @@ class Units:
         return self.y_mean, self.y_scale
 
 
-def moments(X: Any, weights: Array | None) -> tuple[Array, Array]:
+def moments(X: Any, weights: Array | None = None) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, 1 for one that is constant but for rounding.
 
     Parameters
     ----------
     X : array or CSR matrix of shape (n_samples, n_columns)
-    weights : array of shape (n_samples,) or None
+    weights : array of shape (n_samples,), optional
 
     Returns
     -------
