@@ -132,7 +132,7 @@ class ReLUConvRegressor(Convolution, ReLURegression):
     """
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUConvClassifier(Convolution, ReLUClassification):
     """Convolution, ReLU, average pooling and a linear layer for classes, to a certified gap.
 
@@ -164,5 +164,4 @@ class ReLUConvClassifier(Convolution, ReLUClassification):
     ((3, 3, 1), True)
     """
 
-    _: KW_ONLY
     loss: Any = "logistic"

@@ -78,7 +78,7 @@ class _SplineEstimator(Summarised, BaseEstimator):
         return tags
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class SplineRegressor(Regression, _SplineEstimator):
     """The best ReLU network of any width for a curve: a linear spline, proven optimal.
 
@@ -128,7 +128,6 @@ class SplineRegressor(Regression, _SplineEstimator):
     (1, True)
     """
 
-    _: KW_ONLY
     quantile: float | None = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
@@ -161,7 +160,7 @@ class SplineRegressor(Regression, _SplineEstimator):
         return self
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class SplineClassifier(Classification, _SplineEstimator):
     """Classification along one feature by a proven optimal linear spline.
 
@@ -192,7 +191,6 @@ class SplineClassifier(Classification, _SplineEstimator):
     1.0
     """
 
-    _: KW_ONLY
     loss: Any = "logistic"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineClassifier:

@@ -5,7 +5,7 @@ Everything is chosen by exact leave-one-out errors of the layers; nothing is pro
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from .targets import Classification, Regression, validated
 from .units import moments
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     """Kernel network for classes: each hidden layer is one linear solve.
 
@@ -87,7 +87,6 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     (True, (150, 3))
     """
 
-    _: KW_ONLY
     output: str = "svm"
     hidden: str = "closed"
     n_units: int = 30
@@ -240,7 +239,7 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
         )
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     """Kernel network for real targets: each hidden layer is one linear solve.
 
@@ -275,7 +274,6 @@ class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     True
     """
 
-    _: KW_ONLY
     output: str = "ridge"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkRegressor:

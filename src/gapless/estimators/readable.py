@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from .readable_fit import ReadableFit
 from .targets import Classification, Regression, encode_labels
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class AdditiveReLURegressor(Regression, ReadableFit):
     """A sum of effects, one a feature, that is the best network of such neurons, proven.
 
@@ -92,7 +92,6 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     True
     """
 
-    _: KW_ONLY
     quantile: float | None = None
 
     def predict(self, X: Any) -> Array:
@@ -130,7 +129,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         return self
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class AdditiveReLUClassifier(Classification, ReadableFit):
     """Scores of classes as sums of effects, one a feature: the best network of such neurons.
 
@@ -162,7 +161,6 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
     ('OPTIMAL', True)
     """
 
-    _: KW_ONLY
     loss: Any = "logistic"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:

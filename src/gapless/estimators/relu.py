@@ -51,7 +51,7 @@ class AtWeightDecay(ReLUFit):
         self._keep(solution, self._raw(solution.network))
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLURegressor(AtWeightDecay, ReLURegression):
     """Two-layer ReLU network for regression, trained to a certified gap.
 
@@ -131,11 +131,10 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
     True
     """
 
-    _: KW_ONLY
     scale: bool = False
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUClassifier(AtWeightDecay, ReLUClassification):
     """Two-layer ReLU network for classification, trained to a certified gap.
 
@@ -173,7 +172,6 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
     True
     """
 
-    _: KW_ONLY
     scale: bool = False
     class_weight: Any = None
     loss: Any = "logistic"

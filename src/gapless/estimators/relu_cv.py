@@ -177,7 +177,7 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     """
 
 
-@dataclass(eq=False, repr=False)
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     """:class:`gapless.ReLUClassifier` with weight decay and columns chosen by cross-validation.
 
@@ -207,6 +207,5 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     True
     """
 
-    _: KW_ONLY
     class_weight: Any = None
     loss: Any = "logistic"
