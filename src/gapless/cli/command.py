@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.checks import positive
+from ..core.result import Status
 from .tables import DATASETS, add_reading_arguments
 
 DATA = (
@@ -47,6 +48,12 @@ class Answer:
             print(json.dumps(self.facts, allow_nan=self.allow_nan))
         else:
             self.show(self.facts)
+
+
+def exit_code(args: argparse.Namespace, status: Status) -> int:
+    """1 where training ended early, but not at a time limit of its own, when none was given."""
+    own = args.time_limit is None and status is Status.TIME_LIMIT
+    return int(status.unfinished and not own)
 
 
 def add_command(

@@ -25,7 +25,7 @@ from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.relevance import on_kept
 from ..training.train import proof_times, solve
-from .command import Answer, add_command, given_weight_decay
+from .command import Answer, add_command, exit_code, given_weight_decay
 from .image_files import are_images
 from .images import add_image_arguments, fit_images
 from .job import Job, add_job_arguments, read_job
@@ -120,13 +120,9 @@ def run_fit(args: argparse.Namespace) -> Answer:
         _draw(args.plot, solution, job.encoder.names)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    # a limit of our own is no failure
-    unasked = args.time_limit is None and solution.status is Status.TIME_LIMIT
-    return Answer(
-        facts,
-        partial(_show_fit, list(map(str, job.classes or ())), solution.certificate.other),
-        int(solution.status.unfinished and not unasked),
-    )
+    classes = list(map(str, job.classes or ()))
+    show = partial(_show_fit, classes, solution.certificate.other)
+    return Answer(facts, show, exit_code(args, solution.status))
 
 
 def _choice(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Choice, Watch]:

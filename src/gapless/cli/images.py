@@ -17,11 +17,11 @@ from ..core.result import Status, about
 from ..estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from ..estimators.image_whitening import ImageWhitener
 from ..plotting.filters import FilterDisplay
-from .command import Answer, given_weight_decay
+from .command import Answer, exit_code, given_weight_decay
 from .image_files import ImageModel, load_images, read_arrays, save_images
 from .job import check_split, split_rows
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .terminal import print_notes, print_table
+from .terminal import as_options, print_notes, print_table
 
 # Whole numbers of more different values are numbers, not classes.
 MOST_CLASSES = 100
@@ -93,7 +93,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
         save_figure(plt, FilterDisplay.from_estimator(model, A[0]).figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, _show, int(model.status_.unfinished))
+    return Answer(facts, _show, exit_code(args, model.status_))
 
 
 def _model(args: argparse.Namespace, weight_decay: Any, regression: bool) -> Any:
@@ -154,7 +154,7 @@ def _show(facts: dict[str, Any]) -> None:
     scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
     gap = f"{facts['relative_gap']:.3%} (no number of filters is below {facts['lower_bound']:.6g})"
     rows = [
-        ("status", Status[facts["status"]].value),
+        ("status", as_options(Status[facts["status"]].value)),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", gap),
         ("proof", facts["proof"]),

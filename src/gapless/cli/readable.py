@@ -19,7 +19,7 @@ from ..estimators.readable_files import load_readable, save_readable
 from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
-from .command import Answer, given_weight_decay
+from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
 from .measures import check_targets, find_loss
@@ -28,7 +28,7 @@ from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
 from .scores import Rows, score_rows, scores, summary
 from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
-from .terminal import plain_console, print_notes, print_table
+from .terminal import as_options, plain_console, print_notes, print_table
 
 # Importances that are printed.
 PRINTED = 12
@@ -85,7 +85,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
         save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, partial(_show, classes), int(model.status_.unfinished))
+    return Answer(facts, partial(_show, classes), exit_code(args, model.status_))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -351,7 +351,7 @@ def _show(classes: list[str], facts: dict[str, Any]) -> None:
     print_notes(facts["notes"])
     rows = [
         ("known", facts["known"]),
-        ("status", Status[facts["status"]].value),
+        ("status", as_options(Status[facts["status"]].value)),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%}"),
         ("proof", facts["proof"]),
