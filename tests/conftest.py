@@ -4,7 +4,10 @@
 """
 
 import os
+import runpy
 import signal
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 # A shell starts what runs in its background with Ctrl-C ignored, which children would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 #: what hangs on the last digits, if anything does: continuous integration runs these files again
 #: under another BLAS kernel
@@ -56,3 +61,27 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def example(monkeypatch, capsys):
+    """Run an example as a script and return what it printed."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import torch
+
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setattr(plt, "show", lambda: None)
+
+    def run(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    yield run
+    plt.close("all")
+    torch.set_default_dtype(torch.float32)
+    for name in ("training", "sgd_against_theory"):  # importing them sets the dtype
+        sys.modules.pop(name, None)

@@ -108,3 +108,9 @@ def test_public_names_have_docstrings():
 
     for name in gapless.__all__:
         assert getattr(gapless, name).__doc__, name
+
+
+def test_every_file_stands_on_the_page_of_the_architecture():
+    page = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+    inside = [file for file in FILES if file.parent != SOURCE]
+    assert [module(file) for file in inside if f"`{file.name}`" not in page] == []

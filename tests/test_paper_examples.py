@@ -1,11 +1,8 @@
 """The paper's figures and counter-examples run, and print what the documentation says."""
 
 import importlib
-import runpy
-import sys
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 
@@ -20,28 +17,6 @@ from gapless import (
 )
 
 FOLDER = Path(__file__).parents[1] / "examples"
-
-
-@pytest.fixture
-def example(monkeypatch, capsys):
-    """Run an example as a script and return what it printed."""
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    import torch
-
-    monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.setattr(plt, "show", lambda: None)
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
-        return capsys.readouterr().out
-
-    yield run
-    plt.close("all")
-    torch.set_default_dtype(torch.float32)
-    for name in ("training", "sgd_against_theory"):  # importing them sets the dtype
-        sys.modules.pop(name, None)
 
 
 def test_four_networks_of_norm_eight(example):

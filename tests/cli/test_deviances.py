@@ -80,11 +80,11 @@ def test_networks_without_biases_are_proven_again(loss, table):
 def test_targets_that_have_no_logarithm_are_refused_in_one_sentence(more, table):
     file, _ = table
     for target, loss, sentence in [
-        ("zero", "gamma", "1 of 90 that are not, the first 0; leave these rows out, or take --loss "
+        ("zero", "gamma", "1 of 90 targets are not, the first 0; leave these out, or take the loss "
          "poisson, which allows 0"),
-        ("below", "gamma", "needs amounts above 0, and target 'below' has 1 of 90 that are not, "
-         "the first -2; leave these rows out, or take --loss squared"),
-        ("below", "poisson", "needs counts, 0 or more"),
+        ("below", "gamma", "target 'below': the gamma loss needs amounts above 0, and 1 of 90 "
+         "targets are not, the first -2; leave these out, or take the loss squared"),
+        ("below", "poisson", "needs counts from 0"),
         ("nothing", "poisson", "nothing to learn"),
     ]:  # fmt: skip
         error = gapless(*fit(file, target, loss, *more), code=2).stderr

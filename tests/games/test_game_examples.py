@@ -1,32 +1,8 @@
 """The examples on games run, and print what the documentation says."""
 
 import re
-import runpy
-import sys
-from pathlib import Path
 
-import matplotlib
 import numpy as np
-import pytest
-
-FOLDER = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture
-def example(monkeypatch, capsys):
-    """Run an example as a script and return what it printed."""
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    monkeypatch.setattr(plt, "show", lambda: None)
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
-        return capsys.readouterr().out
-
-    yield run
-    plt.close("all")
 
 
 def test_width_sweep(example, tmp_path):

@@ -11,6 +11,7 @@ from ..auditing.audit import audit
 from ..auditing.training_loss import NAMES
 from ..bridges.weight_files import read_model
 from ..core.checks import Array, InputError, optional_import, positive
+from ..estimators.units import moments
 from .columns import check_complete, check_numbers
 from .command import Answer, add_command, add_data_arguments
 from .tables import Reading, check_target, read_data
@@ -95,8 +96,8 @@ def _matrix(table: dict[str, Array]) -> Array:
 
 
 def _standardise(A: Array) -> Array:
-    spread = A.std(axis=0)
-    return (A - A.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    mean, spread = moments(A)
+    return (A - mean) / spread
 
 
 def _targets(y: Array, args: argparse.Namespace) -> Array:

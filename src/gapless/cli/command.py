@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.checks import positive
+from ..core.result import Status
 from .tables import DATASETS, add_reading_arguments
 
 DATA = (
@@ -48,6 +50,12 @@ class Answer:
             self.show(self.facts)
 
 
+def exit_code(args: argparse.Namespace, status: Status) -> int:
+    """1 where training ended early, but not at a time limit of its own, when none was given."""
+    own = args.time_limit is None and status is Status.TIME_LIMIT
+    return int(status.unfinished and not own)
+
+
 def add_command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], Answer], text: str
 ) -> Any:
@@ -56,6 +64,12 @@ def add_command(
     command.add_argument("--json", action="store_true", help="print one JSON object")
     command.set_defaults(run=run)
     return command
+
+
+def given_weight_decay(args: argparse.Namespace, *rules: str) -> Any:
+    """``--weight-decay`` as a number, or "auto" and other rules by which one is chosen."""
+    given = args.weight_decay
+    return given if given in ("auto", *rules) else positive("--weight-decay", given)
 
 
 def add_data_arguments(command: Any, text: str = DATA) -> None:

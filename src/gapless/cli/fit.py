@@ -25,7 +25,7 @@ from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.relevance import on_kept
 from ..training.train import proof_times, solve
-from .command import Answer, add_command
+from .command import Answer, add_command, exit_code, given_weight_decay
 from .image_files import are_images
 from .images import add_image_arguments, fit_images
 from .job import Job, add_job_arguments, read_job
@@ -83,9 +83,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         return run_readable(args)
     started, watch = time.perf_counter(), Watch.of(args.time_limit)
     check_picture(args.plot)
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
+    weight_decay = given_weight_decay(args)
     job = read_job(args)
     if args.prove_time is not None:
         not_negative("--prove-time", args.prove_time)
@@ -98,11 +96,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         watch = Watch.patient(None, job.X.size)
     start, done = None, []
     if weight_decay == "auto":
-        choice, watch = chosen(
-            job.problem(1.0), watch, limited=args.time_limit is not None, unasked=QUICK,
-            shown=args.progress, select=args.select == "auto", max_neurons=args.max_neurons,
-            random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS),
-        )  # fmt: skip
+        choice, watch = _choice(job, watch, args)
         weight_decay = choice.weight_decay
         job, start = _on_kept(job, choice, args.keep)
         alone = len(choice.losses) == 1
@@ -111,19 +105,51 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
     # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
+    solution = _solved(problem, watch, start, args)
+    if job.n_left_out:
+        solution = on_kept(solution, len(job.encoder.columns))
+    network = job.units.raw(solution.network)
+
+    # 3. what it is worth, and the files
+    facts = _facts(job, solution, network, weight_decay)
+    facts["notes"] = [*job.notes, *done]
+    if args.out:
+        save(args.out, network, _header(job, problem, solution, args))
+        facts["model"] = args.out
+    if args.plot:
+        _draw(args.plot, solution, job.encoder.names)
+        facts["plot"] = args.plot
+    facts["seconds"] = time.perf_counter() - started
+    classes = list(map(str, job.classes or ()))
+    show = partial(_show_fit, classes, solution.certificate.other)
+    return Answer(facts, show, exit_code(args, solution.status))
+
+
+def _choice(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Choice, Watch]:
+    """A weight decay, and columns, by cross-validation; and the watch of training with them."""
+    return chosen(
+        job.problem(1.0), watch, limited=args.time_limit is not None, unasked=QUICK,
+        shown=args.progress, select=args.select == "auto", max_neurons=args.max_neurons,
+        random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS),
+    )  # fmt: skip
+
+
+def _solved(
+    problem: Problem, watch: Watch, start: Network | None, args: argparse.Namespace
+) -> Solution:
+    """Trained and proven, from ``start`` if there is one."""
     kept, proof_time = proof_times(watch, args.time_limit, args.prove_time)
     with progress("training", args.progress, args.tol, watch) as report:
-        solution = solve(
+        return solve(
             problem, watch.part(report, kept=kept), tol=args.tol, max_neurons=args.max_neurons,
             init=start, random_state=args.seed, proof_time=proof_time, joins=start is None,
         )  # fmt: skip
-    if job.n_left_out:
-        solution = on_kept(solution, len(job.encoder.columns))
-    network = job.scaling.unscale(solution.network)
 
-    # 3. what it is worth, and the files
+
+def _facts(job: Job, solution: Solution, network: Network, weight_decay: float) -> dict[str, Any]:
+    """What the network, in the units of the table, is worth, and what is proven of it."""
     told = job_scores(job, network)
-    facts: dict[str, Any] = {
+    return {
         "summary": summary(job.target, len(job.classes or ()), network.n_neurons, told),
         "known": solution.known,
         "advice": solution.advice,
@@ -133,22 +159,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         "n_neurons": network.n_neurons,
         "weight_decay": weight_decay,
         **told,
-        "notes": [*job.notes, *done],
     }
-    if args.out:
-        save(args.out, network, _header(job, problem, solution, args))
-        facts["model"] = args.out
-    if args.plot:
-        _draw(args.plot, solution, job.encoder.names)
-        facts["plot"] = args.plot
-    facts["seconds"] = time.perf_counter() - started
-    # a limit of our own is no failure
-    unasked = args.time_limit is None and solution.status is Status.TIME_LIMIT
-    return Answer(
-        facts,
-        partial(_show_fit, list(map(str, job.classes or ())), solution.certificate.other),
-        int(solution.status.unfinished and not unasked),
-    )
 
 
 def _on_kept(job: Job, choice: Choice, asked: list[str]) -> tuple[Job, Network | None]:
@@ -172,11 +183,11 @@ def add_progress(command: Any) -> None:
 
 def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Namespace) -> Header:
     """What the model file says: enough to make the same samples of the same table again."""
-    scaling = job.scaling
+    units = job.units
     training = {
         "loss": job.loss, "weight_decay": problem.weight_decay, "bias": job.bias,
-        "mean": scaling.mean.tolist(), "scale": scaling.scale.tolist(),
-        "y_mean": scaling.y_mean, "y_scale": scaling.y_scale,
+        "mean": units.mean.tolist(), "scale": units.scale.tolist(),
+        "y_mean": float(units.y_mean[0]), "y_scale": float(units.y_scale[0]),
         "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         "digest": data_digest(problem.X, problem.Y),
         "class_weight": "balanced" if job.balanced else None,
@@ -243,7 +254,7 @@ def run_path(args: argparse.Namespace) -> Answer:
             time_limit=args.time_limit, random_state=args.seed,
             callback=None if report is None else lambda done, total, _: report(done, total),
         )  # fmt: skip
-    networks = [job.scaling.unscale(solution.network) for solution in trained]
+    networks = [job.units.raw(solution.network) for solution in trained]
     why = untested(job.Y[job.test, 0], job.labels is not None)
     facts: dict[str, Any] = {
         "task": job.task,

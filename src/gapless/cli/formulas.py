@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.checks import Array, InputError
@@ -138,20 +138,16 @@ def _c(network: Network, header: Header) -> str:
     encoder = Encoder(header.columns)
     names = _identifiers([column.name for column in encoder.kinds])
     parameters: list[str] = []
+    dated: dict[str, str] = {}
     for column, name in zip(encoder.kinds, names):
         if isinstance(column, Dates):
-            # what is missing shows in the first part, which stands for the date
             parameters += [f"double {name}_{part}" for part in column.parts]
+            # what is missing shows in the first part, which stands for the date
+            dated[name] = f"{name}_{column.parts[0]}"
         else:
             kind = "double " if isinstance(column, Numbers) else "const char *"
             parameters.append(f"{kind}{name}")
-    dated = [
-        f"{name}_{column.parts[0]}" if isinstance(column, Dates) else name
-        for column, name in zip(encoder.kinds, names)
-    ]
-    language = Language(
-        _C.filled, lambda x: _C.lacks(dated[names.index(x)]), _C.equals, _C.part
-    )  # fmt: skip
+    language = replace(_C, lacks=lambda x: _C.lacks(dated.get(x, x)))
     features = _features(language, encoder, names)
     hidden = [f"h[{k}]" for k in range(network.n_neurons)]
     lines = [
@@ -180,34 +176,37 @@ def _c(network: Network, header: Header) -> str:
         "    (void) h; (void) fill; (void) lacks; (void) is;",
         "}",
         "",
+        *_c_predict(header, parameters, network.n_outputs),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _c_predict(header: Header, parameters: list[str], C: int) -> list[str]:
+    """The function that calls ``score``."""
     given = ", ".join(p.split()[-1].lstrip("*") for p in parameters)
-    C = network.n_outputs
     if header.classes is None:
-        lines += [
+        return [
             f"double predict({', '.join(parameters)})",
             "{",
             "    double out[1];",
             f"    score({given}, out);\n    return {_number('out[0]', header)};",
             "}",
         ]
-    else:
-        told = ", ".join(_string(str(c)) for c in header.classes)
-        best = (
-            "return out[0] > 0;" if C == 1 else
-            f"int best = 0;\n    for (int c = 1; c < {C}; c++) if (out[c] > out[best]) best = c;\n"
-            "    return best;"
-        )  # fmt: skip
-        lines += [
-            f"const char *classes[] = {{{told}}};",
-            "",
-            f"/* The number of the class in classes; score of each output in out[{C}]. */",
-            f"int predict({', '.join([*parameters, 'double *out'])})",
-            "{",
-            f"    score({given}, out);\n    {best}",
-            "}",
-        ]
-    return "\n".join(lines) + "\n"
+    told = ", ".join(_string(str(c)) for c in header.classes)
+    best = (
+        "return out[0] > 0;" if C == 1 else
+        f"int best = 0;\n    for (int c = 1; c < {C}; c++) if (out[c] > out[best]) best = c;\n"
+        "    return best;"
+    )  # fmt: skip
+    return [
+        f"const char *classes[] = {{{told}}};",
+        "",
+        f"/* The number of the class in classes; score of each output in out[{C}]. */",
+        f"int predict({', '.join([*parameters, 'double *out'])})",
+        "{",
+        f"    score({given}, out);\n    {best}",
+        "}",
+    ]
 
 
 def _comment(header: Header) -> str:
@@ -243,9 +242,7 @@ def _sql(network: Network, header: Header) -> str:
         name: f'{name[:-1]} {column.parts[0]}"'
         for column, name in zip(encoder.kinds, names) if isinstance(column, Dates)
     }  # fmt: skip
-    language = Language(
-        _SQL.filled, lambda x: _SQL.lacks(dated.get(x, x)), _SQL.equals, _SQL.part
-    )  # fmt: skip
+    language = replace(_SQL, lacks=lambda x: _SQL.lacks(dated.get(x, x)))
     features = _features(language, encoder, names)
     hidden = [f"gapless_h{k}" for k in range(network.n_neurons)]
     positive = [f"(CASE WHEN {h} > 0 THEN {h} ELSE 0 END)" for h in hidden]
@@ -317,7 +314,7 @@ def _letters(number: int) -> str:
 def _excel(network: Network, header: Header) -> str:
     """Two rows of CSV: names, and formulas beside the empty cells of a row to predict."""
     encoder = Encoder(header.columns)
-    d, m, C = len(encoder.kinds), network.n_neurons, network.n_outputs
+    d, C = len(encoder.kinds), network.n_outputs
     features = _features(_EXCEL, encoder, [f"{_letters(j)}2" for j in range(d)])
     heads = [column.name for column in encoder.kinds]
     row: list[Any] = [""] * d
@@ -336,7 +333,6 @@ def _excel(network: Network, header: Header) -> str:
         append(f"neuron {k + 1}", f"MAX(0,{_sum(b, u, features)})")
         for k, (u, b) in enumerate(zip(network.hidden_weights.T, network.hidden_bias))
     ]
-    assert len(hidden) == m
     sums = [_sum(b, w, hidden) for w, b in zip(network.output_weights.T, network.output_bias)]
     result = f"predicted {header.target}"
     if header.classes is None:

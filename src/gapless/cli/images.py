@@ -11,17 +11,17 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge, RidgeClassifier
 
-from ..core.checks import Array, InputError, positive
+from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.result import Status, about
 from ..estimators.convolution import ReLUConvClassifier, ReLUConvRegressor
 from ..estimators.image_whitening import ImageWhitener
 from ..plotting.filters import FilterDisplay
-from .command import Answer
+from .command import Answer, exit_code, given_weight_decay
 from .image_files import ImageModel, load_images, read_arrays, save_images
-from .job import split_rows
+from .job import check_split, split_rows
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .terminal import print_notes, print_table
+from .terminal import as_options, print_notes, print_table
 
 # Whole numbers of more different values are numbers, not classes.
 MOST_CLASSES = 100
@@ -46,9 +46,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
     started = time.perf_counter()
     check_picture(args.plot)
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
+    weight_decay = given_weight_decay(args)
 
     # 1. images, split and prepared
     X, y, V, w = _parts(args)
@@ -58,14 +56,7 @@ def fit_images(args: argparse.Namespace) -> Answer:
     A, B = whitener.transform(X), whitener.transform(V)
 
     # 2. the network
-    kind = ReLUConvRegressor if regression else ReLUConvClassifier
-    options = {} if args.loss is None else {"loss": args.loss}
-    model = kind(
-        args.size, stride=args.stride, padding=args.padding, weight_decay=weight_decay,
-        pool=int(args.pool) if args.pool.isdigit() else args.pool, bias=args.bias, tol=args.tol,
-        max_neurons=args.max_neurons, time_limit=args.time_limit, prove_time=args.prove_time,
-        random_state=args.seed, verbose=1, **options,
-    )  # fmt: skip
+    model = _model(args, weight_decay, regression)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # the status says it
         model.fit(A, y)
@@ -91,20 +82,30 @@ def fit_images(args: argparse.Namespace) -> Answer:
     if args.out:
         known = {k: v for k, v in facts.items() if k != "notes"}
         classes = None if regression else model.classes_.tolist()
+        white = whitener.mean_, whitener.filter_
         save_images(
             args.out,
-            ImageModel(
-                model.network_, model.windows_, whitener.mean_, whitener.filter_, classes,
-                model.loss, known,
-            ),
-        )  # fmt: skip
+            ImageModel(model.network_, model.windows_, *white, classes, model.loss, known),
+        )
         facts["model"] = args.out
     if args.plot:
         plt = pyplot()
         save_figure(plt, FilterDisplay.from_estimator(model, A[0]).figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, _show, int(model.status_.unfinished))
+    return Answer(facts, _show, exit_code(args, model.status_))
+
+
+def _model(args: argparse.Namespace, weight_decay: Any, regression: bool) -> Any:
+    """The estimator that the arguments ask for."""
+    kind = ReLUConvRegressor if regression else ReLUConvClassifier
+    options = {} if args.loss is None else {"loss": args.loss}
+    return kind(
+        args.size, stride=args.stride, padding=args.padding, weight_decay=weight_decay,
+        pool=int(args.pool) if args.pool.isdigit() else args.pool, bias=args.bias, tol=args.tol,
+        max_neurons=args.max_neurons, time_limit=args.time_limit, prove_time=args.prove_time,
+        random_state=args.seed, verbose=1, **options,
+    )  # fmt: skip
 
 
 def _parts(args: argparse.Namespace) -> tuple[Array, Array, Array, Array]:
@@ -117,8 +118,7 @@ def _parts(args: argparse.Namespace) -> tuple[Array, Array, Array, Array]:
         return X, y, V, w
     if not arrays.keys() >= {"X", "y"}:
         raise InputError(f"{args.data}: has no y; save labels with np.savez(file, X=X, y=y)")
-    if not 0 < args.test_size < 1:
-        raise InputError(f"--test-size must lie between 0 and 1, got {args.test_size}")
+    check_split(args)
     X, y = arrays["X"], arrays["y"]
     labels = None if _is_regression(y, args.task) else y
     train, test = split_rows(len(y), labels, args.test_size, args.seed)
@@ -154,7 +154,7 @@ def _show(facts: dict[str, Any]) -> None:
     scores = f"{facts['train_score']:.4f} / {facts['test_score']:.4f}"
     gap = f"{facts['relative_gap']:.3%} (no number of filters is below {facts['lower_bound']:.6g})"
     rows = [
-        ("status", Status[facts["status"]].value),
+        ("status", as_options(Status[facts["status"]].value)),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", gap),
         ("proof", facts["proof"]),

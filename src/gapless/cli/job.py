@@ -15,6 +15,7 @@ from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
 from ..estimators.targets import balanced, encode_labels
+from ..estimators.units import Units
 from .columns import (
     MAX_CODES,
     are_codes,
@@ -45,70 +46,6 @@ RARE = 0.05
 
 
 @dataclass(frozen=True)
-class Scaling:
-    """Units of training: ``(X - mean) / scale`` and ``(Y - y_mean) / y_scale``.
-
-    Parameters
-    ----------
-    mean, scale : array (n_numbers,)
-    y_mean, y_scale : float
-        0 and 1 for classes.
-    logarithms : bool
-        Whether outputs are logarithms of targets, whose unit is then their mean.
-    """
-
-    mean: Array
-    scale: Array
-    y_mean: float = 0.0
-    y_scale: float = 1.0
-    logarithms: bool = False
-
-    @classmethod
-    def learn(cls, X: Array, y: Array | None = None, logarithms: bool = False) -> Scaling:
-        """Mean zero and deviation one, of ``X`` and of the numbers ``y`` if there are any; of
-        numbers that have logarithms the mean is one.
-        """
-        spread = X.std(axis=0)
-        scale = np.where(spread > 0, spread, 1.0)  # what is constant in these rows
-        if y is None:
-            return cls(X.mean(axis=0), scale)
-        if logarithms:
-            return cls(X.mean(axis=0), scale, 0.0, float(y.mean()), True)
-        return cls(X.mean(axis=0), scale, float(y.mean()), float(y.std()) or 1.0)
-
-    def features(self, X: Array, rows: Array) -> Array:
-        """These rows of ``X`` in the units of training."""
-        X = X[rows]  # a copy, and the only one
-        X -= self.mean
-        X /= self.scale
-        return X
-
-    def targets(self, Y: Array) -> Array:
-        """``Y`` in the units of training."""
-        return (Y - self.y_mean) / self.y_scale
-
-    def inverse(self) -> Scaling:
-        """The scaling that undoes this one."""
-        return Scaling(
-            -self.mean / self.scale, 1 / self.scale, -self.y_mean / self.y_scale, 1 / self.y_scale,
-            self.logarithms,
-        )  # fmt: skip
-
-    def unscale(self, network: Network) -> Network:
-        """The network on the units of the table that ``network`` is on those of training."""
-        U = network.hidden_weights / self.scale[:, None]
-        unit, shift = self.y_scale, self.y_mean
-        if self.logarithms:
-            unit, shift = 1.0, float(np.log(self.y_scale))
-        return Network(
-            U,
-            network.hidden_bias - self.mean @ U,
-            network.output_weights * unit,
-            network.output_bias * unit + shift,
-        )
-
-
-@dataclass(frozen=True)
 class Job:
     """What there is to train on, in the units of the table.
 
@@ -127,7 +64,8 @@ class Job:
         Of the :class:`gapless.Problem`.
     train, test : array of int
         Numbers of the rows.
-    scaling : Scaling
+    units : Units
+        Of training.
     notes : tuple of str
         What was guessed, left out and turned into numbers.
     balanced : bool
@@ -146,7 +84,7 @@ class Job:
     bias: str
     train: Array
     test: Array
-    scaling: Scaling
+    units: Units
     notes: tuple[str, ...]
     balanced: bool = False
     n_left_out: int = 0
@@ -163,7 +101,7 @@ class Job:
 
     def problem(self, weight_decay: float) -> Problem:
         """The problem of the rows for training, in the units of training."""
-        X, Y = self.scaling.features(self.X, self.train), self.scaling.targets(self.Y[self.train])
+        X, Y = self.units.features(self.X[self.train]), self.units.targets(self.Y[self.train])
         weights = class_weights(Y) if self.balanced else None
         return Problem(X, Y, loss_of_targets(self.loss, Y), weight_decay, self.bias, weights)
 
@@ -184,10 +122,9 @@ class Job:
                 f"left out {n_left_out} of {len(kinds)} columns that did not help "
                 f"({len(columns)} kept: {names}; --select none keeps all)",
             )
-        scaling = self.scaling
-        scaling = replace(scaling, mean=scaling.mean[left], scale=scaling.scale[left])
+        units = replace(self.units, mean=self.units.mean[left], scale=self.units.scale[left])
         job = replace(
-            self, encoder=Encoder(columns), X=self.X[:, left], scaling=scaling, notes=notes,
+            self, encoder=Encoder(columns), X=self.X[:, left], units=units, notes=notes,
             n_left_out=n_left_out,
         )  # fmt: skip
         return job, left
@@ -204,7 +141,7 @@ class Job:
     def outputs(self, network: Network, rows: Array) -> Array:
         """Predictions for these rows, or scores of classes, of a network in units of the table."""
         F = network.predict(self.X[rows])
-        return np.exp(F) if self.scaling.logarithms else F
+        return np.exp(F) if self.units.logarithms else F
 
 
 def class_weights(Y: Array) -> Array:
@@ -283,17 +220,23 @@ def read_job(args: argparse.Namespace) -> Job:
     check_targets(target, y, train, loss)
     encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
     X = encoder.encode(Table(features, table.cells))
-    if args.raw:
-        scaling = Scaling(np.zeros(X.shape[1]), np.ones(X.shape[1]), logarithms=loss in LOG_LINK)
-    else:
-        numbers = Y[train] if labels is None else None
-        scaling = Scaling.learn(X[train], numbers, loss in LOG_LINK)
+    units = _units(X[train], Y[train], task, loss, args.raw)
     notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
     balanced = args.class_weight == "balanced"
     return Job(
-        target, encoder, classes, X, Y, labels, loss, args.bias, train, test, scaling,
+        target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
         (*notes, f"{task}: {why}", *_rare(classes, labels, balanced)), balanced,
     )  # fmt: skip
+
+
+def _units(X: Array, Y: Array, task: str, loss: str, raw: bool) -> Units:
+    """Those of training, of samples to train on."""
+    if raw:
+        d, C = X.shape[1], Y.shape[1]
+        return Units(np.zeros(d), np.ones(d), np.zeros(C), np.ones(C), loss in LOG_LINK)
+    numbers = "logarithms" if loss in LOG_LINK else "numbers"
+    targets = "classes" if task == "classification" else numbers
+    return Units.learn(X, Y, centred=True, targets=targets)
 
 
 def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegr
 from sklearn.metrics import mean_tweedie_deviance
 
 from ..core.checks import Array, InputError
-from ..core.losses import LOG_LINK
+from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.rounding import TINY
 
 # Losses of numbers.
@@ -37,16 +37,10 @@ def check_targets(target: str, y: Array, train: Array, loss: str) -> None:
     those of the rows for training are all zero."""
     if loss not in LOG_LINK:
         return
-    wrong = np.flatnonzero(y <= 0 if loss == "gamma" else y < 0)
-    if len(wrong):
-        need = "amounts above 0" if loss == "gamma" else "counts, 0 or more"
-        advice = "leave these rows out, or take --loss squared"
-        if loss == "gamma" and np.all(y >= 0):
-            advice = "leave these rows out, or take --loss poisson, which allows 0"
-        raise InputError(
-            f"--loss {loss} needs {need}, and target {target!r} has {len(wrong)} of {len(y)} that "
-            f"are not, the first {y[wrong[0]]:g}; {advice}"
-        )
+    try:
+        loss_of_targets(loss, y).check_targets(y)
+    except ValueError as error:
+        raise InputError(f"target {target!r}: {error}") from error
     if not np.any(y[train]):
         raise InputError(
             f"target {target!r} is 0 in all rows for training: there is nothing to learn"

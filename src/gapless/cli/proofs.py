@@ -20,10 +20,11 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Certificate, about
 from ..estimators.targets import encode_labels
+from ..estimators.units import Units
 from ..gauge.choose import METHODS, conditions
 from .columns import check_numbers, check_sizes
 from .command import Answer, add_command, add_data_arguments
-from .job import Scaling, class_weights, split_rows
+from .job import class_weights, split_rows
 from .model_files import Header, load, longest_header
 from .numbers import is_number
 from .preparing import Encoder
@@ -36,14 +37,14 @@ ROUNDED = 1e-9
 SHOWN = 40
 
 
-def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
+def prepare(header: Header, table: Table) -> tuple[Array, Array, Units]:
     """The samples a model was trained on, from its table: encoded, split and standardised.
 
     Returns
     -------
     X : array (n_samples, n_numbers)
     Y : array (n_samples, n_outputs)
-    scaling : Scaling
+    units : Units
         What made them of the units of the table.
 
     Raises
@@ -64,19 +65,19 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
         raise InputError(f"the model was trained on {t['n_rows']} rows, the data have {len(y)}")
     check_sizes(header.target, y)
     X, labels = Encoder(header.columns).encode(table), None
-    scaling = Scaling(
-        np.array(t["mean"], float), np.array(t["scale"], float), t["y_mean"], t["y_scale"],
-        t["loss"] in LOG_LINK,
+    units = Units(
+        np.array(t["mean"], float), np.array(t["scale"], float),
+        np.array([t["y_mean"]]), np.array([t["y_scale"]]), t["loss"] in LOG_LINK,
     )  # fmt: skip
     if header.classes is None:
         check_numbers(header.target, y)
-        Y = scaling.targets(y[:, None])
+        Y = units.targets(y[:, None])
     else:
         labels = _labels(header, table)
         loss = "logistic" if t["loss"] == "softmax" else t["loss"]
         Y = encode_labels(labels, len(header.classes), loss)[0]
     rows = split_rows(len(y), labels, t["test_size"], t["seed"])[0]
-    return scaling.features(X, rows), Y[rows], scaling
+    return units.features(X[rows]), Y[rows], units
 
 
 def _labels(header: Header, table: Table) -> Array:
@@ -115,13 +116,13 @@ def run_certify(args: argparse.Namespace) -> Answer:
     if not args.time_limit >= 0:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
-    X, Y, scaling = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
+    X, Y, units = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
     terms = {name: header.training[name] for name in ("weight_decay", "bias")}
     terms["loss"] = loss_of_targets(header.training["loss"], Y)
     if header.training.get("class_weight") == "balanced":
         terms["sample_weight"] = class_weights(Y)
     certificate = certify(
-        _in_units_of_training(network, scaling, terms["bias"]),
+        _in_units_of_training(network, units, terms["bias"]),
         X, Y, method=args.method, time_limit=args.time_limit,
         proof=args.proof, preparation=header.preparation(), **terms,
     )  # fmt: skip
@@ -137,15 +138,15 @@ def run_certify(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show_certificate)
 
 
-def _in_units_of_training(network: Network, scaling: Scaling, bias: str) -> Network:
+def _in_units_of_training(network: Network, units: Units, bias: str) -> Network:
     """The network of a file, which has the units of the table; without biases where it was trained
     without and rounding alone has left any."""
-    back = scaling.inverse().unscale(network)
+    back = units.of_raw(network)
     if bias != "none":
         return back
     bare = replace(back, hidden_bias=0 * back.hidden_bias, output_bias=0 * back.output_bias)
-    there = scaling.unscale(bare)
-    size = np.abs(scaling.mean) @ np.abs(there.hidden_weights)
+    there = units.raw(bare)
+    size = np.abs(units.mean) @ np.abs(there.hidden_weights)
     same = np.all(np.abs(there.hidden_bias - network.hidden_bias) <= ROUNDED * size)
     return bare if same and np.allclose(there.output_bias, network.output_bias, ROUNDED) else back
 

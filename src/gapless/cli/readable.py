@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.checks import Array, InputError, positive
+from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK
 from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
@@ -19,7 +19,7 @@ from ..estimators.readable_files import load_readable, save_readable
 from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay
 from .columns import LARGE, check_numbers, check_sizes, check_slips
-from .command import Answer
+from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
 from .measures import check_targets, find_loss
@@ -28,7 +28,7 @@ from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, is_key
 from .scores import Rows, score_rows, scores, summary
 from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
-from .terminal import plain_console, print_notes, print_table
+from .terminal import as_options, plain_console, print_notes, print_table
 
 # Importances that are printed.
 PRINTED = 12
@@ -57,8 +57,9 @@ def run_readable(args: argparse.Namespace) -> Answer:
     """Train a network of one or two features a neuron, write what was asked for, and the answer."""
     started = time.perf_counter()
     _check(args)
+    weight_decay = given_weight_decay(args)
     data = _read(args)
-    model = _fitted(data, args)
+    model = _fitted(data, args, weight_decay)
     told = _scores(model, data)
     classes = [] if data.labels is None else list(map(str, model.classes_))
     facts: dict[str, Any] = {
@@ -84,7 +85,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
         save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
-    return Answer(facts, partial(_show, classes), int(model.status_.unfinished))
+    return Answer(facts, partial(_show, classes), exit_code(args, model.status_))
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -97,8 +98,6 @@ def _check(args: argparse.Namespace) -> None:
             )
     if args.raw:
         raise InputError("--raw does not go with --readable, which standardises inside")
-    if args.weight_decay != "auto":
-        positive("--weight-decay", args.weight_decay)
 
 
 def _read(args: argparse.Namespace) -> _Samples:
@@ -127,11 +126,8 @@ def _read(args: argparse.Namespace) -> _Samples:
     return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes)
 
 
-def _fitted(data: _Samples, args: argparse.Namespace) -> Any:
+def _fitted(data: _Samples, args: argparse.Namespace, weight_decay: Any) -> Any:
     """The model of the rows for training."""
-    weight_decay = args.weight_decay
-    if weight_decay != "auto":
-        weight_decay = positive("--weight-decay", weight_decay)
     kind: Any = AdditiveReLURegressor if data.labels is None else AdditiveReLUClassifier
     model = kind(
         0 if args.readable == "one" else "pairs", weight_decay=weight_decay, bias=args.bias,
@@ -355,7 +351,7 @@ def _show(classes: list[str], facts: dict[str, Any]) -> None:
     print_notes(facts["notes"])
     rows = [
         ("known", facts["known"]),
-        ("status", Status[facts["status"]].value),
+        ("status", as_options(Status[facts["status"]].value)),
         ("objective", f"{facts['objective']:.6g}"),
         ("proven gap", f"{facts['relative_gap']:.3%}"),
         ("proof", facts["proof"]),

@@ -62,7 +62,7 @@ def job_scores(job: Job, network: Network) -> dict[str, Any]:
     """:func:`scores` of a network in the units of the table."""
 
     def rows(index: Array) -> Rows:
-        features = job.scaling.features(job.X, index)
+        features = job.units.features(job.X[index])
         return Rows(features, job.answers(index), job.outputs(network, index))
 
     return scores(rows(job.train), rows(job.test), job.loss, len(job.classes or ()))

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, InputError, positive
+from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.result import Status
 from ..curves.spline import SplineSolution
 from ..estimators.curves import SplineClassifier, SplineRegressor
 from ..plotting.curves import SplineDisplay
 from .columns import check_numbers, check_sizes, check_slips
-from .command import Answer, add_command, add_data_arguments
+from .command import Answer, add_command, add_data_arguments, given_weight_decay
 from .outputs import check_picture, csv_text, pyplot, save_figure
 from .tables import Reading, check_names, read_data, rows_with
 from .terminal import plain_console, print_notes, print_table
@@ -98,9 +98,7 @@ def _two_columns(args: argparse.Namespace) -> tuple[Array, Array, list[str]]:
 
 def _model(args: argparse.Namespace, y: Array) -> SplineRegressor | SplineClassifier:
     """The estimator that the arguments and the kind of ``y`` ask for."""
-    weight_decay = args.weight_decay
-    if weight_decay not in ("auto", "cv"):
-        weight_decay = positive("--weight-decay", weight_decay)
+    weight_decay = given_weight_decay(args, "cv")
     if y.dtype.kind == "f" and args.loss not in CLASS_LOSSES:
         return SplineRegressor(weight_decay, loss=args.loss or "squared", quantile=args.quantile)
     if args.quantile is not None:

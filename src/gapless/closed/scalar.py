@@ -21,6 +21,8 @@ from ..core.rounding import TINY
 
 # Weight matrices of the deepest network.
 DEEPEST = 1000
+# Of the value along a ray, relative to the larger of the minimum and what nothing fits.
+RAY_TOL = 1e-13
 
 
 def check_depth(depth: object) -> int:
@@ -134,7 +136,6 @@ def ray_minimum(
     cost: float,
     depth: int,
     upper: float,
-    tol: float = 1e-13,
 ) -> tuple[float, float, float]:
     """Global minimum over ``0 <= rho <= upper`` of ``fit(rho) + cost rho^(2 / depth)``.
 
@@ -148,8 +149,6 @@ def ray_minimum(
     cost : float
     depth : int
     upper : float
-    tol : float, default 1e-13
-        Of the value, relative to the larger of the minimum and ``fit(0)``.
 
     Returns
     -------
@@ -165,7 +164,7 @@ def ray_minimum(
     knots = evaluated(np.concatenate([[0.0], upper * np.logspace(-12, 0, 97)]))
     at = int(np.argmin(knots[1] + cost * knots[0] ** p))
     rho, best = float(knots[0, at]), float(knots[1, at] + cost * knots[0, at] ** p)
-    tolerance = tol * max(abs(best), float(np.abs(knots[1, 0])), TINY)
+    tolerance = RAY_TOL * max(abs(best), float(np.abs(knots[1, 0])), TINY)
     settled = np.inf  # the least bound of the intervals that are done
     left, right = knots[:, :-1], knots[:, 1:]
     for _ in range(80):

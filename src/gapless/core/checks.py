@@ -20,16 +20,7 @@ class InputError(ValueError):
 
 
 def shown(given: object) -> str:
-    """``given`` for a message, cut short.
-
-    Parameters
-    ----------
-    given : object
-
-    Returns
-    -------
-    str
-    """
+    """``given`` for a message, cut short."""
     try:
         return reprlib.repr(given)
     except ValueError:  # Python writes no more than 4300 digits
@@ -39,20 +30,7 @@ def shown(given: object) -> str:
 def choose(name: str, given: object, allowed: Iterable[str]) -> str:
     """``given`` when it is one of ``allowed``, else a ``ValueError`` that lists them.
 
-    Parameters
-    ----------
-    name : str
-        Of the parameter, for the message; here and below.
-    given : object
-    allowed : iterable of str
-
-    Returns
-    -------
-    str
-
-    Raises
-    ------
-    ValueError
+    ``name`` is that of the parameter, for the message; here and below.
     """
     options = list(allowed)
     if isinstance(given, str) and given in options:
@@ -63,22 +41,7 @@ def choose(name: str, given: object, allowed: Iterable[str]) -> str:
 
 
 def positive(name: str, given: object) -> float:
-    """``given`` as a finite float above zero, else a ``ValueError``.
-
-    Parameters
-    ----------
-    name : str
-    given : object
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        Also for truth values, complex numbers and what is no number.
-    """
+    """``given`` as a finite float above zero, else a ``ValueError``; so for a truth value."""
     try:
         number = math.nan if np.iscomplexobj(given) else float(given)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -89,21 +52,7 @@ def positive(name: str, given: object) -> float:
 
 
 def not_negative(name: str, given: object) -> float:
-    """``given`` as a finite float of at least zero, else a ``ValueError``.
-
-    Parameters
-    ----------
-    name : str
-    given : object
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-    """
+    """``given`` as a finite float of at least zero, else a ``ValueError``."""
     if isinstance(given, (int, float, np.number)) and not isinstance(given, bool) and given == 0:
         return 0.0
     try:
@@ -115,22 +64,7 @@ def not_negative(name: str, given: object) -> float:
 
 
 def positive_int(name: str, given: object) -> int:
-    """``given`` as an integer above zero, else a ``ValueError``.
-
-    Parameters
-    ----------
-    name : str
-    given : object
-        A float too, where it is whole.
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-    """
+    """``given``, a whole float too, as an integer above zero, else a ``ValueError``."""
     number = positive(name, given)
     if number != int(number):
         raise ValueError(f"{name} must be a whole number, got {shown(given)}")
@@ -138,26 +72,7 @@ def positive_int(name: str, given: object) -> int:
 
 
 def optional_import(module: str, extra: str, feature: str) -> ModuleType:
-    """Import ``module`` or say which extra of gapless brings it.
-
-    Parameters
-    ----------
-    module : str
-        Full name.
-    extra : str
-        The extra of gapless that installs it.
-    feature : str
-        What needs it, for the message.
-
-    Returns
-    -------
-    module
-
-    Raises
-    ------
-    ImportError
-        When it is not installed.
-    """
+    """The module, or an ``ImportError``: which ``extra`` of gapless brings it for ``feature``."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

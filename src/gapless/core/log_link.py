@@ -31,10 +31,24 @@ class Deviance(Loss):
     domain: ClassVar[str] = "box"
     constant_curvature: ClassVar[bool] = False
     degree: ClassVar[int | None] = None
+    #: what targets are, in words
+    needs: ClassVar[str]
+    #: whether zero is one of them
+    from_zero: ClassVar[bool]
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.most) and self.most >= 2):
             raise ValueError(f"most must be a number from 2, got {self.most!r}")
+
+    def check_targets(self, Y: Array) -> None:
+        wrong = Y < 0 if self.from_zero else Y <= 0
+        if not np.any(wrong):
+            return
+        other = "squared" if np.any(Y < 0) else "poisson, which allows 0"
+        raise ValueError(
+            f"the {self.name} loss needs {self.needs}, and {np.sum(wrong)} of {Y.size} targets are "
+            f"not, the first {Y[wrong][0]:g}; leave these out, or take the loss {other}"
+        )
 
     @property
     def smoothness(self) -> float:
@@ -62,13 +76,16 @@ class Poisson(Deviance):
 
     name: ClassVar[str] = "poisson"
     targets: ClassVar[str] = "count"
+    needs: ClassVar[str] = "counts from 0"
+    from_zero: ClassVar[bool] = True
 
     def check_targets(self, Y: Array) -> None:
+        super().check_targets(Y)
         # strictly below: zero lies inside the dual box by more than rounding
-        if not (np.all(Y >= 0) and np.all(self.most * (1 - 1e-9) >= Y)):
+        if not np.all(self.most * (1 - 1e-9) >= Y):
             raise ValueError(
-                f"the Poisson loss needs targets from 0 to below most={self.most:g}, got "
-                f"{Y.min():g} to {Y.max():g}; counts have no sign, a larger most takes larger ones"
+                f"Poisson(most={self.most:g}) needs targets below that, got {Y.max():g}; a larger "
+                "most takes larger ones"
             )
 
     def value(self, F: Array, Y: Array) -> Array:
@@ -115,13 +132,8 @@ class Gamma(Deviance):
 
     name: ClassVar[str] = "gamma"
     targets: ClassVar[str] = "positive"
-
-    def check_targets(self, Y: Array) -> None:
-        if not np.all(Y > 0):
-            raise ValueError(
-                f"the gamma loss needs targets above 0, got {Y.min():g}; leave such samples out, "
-                "or take loss='poisson', which allows zeros"
-            )
+    needs: ClassVar[str] = "amounts above 0"
+    from_zero: ClassVar[bool] = False
 
     def _ratio(self, F: Array, Y: Array) -> tuple[Array, Array]:
         """``f - log y``, and targets relative to predictions, at most ``most``."""

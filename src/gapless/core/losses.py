@@ -20,19 +20,48 @@ LOGARITHM = 1000.0
 
 
 @dataclass(frozen=True)
-class Squared(Loss):
-    """``1/2 ||f - y||^2``, conjugate ``1/2 ||v||^2 + v.y``."""
+class _Quadratic(Loss):
+    """Quadratic near the target: the conjugate is ``1/2 ||v||^2 + v.y`` on a box."""
 
-    name: ClassVar[str] = "squared"
     targets: ClassVar[str] = "real"
     infimum: ClassVar[float] = 0.0
     domain: ClassVar[str] = "box"
-    constant_curvature: ClassVar[bool] = True
     degree: ClassVar[int | None] = 2
 
     @property
     def smoothness(self) -> float:
         return 1.0
+
+    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
+        return V + Y
+
+    def conjugate_error(self, V: Array, Y: Array) -> Array:
+        return _product_error(V, np.abs(V) + np.abs(Y))
+
+    def conjugate_slope(self, V: Array, Y: Array) -> float:
+        return float(np.abs(V).max(initial=0.0) + np.abs(Y).max(initial=0.0))
+
+
+@dataclass(frozen=True)
+class _Margin(Loss):
+    """A function of ``y f`` for y = +-1: the conjugate lives on ``0 <= -v y <= 1``."""
+
+    targets: ClassVar[str] = "sign"
+    infimum: ClassVar[float] = 0.0
+    domain: ClassVar[str] = "box"
+    constant_curvature: ClassVar[bool] = False
+    degree: ClassVar[int | None] = None
+
+    def dual_box(self, Y: Array) -> tuple[Array, Array]:
+        return np.minimum(-Y, 0.0), np.maximum(-Y, 0.0)
+
+
+@dataclass(frozen=True)
+class Squared(_Quadratic):
+    """``1/2 ||f - y||^2``, conjugate ``1/2 ||v||^2 + v.y``."""
+
+    name: ClassVar[str] = "squared"
+    constant_curvature: ClassVar[bool] = True
 
     def value(self, F: Array, Y: Array) -> Array:
         R = F - Y
@@ -50,22 +79,13 @@ class Squared(Loss):
     def conjugate(self, V: Array, Y: Array) -> Array:
         return np.einsum("ij,ij->i", V, 0.5 * V + Y)
 
-    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
-        return V + Y
-
-    def conjugate_error(self, V: Array, Y: Array) -> Array:
-        return _product_error(V, np.abs(V) + np.abs(Y))
-
-    def conjugate_slope(self, V: Array, Y: Array) -> float:
-        return float(np.abs(V).max(initial=0.0) + np.abs(Y).max(initial=0.0))
-
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         everywhere = np.full(Y.shape, np.inf)
         return -everywhere, everywhere
 
 
 @dataclass(frozen=True)
-class Huber(Loss):
+class Huber(_Quadratic):
     """Quadratic up to ``delta``, then linear; summed over outputs.
 
     The conjugate is that of the squared loss on ``|v| <= delta``.
@@ -73,19 +93,11 @@ class Huber(Loss):
 
     delta: float = 1.35
     name: ClassVar[str] = "huber"
-    targets: ClassVar[str] = "real"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
     constant_curvature: ClassVar[bool] = False
-    degree: ClassVar[int | None] = 2
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.delta) and self.delta > 0):
             raise ValueError(f"Huber's delta must be a positive number, got {self.delta!r}")
-
-    @property
-    def smoothness(self) -> float:
-        return 1.0
 
     def value(self, F: Array, Y: Array) -> Array:
         R = np.abs(F - Y)
@@ -105,15 +117,6 @@ class Huber(Loss):
         outside = np.any(np.abs(V) > self.delta * (1 + DOMAIN_SLACK), axis=1)
         return np.where(outside, np.inf, np.einsum("ij,ij->i", V, 0.5 * V + Y))
 
-    def conjugate_gradient(self, V: Array, Y: Array) -> Array:
-        return V + Y
-
-    def conjugate_error(self, V: Array, Y: Array) -> Array:
-        return _product_error(V, np.abs(V) + np.abs(Y))
-
-    def conjugate_slope(self, V: Array, Y: Array) -> float:
-        return float(np.abs(V).max(initial=0.0) + np.abs(Y).max(initial=0.0))
-
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         return np.full(Y.shape, -self.delta), np.full(Y.shape, self.delta)
 
@@ -122,18 +125,13 @@ class Huber(Loss):
 
 
 @dataclass(frozen=True)
-class Logistic(Loss):
+class Logistic(_Margin):
     """``log(1 + exp(-y f))`` for y = +-1, summed over outputs.
 
     With ``t = -v y`` the conjugate is ``t log t + (1 - t) log(1 - t)`` on ``0 <= t <= 1``.
     """
 
     name: ClassVar[str] = "logistic"
-    targets: ClassVar[str] = "sign"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
-    constant_curvature: ClassVar[bool] = False
-    degree: ClassVar[int | None] = None
 
     @property
     def smoothness(self) -> float:
@@ -166,12 +164,9 @@ class Logistic(Loss):
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return LOGARITHM
 
-    def dual_box(self, Y: Array) -> tuple[Array, Array]:
-        return np.minimum(-Y, 0.0), np.maximum(-Y, 0.0)
-
 
 @dataclass(frozen=True)
-class Hinge(Loss):
+class Hinge(_Margin):
     """``max(0, 1 - y f)`` for y = +-1, summed over outputs.
 
     With ``t = -v y`` the conjugate is ``-t`` on ``0 <= t <= 1`` (JMLR 2021, Theorem 10).
@@ -180,11 +175,6 @@ class Hinge(Loss):
 
     smoothing: float = 0.0
     name: ClassVar[str] = "hinge"
-    targets: ClassVar[str] = "sign"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
-    constant_curvature: ClassVar[bool] = False
-    degree: ClassVar[int | None] = None
 
     @property
     def smoothness(self) -> float:
@@ -225,11 +215,8 @@ class Hinge(Loss):
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return 1.0 + self.smoothing
 
-    def dual_box(self, Y: Array) -> tuple[Array, Array]:
-        return np.minimum(-Y, 0.0), np.maximum(-Y, 0.0)
-
     def corner(self, Y: Array) -> tuple[Array, Array, Array] | None:
-        return None if self.smoothing > 0 else (Y, np.minimum(-Y, 0.0), np.maximum(-Y, 0.0))
+        return None if self.smoothing > 0 else (Y, *self.dual_box(Y))
 
     def smoothed(self, mu: float) -> Hinge:
         return Hinge(smoothing=mu)

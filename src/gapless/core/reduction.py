@@ -202,16 +202,7 @@ def power_of_two(size: float) -> float:
 
 
 def down(bound: float) -> float:
-    """A scaled bound as a finite float that was not rounded up, as subnormal numbers may be.
-
-    Parameters
-    ----------
-    bound : float
-
-    Returns
-    -------
-    float
-    """
+    """A scaled bound as a finite float that was not rounded up, as subnormal numbers may be."""
     limits = np.finfo(float)
     if 0 < bound < limits.tiny:
         return max(float(np.nextafter(bound, -1.0)), 0.0)

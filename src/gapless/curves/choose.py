@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold
 
-from ..core.checks import Array, choose, to_floats
+from ..core.checks import Array, choose, shown, to_floats
 from ..core.losses import Loss, get_loss
 from ..core.rounding import TINY
+from ..training.folds import shuffled_folds
 from .spline import SplineSolution, flat_spline_weight_decay, spline_path
 
 # A linear program a candidate: above this many samples a random part of them decides.
@@ -84,14 +84,16 @@ def choose_spline_weight_decay(
     candidates = _Candidates(x, y, w, loss, grid)
     if criterion == "kinks":
         return float(grid[int(np.argmin(_scores_by_kinks(candidates)))])
-    folds: Any = KFold(min(cv, len(y)), shuffle=True, random_state=random_state)
-    if loss.targets == "sign":
+    if cv < 2:
+        raise ValueError(f"cv must be 2 folds or more, got {shown(cv)}")
+    classes = loss.targets == "sign"
+    if classes:
         rare = int(min(np.sum(y > 0), np.sum(y < 0)))
         if rare < 2:  # no fold could hold one back: the middle of the grid
             return float(np.sqrt(grid[0] * grid[-1]))
-        folds = StratifiedKFold(min(cv, rare), shuffle=True, random_state=random_state)
+        cv = min(cv, rare)
     score = np.zeros(N_VALUES)
-    for seen, held_out in folds.split(x.reshape(len(y), -1), y):
+    for seen, held_out in shuffled_folds(y, cv, classes, random_state):
         score += [candidates.mean_loss(s, held_out) for s in candidates.path(seen)]
     return float(grid[int(np.argmin(score))])
 

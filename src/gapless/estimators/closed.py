@@ -20,6 +20,7 @@ orthonormal, and to undo that would change the loss.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -64,7 +65,7 @@ def _dependent(problem: Problem, depth: int) -> DeepSolution:
     return DeepSolution(network, objective, objective, None, lower, Optimality.UPPER_BOUND, ())
 
 
-class _WhitenedReLU(Summarised, BaseEstimator):  # type: ignore[misc]
+class _WhitenedReLU(Summarised, BaseEstimator):
     """A closed form on ``sqrt(n) U`` and its network on the original features."""
 
     weight_decay: float
@@ -102,6 +103,7 @@ class _WhitenedReLU(Summarised, BaseEstimator):  # type: ignore[misc]
         return self.network_.predict(X)
 
 
+@dataclass(eq=False, repr=False)
 class WhitenedReLUClassifier(Classification, _WhitenedReLU):
     """Deep ReLU network on whitened samples, trained by one SVD.
 
@@ -142,17 +144,10 @@ class WhitenedReLUClassifier(Classification, _WhitenedReLU):
     (1.0, 'NUMERICALLY_VERIFIED')
     """
 
-    def __init__(
-        self,
-        weight_decay: float = 0.01,
-        depth: int = 2,
-        loss: str = "squared",
-        bias: str = "penalized",
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.depth = depth
-        self.loss = loss
-        self.bias = bias
+    weight_decay: float = 0.01
+    depth: int = 2
+    loss: str = "squared"
+    bias: str = "penalized"
 
     def fit(self, X: Any, y: Any) -> WhitenedReLUClassifier:
         """Train on the whitened samples.
@@ -181,6 +176,7 @@ class WhitenedReLUClassifier(Classification, _WhitenedReLU):
         return self
 
 
+@dataclass(eq=False, repr=False)
 class WhitenedReLURegressor(Regression, _WhitenedReLU):
     """Deep ReLU network on whitened samples for real targets, trained by one SVD.
 
@@ -209,10 +205,9 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
     (True, 'PROVED')
     """
 
-    def __init__(self, weight_decay: float = 0.01, depth: int = 2, bias: str = "penalized") -> None:
-        self.weight_decay = weight_decay
-        self.depth = depth
-        self.bias = bias
+    weight_decay: float = 0.01
+    depth: int = 2
+    bias: str = "penalized"
 
     def fit(self, X: Any, y: Any) -> WhitenedReLURegressor:
         """Train on the whitened samples and the centred targets.
@@ -246,7 +241,8 @@ class WhitenedReLURegressor(Regression, _WhitenedReLU):
         return self
 
 
-class DeepLinearRegressor(Regression, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class DeepLinearRegressor(Regression, Summarised, BaseEstimator):
     """Best deep linear network: linear regression that favours a short or low-rank coefficient.
 
     Minimises ``1/(2n) ||X Z + b - Y||^2 + weight_decay depth / 2 sum_i sigma_i(Z)^(2/depth)``
@@ -278,12 +274,9 @@ class DeepLinearRegressor(Regression, Summarised, BaseEstimator):  # type: ignor
     True
     """
 
-    def __init__(
-        self, weight_decay: float = 0.01, depth: int = 2, fit_intercept: bool = True
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.depth = depth
-        self.fit_intercept = fit_intercept
+    weight_decay: float = 0.01
+    depth: int = 2
+    fit_intercept: bool = True
 
     def fit(self, X: Any, y: Any) -> DeepLinearRegressor:
         """Train on X and y, centred when there is an intercept.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array
-from ..core.network import Network
 from ..core.patches import Patches, Windows
 from ..training.cross_validation import Choice
 from ..training.decades import choose_decade
@@ -17,15 +17,16 @@ from .fitting import ReLUClassification, ReLURegression
 from .relu import AtWeightDecay
 
 
+@dataclass(eq=False, repr=False)
 class Convolution(AtWeightDecay):
     """Samples are images; a network sees their patches."""
 
-    size: int | Sequence[int]
-    stride: int | Sequence[int]
-    padding: int | Sequence[int]
-    pool: str | int | Sequence[int]
-    network_: Network
-    windows_: Windows
+    size: int | Sequence[int] = 3
+    _: KW_ONLY
+    stride: int | Sequence[int] = 1
+    padding: int | Sequence[int] = 0
+    pool: str | int | Sequence[int] = "grid"
+    weight_decay: float | str = 0.001
     accepts: ClassVar[dict[str, Any]] = {"allow_nd": True}
     _chooser: ClassVar[Callable[..., Choice]] = staticmethod(choose_decade)
 
@@ -39,7 +40,7 @@ class Convolution(AtWeightDecay):
             raise ValueError(
                 "warm_start: the fitted network sees other patches; fit a new estimator"
             )
-        self.windows_ = patches.windows
+        self.windows_: Windows = patches.windows
         return patches
 
     @property
@@ -130,40 +131,8 @@ class ReLUConvRegressor(Convolution, ReLURegression):
     ((2, 1), True)
     """
 
-    def __init__(
-        self,
-        size: int | Sequence[int] = 3,
-        *,
-        stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        pool: str | int | Sequence[int] = "grid",
-        weight_decay: float | str = 0.001,
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        random_state: Any = 0,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.size = size
-        self.stride = stride
-        self.padding = padding
-        self.pool = pool
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
 
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUConvClassifier(Convolution, ReLUClassification):
     """Convolution, ReLU, average pooling and a linear layer for classes, to a certified gap.
 
@@ -195,35 +164,4 @@ class ReLUConvClassifier(Convolution, ReLUClassification):
     ((3, 3, 1), True)
     """
 
-    def __init__(
-        self,
-        size: int | Sequence[int] = 3,
-        *,
-        stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
-        pool: str | int | Sequence[int] = "grid",
-        weight_decay: float | str = 0.001,
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        random_state: Any = 0,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.size = size
-        self.stride = stride
-        self.padding = padding
-        self.pool = pool
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
+    loss: Any = "logistic"

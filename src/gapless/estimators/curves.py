@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,15 @@ from ..curves.spline import solve_spline
 from .targets import Classification, Regression, encode_labels, validated
 
 
-class _SplineEstimator(Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class _SplineEstimator(Summarised, BaseEstimator):
     """What regressor and classifier share."""
+
+    weight_decay: float | str = "auto"
+    _: KW_ONLY
+    bias: str = "free"
+    loss: Any = "squared"
+    tol: float = 1e-6
 
     def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
         """``Y`` (n, C)."""
@@ -70,6 +78,7 @@ class _SplineEstimator(Summarised, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SplineRegressor(Regression, _SplineEstimator):
     """The best ReLU network of any width for a curve: a linear spline, proven optimal.
 
@@ -119,20 +128,7 @@ class SplineRegressor(Regression, _SplineEstimator):
     (1, True)
     """
 
-    def __init__(
-        self,
-        weight_decay: float | str = "auto",
-        *,
-        bias: str = "free",
-        loss: Any = "squared",
-        quantile: float | None = None,
-        tol: float = 1e-6,
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.quantile = quantile
-        self.tol = tol
+    quantile: float | None = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineRegressor:
         """Fit the spline.
@@ -164,6 +160,7 @@ class SplineRegressor(Regression, _SplineEstimator):
         return self
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SplineClassifier(Classification, _SplineEstimator):
     """Classification along one feature by a proven optimal linear spline.
 
@@ -194,18 +191,7 @@ class SplineClassifier(Classification, _SplineEstimator):
     1.0
     """
 
-    def __init__(
-        self,
-        weight_decay: float | str = "auto",
-        *,
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-6,
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
+    loss: Any = "logistic"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SplineClassifier:
         """Fit the spline whose sign, or largest output, is the class.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ FLAT = 0.01
 CHUNK = 100
 
 
-class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEstimator):
     """Convolutional features with extreme patches as filters.
 
     Images are arrays (n, height, width) or (n, height, width, channels) of any number type,
@@ -94,34 +96,20 @@ class ConvexRandomFeatures(NamedFeatures, TransformerMixin, Summarised, BaseEsti
     (1797, 160)
     """
 
-    proven = "Filters are drawn at random: nothing is optimised."
+    n_filters: int = 200
+    _: KW_ONLY
+    image_shape: tuple[int, ...] | None = None
+    patch_size: int = 6
+    n_patches: int | None = None
+    zca: float | None = 0.1
+    threshold: float = 0.5
+    sign_split: bool = True
+    pooling: str = "mean"
+    n_pools: int = 2
+    random_state: Any = 0
+    verbose: int = 0
 
-    def __init__(
-        self,
-        n_filters: int = 200,
-        *,
-        image_shape: tuple[int, ...] | None = None,
-        patch_size: int = 6,
-        n_patches: int | None = None,
-        zca: float | None = 0.1,
-        threshold: float = 0.5,
-        sign_split: bool = True,
-        pooling: str = "mean",
-        n_pools: int = 2,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.n_filters = n_filters
-        self.image_shape = image_shape
-        self.patch_size = patch_size
-        self.n_patches = n_patches
-        self.zca = zca
-        self.threshold = threshold
-        self.sign_split = sign_split
-        self.pooling = pooling
-        self.n_pools = n_pools
-        self.random_state = random_state
-        self.verbose = verbose
+    proven = "Filters are drawn at random: nothing is optimised."
 
     def fit(self, X: Any, y: Any = None) -> ConvexRandomFeatures:
         """Draw patches and find the filters; labels are not used.

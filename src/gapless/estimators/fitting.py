@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import check_cv
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from ..core.checks import Array, choose, not_negative
+from ..core.checks import Array, choose, not_negative, shown
 from ..core.design import Design, design_of
 from ..core.network import Network
 from ..core.problem import Problem
@@ -25,6 +28,7 @@ from ..core.result import Solution, Status
 from ..core.summary import Summarised
 from ..core.watch import EACH, Watch
 from ..training.cross_validation import Choice, choose_weight_decay
+from ..training.folds import shuffled_folds, strata
 from ..training.progress import counter, progress
 from ..training.train import proof_times, solve
 from .targets import Classification, Regression, balanced, encode_labels, validated
@@ -35,8 +39,11 @@ from .units import Units, warn_of_scales
 CHOOSING, UNASKED, SHORTEST = 0.5, 15.0, 2.0
 
 
-class Fitted(Summarised, BaseEstimator):  # type: ignore[misc]
+class Fitted(Summarised, BaseEstimator):
     """What a solution leaves in an estimator."""
+
+    #: a Solution, or the kind of it that the estimator's solver returns
+    solution_: Any
 
     def _keep(self, solution: Solution, network: Network | None = None) -> None:
         """The attributes of a fitted estimator; ``network`` where it has other units than trained.
@@ -103,20 +110,52 @@ def chosen(
     return choice, Watch(max(seconds, SHORTEST))
 
 
-class ReLUFit(Fitted):
-    """A Problem trained once, the attributes that gives, and outputs."""
+def held_out_rows(
+    cv: Any, Y: Array, kept: Array, classes: bool, random_state: int
+) -> list[tuple[Array, Array]]:
+    """Folds as rows of a problem, which leaves samples of weight zero out.
 
-    loss: Any
-    tol: float
-    max_neurons: int | None
-    time_limit: float | None
-    prove_time: float | None
-    random_state: Any
-    verbose: int
-    bias: str
-    #: whether features and targets are standardised for training, where there is a choice
-    scale: bool = False
-    scaling_: Units | None
+    Parameters
+    ----------
+    cv : int, splitter or iterable of (training rows, validation rows)
+    Y : array of shape (n_samples, n_outputs)
+    kept : array of bool of shape (n_samples,)
+        Those with a weight.
+    classes : bool
+        Whether rows of Y that are alike are a class.
+    random_state : int
+
+    Returns
+    -------
+    list of (training rows, validation rows)
+    """
+    if isinstance(cv, (int, np.integer)):
+        return shuffled_folds(Y[kept], int(cv), classes, random_state)
+    y, row = strata(Y, 0) if classes else Y, np.cumsum(kept) - 1
+    try:
+        splits = check_cv(cv, y, classifier=classes).split(np.zeros(len(Y)), y)
+        return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
+    except (IndexError, TypeError) as error:
+        raise ValueError(
+            "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
+            f"got {shown(cv)}"
+        ) from error
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class ReLUFit(Fitted):
+    """A Problem trained once, the attributes that gives, and outputs; the parameters of all."""
+
+    bias: str = "free"
+    loss: Any = "squared"
+    tol: float = 1e-3
+    max_neurons: int | None = None
+    time_limit: float | None = None
+    prove_time: float | None = None
+    random_state: Any = 0
+    verbose: int = 0
+    #: whether features and targets are standardised for training: a parameter of some
+    scale = False
     #: what scikit-learn's check of X lets pass beside dense tables
     accepts: ClassVar[dict[str, Any]] = {"accept_sparse": "csr"}
     #: how a weight decay is chosen
@@ -162,11 +201,14 @@ class ReLUFit(Fitted):
     def _in_units(self, X: Any, Y: Array, weights: Array) -> tuple[Any, Array]:
         """X and Y in the units of training, which ``scaling_`` has."""
         if not self.scale:
-            self.scaling_ = None
+            self.scaling_: Units | None = None
             if not isinstance(X, Design):  # patches have one size
                 warn_of_scales(X, weights, getattr(self, "feature_names_in_", None))
             return X, Y
-        self.scaling_ = units = Units.learn(X, Y, weights, self.bias, is_classifier(self))
+        # a mean makes no difference under free biases, and moved columns would make biases
+        centred = self.bias == "penalized" and not sp.issparse(X)
+        targets = "classes" if is_classifier(self) else "numbers"
+        self.scaling_ = units = Units.learn(X, Y, weights, centred=centred, targets=targets)
         return units.features(X), units.targets(Y)
 
     def _raw(self, network: Network) -> Network:
@@ -223,8 +265,8 @@ class ReLURegression(Regression, ReLUFit):
 class ReLUClassification(Classification, ReLUFit):
     """``fit`` for labels over ``_fit(X, Y, loss, sample_weight)``."""
 
-    #: "balanced", a weight for each label, or None, where there is a choice
-    class_weight: Any = None
+    #: "balanced", a weight for each label, or None: a parameter of some
+    class_weight = None
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train.

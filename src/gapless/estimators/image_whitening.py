@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from ..core.summary import Summarised
 from .targets import validated
 
 
-class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):
     """Filter images or signals so that neighbouring numbers no longer say the same.
 
     In photographs most of a patch is its brightness, and a filter pays much weight decay for the
@@ -60,11 +62,10 @@ class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignor
     (True, True)
     """
 
-    proven = "Closed form: one filter from the covariance of patches, no search."
+    size: int | Sequence[int] = 5
+    ridge: float = 0.1
 
-    def __init__(self, size: int | Sequence[int] = 5, ridge: float = 0.1) -> None:
-        self.size = size
-        self.ridge = ridge
+    proven = "Closed form: one filter from the covariance of patches, no search."
 
     def fit(self, X: Any, y: Any = None) -> ImageWhitener:
         """Learn the filter.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,12 @@ class HiddenLayer:
     objective_gap: float
 
 
+@dataclass(eq=False, repr=False)
 class BaseKernelNetwork(
-    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
-    TransformerMixin,  # type: ignore[misc]
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
     Summarised,
-    BaseEstimator,  # type: ignore[misc]
+    BaseEstimator,
 ):
     """What classifier and regressor share."""
 
@@ -66,16 +67,16 @@ class BaseKernelNetwork(
         "Layer by layer: each layer is convex and solved; of all layers together nothing is proven."
     )
 
-    n_hidden: int
-    output: str
-    gamma: Any
-    ridge: Any
-    constant: float
-    weight_decay: Any
-    max_centres: int
-    choose_on: int
-    random_state: Any
-    hidden_: list[HiddenLayer]
+    n_hidden: int = 1
+    _: KW_ONLY
+    output: str = "ridge"
+    gamma: float | str = "loo"
+    ridge: float | str = "loo"
+    constant: float = 1.0
+    weight_decay: float | str = "cv"
+    max_centres: int = 4000
+    choose_on: int = 2000
+    random_state: Any = 0
 
     def transform(self, X: Any) -> Array:
         """The outputs of the last hidden layer, in which classes are near corners of a simplex.
@@ -125,7 +126,7 @@ class BaseKernelNetwork(
     ) -> list[Any]:
         """Sets ``hidden_``; what each layer, and the output at last, was trained on."""
         inputs = [X]
-        self.hidden_ = []
+        self.hidden_: list[HiddenLayer] = []
         for _ in range(int(self.n_hidden)):
             layer = fit_layer(inputs[-1], T, rule, rng, weights)
             inputs.append(layer.outputs)

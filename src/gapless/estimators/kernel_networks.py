@@ -5,7 +5,7 @@ Everything is chosen by exact leave-one-out errors of the layers; nothing is pro
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,10 @@ from .counted import Counted, checked_weights, counted
 from .kernel_base import ACCEPTED, BaseKernelNetwork, HiddenLayer
 from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
 from .targets import Classification, Regression, validated
+from .units import moments
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     """Kernel network for classes: each hidden layer is one linear solve.
 
@@ -85,34 +87,10 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
     (True, (150, 3))
     """
 
-    def __init__(
-        self,
-        n_hidden: int = 1,
-        *,
-        output: str = "svm",
-        hidden: str = "closed",
-        gamma: float | str = "loo",
-        ridge: float | str = "loo",
-        constant: float = 1.0,
-        weight_decay: float | str = "cv",
-        max_centres: int = 4000,
-        choose_on: int = 2000,
-        n_units: int = 30,
-        epochs: int = 50,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_hidden = n_hidden
-        self.output = output
-        self.hidden = hidden
-        self.gamma = gamma
-        self.ridge = ridge
-        self.constant = constant
-        self.weight_decay = weight_decay
-        self.max_centres = max_centres
-        self.choose_on = choose_on
-        self.n_units = n_units
-        self.epochs = epochs
-        self.random_state = random_state
+    output: str = "svm"
+    hidden: str = "closed"
+    n_units: int = 30
+    epochs: int = 50
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkClassifier:
         """Train the hidden layers one after another, then the output layer.
@@ -261,6 +239,7 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
         )
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     """Kernel network for real targets: each hidden layer is one linear solve.
 
@@ -295,28 +274,7 @@ class KernelNetworkRegressor(Regression, BaseKernelNetwork):
     True
     """
 
-    def __init__(
-        self,
-        n_hidden: int = 1,
-        *,
-        output: str = "ridge",
-        gamma: float | str = "loo",
-        ridge: float | str = "loo",
-        constant: float = 1.0,
-        weight_decay: float | str = "cv",
-        max_centres: int = 4000,
-        choose_on: int = 2000,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_hidden = n_hidden
-        self.output = output
-        self.gamma = gamma
-        self.ridge = ridge
-        self.constant = constant
-        self.weight_decay = weight_decay
-        self.max_centres = max_centres
-        self.choose_on = choose_on
-        self.random_state = random_state
+    output: str = "ridge"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> KernelNetworkRegressor:
         """Train the hidden layers one after another, then the output layer.
@@ -414,11 +372,5 @@ def wrong(F: Array, labels: Array) -> Array:
 
 def standardised(Y: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Targets of mean zero and variance one, with their means and spreads."""
-    share = weights / weights.sum()
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = share @ Y
-        spread = np.sqrt(share @ (Y - mean) ** 2)
-    if not np.all(np.isfinite(spread)):
-        raise ValueError("y has numbers whose squares are beyond 1e308; rescale the targets")
-    spread = np.where(spread > 0, spread, 1.0)
+    mean, spread = moments(Y, weights)
     return (Y - mean) / spread, mean, spread

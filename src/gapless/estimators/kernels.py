@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ from .targets import Regression, validated
 SINGULAR = 1e-12
 
 
-class TangentKernelRegressor(Regression, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class TangentKernelRegressor(Regression, Summarised, BaseEstimator):
     """Ridgeless regression with the neural tangent kernel: the minimum-norm interpolant.
 
     Parameters
@@ -38,10 +40,9 @@ class TangentKernelRegressor(Regression, Summarised, BaseEstimator):  # type: ig
     array([1., 0., 1.])
     """
 
-    proven = "Closed form: one linear system, exact up to rounding."
+    bias: str = "penalized"
 
-    def __init__(self, bias: str = "penalized") -> None:
-        self.bias = bias
+    proven = "Closed form: one linear system, exact up to rounding."
 
     def fit(self, X: Any, y: Any) -> TangentKernelRegressor:
         """Solve ``k(X, X) dual_coef_ = y`` on the eigenvalues above 1e-12 of the largest.

@@ -8,6 +8,7 @@ be single precision or memory-mapped, and any number of rows costs one pass.
 from __future__ import annotations
 
 import warnings
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ from .targets import Scoring, encode_labels, validated
 WARM = np.geomspace(64.0, 1.0, 7)
 
 
-class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):
     """Classes from given features by l1-penalised least squares.
 
     With Z the features moved to mean 0 and variance 1, and Y = -1/+1 (one column a class, one
@@ -67,12 +69,10 @@ class ConvexOutputLayer(Scoring, Summarised, BaseEstimator):  # type: ignore[mis
     True
     """
 
-    def __init__(
-        self, weight_decay: float = 1e-3, *, tol: float = 1e-3, max_iter: int = 1000
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.tol = tol
-        self.max_iter = max_iter
+    weight_decay: float = 1e-3
+    _: KW_ONLY
+    tol: float = 1e-3
+    max_iter: int = 1000
 
     def fit(self, X: Any, y: Any) -> ConvexOutputLayer:
         """Fit on features and labels.

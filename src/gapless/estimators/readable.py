@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from .readable_fit import ReadableFit
 from .targets import Classification, Regression, encode_labels
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AdditiveReLURegressor(Regression, ReadableFit):
     """A sum of effects, one a feature, that is the best network of such neurons, proven.
 
@@ -90,32 +92,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     True
     """
 
-    def __init__(
-        self,
-        interactions: Any = 0,
-        *,
-        weight_decay: Any = "auto",
-        bias: str = "free",
-        loss: Any = "squared",
-        quantile: float | None = None,
-        tol: float = 1e-3,
-        cv: Any = 5,
-        categorical_features: Any = None,
-        monotone: Any = None,
-        time_limit: float | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.interactions = interactions
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.quantile = quantile
-        self.tol = tol
-        self.cv = cv
-        self.categorical_features = categorical_features
-        self.monotone = monotone
-        self.time_limit = time_limit
-        self.verbose = verbose
+    quantile: float | None = None
 
     def predict(self, X: Any) -> Array:
         """Predictions, of the shape of the y given to fit.
@@ -152,6 +129,7 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         return self
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class AdditiveReLUClassifier(Classification, ReadableFit):
     """Scores of classes as sums of effects, one a feature: the best network of such neurons.
 
@@ -183,30 +161,7 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
     ('OPTIMAL', True)
     """
 
-    def __init__(
-        self,
-        interactions: Any = 0,
-        *,
-        weight_decay: Any = "auto",
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-3,
-        cv: Any = 5,
-        categorical_features: Any = None,
-        monotone: Any = None,
-        time_limit: float | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.interactions = interactions
-        self.weight_decay = weight_decay
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.cv = cv
-        self.categorical_features = categorical_features
-        self.monotone = monotone
-        self.time_limit = time_limit
-        self.verbose = verbose
+    loss: Any = "logistic"
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Train.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, StratifiedKFold, check_cv
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
@@ -22,13 +23,14 @@ from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
 from ..readable.path import Ranking, flat_weight_decay, rank_weight_decays
 from ..readable.price import PriceOfReading, price_of_reading
-from ..readable.solve import ReadableSolution, solve_readable
+from ..readable.solve import solve_readable
 from ..readable.table import DENSE, Table
 from ..training.progress import counter
-from .fitting import Fitted
+from .fitting import Fitted, held_out_rows
 from .reading import Reading
 from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import encode_labels, validated
+from .units import moments
 
 # The grid of weight decays, as shares of the least that leaves only a constant.
 VALUES, RATIO = 18, 3e-4
@@ -38,21 +40,21 @@ FITS, CHOOSING = 2.0, 0.6
 FITS_PAIRS, VALUES_PAIRS = 8.0, 9
 
 
+@dataclass(eq=False, repr=False)
 class ReadableFit(Reading, Fitted):
     """From tables to columns, the fit, effects and explanations."""
 
-    weight_decay: Any
-    interactions: Any
-    bias: str
-    loss: Any
-    tol: float
-    cv: Any
-    categorical_features: Any
-    monotone: Any
-    time_limit: float | None
-    verbose: int
-    _labels: dict[int, list[Any]]
-    solution_: ReadableSolution
+    interactions: Any = 0
+    _: KW_ONLY
+    weight_decay: Any = "auto"
+    bias: str = "free"
+    loss: Any = "squared"
+    tol: float = 1e-3
+    cv: Any = 5
+    categorical_features: Any = None
+    monotone: Any = None
+    time_limit: float | None = None
+    verbose: int = 0
 
     # --- tables ---
 
@@ -61,7 +63,7 @@ class ReadableFit(Reading, Fitted):
         fitting = bool(y)
         X, labels = coded(X, None if fitting else self._labels)
         if fitting:
-            self._labels = labels
+            self._labels: dict[int, list[Any]] = labels
         data = (X, *y)
         out = validated(
             self, *data, accept_sparse="csr", dtype=np.float64, ensure_all_finite="allow-nan",
@@ -125,6 +127,7 @@ class ReadableFit(Reading, Fitted):
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
+        folds = partial(held_out_rows, self.cv, Y, kept, is_classifier(self), 0)
         if not np.all(kept):  # else no copy
             X, Y, weights = X[kept], Y[kept], weights[kept]
         self._learn_columns(X, weights)
@@ -133,7 +136,7 @@ class ReadableFit(Reading, Fitted):
         targets, loss = self._posed(Y, loss)
         problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
         signs = self._column_signs()
-        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, kept, signs)
+        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, folds, signs)
         problem = problem.variant(problem.loss, self.weight_decay_)
         tol = positive("tol", self.tol)
         solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
@@ -158,7 +161,12 @@ class ReadableFit(Reading, Fitted):
         return Y, loss
 
     def _chosen(
-        self, problem: Problem, pairs: Any, watch: Watch, kept: Array, signs: dict[int, int]
+        self,
+        problem: Problem,
+        pairs: Any,
+        watch: Watch,
+        folds: Callable[[], list[tuple[Array, Array]]],
+        signs: dict[int, int],
     ) -> tuple[Any, float]:
         """Pairs of columns and weight decay, as given or what held-out folds prefer.
 
@@ -168,12 +176,12 @@ class ReadableFit(Reading, Fitted):
             return pairs, positive("weight_decay", self.weight_decay)
         choose("weight_decay", self.weight_decay, ("auto",))
         top = flat_weight_decay(Table(problem, 0, signs))
-        folds, part = self._folds(problem, kept), watch.part(share=CHOOSING)
+        rows, part = folds(), watch.part(share=CHOOSING)
 
         def ranked(allowed: Any) -> Ranking:
             grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if allowed else VALUES)
             with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
-                return rank_weight_decays(problem, allowed, grid, folds, part, report, signs)
+                return rank_weight_decays(problem, allowed, grid, rows, part, report, signs)
 
         # neurons of one feature first: they take a tenth of the time
         single = ranked(0) if pairs and isinstance(self.interactions, str) else None
@@ -189,24 +197,6 @@ class ReadableFit(Reading, Fitted):
             )
         self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
         return pairs, choice.weight_decay
-
-    def _folds(self, problem: Problem, kept: Array) -> list[tuple[Array, Array]]:
-        """Pairs of rows of the problem, which has the samples ``kept``."""
-        labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
-        classes = is_classifier(self)
-        if not isinstance(self.cv, (int, np.integer)):
-            row = np.cumsum(kept) - 1
-            own = np.zeros(len(kept), dtype=labels.dtype)
-            own[kept] = labels
-            splitter = check_cv(self.cv, own, classifier=classes)
-            splits = splitter.split(np.zeros(len(kept)), own)
-            return [(row[fit[kept[fit]]], row[test[kept[test]]]) for fit, test in splits]
-        n = problem.n_samples
-        count = min(int(self.cv), n)
-        if count < 2:
-            return []
-        kind = StratifiedKFold if classes and np.bincount(labels).min() >= count else KFold
-        return list(kind(count, shuffle=True, random_state=0).split(np.zeros(n), labels))
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -304,22 +294,14 @@ def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:
     """
     C = Y.shape[1]
     if loss.name in LOG_LINK:
-        least, amounts = float(Y.min()), loss.name == "gamma"
-        if least < 0 or (amounts and least == 0):
-            need = "above 0" if amounts else "from 0"
-            zeros = ", or take loss='poisson', which allows zeros" if least == 0 else ""
-            raise ValueError(
-                f"loss={loss.name!r} needs targets {need}, got {least:g} to {Y.max():g}; leave the "
-                f"others out{zeros}"
-            )
+        loss_of_targets(loss.name, Y).check_targets(Y)
         mean = weights @ Y / weights.sum()
         if not np.all(mean > 0):
-            raise ValueError(f"loss={loss.name!r} needs targets above 0, and all are 0")
+            raise ValueError("all targets are 0: there is nothing to learn")
         return np.log(mean), np.ones(C)
     if loss.degree is None:
         return np.zeros(C), np.ones(C)
     size = np.abs(Y).max(axis=0)
     size[size == 0] = 1.0
-    mean = np.average(Y / size, axis=0, weights=weights)
-    spread = np.sqrt(np.average((Y / size - mean) ** 2, axis=0, weights=weights))
-    return mean * size, np.where(spread > 1e-14, spread, 1.0) * size
+    mean, spread = moments(Y / size, weights)
+    return mean * size, spread * size

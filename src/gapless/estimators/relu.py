@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from ..core.problem import Problem
 from .fitting import ReLUClassification, ReLUFit, ReLURegression
 
 
+@dataclass(eq=False, repr=False)
 class AtWeightDecay(ReLUFit):
     """``_fit`` at the given weight decay."""
 
-    weight_decay: float | str
-    warm_start: bool
+    weight_decay: float | str = 0.01
+    _: KW_ONLY
+    warm_start: bool = False
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64)
@@ -48,6 +51,7 @@ class AtWeightDecay(ReLUFit):
         self._keep(solution, self._raw(solution.network))
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLURegressor(AtWeightDecay, ReLURegression):
     """Two-layer ReLU network for regression, trained to a certified gap.
 
@@ -127,34 +131,10 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
     True
     """
 
-    def __init__(
-        self,
-        weight_decay: float | str = 0.01,
-        *,
-        scale: bool = False,
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        random_state: Any = 0,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.scale = scale
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
+    scale: bool = False
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUClassifier(AtWeightDecay, ReLUClassification):
     """Two-layer ReLU network for classification, trained to a certified gap.
 
@@ -192,31 +172,6 @@ class ReLUClassifier(AtWeightDecay, ReLUClassification):
     True
     """
 
-    def __init__(
-        self,
-        weight_decay: float | str = 0.01,
-        *,
-        scale: bool = False,
-        class_weight: Any = None,
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-3,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        random_state: Any = 0,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decay = weight_decay
-        self.scale = scale
-        self.class_weight = class_weight
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
+    scale: bool = False
+    class_weight: Any = None
+    loss: Any = "logistic"

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv
 from sklearn.utils.validation import _check_sample_weight
 
-from ..core.checks import Array, choose, shown
+from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.watch import Watch
@@ -18,23 +17,26 @@ from ..training.cross_validation import FOLDS, RANKING, VALUES
 from ..training.neurons import widened
 from ..training.path import RegularizationPath, solve_along
 from ..training.relevance import on_columns, on_kept
-from .fitting import ReLUClassification, ReLUFit, ReLURegression
+from .fitting import ReLUClassification, ReLUFit, ReLURegression, held_out_rows
 
 # Share of what the choice leaves of a time limit for the path on all data.
 WALKING = 0.3
 
 
+@dataclass(eq=False, repr=False)
 class ByCrossValidation(ReLUFit):
     """``_fit`` at the weight decay that held-out folds prefer."""
 
-    weight_decays: Any
-    n_values: int
-    ratio: float
-    cv: Any
-    rule: str
-    bias: str
-    select: str | None
-    n_jobs: int | None
+    weight_decays: Any = None
+    _: KW_ONLY
+    scale: bool = False
+    n_values: int = VALUES
+    ratio: float = 1e-3
+    cv: Any = FOLDS
+    rule: str = "best"
+    select: str | None = "auto"
+    tol: float = 1e-2
+    n_jobs: int | None = None
 
     def _fit(self, X: Any, Y: Array, loss: Any, sample_weight: Any) -> None:
         if self.select is not None:
@@ -48,7 +50,7 @@ class ByCrossValidation(ReLUFit):
             problem,
             watch,
             weight_decays=self.weight_decays,
-            folds=self._splits(X, Y, weights > 0),
+            folds=held_out_rows(self.cv, Y, weights > 0, is_classifier(self), seed),
             n_values=self.n_values,
             ratio=self.ratio,
             rule=self.rule,
@@ -90,24 +92,6 @@ class ByCrossValidation(ReLUFit):
                 raise KeyboardInterrupt
             done.append(solution)
         return done
-
-    def _splits(self, X: Any, Y: Array, kept: Array) -> Any:
-        """Folds as rows of the problem, which leaves samples of weight zero out."""
-        if isinstance(self.cv, int):
-            return self.cv
-        labels = np.unique(Y, axis=0, return_inverse=True)[1].ravel() if is_classifier(self) else Y
-        row = np.cumsum(kept) - 1
-        splitter = check_cv(self.cv, labels, classifier=is_classifier(self))
-        try:
-            return [
-                tuple(row[part[kept[part]]] for part in split)
-                for split in splitter.split(X, labels)
-            ]
-        except (IndexError, TypeError) as error:
-            raise ValueError(
-                "cv must be a number of folds, a splitter, or pairs of row numbers of X, "
-                f"got {shown(self.cv)}"
-            ) from error
 
 
 def _on_table(solution: Solution, columns: Array, n_features: int) -> Solution:
@@ -192,44 +176,8 @@ class ReLURegressorCV(ByCrossValidation, ReLURegression):
     True
     """
 
-    def __init__(
-        self,
-        weight_decays: Any = None,
-        *,
-        scale: bool = False,
-        n_values: int = VALUES,
-        ratio: float = 1e-3,
-        cv: Any = FOLDS,
-        rule: str = "best",
-        select: str | None = "auto",
-        bias: str = "free",
-        loss: Any = "squared",
-        tol: float = 1e-2,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decays = weight_decays
-        self.scale = scale
-        self.n_values = n_values
-        self.ratio = ratio
-        self.cv = cv
-        self.rule = rule
-        self.select = select
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
 
-
+@dataclass(eq=False, repr=False, kw_only=True)
 class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     """:class:`gapless.ReLUClassifier` with weight decay and columns chosen by cross-validation.
 
@@ -259,41 +207,5 @@ class ReLUClassifierCV(ByCrossValidation, ReLUClassification):
     True
     """
 
-    def __init__(
-        self,
-        weight_decays: Any = None,
-        *,
-        scale: bool = False,
-        class_weight: Any = None,
-        n_values: int = VALUES,
-        ratio: float = 1e-3,
-        cv: Any = FOLDS,
-        rule: str = "best",
-        select: str | None = "auto",
-        bias: str = "free",
-        loss: Any = "logistic",
-        tol: float = 1e-2,
-        max_neurons: int | None = None,
-        time_limit: float | None = None,
-        prove_time: float | None = None,
-        n_jobs: int | None = None,
-        random_state: Any = 0,
-        verbose: int = 0,
-    ) -> None:
-        self.weight_decays = weight_decays
-        self.scale = scale
-        self.class_weight = class_weight
-        self.n_values = n_values
-        self.ratio = ratio
-        self.cv = cv
-        self.rule = rule
-        self.select = select
-        self.bias = bias
-        self.loss = loss
-        self.tol = tol
-        self.max_neurons = max_neurons
-        self.time_limit = time_limit
-        self.prove_time = prove_time
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+    class_weight: Any = None
+    loss: Any = "logistic"

@@ -87,7 +87,7 @@ def balanced(labels: Array, weights: Array | None = None) -> Array:
     return np.asarray(weights * share[labels] * totals.sum() / np.count_nonzero(totals))
 
 
-class Regression(RegressorMixin):  # type: ignore[misc]
+class Regression(RegressorMixin):
     """Targets as a matrix, predictions of the shape the targets had."""
 
     def _targets(self, y: Array) -> Array:
@@ -115,7 +115,7 @@ class Regression(RegressorMixin):  # type: ignore[misc]
         return tags
 
 
-class Scoring(ClassifierMixin):  # type: ignore[misc]
+class Scoring(ClassifierMixin):
     """Labels as class numbers; scores and classes from the outputs."""
 
     def _class_numbers(self, X: Array, y: Array, sample_weight: Any = None) -> Array:

@@ -33,44 +33,45 @@ class Units:
     ----------
     mean, scale : arrays of shape (n_features,)
     y_mean, y_scale : arrays of shape (n_outputs,)
+    logarithms : bool
+        Whether outputs are logarithms of targets, which then have a scale and no mean.
     """
 
     mean: Array
     scale: Array
     y_mean: Array
     y_scale: Array
+    logarithms: bool = False
 
     @classmethod
-    def learn(cls, X: Any, Y: Array, weights: Array, bias: str, classes: bool) -> Units:
-        """Of deviation one, in samples of these weights, and mean zero where that is possible.
-
-        Under a free bias the mean of a column makes no difference to training, so it is left; it
-        is left too where there are no biases, which moving the columns would make, and in sparse
-        X, which would fill.  Targets that are classes stay.
+    def learn(
+        cls, X: Any, Y: Array, weights: Array | None = None, *, centred: bool, targets: str
+    ) -> Units:
+        """Of deviation one, and mean zero where asked.
 
         Parameters
         ----------
         X : array or CSR matrix of shape (n_samples, n_features)
         Y : array of shape (n_samples, n_outputs)
-        weights : array of shape (n_samples,)
-        bias : {"free", "penalized", "none"}
-        classes : bool
+        weights : array of shape (n_samples,), optional
+            Of the samples.
+        centred : bool
+            Whether columns get mean zero, of which sparse X would fill.
+        targets : {"numbers", "classes", "logarithms"}
+            Classes stay as they are; of numbers that have logarithms the mean becomes one.
 
         Returns
         -------
         Units
         """
-        mean, scale = _moments(X, weights)
-        centred = bias == "penalized" and not sp.issparse(X)
+        mean, scale = moments(X, weights)
         y_mean, y_scale = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
-        if not classes:
-            y_mean, y_scale = _moments(Y, weights)
-        return cls(
-            mean if centred else np.zeros_like(mean),
-            scale,
-            y_mean,
-            y_scale,
-        )
+        if targets == "numbers":
+            y_mean, y_scale = moments(Y, weights)
+        elif targets == "logarithms":
+            y_scale = np.average(Y, axis=0, weights=weights)
+        mean = mean if centred else np.zeros_like(mean)
+        return cls(mean, scale, y_mean, y_scale, targets == "logarithms")
 
     def features(self, X: Any) -> Any:
         """``X`` in these units, a copy."""
@@ -84,26 +85,43 @@ class Units:
 
     def raw(self, network: Network) -> Network:
         """The same function, of a network in these units, in the user's."""
-        U = network.hidden_weights / self.scale[:, None]
+        U, (shift, unit) = network.hidden_weights / self.scale[:, None], self._outputs
         return Network(
             U,
             network.hidden_bias - self.mean @ U,
-            network.output_weights * self.y_scale,
-            network.output_bias * self.y_scale + self.y_mean,
+            network.output_weights * unit,
+            network.output_bias * unit + shift,
         )
 
     def of_raw(self, network: Network) -> Network:
         """The same function, of a network in the user's units, in these."""
+        U, (shift, unit) = network.hidden_weights, self._outputs
         return Network(
-            network.hidden_weights * self.scale[:, None],
-            network.hidden_bias + self.mean @ network.hidden_weights,
-            network.output_weights / self.y_scale,
-            (network.output_bias - self.y_mean) / self.y_scale,
+            U * self.scale[:, None],
+            network.hidden_bias + self.mean @ U,
+            network.output_weights / unit,
+            (network.output_bias - shift) / unit,
         )
 
+    @property
+    def _outputs(self) -> tuple[Array, Array]:
+        """What outputs in these units lack of the user's, and what they are multiplied by."""
+        if self.logarithms:
+            return np.log(self.y_scale), np.ones_like(self.y_scale)
+        return self.y_mean, self.y_scale
 
-def _moments(X: Any, weights: Array) -> tuple[Array, Array]:
+
+def moments(X: Any, weights: Array | None = None) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, 1 for one that is constant but for rounding.
+
+    Parameters
+    ----------
+    X : array or CSR matrix of shape (n_samples, n_columns)
+    weights : array of shape (n_samples,), optional
+
+    Returns
+    -------
+    mean, deviation : arrays of shape (n_columns,)
 
     Raises
     ------

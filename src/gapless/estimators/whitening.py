@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from ..core.summary import Summarised
 from .targets import validated
 
 
-class RowWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class RowWhitener(TransformerMixin, Summarised, BaseEstimator):
     """The linear map that makes the training samples orthogonal.
 
     With ``X = U diag(s) V^T`` samples are mapped by ``x -> scale x V diag(1/s) V^T``, the
@@ -35,10 +37,9 @@ class RowWhitener(TransformerMixin, Summarised, BaseEstimator):  # type: ignore[
     n_features_in_ : int
     """
 
-    proven = "Closed form: one singular value decomposition, exact up to rounding."
+    scale: float = 1.0
 
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = scale
+    proven = "Closed form: one singular value decomposition, exact up to rounding."
 
     def fit(self, X: Any, y: Any = None) -> RowWhitener:
         """Learn the map.

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError, safe_open
 from sklearn.utils import check_random_state
 
 from ..core.checks import Array, InputError, positive_int, shown
-from ..core.files import existing_file, write
+from ..core.files import write
+from ..core.tensors import read_tensors
 
 FORMAT = "gapless-generator-1"
 _ARRAYS = ("weights", "means", "factors")
@@ -139,17 +139,10 @@ class GaussianGenerator:
         InputError
             For a missing, damaged or foreign file.
         """
-        file = existing_file(path)
+        metadata, tensors = read_tensors(path, FORMAT, "is no generator; write one with save()")
         try:
-            with safe_open(file, framework="numpy") as opened:
-                metadata = opened.metadata() or {}
-                if metadata.get("format") != FORMAT or set(opened.keys()) != set(_ARRAYS):
-                    raise InputError(f"{file}: no generator that gapless wrote")
-                weights, means, factors = (opened.get_tensor(name) for name in _ARRAYS)
             labels = json.loads(metadata["labels"])
             labels = None if labels is None else np.asarray(labels)
-            return GaussianGenerator(weights, means, factors, labels)
-        except InputError:
-            raise
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{file}: no generator, or a damaged one ({error})") from error
+            return GaussianGenerator(**tensors, labels=labels)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged, its parts do not fit ({error})") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .moment import Generative, read_samples
 COORDINATES = 50
 
 
+@dataclass(eq=False, repr=False)
 class MixtureMomentGAN(Generative):
     """One :class:`MomentGAN` with a quadratic discriminator for each cluster of each class.
 
@@ -56,17 +58,10 @@ class MixtureMomentGAN(Generative):
     (3, 64)
     """
 
-    def __init__(
-        self,
-        n_clusters: int = 20,
-        n_components: int | None = 20,
-        weight_decay: float = 0.0,
-        random_state: Any = 0,
-    ) -> None:
-        self.n_clusters = n_clusters
-        self.n_components = n_components
-        self.weight_decay = weight_decay
-        self.random_state = random_state
+    n_clusters: int = 20
+    n_components: int | None = 20
+    weight_decay: float = 0.0
+    random_state: Any = 0
 
     def fit(self, X: Any, y: Any = None) -> MixtureMomentGAN:
         """Cluster each class and solve the game of each cluster.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def read_samples(estimator: Any, X: Any, reset: bool = True) -> Array:
     return np.asarray(validate_data(estimator, X, dtype=kinds, reset=reset))
 
 
-class Generative(DensityMixin, Summarised, BaseEstimator):  # type: ignore[misc]
+class Generative(DensityMixin, Summarised, BaseEstimator):
     """What has a ``generator_`` can sample, and be told from data by a discriminator."""
 
     discriminator: str = "quadratic"
@@ -87,6 +88,7 @@ class Generative(DensityMixin, Summarised, BaseEstimator):  # type: ignore[misc]
         return -game.discrepancy(self.generator_)
 
 
+@dataclass(eq=False, repr=False)
 class MomentGAN(Generative):
     """The best generator of a Wasserstein game against one discriminator, with its certificate.
 
@@ -141,19 +143,11 @@ class MomentGAN(Generative):
     Sahiner et al., "Hidden Convexity of Wasserstein GANs", ICLR 2022.
     """
 
-    def __init__(
-        self,
-        discriminator: str = "quadratic",
-        weight_decay: float = 0.0,
-        n_components: int | None = None,
-        features: Any = 100,
-        random_state: Any = 0,
-    ) -> None:
-        self.discriminator = discriminator
-        self.weight_decay = weight_decay
-        self.n_components = n_components
-        self.features = features
-        self.random_state = random_state
+    discriminator: str = "quadratic"
+    weight_decay: float = 0.0
+    n_components: int | None = None
+    features: Any = 100
+    random_state: Any = 0
 
     def fit(self, X: Any, y: Any = None) -> MomentGAN:
         """Solve the game against X.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from .moment import Generative, read_samples
 RANK_TOL = 1e-6
 
 
+@dataclass(eq=False, repr=False)
 class ProgressiveMomentGAN(Generative):
     """Quadratic closed forms from coarse to fine images; see the module for what that is good for.
 
@@ -73,19 +75,11 @@ class ProgressiveMomentGAN(Generative):
     [(3, 16), (3, 64)]
     """
 
-    def __init__(
-        self,
-        scales: Sequence[int] | None = None,
-        image_shape: tuple[int, ...] | None = None,
-        n_components: int | Sequence[int] | None = None,
-        weight_decay: float = 0.0,
-        random_state: Any = 0,
-    ) -> None:
-        self.scales = scales
-        self.image_shape = image_shape
-        self.n_components = n_components
-        self.weight_decay = weight_decay
-        self.random_state = random_state
+    scales: Sequence[int] | None = None
+    image_shape: tuple[int, ...] | None = None
+    n_components: int | Sequence[int] | None = None
+    weight_decay: float = 0.0
+    random_state: Any = 0
 
     def fit(self, X: Any, y: Any = None) -> ProgressiveMomentGAN:
         """Solve the stages, the coarsest first.

@@ -51,37 +51,16 @@ def drawing(effect: Effect, output: int, low: float, high: float) -> str:
 
 
 def heights(effect: Effect, output: int) -> tuple[float, float]:
-    """Least and largest value of an effect, zero and a missing value's among them.
-
-    Parameters
-    ----------
-    effect : Effect
-    output : int
-
-    Returns
-    -------
-    low, high : float
-    """
+    """Least and largest value of an effect, zero and a missing value's among them."""
     values = effect.values[:, output]
     if effect.missing is not None:
         values = np.append(values, effect.missing[output])
     return float(values.min(initial=0.0)), float(values.max(initial=0.0))
 
 
-def ticks(low: float, high: float, count: int = 5) -> Array:
-    """Round numbers between ``low`` and ``high``, about ``count``.
-
-    Parameters
-    ----------
-    low, high : float
-    count : int, default 5
-
-    Returns
-    -------
-    array
-    """
-    span = (high - low) or 1.0
-    rough = span / count
+def ticks(low: float, high: float) -> Array:
+    """About five round numbers between ``low`` and ``high``."""
+    rough = ((high - low) or 1.0) / 5
     unit = 10.0 ** np.floor(np.log10(rough))
     step = unit * next(s for s in (1, 2, 5, 10) if s * unit >= 0.999 * rough)
     # plus zero: none is a negative zero

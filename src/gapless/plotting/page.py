@@ -30,17 +30,7 @@ def page(title: str, body: str, style: str = "", script: str = "") -> str:
 
 
 def listed(title: str, sentences: Sequence[str]) -> str:
-    """A heading and a list of plain sentences; nothing where there are none.
-
-    Parameters
-    ----------
-    title : str
-    sentences : sequence of str
-
-    Returns
-    -------
-    str
-    """
+    """A heading and a list of plain sentences; nothing where there are none."""
     items = "\n".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences)
     return f"<h2>{title}</h2>\n<ul>\n{items}\n</ul>" if sentences else ""
 
@@ -63,17 +53,7 @@ def fact_table(rows: Iterable[tuple[str, str]]) -> str:
 
 
 def number_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of numbers under heads, all plain text; the first column has names.
-
-    Parameters
-    ----------
-    heads : sequence of str
-    rows : iterable of sequence of str
-
-    Returns
-    -------
-    str
-    """
+    """A table of numbers under heads, all plain text; the first column has names."""
     top = "".join(f"<th>{html.escape(head)}</th>" for head in heads)
     cells = "\n".join(
         f"<tr><th>{html.escape(name)}</th>"

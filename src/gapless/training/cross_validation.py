@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from ..core.checks import Array, choose
 from ..core.network import Network
@@ -20,6 +19,7 @@ from ..core.problem import Problem
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
+from .folds import shuffled_folds
 from .neurons import averaged, widened
 from .path import score, solve_along, weight_decay_grid
 from .relevance import FewColumns, few_columns, gains, on_columns
@@ -142,7 +142,9 @@ def choose_weight_decay(
     """
     choose("rule", rule, RULES)
     watch = Watch.of(time_limit)
-    parts = _folds(problem, folds, random_state) if isinstance(folds, int) else list(folds)
+    if isinstance(folds, int):
+        folds = shuffled_folds(problem.Y, folds, problem.loss.targets != "real", random_state)
+    parts = list(folds)
     few = None
     if select and len(parts) > 1:
         few = few_columns(problem, parts, random_state, watch.due)
@@ -295,36 +297,6 @@ def _extend(losses: Array) -> Array:
     """Values not reached count as the last one did plus what was lost since the best."""
     known = losses[np.isfinite(losses)]
     return np.where(np.isfinite(losses), losses, 2 * known[-1] - known.min())
-
-
-def _folds(problem: Problem, n_folds: int, random_state: int) -> list[tuple[Array, Array]]:
-    n_folds = min(n_folds, problem.n_samples)
-    if n_folds < 2:
-        return []
-    labels = strata(problem, n_folds)
-    folder = KFold if labels is None else StratifiedKFold
-    splitter = folder(n_folds, shuffle=True, random_state=random_state)
-    return list(splitter.split(np.zeros(problem.n_samples), labels))
-
-
-def strata(problem: Problem, parts: int) -> Array | None:
-    """The class of each sample where every part can have one of each class, else None.
-
-    Parameters
-    ----------
-    problem : Problem
-    parts : int
-        In which the samples are divided.
-
-    Returns
-    -------
-    array of int of shape (n_samples,), or None
-        None too for real targets.
-    """
-    if problem.loss.targets == "real":
-        return None
-    labels = np.unique(problem.Y, axis=0, return_inverse=True)[1].ravel()
-    return None if np.min(np.bincount(labels)) < parts else labels
 
 
 class Fold(NamedTuple):

@@ -215,10 +215,10 @@ def _solve_wide(
     return best
 
 
-def _largest_square(A: Array, steps: int = 30) -> float:
-    """About the largest eigenvalue of ``A^T A``."""
+def _largest_square(A: Array) -> float:
+    """About the largest eigenvalue of ``A^T A``, by 30 power steps."""
     x: Array = np.random.default_rng(0).standard_normal((A.shape[1], 1))
-    for _ in range(steps):
+    for _ in range(30):
         x = A.T @ (A @ x)
         x /= np.linalg.norm(x) + np.finfo(float).tiny
     return float(np.linalg.norm(A @ x) ** 2)

@@ -266,8 +266,7 @@ class State:
         before, begun = self.watch, self.watch.seconds
         self.adopt(found)
         self.kept = LOOKS * (before.seconds - begun)
-        self.watch = before.part(before.callback, kept=self.kept)
-        self.watch.started = before.started
+        self.watch = before.shorter(before.callback, kept=self.kept)
         if not self.watch.due():
             single = descend(self.smooth, self.best, self.watch.due, single=True, seen=seen)
             self.adopt(single)
