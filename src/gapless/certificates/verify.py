@@ -31,7 +31,7 @@ import numpy as np
 EPS = np.finfo(float).eps
 MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
 MAX_CELLS, MAX_SIGNS = 512, 2001  # of a conic proof; branch and bound makes a third as many
-MAX_BOXES, MAX_RANK = 1 << 25, 18  # of a proof by boxes, in whose many dimensions no search ends
+MAX_BOXES, MAX_RANK = 1 << 25, 64  # of a proof by boxes, in whose many dimensions no search ends
 MAX_TEXT, MAX_PAIRS = 1 << 28, 1 << 26  # bytes
 READABLE = {"columns", "pairs"}  # kinds about networks whose neurons look at few features
 

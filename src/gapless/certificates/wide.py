@@ -11,7 +11,7 @@ from ..core.problem import Problem
 from ..core.result import Certificate
 from ..core.watch import Watch
 from ..gauge.choose import RELAXATIONS
-from ..gauge.direction import MOST_DIMENSIONS, MOST_OUTPUTS
+from ..gauge.direction import MOST_OUTPUTS
 from ..gauge.doubly_nonnegative import MAX_ORDER
 from ..gauge.row_space import dimensions
 from ..gauge.search import Oracle
@@ -71,7 +71,7 @@ def _why_wide(core: Problem) -> str:
     if boxes:
         why = f"{dimensions(core)} dimensions"
     elif core.n_outputs <= MOST_OUTPUTS:
-        why = f"more than {MOST_DIMENSIONS} dimensions, too many for boxes of directions"
+        why = f"{dimensions(core)} dimensions, too many for boxes of directions"
     else:
         why = f"{core.n_outputs} outputs, too many for boxes of directions"
     if boxes or lifted:

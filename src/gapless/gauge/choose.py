@@ -41,12 +41,11 @@ EARLY = 0.15
 # Shares of the quadratic bound, whose first round of five has most of it, before the doubly
 # nonnegative relaxation: where that has half the time to be of use, and where it has not.
 BEFORE_LIFTING, ELSE = 0.1, 0.5
-# Share of boxes of directions where cells of signs can go on; from LATE dimensions on these are
-# alone if they are of use in half of the time.
-BOXES, LATE, HALF = 0.85, 15, 0.5
+# Share of boxes of directions where cells of signs can go on.
+BOXES = 0.85
 # From so many dimensions on the quadratic bound may be the better one: it has this share of the
 # time, after half of it.
-MANY, QUARTER = 13, 0.25
+MANY, QUARTER, HALF = 13, 0.25, 0.5
 
 #: bounds of a given dual point, sharpest first; the last applies to all data
 CHEAP: dict[str, GaugeMethod] = {m.name: m for m in (LowRank(), Whitened(), SpikeFree(), Norm())}
@@ -185,7 +184,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     """Who comes when, for how many seconds; see :func:`planned`."""
     use = lifting_seconds(core) if "branch and bound" in able else np.inf
     rest, cells = ("quadratic", np.inf), ("branch and bound", np.inf)
-    boxes = "directions" in able and not (dimensions(core) >= LATE and use <= HALF * seconds)
+    boxes = "directions" in able
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
     if boxes and not few_dimensions(core) and "quadratic" in able:
@@ -193,7 +192,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
         return [first, quadratic, ("directions", np.inf), cells]
     if boxes:
         return [("directions", np.inf), rest, cells]
-    if use <= (EARLY if "directions" not in able else HALF) * seconds:
+    if use <= EARLY * seconds:
         return [cells]
     if use == np.inf:
         return [rest]

@@ -63,8 +63,10 @@ FIRST, NEAREST, NEARER, BOLD, LITTLE, FURTHER = 8.0, 1e-4, 0.3, 0.8, 0.1, 2.0
 FALLING, FAR = 0.45, 0.7
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
 EASY = 0.2
-# A free bias counting as one; boxes of more dimensions are too many on all data tried.
-MOST_DIMENSIONS, MOST_OUTPUTS = 18, 3
+# A free bias counting as one.  Products of coordinates are kept, so many for FEW dimensions, and
+# no more for more.
+MOST_DIMENSIONS, MOST_OUTPUTS = 64, 3
+FEW, PRODUCTS = 18, 5e7
 # Outputs in which a dual point has less than this are left out, and charged.
 OUTPUT_TOL = 1e-12
 # Of a bound asked for by itself: how near it has to be, and seconds at most.
@@ -102,7 +104,7 @@ class Directional(Relaxation):
     """
 
     name = "directions"
-    needs = "up to 3 outputs (1 for a proof file) and 18 dimensions, a free bias counting as one"
+    needs = "up to 3 outputs (1 for a proof file) and 64 dimensions, a free bias counting as one"
     file_samples = np.inf
 
     def __init__(self, record: bool = False) -> None:
@@ -114,7 +116,9 @@ class Directional(Relaxation):
     def applies(self, core: Problem) -> bool:
         most = 1 if self.record else MOST_OUTPUTS
         small = core.n_outputs <= most and min(core.X.shape) <= 10 * MOST_DIMENSIONS
-        return small and dimensions(core) <= MOST_DIMENSIONS
+        if not small or (D := dimensions(core)) > MOST_DIMENSIONS:
+            return False
+        return D <= FEW or core.n_samples * D * D <= PRODUCTS
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         bound = GaugeBound(0.0, np.inf, None, self.name)
