@@ -1,12 +1,11 @@
 """What all commands share.
 
 A command is two functions in the file of its family, and a line in the list of :mod:`.main`:
-``add_NAME(commands)`` says its arguments, ``run_NAME(args)`` computes an :class:`Answer`.
+``add_NAME(command)`` says its arguments, ``run_NAME(args)`` computes an :class:`Answer`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,16 +45,6 @@ class Answer:
             print(json.dumps(self.facts, allow_nan=self.allow_nan))
         else:
             self.show(self.facts)
-
-
-def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], Answer], text: str
-) -> Any:
-    """The parser of a new command that is answered by ``run``, with the option ``--json``."""
-    command = commands.add_parser(name, help=text, description=text)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(run=run)
-    return command
 
 
 def add_data_arguments(command: Any, text: str = DATA) -> None:
