@@ -36,7 +36,7 @@ from .scores import job_scores, score_rows, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Seconds for the choice of a weight decay where nobody says.
-QUICK = 6.0
+QUICK = 5.0
 
 
 def add_fit(command: Any) -> None:
