@@ -118,11 +118,12 @@ def few_columns(
     if problem.n_features < 2 or sp.issparse(X) or isinstance(X, Design):
         return None
     folds: list[Elimination] = []
-    for rows in parts:
-        folds.append(eliminate(problem, *rows, random_state, stop))
+    best = 0
+    for fit, test in parts:
+        folds.append(eliminate(problem, fit, test, random_state, stop))
         # most tables need all their columns, which one fold tells
         best = _best(folds, SURE if len(folds) == len(parts) else 0.0)
-        if best is None or stop():
+        if best == 0 or stop():
             return None
     sets = [fold.columns[best] for fold in folds]
     rows = np.arange(problem.n_samples)
@@ -130,15 +131,15 @@ def few_columns(
     return FewColumns(sets, everywhere) if len(everywhere) == len(sets[0]) else None
 
 
-def _best(folds: list[Elimination], times: float) -> int | None:
+def _best(folds: list[Elimination], times: float) -> int:
     """The round with the least error of all folds, where that is clearly less than with all
-    columns and few of them are left."""
+    columns and few of them are left; else 0, that of all columns."""
     rounds = min(len(fold.errors) for fold in folds)
     errors = np.concatenate([np.array(fold.errors[:rounds]) for fold in folds], axis=1)
     w = np.concatenate([fold.weights for fold in folds])
     best, columns = int(np.argmin(errors @ w)), folds[0].columns
     few = len(columns[best]) <= MOST * len(columns[0])
-    return best if few and gains(errors[0] - errors[best], w, times) else None
+    return best if few and gains(errors[0] - errors[best], w, times) else 0
 
 
 def gains(gain: Array, w: Array, times: float) -> bool:
