@@ -4,6 +4,8 @@ import csv
 import json
 import pickle
 import re
+import subprocess
+import sys
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -196,6 +198,21 @@ def test_marks_and_codes_are_texts_where_numbers_are_few():
         column = np.where(np.arange(100) < 100 * share, np.arange(100) / 8, "x").astype(str)
         with pytest.raises(InputError, match="data row 96") if few else nullcontext():
             check_slips("x", column, "")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from gapless.cli.main import parsed\nparsed(['--help'])",
+        "import gapless.training.cross_validation",  # a process that trains a fold
+    ],
+)
+def test_what_a_person_waits_for_imports_no_more_than_it_needs(code):
+    told = "import atexit, sys\natexit.register(lambda: print(*sys.modules))\n"
+    words = [sys.executable, "-c", told + code]
+    there = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert "gapless" in there
+    assert not {"sklearn", "pandas"} & set(there)
 
 
 def test_other_mistakes(folder):

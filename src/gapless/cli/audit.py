@@ -13,7 +13,7 @@ from ..bridges.weight_files import read_model
 from ..core.checks import Array, InputError, optional_import, positive
 from ..estimators.units import moments
 from .columns import check_complete, check_numbers
-from .command import Answer, add_command, add_data_arguments
+from .command import Answer, add_data_arguments
 from .tables import Reading, check_target, read_data
 from .terminal import plain_console
 
@@ -21,9 +21,8 @@ from .terminal import plain_console
 NUMBER_LOSSES = ("mse", "huber")
 
 
-def add_audit(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "audit", run_audit, "how far from optimal a trained network is")
+def add_audit(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model", help="weights: a state dict (.pt), .safetensors or .onnx file")
     command.add_argument(
         "--architecture", metavar="FILE.json",

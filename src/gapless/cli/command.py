@@ -1,7 +1,7 @@
 """What all commands share.
 
 A command is two functions in the file of its family, and a line in the list of :mod:`.main`:
-``add_NAME(commands)`` says its arguments, ``run_NAME(args)`` computes an :class:`Answer`.
+``add_NAME(command)`` says its arguments, ``run_NAME(args)`` computes an :class:`Answer`.
 """
 
 from __future__ import annotations
@@ -54,16 +54,6 @@ def exit_code(args: argparse.Namespace, status: Status) -> int:
     """1 where training ended early, but not at a time limit of its own, when none was given."""
     own = args.time_limit is None and status is Status.TIME_LIMIT
     return int(status.unfinished and not own)
-
-
-def add_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], Answer], text: str
-) -> Any:
-    """The parser of a new command that is answered by ``run``, with the option ``--json``."""
-    command = commands.add_parser(name, help=text, description=text)
-    command.add_argument("--json", action="store_true", help="print one JSON object")
-    command.set_defaults(run=run)
-    return command
 
 
 def given_weight_decay(args: argparse.Namespace, *rules: str) -> Any:

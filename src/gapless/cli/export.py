@@ -7,18 +7,15 @@ from typing import Any
 
 from ..core.checks import InputError
 from ..core.files import write
-from .command import Answer, add_command
+from .command import Answer
 from .formulas import formula
 from .model_files import load
 
 LANGUAGES = ("c", "sql", "excel")
 
 
-def add_export(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(
-        commands, "export", run_export, "a model as a function in C, SQL or a spreadsheet"
-    )
+def add_export(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model")
     command.add_argument(
         "--to", required=True, choices=LANGUAGES,

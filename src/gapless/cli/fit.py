@@ -25,7 +25,7 @@ from ..training.path import RegularizationPath, path
 from ..training.progress import counter, progress
 from ..training.relevance import on_kept
 from ..training.train import proof_times, solve
-from .command import Answer, add_command, exit_code, given_weight_decay
+from .command import Answer, exit_code, given_weight_decay
 from .image_files import are_images
 from .images import add_image_arguments, fit_images
 from .job import Job, add_job_arguments, read_job
@@ -36,12 +36,11 @@ from .scores import job_scores, score_rows, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Seconds for the choice of a weight decay where nobody says.
-QUICK = 6.0
+QUICK = 5.0
 
 
-def add_fit(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "fit", run_fit, "train a network on a table")
+def add_fit(command: Any) -> None:
+    """The arguments of the command."""
     add_job_arguments(command)
     add_image_arguments(command)
     command.add_argument(
@@ -227,11 +226,8 @@ def _show_fit(classes: list[str], other: str, facts: dict[str, Any]) -> None:
     print_table([*rows, *((key, facts[key]) for key in ("model", "plot") if key in facts)])
 
 
-def add_path(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(
-        commands, "path", run_path, "train along falling weight decay and draw it"
-    )
+def add_path(command: Any) -> None:
+    """The arguments of the command."""
     add_job_arguments(command)
     command.add_argument("--n-values", type=int, default=30, metavar="N", help="default 30")
     command.add_argument(

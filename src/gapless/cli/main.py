@@ -11,24 +11,27 @@ import argparse
 import io
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from .. import __version__
-from .audit import add_audit
-from .command import Answer
-from .export import add_export
-from .fit import add_fit, add_path
-from .models import add_info, add_predict
 from .outputs import check_output
-from .proofs import add_certify, add_verify
-from .report import add_explain, add_report
-from .spline import add_spline
 from .terminal import ended_by_sigterm, forget_output, own_warnings
 
-#: the commands, as --help lists them
-COMMANDS = (
-    add_fit, add_path, add_predict, add_info, add_explain, add_report, add_export, add_spline,
-    add_certify, add_verify, add_audit,
-)  # fmt: skip
+#: module and help of each command: ``add_NAME`` of the module says its arguments, ``run_NAME``
+#: answers; the module of the command that is called is the only one imported
+COMMANDS = {
+    "fit": ("fit", "train a network on a table"),
+    "path": ("fit", "train along falling weight decay and draw it"),
+    "predict": ("models", "predictions of a model for a table"),
+    "info": ("models", "what a model file says of itself"),
+    "explain": ("report", "one prediction of a readable model as a sum"),
+    "report": ("report", "a page about a readable model"),
+    "export": ("export", "a model as a function in C, SQL or a spreadsheet"),
+    "spline": ("spline", "the exact network for one column against another"),
+    "certify": ("proofs", "certify a model on its training table again"),
+    "verify": ("proofs", "re-check a proof file with NumPy alone"),
+    "audit": ("audit", "how far from optimal a trained network is"),
+}
 # Characters of a message; a table may have thousands of columns to name.
 LONGEST = 1000
 
@@ -51,15 +54,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         For ``--help`` and ``--version``, words that argparse does not know, and SIGTERM.
     """
+    return answered(parsed(sys.argv[1:] if argv is None else argv))
+
+
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """The words as arguments of one command, its module imported."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may know fewer letters than a table
             stream.reconfigure(errors="backslashreplace")
-    args = _parser().parse_args(argv)
+    parser = argparse.ArgumentParser(
+        prog="gapless",
+        description="Train two-layer ReLU networks with a proof of how far from the best they are.",
+    )
+    parser.add_argument("--version", action="version", version=f"gapless {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    called = next((word for word in argv if not word.startswith("-")), None)
+    for name, (module, does) in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=does)
+        if name == called:
+            family = import_module(f".{module}", __package__)
+            command.add_argument("--json", action="store_true", help="print one JSON object")
+            getattr(family, f"add_{name}")(command)
+            command.set_defaults(run=getattr(family, f"run_{name}"))
+    return parser.parse_args(argv)
+
+
+def answered(args: argparse.Namespace) -> int:
+    """Run the command that was parsed; the exit code."""
     try:
         for name in ("out", "plot", "proof", "html"):
             check_output(getattr(args, name, None))
         with own_warnings(), ended_by_sigterm():
-            answer: Answer = args.run(args)
+            answer = args.run(args)
             answer.print(args.json)
             print(end="", flush=True)  # what cannot be written fails here, not after the end
             return answer.code
@@ -74,18 +100,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("gapless: interrupted, nothing was written", file=sys.stderr)
         return 130
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gapless",
-        description="Train two-layer ReLU networks with a proof of how far from the best they are.",
-    )
-    parser.add_argument("--version", action="version", version=f"gapless {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in COMMANDS:
-        add(commands)
-    return parser
 
 
 def _sentence(error: Exception) -> str:

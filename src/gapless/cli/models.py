@@ -15,7 +15,7 @@ from ..core.files import write
 from ..core.losses import LOG_LINK
 from ..core.network import Network
 from ..estimators.readable_files import is_readable
-from .command import DATA, Answer, add_command
+from .command import DATA, Answer
 from .image_files import is_image_model
 from .images import image_info, predict_images
 from .model_files import Header, load
@@ -27,9 +27,8 @@ from .tables import Reading, add_reading_arguments, read_table
 from .terminal import plain_console, print_notes, print_table
 
 
-def add_predict(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "predict", run_predict, "predictions of a model for a table")
+def add_predict(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model")
     command.add_argument("data", help=DATA)
     command.add_argument("--out", metavar="FILE.csv", help="default: standard output")
@@ -107,9 +106,8 @@ def predict(network: Network, header: Header, table: dict[str, Array]) -> dict[s
     return out
 
 
-def add_info(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "info", run_info, "what a model file says of itself")
+def add_info(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model")
 
 

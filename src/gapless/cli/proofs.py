@@ -23,7 +23,7 @@ from ..estimators.targets import encode_labels
 from ..estimators.units import Units
 from ..gauge.choose import METHODS, conditions
 from .columns import check_numbers, check_sizes
-from .command import Answer, add_command, add_data_arguments
+from .command import Answer, add_data_arguments
 from .job import class_weights, split_rows
 from .model_files import Header, load, longest_header
 from .numbers import is_number
@@ -94,11 +94,8 @@ def _labels(header: Header, table: Table) -> Array:
         ) from error
 
 
-def add_certify(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(
-        commands, "certify", run_certify, "certify a model on its training table again"
-    )
+def add_certify(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model")
     add_data_arguments(command)
     command.add_argument("--proof", metavar="FILE.npz", help="write the proof here, for verify")
@@ -187,9 +184,8 @@ def _show_certificate(facts: dict[str, Any]) -> None:
         console.print(f"note           {note}", soft_wrap=True)
 
 
-def add_verify(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "verify", run_verify, "re-check a proof file with NumPy alone")
+def add_verify(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("file", metavar="PROOF.npz")
     add_data_arguments(command)
 

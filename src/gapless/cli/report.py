@@ -15,7 +15,7 @@ from ..estimators.readable_files import is_readable, load_readable
 from ..plotting.readable import cells_of
 from ..plotting.report import readable_page
 from ..readable.price import HEADS, PriceOfReading
-from .command import Answer, add_command, add_data_arguments
+from .command import Answer, add_data_arguments
 from .job import split_rows
 from .measures import explained, measure
 from .model_files import load
@@ -27,9 +27,8 @@ from .terminal import print_table
 PRICE = 10.0
 
 
-def add_report(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(commands, "report", run_report, "a page about a readable model")
+def add_report(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model", help="written by gapless fit --readable --out")
     add_data_arguments(command)
     command.add_argument("--html", required=True, metavar="FILE.html", help="write the page here")
@@ -79,11 +78,8 @@ def _show_report(price: PriceOfReading | None, facts: dict[str, Any]) -> None:
         print_table(price.rows(), *HEADS)
 
 
-def add_explain(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(
-        commands, "explain", run_explain, "one prediction of a readable model as a sum"
-    )
+def add_explain(command: Any) -> None:
+    """The arguments of the command."""
     command.add_argument("model", help="written by gapless fit --readable --out")
     add_data_arguments(command)
     command.add_argument(

@@ -16,7 +16,7 @@ from ..curves.spline import SplineSolution
 from ..estimators.curves import SplineClassifier, SplineRegressor
 from ..plotting.curves import SplineDisplay
 from .columns import check_numbers, check_sizes, check_slips
-from .command import Answer, add_command, add_data_arguments, given_weight_decay
+from .command import Answer, add_data_arguments, given_weight_decay
 from .outputs import check_picture, csv_text, pyplot, save_figure
 from .tables import Reading, check_names, read_data, rows_with
 from .terminal import plain_console, print_notes, print_table
@@ -28,11 +28,8 @@ SHOWN = 40
 CLASS_LOSSES = ("logistic", "hinge")
 
 
-def add_spline(commands: Any) -> None:
-    """The command and its arguments."""
-    command = add_command(
-        commands, "spline", run_spline, "the exact network for one column against another"
-    )
+def add_spline(command: Any) -> None:
+    """The arguments of the command."""
     add_data_arguments(command)
     command.add_argument("--x", required=True, metavar="COL")
     command.add_argument("--y", required=True, metavar="COL")

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from sklearn import datasets
 
 from ..core.checks import Array, InputError, choose, optional_import
 from ..core.files import existing_file
@@ -29,13 +29,8 @@ from .typed_files import read_arrow, read_excel, read_parquet, typed_values
 
 # Share of the rows that may be left out as the only ones of their classes, and those named.
 LONE, SHOWN = 0.25, 5
-DATASETS: dict[str, Callable[..., Any]] = {
-    "diabetes": datasets.load_diabetes,
-    "breast_cancer": datasets.load_breast_cancer,
-    "wine": datasets.load_wine,
-    "iris": datasets.load_iris,
-    "digits": datasets.load_digits,
-}
+#: of scikit-learn
+DATASETS = ("diabetes", "breast_cancer", "wine", "iris", "digits")
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 # How files of a kind begin, for what comes through a pipe without a name.
 MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy"}
@@ -302,7 +297,8 @@ def _one(parts: list[Any]) -> Arranged:
 
 def _load_dataset(name: str) -> tuple[Table, str]:
     """One of scikit-learn's bundled data sets, and the name of its target column."""
-    bunch = DATASETS[choose("--dataset", name, DATASETS)]()
+    datasets = import_module("sklearn.datasets")  # a second, for those who ask for one of them
+    bunch = getattr(datasets, f"load_{choose('--dataset', name, DATASETS)}")()
     table = {str(n): np.asarray(c, float) for n, c in zip(bunch.feature_names, bunch.data.T)}
     names = getattr(bunch, "target_names", None)
     target = bunch.target if names is None else np.asarray(names)[bunch.target].astype(str)

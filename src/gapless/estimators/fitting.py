@@ -35,8 +35,8 @@ from .targets import Classification, Regression, balanced, encode_labels, valida
 from .units import Units, warn_of_scales
 
 # Share of the time limit for the choice of a weight decay.  Where nobody limits it, seconds beside
-# that share of what a large X may take, and those that training has afterwards at least.
-CHOOSING, UNASKED, SHORTEST = 0.5, 15.0, 2.0
+# that share of what a large X may take, and the part of them that training has at least.
+CHOOSING, UNASKED, TRAINING = 0.5, 15.0, 0.2
 
 
 class Fitted(Summarised, BaseEstimator):
@@ -86,7 +86,7 @@ def chosen(
         Of choice and training together.
     limited : bool
         Whether the user has set it.  If not, training has as long as the choice took,
-        half of that where the folds leave a start, :data:`SHORTEST` at least.
+        half of that where the folds leave a start, a fifth of ``unasked`` at least.
     unasked : float, default :data:`UNASKED`
         Seconds of the choice then, and more for a large X.
     shown : bool, optional
@@ -107,7 +107,7 @@ def chosen(
     if limited:
         return choice, watch
     seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
-    return choice, Watch(max(seconds, SHORTEST))
+    return choice, Watch(max(seconds, TRAINING * unasked))
 
 
 def held_out_rows(

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.exceptions import ConvergenceWarning
 
 from ..core.checks import Array, choose
 from ..core.network import Network
@@ -27,14 +26,16 @@ from .relevance import FewColumns, few_columns, gains, on_columns
 # Folds, values of the grid and the gap of the networks that rank them: five folds, thirty values
 # and 1% score no better on the tables of benchmarks/choosing.py and take many times longer.
 FOLDS, VALUES, RANKING = 3, 10, 0.1
+# Rounds of a network on the way: another search would only tell how far from the best it is.
+ROUNDS = 1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors;
 # with up to PATIENT numbers in X, where it rises above its least by more than as many.
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Seconds that processes take to start: folds as quick as that are not worth them.
-PROCESSES = 2.0
-# Share of the time for the first fold, which decides alone where others would not have so many
-# times as long as it took.
-ALONE, ROOM = 2 / 3, 2.0
+PROCESSES = 1.0
+# Share of the time for the first fold, and of that in which all must promise to end: else the first
+# decides alone, as its rows say more where each fold takes long.
+ALONE, TOGETHER = 2 / 3, 0.4
 # Numbers in X below which a start saves no time: from scratch weights are repetitions to the last
 # digits, and the network is that of the plain estimator.
 SCRATCH = 2000
@@ -116,8 +117,8 @@ def choose_weight_decay(
         Gap of the fits on the way; coarse is enough to rank.
     max_neurons : int, optional
     time_limit : float, optional
-        Seconds for all of it.  The first fold has two thirds; where it leaves less than twice as
-        long as it took for each of the others, it decides alone, or with those that came to their
+        Seconds for all of it.  The first fold has two thirds; where all would take more than four
+        tenths, if the others are as quick, it decides alone, else with those that came to their
         end.  A warning says so when it was cut short itself: the choice is then among the weight
         decays that every fold has finished; the middle of the grid where there is none, or where
         the loss still fell before that.
@@ -150,7 +151,8 @@ def choose_weight_decay(
         few = few_columns(problem, parts, random_state, watch.due)
     # a start from the value before lacks little of what other random networks would bring
     options = {
-        "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False
+        "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False,
+        "max_iter": ROUNDS,
     }  # fmt: skip
     count = len(parts) * (1 if few is None else 2)
     walker = _Walker(problem, parts, rule, n_jobs, options, _Count(callback, count))
@@ -224,12 +226,13 @@ class _Walker:
 
     def team(self, took: float, count: int, left: float) -> tuple[int, int]:
         """Processes for ``count`` folds after one that ``took`` so many seconds, and the rounds
-        that they need; no rounds where time is too short for them."""
+        that they need; no rounds where the first is to decide alone."""
         starting, n_jobs = 0.0, 1
         if took > PROCESSES and (n_jobs := effective_n_jobs(self.n_jobs)) > 1:
             starting = PROCESSES
         rounds = -(-count // n_jobs)
-        return n_jobs, rounds if starting + ROOM * rounds * took <= left else 0
+        promised = took + starting + rounds * took
+        return n_jobs, rounds if promised <= TOGETHER * (took + left) else 0
 
     def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
@@ -277,6 +280,8 @@ def _mean(networks: list[Network]) -> Network:
 
 
 def _warn(what: str) -> None:
+    from sklearn.exceptions import ConvergenceWarning  # as in shuffled_folds
+
     warnings.warn(
         f"the time was over before every fold had finished{what}; raise time_limit",
         ConvergenceWarning,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.model_selection import KFold, StratifiedKFold
 
 from ..core.checks import Array
 
@@ -31,6 +30,9 @@ def shuffled_folds(
     if count < 2:
         return []
     labels = strata(Y, count) if classes else None
+    # a second, for which processes of other folds need not wait
+    from sklearn.model_selection import KFold, StratifiedKFold
+
     kind = KFold if labels is None else StratifiedKFold
     splitter = kind(count, shuffle=True, random_state=random_state)
     return list(splitter.split(np.zeros(len(Y)), labels))

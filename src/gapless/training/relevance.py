@@ -117,19 +117,29 @@ def few_columns(
     X = problem.X
     if problem.n_features < 2 or sp.issparse(X) or isinstance(X, Design):
         return None
-    folds = [eliminate(problem, *rows, random_state, stop) for rows in parts]
-    if stop():
-        return None
-    errors = np.concatenate([fold.errors for fold in folds], axis=1)
-    w = np.concatenate([fold.weights for fold in folds])
-    best = int(np.argmin(errors @ w))
-    few = len(folds[0].columns[best]) <= MOST * problem.n_features
-    if not few or not gains(errors[0] - errors[best], w, SURE):
-        return None
+    folds: list[Elimination] = []
+    best = 0
+    for fit, test in parts:
+        folds.append(eliminate(problem, fit, test, random_state, stop))
+        # most tables need all their columns, which one fold tells
+        best = _best(folds, SURE if len(folds) == len(parts) else 0.0)
+        if best == 0 or stop():
+            return None
     sets = [fold.columns[best] for fold in folds]
     rows = np.arange(problem.n_samples)
     everywhere = eliminate(problem, rows, rows, random_state, stop, len(sets[0])).columns[-1]
     return FewColumns(sets, everywhere) if len(everywhere) == len(sets[0]) else None
+
+
+def _best(folds: list[Elimination], times: float) -> int:
+    """The round with the least error of all folds, where that is clearly less than with all
+    columns and few of them are left; else 0, that of all columns."""
+    rounds = min(len(fold.errors) for fold in folds)
+    errors = np.concatenate([np.array(fold.errors[:rounds]) for fold in folds], axis=1)
+    w = np.concatenate([fold.weights for fold in folds])
+    best, columns = int(np.argmin(errors @ w)), folds[0].columns
+    few = len(columns[best]) <= MOST * len(columns[0])
+    return best if few and gains(errors[0] - errors[best], w, times) else 0
 
 
 def gains(gain: Array, w: Array, times: float) -> bool:
@@ -145,7 +155,7 @@ def eliminate(
     test: Array,
     random_state: int = 0,
     stop: Callable[[], bool] = never,
-    count: int = 1,
+    count: int | None = None,
 ) -> Elimination:
     """Leave columns out, a share a round, that models of the rows ``fit`` use least.
 
@@ -157,15 +167,16 @@ def eliminate(
     random_state : int, default 0
     stop : callable
         Asked before each round.
-    count : int, default 1
-        Columns at which to end.
+    count : int, optional
+        Columns at which to end; by default one, or as soon as the test rows are surely predicted
+        worse than by all columns.
 
     Returns
     -------
     Elimination
         Shorter where it was stopped.
     """
-    rng = np.random.default_rng(random_state)
+    rng, least = np.random.default_rng(random_state), count or 1
     # targets whose squares overflow decide nothing
     with blas_threads(1), np.errstate(all="ignore"):
         fitted, tested = _standardised(problem, _some(fit, rng), _some(test, rng))
@@ -177,11 +188,12 @@ def eliminate(
             F = network.predict(tested.X[:, columns])
             found.columns.append(columns)
             found.errors.append(np.sum((F - tested.T) ** 2, axis=1))
-            if len(columns) <= count:
+            worse = gains(found.errors[-1] - found.errors[0], tested.w, SURE)
+            if len(columns) <= least or (count is None and worse):
                 break
             order = np.argsort(_places(table, network), kind="stable")
             kept = min(len(columns) - 1, int(np.ceil(KEPT * len(columns))))
-            columns = columns[np.sort(order[: max(kept, count)])]
+            columns = columns[np.sort(order[: max(kept, least)])]
     return found
 
 
