@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import zipfile
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -74,6 +75,23 @@ class Messy:
     args: list = field(default_factory=list)
     columns: list | None = field(default_factory=lambda: ["size", "age"])
     target: str = "price"
+
+
+# The plain table as JSON has it: numbers are numbers.
+RECORDS = [dict(zip(HEAD, row)) for row in zip(SIZE.tolist(), AGE.tolist(), PRICE.tolist())]
+FRAME = pandas.DataFrame(RECORDS)
+
+
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def zipped(**files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("_", "."), text)
+    return content.getvalue()
 
 
 DAYS = pandas.date_range("2021-03-01", periods=N, freq="17D")
@@ -271,7 +289,46 @@ FILES = {
     "broken Parquet": Messy(b"PAR1 no", "cannot be read as Parquet", True, name="t.parquet"),
     "broken Arrow": Messy(b"ARROW1 no", "cannot be read as Arrow", True, name="t.arrow"),
     "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
-    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
+    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.odd"),
+    "a kind of other programs": Messy(PLAIN, "write.csv(table, new)", True, name="t.RDS"),
+    "ARFF": Messy("@relation r\n@data\n1,2\n", "in the place of all up to @data", True,
+                  name="t.arff"),
+    "an archive": Messy(zipped(t_csv=PLAIN), name="t.zip"),
+    "an archive of two": Messy(zipped(a_csv=PLAIN, b_csv=PLAIN), "2 files (a.csv, b.csv)", True,
+                               name="t.zip"),
+    "no archive": Messy(PLAIN, "cannot be unpacked", True, name="t.zip"),
+    # JSON
+    "records": Messy(json.dumps(RECORDS, indent=2), name="t.json"),
+    "records within an answer": Messy(json.dumps({"ok": True, "errors": [], "result": RECORDS}),
+                                      name="t.json"),
+    "records a line": Messy("\n" + lines(*RECORDS), name="t.jsonl"),
+    "records a line, called .json": Messy(lines(*RECORDS).encode("utf-8-sig"), name="t.json"),
+    "records a line, compressed": Messy(gzip.compress(lines(*RECORDS).encode()),
+                                        name="t.ndjson.gz"),
+    "records that lack names": Messy(
+        lines(*[{k: v for k, v in r.items() if k != "age" or i % 7} for i, r in enumerate(RECORDS)]),
+        "age (6, median)", name="t.jsonl"),
+    "columns": Messy(json.dumps(FRAME.to_dict("list")), name="t.json"),
+    "as pandas writes it": Messy(FRAME.to_json(), name="t.json"),
+    "by the names of the rows": Messy(json.dumps({f"-N{i}": r for i, r in enumerate(RECORDS)}),
+                                      name="t.json"),
+    "split": Messy(FRAME.to_json(orient="split"), name="t.json"),
+    "rows of cells": Messy(json.dumps([HEAD, *FRAME.values.tolist()]), name="t.json"),
+    "numbers as texts": Messy(json.dumps([dict(zip(HEAD, row)) for row in BODY]), name="t.json"),
+    "objects in records": Messy(
+        json.dumps([{"place": {"city": c, "tags": []}, **r} for c, r in zip(CITY, RECORDS)]),
+        "objects spread over columns NAME.PART: place", name="t.json",
+        columns=["place.city", "size", "age"]),
+    "lists in records": Messy(json.dumps([{"tags": [c, "new"], **r} for c, r in zip(CITY, RECORDS)]),
+                              "tags (3)", name="t.json", columns=["tags", "size", "age"]),
+    "columns of different lengths": Messy('{"size": [1, 2], "price": [3]}', "differ in length", True,
+                                          name="t.json"),
+    "a slip in JSON": Messy(lines(*RECORDS[:9]) + "{oops\n", "not JSON in line 10", True,
+                            name="t.jsonl"),
+    "a text in JSON": Messy('"price"', "holds no table", True, name="t.json"),
+    "numbers in JSON": Messy("[1, 2, 3]", "holds no table", True, name="t.json"),
+    "nothing in JSON": Messy(" ", "is empty", True, name="t.json"),
+    "too deep": Messy("[" * 100_000, "nested too deeply", True, name="t.json"),
 }  # fmt: skip
 
 
@@ -371,7 +428,8 @@ def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
         assert load(model)[1].classes == ["0", "1"]
         found.append(run("predict", model, typed / "t.csv"))
         assert found[0] == found[-1] != (2, "", "")
-    for data in ("t.csv", "t.parquet"):
+    pandas.read_csv(typed / "t.csv", dtype=str).to_json(typed / "t.json", orient="records")
+    for data in ("t.csv", "t.parquet", "t.json"):
         content = io.BytesIO((typed / data).read_bytes())
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
         assert run("predict", tmp_path / "0.st", "-") == found[0]

@@ -17,6 +17,8 @@ LARGE = 1e150
 FAR = 100
 # Units that a column of numbers may be told to have.
 FEW = 5
+# Names in a note.
+SHOWN = 15
 
 
 def missing(column: Array) -> Array:
@@ -121,3 +123,9 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
             f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
             f"{str(slip)!r} in data row {row}; correct it, or {otherwise}"
         )
+
+
+def listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -15,7 +15,8 @@ from typing import Any
 from .tables import DATASETS, add_reading_arguments
 
 DATA = (
-    "a .csv, .tsv, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, 'a pattern*', -"
+    "a .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, "
+    "'a pattern*', -"
 )
 
 

@@ -22,13 +22,14 @@ from .columns import (
     check_sizes,
     check_slips,
     far_off,
+    listed,
     look_alike,
 )
 from .command import add_data_arguments
 from .dates import date_format
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import is_number
-from .preparing import Encoder, listed
+from .preparing import Encoder
 from .tables import (
     Reading,
     Table,

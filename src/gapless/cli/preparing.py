@@ -22,6 +22,7 @@ from .columns import (
     check_numbers,
     check_sizes,
     check_slips,
+    listed,
     missing,
     some_numbers,
 )
@@ -35,8 +36,6 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
-# Columns that a note names.
-SHOWN = 15
 # Names that say that a column tells rows apart.
 ID = re.compile(
     r"(?:.*[\s_.-])?(?:id|index|idx|key|uuid|guid|no|nr|rownum|rownames?|row|obs|case|#)|unnamed.*"
@@ -369,12 +368,6 @@ class _Said:
             ("constant columns left out", self.constant),
         ]
         return [f"{words}: {listed(names)}" for words, names in lines if names]
-
-
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def _column(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import bz2
+import codecs
 import glob
 import gzip
 import io
 import lzma
 import os
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +24,8 @@ from sklearn import datasets
 
 from ..core.checks import Array, InputError, choose, optional_import
 from ..core.files import existing_file
-from .columns import missing
+from .columns import listed, missing
+from .json_files import read_json
 from .layout import Arranged, arrange
 from .numbers import recognise
 from .text_files import encoding_of, rows_of
@@ -37,8 +41,28 @@ DATASETS: dict[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
 }
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# How files of a kind begin, for what comes through a pipe without a name.
-MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy"}
+# How files of a kind begin, blanks apart, for what comes through a pipe without a name.
+MAGIC = {
+    b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy",
+    b'{"': ".json", b"[{": ".json", b"[[": ".json",
+}  # fmt: skip
+BEGINNING = 100
+# What to do with tables of other programs, by their suffixes.
+ELSEWHERE = {
+    ".arff": "save it from Weka as CSV, or put the names of its attributes in a line of their own "
+    "in the place of all up to @data",
+    ".sav": "in Python pandas.read_spss(file).to_csv(new)",
+    ".dta": "in Python pandas.read_stata(file).to_csv(new)",
+    ".sas7bdat": "in Python pandas.read_sas(file).to_csv(new)",
+    **dict.fromkeys((".rds", ".rda", ".rdata"), "in R write.csv(table, new)"),
+    **dict.fromkeys((".pkl", ".pickle"), "opening it could run code: in Python "
+                    "pandas.read_pickle(file).to_csv(new)"),
+    **dict.fromkeys((".h5", ".hdf5"), "in Python pandas.read_hdf(file).to_csv(new)"),
+    **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "sqlite3 -header -csv FILE \"SELECT * FROM "
+                    "TABLE\" | gapless fit - --target COLUMN"),
+    ".mat": "in Python scipy.io.loadmat(file), and numpy.save of the matrix",
+    ".pdf": "copy the table into a spreadsheet",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -141,9 +165,9 @@ def read_data(
 def read_table(path: str, how: Reading = Reading()) -> Table:
     """Read a table from a file, a folder of Parquet files, files by a pattern, or standard input.
 
-    Text files (.csv, .tsv, .txt, .dat, .data, also with .gz, .bz2, .xz), Parquet, Arrow, Feather,
-    Excel, and matrices in .npy files, whose columns are named x0, x1, ... and stay on disk until
-    they are used.
+    Text files (.csv, .tsv, .txt, .dat, .data), JSON (.json, .jsonl, .ndjson), Parquet, Arrow,
+    Feather, Excel, all also compressed (.gz, .bz2, .xz, a .zip of one file), and matrices in .npy
+    files, whose columns are named x0, x1, ... and stay on disk until they are used.
 
     Parameters
     ----------
@@ -158,7 +182,8 @@ def read_table(path: str, how: Reading = Reading()) -> Table:
     """
     if path == "-":
         content = sys.stdin.buffer.read()
-        kind = next((s for magic, s in MAGIC.items() if content.startswith(magic)), ".csv")
+        start = b"".join(content[:BEGINNING].removeprefix(codecs.BOM_UTF8).split())
+        kind = next((s for magic, s in MAGIC.items() if start.startswith(magic)), ".csv")
         return _table([_READERS[kind](io.BytesIO(content), "standard input", how)], how)
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
@@ -262,18 +287,47 @@ def _read_file(file: Path, how: Reading) -> Arranged | Table:
     suffix, opener = file.suffix.lower(), open
     if suffix in COMPRESSED:
         opener, suffix = COMPRESSED[suffix], Path(file.stem).suffix.lower() or ".csv"
-    if suffix not in _READERS:
-        raise InputError(
-            f"{file}: unknown kind of table; give a .csv, .tsv, .parquet, .arrow, .xlsx or .npy "
-            "file"
-        )
     if suffix == ".npy" and opener is open:
         return _read_npy(file)
     try:
         with closing(opener(file, "rb")) as stream:
-            return _READERS[suffix](stream, str(file), how)
+            if suffix == ".zip":
+                return _read_zip(stream, str(file), how)
+            return _reader(str(file), suffix)(stream, str(file), how)
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error
+
+
+def _reader(name: str, suffix: str) -> Callable[[Any, str, Reading], Arranged | Table]:
+    """What reads a file of this kind; InputError, with the way out, where nothing does."""
+    if suffix in ELSEWHERE:
+        raise InputError(f"{name}: {suffix} files are not read; {ELSEWHERE[suffix]}")
+    if suffix not in _READERS:
+        raise InputError(
+            f"{name}: unknown kind of table; give a .csv, .tsv, .json, .parquet, .arrow, .xlsx or "
+            ".npy file"
+        )
+    return _READERS[suffix]
+
+
+def _read_zip(stream: Any, name: str, how: Reading) -> Arranged | Table:
+    """The one file in an archive."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            inside = [
+                entry for entry in archive.namelist()
+                if not entry.endswith("/") and not entry.startswith("__MACOSX/")
+            ]  # fmt: skip
+            if len(inside) != 1:
+                raise InputError(
+                    f"{name}: holds {len(inside)} files ({listed(inside)}); unpack it and give one "
+                    "of them"
+                )
+            member, suffix = f"{name}: {inside[0]}", Path(inside[0]).suffix.lower()
+            read, content = _reader(member, suffix), archive.read(inside[0])
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error) as error:
+        raise InputError(f"{name}: cannot be unpacked: {error}; unpack it yourself") from error
+    return read(io.BytesIO(content), member, how)
 
 
 def _table(parts: list[Any], how: Reading) -> Table:
@@ -357,6 +411,10 @@ def _matrix(matrix: Array, name: str) -> Table:
 _READERS: dict[str, Callable[[Any, str, Reading], Arranged | Table]] = {
     **dict.fromkeys((".csv", ".txt", ".dat", ".data"), _read_text),
     **dict.fromkeys((".tsv", ".tab"), _read_tabs),
+    **dict.fromkeys(
+        (".json", ".jsonl", ".ndjson"),
+        lambda stream, name, how: read_json(stream, name, how.encoding, how.header),
+    ),
     **dict.fromkeys((".parquet", ".pq"), lambda stream, name, _: read_parquet(stream, name)),
     **dict.fromkeys(
         (".arrow", ".feather", ".ipc"), lambda stream, name, _: read_arrow(stream, name)
