@@ -17,6 +17,7 @@ from .audit import add_audit
 from .command import Answer
 from .export import add_export
 from .fit import add_fit, add_path
+from .improve import add_improve
 from .models import add_info, add_predict
 from .outputs import check_output
 from .proofs import add_certify, add_verify
@@ -27,7 +28,7 @@ from .terminal import ended_by_sigterm, forget_output, own_warnings
 #: the commands, as --help lists them
 COMMANDS = (
     add_fit, add_path, add_predict, add_info, add_explain, add_report, add_export, add_spline,
-    add_certify, add_verify, add_audit,
+    add_certify, add_verify, add_audit, add_improve,
 )  # fmt: skip
 # Characters of a message; a table may have thousands of columns to name.
 LONGEST = 1000

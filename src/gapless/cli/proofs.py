@@ -79,6 +79,16 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Scaling]:
     return scaling.features(X, rows), Y[rows], scaling
 
 
+def terms_of(header: Header, Y: Array) -> dict[str, Any]:
+    """What a :class:`gapless.Problem` takes besides the samples of :func:`prepare`."""
+    t = header.training
+    terms = {"weight_decay": t["weight_decay"], "bias": t["bias"]}
+    terms["loss"] = loss_of_targets(t["loss"], Y)
+    if t.get("class_weight") == "balanced":
+        terms["sample_weight"] = class_weights(Y)
+    return terms
+
+
 def _labels(header: Header, table: Table) -> Array:
     """Each row's place among the classes."""
     place: dict[Any, int] = {str(c): k for k, c in enumerate(header.classes or ())}
@@ -116,12 +126,9 @@ def run_certify(args: argparse.Namespace) -> Answer:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
     X, Y, scaling = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
-    terms = {name: header.training[name] for name in ("weight_decay", "bias")}
-    terms["loss"] = loss_of_targets(header.training["loss"], Y)
-    if header.training.get("class_weight") == "balanced":
-        terms["sample_weight"] = class_weights(Y)
+    terms = terms_of(header, Y)
     certificate = certify(
-        _in_units_of_training(network, scaling, terms["bias"]),
+        in_units_of_training(network, scaling, terms["bias"]),
         X, Y, method=args.method, time_limit=args.time_limit,
         proof=args.proof, preparation=header.preparation(), **terms,
     )  # fmt: skip
@@ -137,7 +144,7 @@ def run_certify(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show_certificate)
 
 
-def _in_units_of_training(network: Network, scaling: Scaling, bias: str) -> Network:
+def in_units_of_training(network: Network, scaling: Scaling, bias: str) -> Network:
     """The network of a file, which has the units of the table; without biases where it was trained
     without and rounding alone has left any."""
     back = scaling.inverse().unscale(network)
