@@ -169,7 +169,7 @@ FILES = {
     "names twice": Messy(text(["size", "size", "price"], BODY), "names that come twice",
                          columns=["size", "size (2)"]),
     "the target twice": Messy(text(["size", "price", "price"], BODY), "two columns called", True),
-    "no such target": Messy(PLAIN, "no column 'prize'; columns: size", True, target="prize"),
+    "no such target": Messy(PLAIN, "do you mean 'price'? columns: size", True, target="prize"),
     "spaces around names": Messy(PLAIN.replace("age", " age ")),
     # numbers
     "decimal commas": Messy(text(HEAD, [[german(float(c)) for c in row] for row in BODY], ";"),
@@ -189,7 +189,7 @@ FILES = {
     "spaces around numbers": Messy(text(HEAD, [[f" {c} " for c in row] for row in BODY])),
     "truths": Messy(add("new", ["TRUE", "False"] * 20), columns=["new", "size", "age"]),
     "one slip": Messy(some(0, "12O", 40), "correct it, or drop the column", True),
-    "infinite": Messy(some(0, "inf", 40), "leave those cells empty", True),
+    "infinite": Messy(some(0, "inf", 40), "leave such cells empty", True),
     "huge numbers": Messy(some(0, "1e200", 40), "squares overflow", True),
     # missing
     "missing numbers": Messy(some(0, ""), "size (6, median)"),
@@ -280,6 +280,33 @@ FILES = {
     "kilograms and grams": Messy(add("mass", [f"{i} kg" if i % 2 else f"{i} g" for i in range(N)]),
                                  "numbers in different units, g, kg: write them in one"),
     "numbers kept as texts": Messy(put_in(0, [f'="{s}"' for s in SIZE]), "is "),
+    # as offices export them
+    "a list of SAP": Messy(
+        "Dynamic list, 3.1.2024\n\n-----\n" + text(
+            ["", *HEAD, ""], [["", a, b, f"{german(float(p))}-", ""] for a, b, p in BODY], "|")
+        + f"-----\n|*|{sum(AGE)}|{german(PRICE.sum())}-|\n-----\n",
+        "1 row of totals at the end left out read as numbers: price (1.668,80- is -1668.8)",
+        columns=["size", "age"]),
+    "accounts with a sign": Messy(put_in(1, ["$(5.00)", "$ 7.00", "$ -   ", '"$1,007"'] * 10),
+                                  "age ($(5.00) is -5)"),
+    "francs without cents": Messy(put_in(1, ["Fr. 5.-", "Fr. 7.50"] * 20), "age (Fr. 7.50 is 7.5)"),
+    "a total": Messy(PLAIN + f"Total,{AGE.sum()},{PRICE.sum():.2f}\n", "1 row of totals"),
+    "no total": Messy(add("oil", ["Shell", "BP"] * 19 + ["Shell", "Total"]), "oil (3)",
+                      columns=None),
+    "a merged header": Messy("House,,Deal\n" + PLAIN, "1 line above the table left out: House"),
+    "years above names": Messy("2023,2023,2024\n" + PLAIN, "1 line above the table left out: 2023"),
+    "lines in names": Messy('"size","age","price\n(CHF)"\n' + text(None, BODY),
+                            target="price (CHF)"),
+    "another case": Messy(PLAIN, "no column 'Price '; do you mean 'price'?", True, target="Price "),
+    "the target again": Messy(add("price_eur", PRICE * 2), "say the target once more: price_eur",
+                              columns=None),
+    "answers of a form": Messy(add("Timestamp", DAYS.strftime("%Y/%m/%d 9:%M:%S PM GMT+1")),
+                               "Timestamp (%Y/%m/%d %I:%M:%S %p", columns=None),
+    "months": Messy(add("due", DAYS.strftime("%b-%y")), "due (%b-%y", columns=None),
+    "dates of two kinds": Messy(
+        add("on", [f"{d:%Y-%m-%d}" if i % 2 else f"{d:%d/%m/%Y}" for i, d in enumerate(DAYS)]),
+        "dates in several formats, '",
+        columns=None),
     # files
     "a web page": Messy(b"<html><table><tr><td>1</td></tr></table></html>",
                         "save the sheet as .xlsx or CSV", True, name="t.xls"),

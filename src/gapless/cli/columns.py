@@ -17,6 +17,8 @@ LARGE = 1e150
 FAR = 100
 # Units that a column of numbers may be told to have.
 FEW = 5
+# Numbers that a sum is told from.
+ADDENDS = 3
 # Names in a note.
 SHOWN = 15
 
@@ -46,15 +48,26 @@ def check_sizes(name: str, column: Array) -> None:
     if column.dtype.kind != "f":
         return
     if np.any(bad := np.isinf(column)):
+        one = bad.sum() == 1
+        numbers = "an infinite number" if one else f"{bad.sum()} infinite numbers, the first"
         raise InputError(
-            f"column {name!r} has {int(bad.sum())} missing or infinite values, the first infinite "
-            f"one in data row {int(np.argmax(bad)) + 1}; leave those cells empty, or --drop {name}"
+            f"column {name!r} has {numbers} in data row {int(np.argmax(bad)) + 1}; leave such "
+            "cells empty"
         )
     if (largest := np.max(np.abs(column[~np.isnan(column)]), initial=0.0)) > LARGE:
         raise InputError(
             f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
             "divide it by its standard deviation"
         )
+
+
+def is_sum(column: Array) -> bool:
+    """Whether the last number of a column is the sum of those above."""
+    if column.dtype.kind != "f":
+        return False
+    above = column[:-1][~np.isnan(column[:-1])]
+    many = np.count_nonzero(above) >= ADDENDS
+    return bool(many and np.isclose(above.sum(), column[-1], 1e-6, 0))
 
 
 def some_numbers(cells: Array) -> str:

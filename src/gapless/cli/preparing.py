@@ -26,7 +26,15 @@ from .columns import (
     missing,
     some_numbers,
 )
-from .dates import PARTS, date_format, dated_numbers, known_format, parts_of, varying_parts
+from .dates import (
+    PARTS,
+    date_format,
+    dated_numbers,
+    known_format,
+    parts_of,
+    several_formats,
+    varying_parts,
+)
 from .numbers import is_missing
 from .tables import texts
 
@@ -299,8 +307,8 @@ class Encoder:
             column = _column(name, values, train, impute, name in keep, said)
             columns += [] if column is None else [column]
         if not columns:
-            notes = "".join(f"; {note}" for note in said.notes())
-            raise InputError(f"no column is left to learn from: all are constant or dropped{notes}")
+            why = "; ".join(said.notes()) or "there is none besides the target and those dropped"
+            raise InputError(f"no column is left to learn from: {why}")
         return cls([[column.name, column.entry] for column in columns]), said.notes()
 
     @cached_property
@@ -401,11 +409,12 @@ def _column(
         fills = tuple(_median(parts[part], train) for part in names) if impute else None
         return Dates(name, form, names, fills, indicator)
     levels, other = _frequent(there, len(values), kept)
+    doubt = some_numbers(there) or several_formats(there)
     if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
-        said.texts.append(f"{name} ({len(distinct)}{some_numbers(there)})")
+        said.texts.append(f"{name} ({len(distinct)}{doubt})")
         return None
     said.fill(name, lacks, "a level of its own")
-    said.levels.append(f"{name} ({len(levels)})")
+    said.levels.append(f"{name} ({len(levels)}{doubt})")
     if other:
         said.rare.append(f"{name} ({len(distinct) - len(levels)})")
     levels += [""] if n_lacking else []

@@ -176,8 +176,6 @@ def _learn(
         else:
             kinds[name] = text if dated is None else dated
             lacking += [f"{name} ({int(lacks.sum())})"] * bool(np.any(lacks))
-    if not kinds:
-        raise InputError("no column is left to learn from: all are constant, keys or dropped")
     dates = {name: kind["parts"] for name, kind in kinds.items() if isinstance(kind, dict)}
     notes = (
         ("text columns, an effect for each text", [n for n, kind in kinds.items() if kind is True]),
@@ -187,7 +185,10 @@ def _learn(
         ("columns that number or name the rows left out (--keep NAME)", keys),
         (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
-    return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+    said = [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+    if not kinds:
+        raise InputError(f"no column is left to learn from: {'; '.join(said) or 'all are dropped'}")
+    return kinds, said
 
 
 def _dated(name: str, cells: Array, lacks: Array) -> dict[str, Any] | None:

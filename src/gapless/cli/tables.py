@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import bz2
 import codecs
+import difflib
 import glob
 import gzip
 import io
 import lzma
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -24,7 +26,7 @@ from sklearn import datasets
 
 from ..core.checks import Array, InputError, choose, optional_import
 from ..core.files import existing_file
-from .columns import listed, missing
+from .columns import is_sum, listed, missing
 from .json_files import read_json
 from .layout import Arranged, arrange
 from .numbers import recognise
@@ -33,6 +35,14 @@ from .typed_files import read_arrow, read_excel, read_parquet, typed_values
 
 # Share of the rows that may be left out as the only ones of their classes, and those named.
 LONE, SHOWN = 0.25, 5
+# How much alike names are that may be meant.
+NEAR = 0.8
+# What the last row of a printed table is called.
+TOTAL = re.compile(
+    r"(?:grand |sub-?|sous-)?total(?:s|e|en| général)?|(?:gesamt|zwischen)?summe|gesamt|"
+    r"gesamtergebnis|insgesamt|sum|suma|totaal|\*+",
+    re.IGNORECASE,
+)
 DATASETS: dict[str, Callable[..., Any]] = {
     "diabetes": datasets.load_diabetes,
     "breast_cancer": datasets.load_breast_cancer,
@@ -195,7 +205,17 @@ def check_names(table: Table, names: Iterable[str]) -> None:
     """Raise InputError for the first of ``names`` that is no column of ``table``."""
     for name in names:
         if name not in table:
-            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+            plain = {_plain(column): column for column in table}
+            near = difflib.get_close_matches(_plain(name), plain, 1, NEAR)
+            meant = f"do you mean {plain[near[0]]!r}? " if near else ""
+            raise InputError(
+                f"the data have no column {name!r}; {meant}columns: {', '.join(table)}"
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what people get wrong."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def check_target(table: Table, target: str | None, drop: list[str], did: str) -> str:
@@ -337,9 +357,23 @@ def _table(parts: list[Any], how: Reading) -> Table:
         return part
     cells, notes = part.cells, list(part.notes)
     if part.mark:
+        n_rows = len(cells)
+        while _ends_in_total(cells, how.decimal, part.mark):
+            cells = cells.iloc[:-1]
+        if rows := n_rows - len(cells):
+            notes.append(f"{rows} row{'s' * (rows > 1)} of totals at the end left out")
         columns, said = recognise(cells, how.decimal, part.mark)
         return Table(columns, cells, [*notes, *said], part.twins)
     return Table({n: typed_values(cells[n]) for n in cells.columns}, cells, notes, part.twins)
+
+
+def _ends_in_total(cells: Any, decimal: str | None, mark: str) -> bool:
+    """Whether the last row calls itself the total of the others, and has the sum of a column."""
+    words = [name for name in cells if TOTAL.fullmatch(cells[name].iloc[-1].strip())]
+    if not words or len(cells) == 1:
+        return False
+    numbers = recognise(cells.drop(columns=words), decimal, mark)[0]
+    return any(map(is_sum, numbers.values()))
 
 
 def _one(parts: list[Any]) -> Arranged:
