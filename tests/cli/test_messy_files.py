@@ -535,6 +535,72 @@ def test_what_was_filled_in_is_filled_in_again(holes):
     )
 
 
+def changed(table, **columns):
+    return table.assign(**{name: change(table[name]) for name, change in columns.items()})
+
+
+SOME = np.arange(N) % 5 == 0
+#: what is done to the table of a training, how predict ends, and what it says
+OTHERS = {
+    "order": (lambda t: t[t.columns[::-1]], 0, ""),
+    "more columns": (lambda t: t.assign(new="x", more=1.5), 0, ""),
+    "no target": (lambda t: t.drop(columns="kind"), 0, ""),
+    "one column less": (lambda t: t.drop(columns="size"), 2,
+                        "no column 'size', which the model needs; columns: age, city, sold, kind"),
+    "another name": (lambda t: t.rename(columns={"size": "Size "}), 2, "do you mean 'Size'?"),
+    "texts for numbers": (lambda t: changed(t, size=lambda c: "big"), 2,
+                          "has the text 'big'; correct it, or leave it empty"),
+    "other dates": (lambda t: changed(t, sold=lambda c: "1.2.2024"), 2,
+                    "has dates as 2024-01-31 in training, but '1.2.2024' in data row 1"),
+    "other texts": (lambda t: changed(t, city=lambda c: c.mask(SOME, "Ur")), 0,
+                    "texts that training did not see, 'Ur'"),
+    "missing numbers": (lambda t: changed(t, size=lambda c: c.mask(SOME)), 0,
+                        "'size' has 8 missing cells, of which training had next to none"),
+    "missing texts": (lambda t: changed(t, city=lambda c: c.mask(SOME)), 0,
+                      "'city' has missing cells, of which training had none"),
+}  # fmt: skip
+
+
+def test_tables_that_differ_from_that_of_the_training(tmp_path, monkeypatch):
+    """Predictions as before, with a word where it matters, or one sentence."""
+    monkeypatch.chdir(tmp_path)
+    days = DAYS.strftime("%Y-%m-%d")
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "city": CITY, "sold": days, "kind": KIND})
+    table.to_csv("t.csv", index=False)
+    fit = ["fit", "t.csv", "--target", "kind", "--weight-decay", 0.1]
+    assert run(*fit, "--prove-time", 0, "--out", "m.st").code == 0
+    before = run("predict", "m.st", "t.csv")
+    for name, (change, code, says) in OTHERS.items():
+        change(table).to_csv("new.csv", index=False)
+        after = run("predict", "m.st", "new.csv")
+        assert after.code == code, (name, after)
+        assert says in after.stderr, (name, after.stderr)
+        assert after.stderr.count("\n") == bool(says)
+        assert (after == before) == (not says), name
+        assert after.stdout.count("\n") == (N + 1 if code == 0 else 0)
+
+
+def test_reports_of_the_rows_that_training_took(tmp_path, monkeypatch):
+    """Without the rows that it left out, so that others are held out than it learnt from."""
+    monkeypatch.chdir(tmp_path)
+    kinds = np.where(np.arange(N) == 3, "", np.where(np.arange(N) == 4, "odd", KIND))
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "kind": kinds})
+    table.to_csv("t.csv", index=False)
+    fit = ["fit", "t.csv", "--target", "kind", "--weight-decay", 0.1, "--readable"]
+    told = json.loads(run(*fit, "--out", "m.st", "--json").stdout)
+    report = ["report", "m.st", "t.csv", "--html", "p.html", "--price-time", 0]
+    code, out, err = run(*report)
+    assert (code, err) == (0, "")
+    assert "1 row without 'kind' left out" in out
+    assert "the only one of a class, and left out: 'odd'" in out
+    again = json.loads(run(*report, "--json").stdout)
+    assert again["training_accuracy"] == told["train_score"]
+    table[~np.isin(kinds, ["", "odd"])][:-1].assign(kind=[*KIND[:30], *["new"] * 7]).to_csv(
+        "t.csv", index=False
+    )
+    assert "that the model does not know left out: new" in run(*report).stdout
+
+
 def test_without_filling_in(holes, tmp_path):
     table = pandas.read_csv(holes / "t.csv").dropna()
     table.to_csv(tmp_path / "t.csv", index=False)

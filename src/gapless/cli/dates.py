@@ -21,6 +21,8 @@ FORMATS = (
     "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S",
     "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V",
 )  # fmt: skip
+# What is no format to those who do not know its name.
+EXAMPLES = {"ISO8601": "2024-01-31", "quarter": "2024-Q1", "%G-W%V": "2024-W05"}
 #: of numbers, where a column is called like a time: from where to where they are, and the unit
 #: that they count since 1970
 NUMBERED = {
@@ -135,8 +137,8 @@ def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:
     if np.any(wrong := np.isnat(moments) & ~lacks):
         row = int(np.argmax(wrong))
         raise InputError(
-            f"column {name!r} has dates as {form} in training, but {str(cells[row])!r} in data row "
-            f"{row + 1}; write them alike"
+            f"column {name!r} has dates as {EXAMPLES.get(form, form)} in training, but "
+            f"{str(cells[row])!r} in data row {row + 1}; write them alike"
         )
     seconds = np.where(lacks, np.nan, moments.astype("datetime64[us]").astype(np.int64) / 1e6)
     months = moments.astype("datetime64[M]").astype(np.int64)

@@ -36,7 +36,7 @@ from .dates import (
     varying_parts,
 )
 from .numbers import is_missing
-from .tables import texts
+from .tables import check_names, texts
 
 # One-hot columns a text column may become.
 MAX_CATEGORIES = 50
@@ -44,6 +44,8 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
+# Why a column has to be there.
+NEEDED = ", which the model needs"
 # Names that say that a column tells rows apart.
 ID = re.compile(
     r"(?:.*[\s_.-])?(?:id|index|idx|key|uuid|guid|no|nr|rownum|rownames?|row|obs|case|#)|unnamed.*"
@@ -85,9 +87,12 @@ class Numbers:
         column = table[self.name]
         if self.fill is None:
             check_complete(self.name, column)
-        check_numbers(self.name, column)
+        check_numbers(
+            self.name, column, "correct it" + ", or leave it empty" * (self.fill is not None)
+        )
         check_sizes(self.name, column)
         lacks = np.isnan(column)
+        _tell_filled(self, lacks)
         filled = column if self.fill is None else np.where(lacks, self.fill, column)
         return [filled, *[lacks.astype(float)] * self.indicator]
 
@@ -142,9 +147,11 @@ class Levels:
             codes[row] = code
         if unseen and not self.other:
             first = next(iter(unseen))
+            what = f"texts that training did not see, {first!r} the first of {len(unseen)}"
+            if is_missing(first):
+                what = "missing cells, of which training had none"
             warnings.warn(
-                f"column {self.name!r} has texts that training did not see, {first!r} the "
-                f"first of {len(unseen)}; they count as none of {len(self.levels)} known",
+                f"column {self.name!r} has {what}; they count as none of {len(self.levels)} known",
                 UserWarning,
                 stacklevel=2,
             )
@@ -196,12 +203,24 @@ class Dates:
             check_complete(self.name, cells)
         parts = parts_of(self.name, cells, self.format)
         lacks = np.isnan(parts["day"])
+        _tell_filled(self, lacks)
         fill = self.fill or [0.0] * len(self.parts)
         out = [np.where(lacks, value, parts[part]) for part, value in zip(self.parts, fill)]
         return [*out, *[lacks.astype(float)] * self.indicator]
 
 
 Column = Numbers | Levels | Dates
+
+
+def _tell_filled(column: Numbers | Dates, lacks: Array) -> None:
+    """Warn where more cells are missing than there were in training."""
+    if not column.indicator and lacks.sum() >= _rare(len(lacks)):
+        warnings.warn(
+            f"column {column.name!r} has {lacks.sum()} missing cells, of which training had next "
+            "to none; its median stands for them",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def column_of(given: Any) -> Column:
@@ -336,9 +355,8 @@ class Encoder:
         # filled column by column: the blocks and their union would need the memory twice
         n_rows = len(next(iter(table.values()), ()))
         X, j = np.empty((n_rows, len(self.names))), 0
+        check_names(table, [column.name for column in self.kinds], NEEDED)
         for column in self.kinds:
-            if column.name not in table:
-                raise InputError(f"the data have no column {column.name!r}, which the model needs")
             for numbers in column.columns(table):
                 X[:, j] = numbers
                 j += 1

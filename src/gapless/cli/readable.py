@@ -25,7 +25,7 @@ from .job import check_split, find_task, split_rows
 from .measures import check_targets, find_loss
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
-from .preparing import MAX_CATEGORIES, is_key
+from .preparing import MAX_CATEGORIES, NEEDED, is_key
 from .scores import Rows, score_rows, scores, summary
 from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import plain_console, print_notes, print_table
@@ -242,9 +242,7 @@ def frame(table: dict[str, Array], kinds: dict[str, Kind]) -> Any:
     """
     import pandas  # whoever wants no table need not wait for it
 
-    for name in kinds:
-        if name not in table:
-            raise InputError(f"the data have no column {name!r}, which the model needs")
+    check_names(table, kinds, NEEDED)
     columns: dict[str, Array] = {}
     for name, kind in kinds.items():
         columns |= _numbers(table, name, kind)

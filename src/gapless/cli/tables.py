@@ -15,7 +15,7 @@ import re
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -201,15 +201,15 @@ def read_table(path: str, how: Reading = Reading()) -> Table:
     return _table([_read_file(file, how) for file in files], how)
 
 
-def check_names(table: Table, names: Iterable[str]) -> None:
-    """Raise InputError for the first of ``names`` that is no column of ``table``."""
+def check_names(table: Mapping[str, Any], names: Iterable[str], why: str = "") -> None:
+    """Raise InputError, which says ``why``, for the first of ``names`` that is no column."""
     for name in names:
         if name not in table:
             plain = {_plain(column): column for column in table}
             near = difflib.get_close_matches(_plain(name), plain, 1, NEAR)
             meant = f"do you mean {plain[near[0]]!r}? " if near else ""
             raise InputError(
-                f"the data have no column {name!r}; {meant}columns: {', '.join(table)}"
+                f"the data have no column {name!r}{why}; {meant}columns: {', '.join(table)}"
             )
 
 
