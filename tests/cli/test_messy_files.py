@@ -307,7 +307,13 @@ FILES = {
         add("on", [f"{d:%Y-%m-%d}" if i % 2 else f"{d:%d/%m/%Y}" for i, d in enumerate(DAYS)]),
         "dates in several formats, '",
         columns=None),
+    "facts above a sheet": Messy("Name,Max,\nDate,3.1.2024,\n,,\n" + PLAIN,
+                                 "3 lines above the table left out: Name"),
     # files
+    "a page, called .csv": Messy("<!DOCTYPE html>\n<table>", "is a web page or XML", True),
+    "JSON, called .csv": Messy(json.dumps(RECORDS)),
+    "no suffix": Messy(PLAIN, name="table"),
+    "a text, called .xlsx": Messy(PLAIN, "call it .csv if it is text", True, name="t.xlsx"),
     "a web page": Messy(b"<html><table><tr><td>1</td></tr></table></html>",
                         "save the sheet as .xlsx or CSV", True, name="t.xls"),
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),

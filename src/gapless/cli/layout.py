@@ -82,8 +82,9 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     above = 0
     while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
         above += 1
-    if header is None and _is_merged([row for _, row in first[above : above + 3]]):
-        above += 1
+    if header is None:
+        above = _below_remarks(first, above)
+        above += _is_merged([row for _, row in first[above : above + 3]])
     if above:
         title = next(filter(None, map(str.strip, first[0][1])))
         notes.append(f"{_count(above, 'line')} above the table left out: {title}")
@@ -153,11 +154,27 @@ def _is_merged(rows: list[list[str]]) -> bool:
     """Whether the first of three rows has titles over several columns, and the second the names."""
     if len(rows) < 3 or len(set(map(len, rows))) > 1:
         return False
-    over, names, below = ([cell.strip() for cell in row] for row in rows)
+    over = [cell.strip() for cell in rows[0]]
     # the first may be an index without a name
     alike = len(set(over) - {""}) < len(over) - (not over[0])
-    words = [name for name in names if not _is_number(name) and name.lower() not in MISSING_NUMBER]
-    return alike and any(over) and len(set(words)) == len(names) and any(map(_is_number, below))
+    return alike and any(over) and _are_names(*rows[1:])
+
+
+def _are_names(row: list[str], below: list[str]) -> bool:
+    """Whether a row has a word of its own in each cell, and the one below it a number."""
+    cells = [cell.strip() for cell in row]
+    words = [cell for cell in cells if not _is_number(cell) and cell.lower() not in MISSING_NUMBER]
+    return len(set(words)) == len(cells) and any(map(_is_number, below))
+
+
+def _below_remarks(rows: list[tuple[int, list[str]]], start: int) -> int:
+    """Where the table begins: below rows with empty cells in each, an empty one the last of them,
+    as a sheet has them above its names."""
+    end = start
+    while end < len(rows) - 2 and not all(map(str.strip, rows[end][1])):
+        end += 1
+    apart = end > start and len(rows[end - 1][1]) > 1 and not any(map(str.strip, rows[end - 1][1]))
+    return end if apart and _are_names(rows[end][1], rows[end + 1][1]) else start
 
 
 def _is_below(body: list[list[str]], before: int) -> bool:

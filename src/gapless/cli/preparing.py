@@ -44,6 +44,8 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
+# Share of the rows of which more may lack a number than in training: those without a target may.
+FEW = 0.1
 # Why a column has to be there.
 NEEDED = ", which the model needs"
 # Names that say that a column tells rows apart.
@@ -214,7 +216,7 @@ Column = Numbers | Levels | Dates
 
 def _tell_filled(column: Numbers | Dates, lacks: Array) -> None:
     """Warn where more cells are missing than there were in training."""
-    if not column.indicator and lacks.sum() >= _rare(len(lacks)):
+    if not column.indicator and lacks.sum() >= max(_rare(len(lacks)), FEW * len(lacks)):
         warnings.warn(
             f"column {column.name!r} has {lacks.sum()} missing cells, of which training had next "
             "to none; its median stands for them",

@@ -51,12 +51,13 @@ DATASETS: dict[str, Callable[..., Any]] = {
     "digits": datasets.load_digits,
 }
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# How files of a kind begin, blanks apart, for what comes through a pipe without a name.
+# How files of a kind begin, blanks apart, where no name says it, or a wrong one.
 MAGIC = {
     b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy",
     b'{"': ".json", b"[{": ".json", b"[[": ".json",
 }  # fmt: skip
 BEGINNING = 100
+PAGES = (b"<!doctype", b"<html", b"<table", b"<?xml")
 # What to do with tables of other programs, by their suffixes.
 ELSEWHERE = {
     ".arff": "save it from Weka as CSV, or put the names of its attributes in a line of their own "
@@ -192,9 +193,7 @@ def read_table(path: str, how: Reading = Reading()) -> Table:
     """
     if path == "-":
         content = sys.stdin.buffer.read()
-        start = b"".join(content[:BEGINNING].removeprefix(codecs.BOM_UTF8).split())
-        kind = next((s for magic, s in MAGIC.items() if start.startswith(magic)), ".csv")
-        return _table([_READERS[kind](io.BytesIO(content), "standard input", how)], how)
+        return _table([_read_untold(io.BytesIO(content), "standard input", how)], how)
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
     files = _files(str(path))
@@ -398,6 +397,21 @@ def _load_dataset(name: str) -> tuple[Table, str]:
     return Table(table, table), "target"
 
 
+def _read_untold(stream: BinaryIO, name: str, how: Reading) -> Arranged | Table:
+    """A text file, or what it is by its first bytes."""
+    if not stream.seekable():
+        stream = io.BytesIO(stream.read())
+    start = b"".join(stream.read(BEGINNING).removeprefix(codecs.BOM_UTF8).split())
+    stream.seek(0)
+    if start.lower().startswith(PAGES):
+        raise InputError(
+            f"{name}: is a web page or XML, not a table; open it in a spreadsheet and save the "
+            "sheet as .xlsx or CSV"
+        )
+    kind = next((s for magic, s in MAGIC.items() if start.startswith(magic)), "")
+    return _READERS[kind](stream, name, how) if kind else _read_text(stream, name, how)
+
+
 def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) -> Arranged:
     if not stream.seekable():
         stream = io.BytesIO(stream.read())
@@ -443,7 +457,7 @@ def _matrix(matrix: Array, name: str) -> Table:
 
 
 _READERS: dict[str, Callable[[Any, str, Reading], Arranged | Table]] = {
-    **dict.fromkeys((".csv", ".txt", ".dat", ".data"), _read_text),
+    **dict.fromkeys((".csv", ".txt", ".dat", ".data", ".psv", ""), _read_untold),
     **dict.fromkeys((".tsv", ".tab"), _read_tabs),
     **dict.fromkeys(
         (".json", ".jsonl", ".ndjson"),
