@@ -15,7 +15,8 @@ from ..bridges.weight_files import read_model
 from ..core.checks import Array, InputError, optional_import, positive
 from .columns import check_complete, check_numbers
 from .command import Answer, add_command, add_data_arguments
-from .tables import Reading, check_target, read_data
+from .kinds import Reading
+from .tables import check_target, read_data
 from .terminal import plain_console
 
 # Losses of numbers; the other is of classes.

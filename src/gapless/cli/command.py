@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .tables import DATASETS, add_reading_arguments
+from .kinds import add_reading_arguments
+from .tables import DATASETS
 
 DATA = (
     "a .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, "

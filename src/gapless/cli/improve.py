@@ -22,9 +22,10 @@ from ..training.train import solve
 from .audit import add_trained_arguments, read_trained
 from .command import Answer, add_command
 from .image_files import is_image_model
+from .kinds import Reading
 from .model_files import FORMAT, load, save
 from .proofs import in_units_of_training, prepare, terms_of
-from .tables import Reading, read_data
+from .tables import read_data
 from .terminal import print_notes, print_table
 
 # What a network of PyTorch is written as.

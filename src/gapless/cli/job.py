@@ -27,19 +27,11 @@ from .columns import (
 )
 from .command import add_data_arguments
 from .dates import date_format
+from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import (
-    Reading,
-    Table,
-    check_names,
-    check_target,
-    read_data,
-    rows_with,
-    texts,
-    without_lone,
-)
+from .tables import Table, check_names, check_target, read_data, rows_with, texts, without_lone
 
 # Rows from which it is told that a column repeats the target.
 FEW = 12

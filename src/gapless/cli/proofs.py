@@ -24,10 +24,11 @@ from ..gauge.choose import METHODS, conditions
 from .columns import check_numbers, check_sizes
 from .command import Answer, add_command, add_data_arguments
 from .job import Scaling, class_weights, split_rows
+from .kinds import Reading
 from .model_files import Header, load, longest_header
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import Reading, Table, read_data, rows_with, texts, without_lone
+from .tables import Table, read_data, rows_with, texts, without_lone
 from .terminal import plain_console
 
 # Share of what units alone make of no bias that rounding may add.

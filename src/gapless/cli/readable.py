@@ -22,12 +22,13 @@ from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
+from .kinds import Reading
 from .measures import check_targets, find_loss
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, NEEDED, is_key
 from .scores import Rows, score_rows, scores, summary
-from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
+from .tables import check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import plain_console, print_notes, print_table
 
 # Importances that are printed.

@@ -18,10 +18,11 @@ from ..readable.price import HEADS, PriceOfReading
 from .columns import listed, missing
 from .command import Answer, add_command, add_data_arguments
 from .job import split_rows
+from .kinds import Reading
 from .measures import explained, measure
 from .model_files import load
 from .readable import frame, model_kinds
-from .tables import Reading, Table, read_data, rows_with, texts, without_lone
+from .tables import Table, read_data, rows_with, texts, without_lone
 from .terminal import print_notes, print_table
 
 # Seconds for the price of reading.
