@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import zipfile
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -74,6 +75,23 @@ class Messy:
     args: list = field(default_factory=list)
     columns: list | None = field(default_factory=lambda: ["size", "age"])
     target: str = "price"
+
+
+# The plain table as JSON has it: numbers are numbers.
+RECORDS = [dict(zip(HEAD, row)) for row in zip(SIZE.tolist(), AGE.tolist(), PRICE.tolist())]
+FRAME = pandas.DataFrame(RECORDS)
+
+
+def lines(*records):
+    return "".join(json.dumps(record) + "\n" for record in records)
+
+
+def zipped(**files):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("_", "."), text)
+    return content.getvalue()
 
 
 DAYS = pandas.date_range("2021-03-01", periods=N, freq="17D")
@@ -151,7 +169,7 @@ FILES = {
     "names twice": Messy(text(["size", "size", "price"], BODY), "names that come twice",
                          columns=["size", "size (2)"]),
     "the target twice": Messy(text(["size", "price", "price"], BODY), "two columns called", True),
-    "no such target": Messy(PLAIN, "no column 'prize'; columns: size", True, target="prize"),
+    "no such target": Messy(PLAIN, "do you mean 'price'? columns: size", True, target="prize"),
     "spaces around names": Messy(PLAIN.replace("age", " age ")),
     # numbers
     "decimal commas": Messy(text(HEAD, [[german(float(c)) for c in row] for row in BODY], ";"),
@@ -171,7 +189,7 @@ FILES = {
     "spaces around numbers": Messy(text(HEAD, [[f" {c} " for c in row] for row in BODY])),
     "truths": Messy(add("new", ["TRUE", "False"] * 20), columns=["new", "size", "age"]),
     "one slip": Messy(some(0, "12O", 40), "correct it, or drop the column", True),
-    "infinite": Messy(some(0, "inf", 40), "leave those cells empty", True),
+    "infinite": Messy(some(0, "inf", 40), "leave such cells empty", True),
     "huge numbers": Messy(some(0, "1e200", 40), "squares overflow", True),
     # missing
     "missing numbers": Messy(some(0, ""), "size (6, median)"),
@@ -262,7 +280,40 @@ FILES = {
     "kilograms and grams": Messy(add("mass", [f"{i} kg" if i % 2 else f"{i} g" for i in range(N)]),
                                  "numbers in different units, g, kg: write them in one"),
     "numbers kept as texts": Messy(put_in(0, [f'="{s}"' for s in SIZE]), "is "),
+    # as offices export them
+    "a list of SAP": Messy(
+        "Dynamic list, 3.1.2024\n\n-----\n" + text(
+            ["", *HEAD, ""], [["", a, b, f"{german(float(p))}-", ""] for a, b, p in BODY], "|")
+        + f"-----\n|*|{sum(AGE)}|{german(PRICE.sum())}-|\n-----\n",
+        "1 row of totals at the end left out read as numbers: price (1.668,80- is -1668.8)",
+        columns=["size", "age"]),
+    "accounts with a sign": Messy(put_in(1, ["$(5.00)", "$ 7.00", "$ -   ", '"$1,007"'] * 10),
+                                  "age ($(5.00) is -5)"),
+    "francs without cents": Messy(put_in(1, ["Fr. 5.-", "Fr. 7.50"] * 20), "age (Fr. 7.50 is 7.5)"),
+    "a total": Messy(PLAIN + f"Total,{AGE.sum()},{PRICE.sum():.2f}\n", "1 row of totals"),
+    "no total": Messy(add("oil", ["Shell", "BP"] * 19 + ["Shell", "Total"]), "oil (3)",
+                      columns=None),
+    "a merged header": Messy("House,,Deal\n" + PLAIN, "1 line above the table left out: House"),
+    "years above names": Messy("2023,2023,2024\n" + PLAIN, "1 line above the table left out: 2023"),
+    "lines in names": Messy('"size","age","price\n(CHF)"\n' + text(None, BODY),
+                            target="price (CHF)"),
+    "another case": Messy(PLAIN, "no column 'Price '; do you mean 'price'?", True, target="Price "),
+    "the target again": Messy(add("price_eur", PRICE * 2), "say the target once more: price_eur",
+                              columns=None),
+    "answers of a form": Messy(add("Timestamp", DAYS.strftime("%Y/%m/%d 9:%M:%S PM GMT+1")),
+                               "Timestamp (%Y/%m/%d %I:%M:%S %p", columns=None),
+    "months": Messy(add("due", DAYS.strftime("%b-%y")), "due (%b-%y", columns=None),
+    "dates of two kinds": Messy(
+        add("on", [f"{d:%Y-%m-%d}" if i % 2 else f"{d:%d/%m/%Y}" for i, d in enumerate(DAYS)]),
+        "dates in several formats, '",
+        columns=None),
+    "facts above a sheet": Messy("Name,Max,\nDate,3.1.2024,\n,,\n" + PLAIN,
+                                 "3 lines above the table left out: Name"),
     # files
+    "a page, called .csv": Messy("<!DOCTYPE html>\n<table>", "is a web page or XML", True),
+    "JSON, called .csv": Messy(json.dumps(RECORDS)),
+    "no suffix": Messy(PLAIN, name="table"),
+    "a text, called .xlsx": Messy(PLAIN, "call it .csv if it is text", True, name="t.xlsx"),
     "a web page": Messy(b"<html><table><tr><td>1</td></tr></table></html>",
                         "save the sheet as .xlsx or CSV", True, name="t.xls"),
     "compressed": Messy(gzip.compress(PLAIN.encode()), name="t.csv.gz"),
@@ -271,7 +322,47 @@ FILES = {
     "broken Parquet": Messy(b"PAR1 no", "cannot be read as Parquet", True, name="t.parquet"),
     "broken Arrow": Messy(b"ARROW1 no", "cannot be read as Arrow", True, name="t.arrow"),
     "broken Excel": Messy(b"PK\x03\x04no", "t.xlsx: ", True, name="t.xlsx"),
-    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.sav"),
+    "an unknown kind": Messy(PLAIN, "unknown kind of table", True, name="t.odd"),
+    "a kind of other programs": Messy(PLAIN, "write.csv(table, new)", True, name="t.RDS"),
+    "ARFF": Messy("@relation r\n@data\n1,2\n", "in the place of all up to @data", True,
+                  name="t.arff"),
+    "an archive": Messy(zipped(t_csv=PLAIN), name="t.zip"),
+    "an archive of two": Messy(zipped(a_csv=PLAIN, b_csv=PLAIN), "2 files (a.csv, b.csv)", True,
+                               name="t.zip"),
+    "no archive": Messy(PLAIN, "cannot be unpacked", True, name="t.zip"),
+    # JSON
+    "records": Messy(json.dumps(RECORDS, indent=2), name="t.json"),
+    "records within an answer": Messy(json.dumps({"ok": True, "errors": [], "result": RECORDS}),
+                                      name="t.json"),
+    "records a line": Messy("\n" + lines(*RECORDS), name="t.jsonl"),
+    "records a line, called .json": Messy(lines(*RECORDS).encode("utf-8-sig"), name="t.json"),
+    "records a line, compressed": Messy(gzip.compress(lines(*RECORDS).encode()),
+                                        name="t.ndjson.gz"),
+    "records that lack names": Messy(
+        lines(*[{k: r[k] for k in HEAD if k != "age" or i % 7} for i, r in enumerate(RECORDS)]),
+        "age (6, median)", name="t.jsonl"),
+    "columns": Messy(json.dumps(FRAME.to_dict("list")), name="t.json"),
+    "as pandas writes it": Messy(FRAME.to_json(), name="t.json"),
+    "by the names of the rows": Messy(json.dumps({f"-N{i}": r for i, r in enumerate(RECORDS)}),
+                                      name="t.json"),
+    "split": Messy(FRAME.to_json(orient="split"), name="t.json"),
+    "rows of cells": Messy(json.dumps([HEAD, *FRAME.values.tolist()]), name="t.json"),
+    "numbers as texts": Messy(json.dumps([dict(zip(HEAD, row)) for row in BODY]), name="t.json"),
+    "objects in records": Messy(
+        json.dumps([{"place": {"city": c, "tags": []}, **r} for c, r in zip(CITY, RECORDS)]),
+        "objects spread over columns NAME.PART: place", name="t.json",
+        columns=["place.city", "size", "age"]),
+    "lists in records": Messy(
+        json.dumps([{"tags": [c, "new"], **r} for c, r in zip(CITY, RECORDS)]), "tags (3)",
+        name="t.json", columns=["tags", "size", "age"]),
+    "columns of other lengths": Messy('{"size": [1, 2], "price": [3]}', "differ in length", True,
+                                      name="t.json"),
+    "a slip in JSON": Messy(lines(*RECORDS[:9]) + "{oops\n", "not JSON in line 10", True,
+                            name="t.jsonl"),
+    "a text in JSON": Messy('"price"', "holds no table", True, name="t.json"),
+    "numbers in JSON": Messy("[1, 2, 3]", "holds no table", True, name="t.json"),
+    "nothing in JSON": Messy(" ", "is empty", True, name="t.json"),
+    "too deep": Messy("[" * 100_000, "nested too deeply", True, name="t.json"),
 }  # fmt: skip
 
 
@@ -371,7 +462,8 @@ def test_typed_files_folders_patterns_and_pipes(typed, tmp_path, monkeypatch):
         assert load(model)[1].classes == ["0", "1"]
         found.append(run("predict", model, typed / "t.csv"))
         assert found[0] == found[-1] != (2, "", "")
-    for data in ("t.csv", "t.parquet"):
+    pandas.read_csv(typed / "t.csv", dtype=str).to_json(typed / "t.json", orient="records")
+    for data in ("t.csv", "t.parquet", "t.json"):
         content = io.BytesIO((typed / data).read_bytes())
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=content))
         assert run("predict", tmp_path / "0.st", "-") == found[0]
@@ -447,6 +539,72 @@ def test_what_was_filled_in_is_filled_in_again(holes):
     assert (
         "has dates as %d.%m.%Y in training" in run("predict", holes / "m.st", holes / "new.csv")[2]
     )
+
+
+def changed(table, **columns):
+    return table.assign(**{name: change(table[name]) for name, change in columns.items()})
+
+
+SOME = np.arange(N) % 5 == 0
+#: what is done to the table of a training, how predict ends, and what it says
+OTHERS = {
+    "order": (lambda t: t[t.columns[::-1]], 0, ""),
+    "more columns": (lambda t: t.assign(new="x", more=1.5), 0, ""),
+    "no target": (lambda t: t.drop(columns="kind"), 0, ""),
+    "one column less": (lambda t: t.drop(columns="size"), 2,
+                        "no column 'size', which the model needs; columns: age, city, sold, kind"),
+    "another name": (lambda t: t.rename(columns={"size": "Size "}), 2, "do you mean 'Size'?"),
+    "texts for numbers": (lambda t: changed(t, size=lambda c: "big"), 2,
+                          "has the text 'big'; correct it, or leave it empty"),
+    "other dates": (lambda t: changed(t, sold=lambda c: "1.2.2024"), 2,
+                    "has dates as 2024-01-31 in training, but '1.2.2024' in data row 1"),
+    "other texts": (lambda t: changed(t, city=lambda c: c.mask(SOME, "Ur")), 0,
+                    "texts that training did not see, 'Ur'"),
+    "missing numbers": (lambda t: changed(t, size=lambda c: c.mask(SOME)), 0,
+                        "'size' has 8 missing cells, of which training had next to none"),
+    "missing texts": (lambda t: changed(t, city=lambda c: c.mask(SOME)), 0,
+                      "'city' has missing cells, of which training had none"),
+}  # fmt: skip
+
+
+def test_tables_that_differ_from_that_of_the_training(tmp_path, monkeypatch):
+    """Predictions as before, with a word where it matters, or one sentence."""
+    monkeypatch.chdir(tmp_path)
+    days = DAYS.strftime("%Y-%m-%d")
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "city": CITY, "sold": days, "kind": KIND})
+    table.to_csv("t.csv", index=False)
+    fit = ["fit", "t.csv", "--target", "kind", "--weight-decay", 0.1]
+    assert run(*fit, "--prove-time", 0, "--out", "m.st").code == 0
+    before = run("predict", "m.st", "t.csv")
+    for name, (change, code, says) in OTHERS.items():
+        change(table).to_csv("new.csv", index=False)
+        after = run("predict", "m.st", "new.csv")
+        assert after.code == code, (name, after)
+        assert says in after.stderr, (name, after.stderr)
+        assert after.stderr.count("\n") == bool(says)
+        assert (after == before) == (not says), name
+        assert after.stdout.count("\n") == (N + 1 if code == 0 else 0)
+
+
+def test_reports_of_the_rows_that_training_took(tmp_path, monkeypatch):
+    """Without the rows that it left out, so that others are held out than it learnt from."""
+    monkeypatch.chdir(tmp_path)
+    kinds = np.where(np.arange(N) == 3, "", np.where(np.arange(N) == 4, "odd", KIND))
+    table = pandas.DataFrame({"size": SIZE, "age": AGE, "kind": kinds})
+    table.to_csv("t.csv", index=False)
+    fit = ["fit", "t.csv", "--target", "kind", "--weight-decay", 0.1, "--readable"]
+    told = json.loads(run(*fit, "--out", "m.st", "--json").stdout)
+    report = ["report", "m.st", "t.csv", "--html", "p.html", "--price-time", 0]
+    code, out, err = run(*report)
+    assert (code, err) == (0, "")
+    assert "1 row without 'kind' left out" in out
+    assert "the only one of a class, and left out: 'odd'" in out
+    again = json.loads(run(*report, "--json").stdout)
+    assert again["training_accuracy"] == told["train_score"]
+    table[~np.isin(kinds, ["", "odd"])][:-1].assign(kind=[*KIND[:30], *["new"] * 7]).to_csv(
+        "t.csv", index=False
+    )
+    assert "that the model does not know left out: new" in run(*report).stdout
 
 
 def test_without_filling_in(holes, tmp_path):

@@ -181,7 +181,8 @@ def test_dates_are_days_and_what_of_them_comes_again(tmp_path):
     december, june, _ = answer("predict", model, tmp_path / "new.csv")["sales"]
     assert december > june + 2
     (tmp_path / "bad.csv").write_text("sold,size\nsoon,.5\n")
-    assert "has dates as ISO8601" in gapless("predict", model, tmp_path / "bad.csv", code=2).stderr
+    said = gapless("predict", model, tmp_path / "bad.csv", code=2).stderr
+    assert "has dates as 2024-01-31" in said
 
 
 def test_keys_and_free_text_are_left_out_unless_kept(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from ..bridges.torch import read_torch, to_torch
 from ..core.checks import not_negative, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.network import Network
+from ..core.problem import Problem
 from ..core.result import Status
 from ..core.watch import Watch
 from ..training.train import solve
@@ -110,7 +113,11 @@ def improve(
     candidates = [_prune(trained, better, watch), better, lossless]
     best = min(candidates, key=lambda network: trained.objective(trained.deep(network)))
     if within:
-        candidates += _smaller(trained, best, within, tol, watch, random_state)
+        candidates += smaller(
+            trained.problem(), best, within, watch, tol=tol, random_state=random_state,
+            settle=partial(settled, trained),
+            objective=lambda network: trained.objective(trained.deep(network)),
+        )  # fmt: skip
     return _best(trained, start, candidates, within=within)
 
 
@@ -166,20 +173,43 @@ def _start(
     return trained, start
 
 
-def _smaller(
-    trained: Trained,
+def smaller(
+    problem: Problem,
     best: Network,
     within: float,
-    tol: float,
     watch: Watch,
-    random_state: int | None,
+    *,
+    tol: float,
+    random_state: int | None = 0,
+    settle: Callable[[Network], Network] = lambda network: network,
+    objective: Callable[[Network], float] | None = None,
 ) -> list[Network]:
     """Networks of fewer neurons whose objective is at most a share ``within`` above that of best.
 
     By bisection of the width, each from the heaviest neurons of the smallest that suffices.
+
+    Parameters
+    ----------
+    problem : Problem
+    best : Network
+    within : float
+        Above 0.
+    watch : Watch
+    tol, random_state
+        As in :func:`improve`.
+    settle : callable, optional
+        What becomes of a network that was trained.
+    objective : callable, optional
+        Of a settled network; that of the problem by default.
+
+    Returns
+    -------
+    list of Network
+        Ever smaller.
     """
     spent = watch.seconds
-    allowed = (1 + 0.999 * within) * trained.objective(trained.deep(best))  # float32 rounds
+    value = objective or partial(Network.objective, problem=problem)
+    allowed = (1 + 0.999 * within) * value(best)  # float32 rounds
     found, few, enough = [best], 0, best.n_neurons
     while enough - few > 1 and watch.left > 0:
         width = (few + enough) // 2
@@ -191,12 +221,11 @@ def _smaller(
         # without a limit as long as the best network took: one too narrow would not end
         part = watch.part(share=1.0 / steps) if watch.limited else Watch(spent)
         solution = solve(
-            trained.problem(), part,
-            tol=min(tol, within / 4), max_neurons=width, init=select(net, heaviest),
+            problem, part, tol=min(tol, within / 4), max_neurons=width, init=select(net, heaviest),
             random_state=random_state,
         )  # fmt: skip
-        candidate = settled(trained, solution.network)
-        if trained.objective(trained.deep(candidate)) <= allowed:
+        candidate = settle(solution.network)
+        if value(candidate) <= allowed:
             found.append(candidate)
             enough = min(width, candidate.n_neurons)
         else:

@@ -17,6 +17,10 @@ LARGE = 1e150
 FAR = 100
 # Units that a column of numbers may be told to have.
 FEW = 5
+# Numbers that a sum is told from.
+ADDENDS = 3
+# Names in a note.
+SHOWN = 15
 
 
 def missing(column: Array) -> Array:
@@ -44,15 +48,26 @@ def check_sizes(name: str, column: Array) -> None:
     if column.dtype.kind != "f":
         return
     if np.any(bad := np.isinf(column)):
+        one = bad.sum() == 1
+        numbers = "an infinite number" if one else f"{bad.sum()} infinite numbers, the first"
         raise InputError(
-            f"column {name!r} has {int(bad.sum())} missing or infinite values, the first infinite "
-            f"one in data row {int(np.argmax(bad)) + 1}; leave those cells empty, or --drop {name}"
+            f"column {name!r} has {numbers} in data row {int(np.argmax(bad)) + 1}; leave such "
+            "cells empty"
         )
     if (largest := np.max(np.abs(column[~np.isnan(column)]), initial=0.0)) > LARGE:
         raise InputError(
             f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
             "divide it by its standard deviation"
         )
+
+
+def is_sum(column: Array) -> bool:
+    """Whether the last number of a column is the sum of those above."""
+    if column.dtype.kind != "f":
+        return False
+    above = column[:-1][~np.isnan(column[:-1])]
+    many = np.count_nonzero(above) >= ADDENDS
+    return bool(many and np.isclose(above.sum(), column[-1], 1e-6, 0))
 
 
 def some_numbers(cells: Array) -> str:
@@ -121,3 +136,9 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
             f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
             f"{str(slip)!r} in data row {row}; correct it, or {otherwise}"
         )
+
+
+def listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -14,10 +14,12 @@ from typing import Any
 
 from ..core.checks import positive
 from ..core.result import Status
-from .tables import DATASETS, add_reading_arguments
+from .kinds import add_reading_arguments
+from .tables import DATASETS
 
 DATA = (
-    "a .csv, .tsv, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, 'a pattern*', -"
+    "a .csv, .tsv, .json, .jsonl, .parquet, .arrow, .xlsx or .npy file, a folder of Parquet files, "
+    "'a pattern*', -"
 )
 
 

@@ -15,23 +15,29 @@ FORMATS = (
     "ISO8601", "%Y/%m/%d", "%Y/%m/%d %H:%M", "%Y/%m/%d %H:%M:%S",
     "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M:%S",
     "%m/%d/%Y", "%m/%d/%Y %H:%M", "%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M %p",
+    "%m/%d/%Y %I:%M:%S %p", "%Y/%m/%d %I:%M:%S %p",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
-    "%B %d, %Y", "%b %Y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S", "%I:%M %p",
-    "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V",
+    "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S",
+    "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V",
 )  # fmt: skip
+# What is no format to those who do not know its name.
+EXAMPLES = {"ISO8601": "2024-01-31", "quarter": "2024-Q1", "%G-W%V": "2024-W05"}
 #: of numbers, where a column is called like a time: from where to where they are, and the unit
 #: that they count since 1970
 NUMBERED = {
     "unix seconds": (1e9, 1e10, "s"), "unix milliseconds": (1e12, 1e13, "ms"),
     "%Y%m%d": (19000101, 21000101, ""),
 }  # fmt: skip
+ZONE = re.compile(r"\s(?:GMT|UTC)(?:[+-]\d{1,2}(?::?\d\d)?)?$")
 QUARTER = re.compile(r"(\d{4})[\s/-]?Q([1-4])|Q([1-4])[\s/-]?(\d{4})")
 TIME = re.compile(r"time|date|stamp|epoch|(?:^|[\s_.-])(?:ts|at)$|[a-z]At$", re.IGNORECASE)
 #: numbers that a date becomes: days since 1970, Monday 0, January 1, hours with fractions
 PARTS = ("day", "weekday", "month", "hour")
 # Texts that are looked at before all are.
 GLANCE = 10
+# Of a column whose dates have no format in common.
+SEVERAL = 50
 # Days in which weekdays, and months, come again.
 WEEK, YEAR = 14, 550
 
@@ -60,6 +66,20 @@ def date_format(cells: Array) -> str | None:
     return None
 
 
+def several_formats(cells: Array) -> str:
+    """Where the first texts are dates, but in different formats, two of them; else nothing."""
+    first = cells[:SEVERAL]
+    if not all(_looks_dated(str(cell)) for cell in first):
+        return ""
+    found = [~np.isnat(_moments(first, form)) for form in FORMATS]
+    if not np.all(np.any(found, axis=0)):
+        return ""
+    best = max(found, key=np.sum)
+    return (
+        f", dates in several formats, {first[best][0]!r} and {first[~best][0]!r}: write them alike"
+    )
+
+
 def dated_numbers(name: str, numbers: Array) -> str | None:
     """The format of numbers, none of them missing, that are dates by their column's name, or
     None."""
@@ -73,13 +93,13 @@ def dated_numbers(name: str, numbers: Array) -> str | None:
 
 def _looks_dated(cell: str) -> bool:
     shortest = 4 if ":" in cell else 6
-    return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 3
+    return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 2
 
 
 def _moments(cells: Array, form: str) -> Array:
     """Moments of time, NaT for texts of another format; datetime64 (n_rows,)."""
     pandas = optional_import("pandas", "pandas", "reading dates")
-    written = [str(cell).strip() for cell in cells]
+    written = [ZONE.sub("", str(cell).strip()) for cell in cells]
     if form in NUMBERED:
         numbers = pandas.to_numeric(pandas.Series(written), errors="coerce")
         if unit := NUMBERED[form][2]:
@@ -117,8 +137,8 @@ def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:
     if np.any(wrong := np.isnat(moments) & ~lacks):
         row = int(np.argmax(wrong))
         raise InputError(
-            f"column {name!r} has dates as {form} in training, but {str(cells[row])!r} in data row "
-            f"{row + 1}; write them alike"
+            f"column {name!r} has dates as {EXAMPLES.get(form, form)} in training, but "
+            f"{str(cells[row])!r} in data row {row + 1}; write them alike"
         )
     seconds = np.where(lacks, np.nan, moments.astype("datetime64[us]").astype(np.int64) / 1e6)
     months = moments.astype("datetime64[M]").astype(np.int64)

@@ -23,24 +23,19 @@ from .columns import (
     check_sizes,
     check_slips,
     far_off,
+    listed,
     look_alike,
 )
 from .command import add_data_arguments
 from .dates import date_format
+from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import is_number
-from .preparing import Encoder, listed
-from .tables import (
-    Reading,
-    Table,
-    check_names,
-    check_target,
-    read_data,
-    rows_with,
-    texts,
-    without_lone,
-)
+from .preparing import Encoder
+from .tables import Table, check_names, check_target, read_data, rows_with, texts, without_lone
 
+# Rows from which it is told that a column repeats the target.
+FEW = 12
 # Share of the rows below which accuracy says little of a class.
 RARE = 0.05
 
@@ -255,6 +250,12 @@ def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Ite
             f"{name} ({', '.join(map(repr, found))})" for name, found in twins.items() if found
         ]
         yield f"texts that differ in capitals or spaces alone, taken as different: {listed(shown)}"
+    again = [name for name in features if _repeats(features[name], y)]
+    if again:
+        yield (
+            f"columns that say the target once more: {listed(again)}; --drop what is not known "
+            "when it is to be predicted"
+        )
     if task == "classification":
         return
     if said := far_off(target, y):
@@ -262,6 +263,20 @@ def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Ite
             f"targets far from all others: {said}; if they are slips correct them, else --loss "
             "huber makes less of them, and a column with the logarithm may be predicted better"
         )
+
+
+def _repeats(column: Array, y: Array) -> bool:
+    """Whether a column has a number for each of the target's, in the same order, or a text for each
+    of its texts."""
+    if column.dtype.kind != y.dtype.kind or len(y) < FEW:
+        return False
+    if y.dtype.kind != "f":
+        return len(set(column)) == len(set(y)) == len(set(zip(column, y)))
+    here, there = (v[~np.isnan(column)] for v in (column, y))
+    if len(here) < FEW or np.ptp(here) == 0 or np.ptp(there) == 0:
+        return False
+    here, there = (v / np.abs(v).max() for v in (here, there))  # squares of large ones overflow
+    return bool(abs(np.corrcoef(here, there)[0, 1]) > 1 - 1e-9)
 
 
 def _rare(classes: list[Any] | None, labels: Array | None, balanced: bool) -> Iterator[str]:
@@ -363,7 +378,9 @@ def _classes(names: Array) -> tuple[list[Any], Array]:
         classes, labels = classes[order], np.argsort(order)[labels]
     counts = np.bincount(labels)
     if len(classes) < 2:
-        raise InputError(f"the target has one class only, {str(classes[0])!r}; two are needed")
+        raise InputError(
+            f"the target is {str(classes[0])!r} in all rows: there is nothing to learn"
+        )
     if len(classes) > max(MAX_CODES, len(names) / 2):
         raise InputError(
             f"the target has {len(classes)} different texts in {len(names)} rows, too many for "

@@ -82,8 +82,12 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     above = 0
     while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
         above += 1
+    if header is None:
+        above = _below_remarks(first, above)
+        above += _is_merged([row for _, row in first[above : above + 3]])
     if above:
-        notes.append(f"{_count(above, 'line')} above the table left out: {first[0][1][0].strip()}")
+        title = next(filter(None, map(str.strip, first[0][1])))
+        notes.append(f"{_count(above, 'line')} above the table left out: {title}")
     head, body = first[above][1], [row for _, row in first[above + 1 :]]
 
     # 2. names
@@ -146,6 +150,33 @@ def _is_above(rows: list[list[str]], width: int) -> bool:
     return len(row) == 1 < width and not _is_number(row[0])
 
 
+def _is_merged(rows: list[list[str]]) -> bool:
+    """Whether the first of three rows has titles over several columns, and the second the names."""
+    if len(rows) < 3 or len(set(map(len, rows))) > 1:
+        return False
+    over = [cell.strip() for cell in rows[0]]
+    # the first may be an index without a name
+    alike = len(set(over) - {""}) < len(over) - (not over[0])
+    return alike and any(over) and _are_names(*rows[1:])
+
+
+def _are_names(row: list[str], below: list[str]) -> bool:
+    """Whether a row has a word of its own in each cell, and the one below it a number."""
+    cells = [cell.strip() for cell in row]
+    words = [cell for cell in cells if not _is_number(cell) and cell.lower() not in MISSING_NUMBER]
+    return len(set(words)) == len(cells) and any(map(_is_number, below))
+
+
+def _below_remarks(rows: list[tuple[int, list[str]]], start: int) -> int:
+    """Where the table begins: below rows with empty cells in each, an empty one the last of them,
+    as a sheet has them above its names."""
+    end = start
+    while end < len(rows) - 2 and not all(map(str.strip, rows[end][1])):
+        end += 1
+    apart = end > start and len(rows[end - 1][1]) > 1 and not any(map(str.strip, rows[end - 1][1]))
+    return end if apart and _are_names(rows[end][1], rows[end + 1][1]) else start
+
+
 def _is_below(body: list[list[str]], before: int) -> bool:
     """Whether the first row has units or kinds of the columns: no number where those below it
     have nothing else; words in two such columns, or one where there is such a line ``before``."""
@@ -176,7 +207,7 @@ def _is_data(head: list[str], body: list[list[str]]) -> bool:
 
 def _names(head: list[str], body: list[list[str]], width: int) -> list[str]:
     """The header, cut or lengthened where that makes it as wide as the rows."""
-    names = [cell.strip() for cell in head]
+    names = [" ".join(cell.split()) for cell in head]
     if len(names) > width and not any(names[width:]):
         return names[:width]
     if len(names) == width - 1 and all(len(row) == width for row in body):

@@ -31,6 +31,7 @@ COMMANDS = {
     "certify": ("proofs", "certify a model on its training table again"),
     "verify": ("proofs", "re-check a proof file with NumPy alone"),
     "audit": ("audit", "how far from optimal a trained network is"),
+    "improve": ("improve", "a better network than one that is there, or a smaller one"),
 }
 # Characters of a message; a table may have thousands of columns to name.
 LONGEST = 1000

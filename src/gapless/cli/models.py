@@ -18,12 +18,13 @@ from ..estimators.readable_files import is_readable
 from .command import DATA, Answer
 from .image_files import is_image_model
 from .images import image_info, predict_images
+from .kinds import Reading, add_reading_arguments
 from .model_files import Header, load
 from .outputs import csv_text
 from .preparing import Encoder
 from .readable import info_readable, predict_readable
 from .scores import probabilities
-from .tables import Reading, add_reading_arguments, read_table
+from .tables import read_table
 from .terminal import plain_console, print_notes, print_table
 
 

@@ -26,11 +26,15 @@ TRUTHS = {"false": 0.0, "true": 1.0}
 # At most one of them stands before or after the numbers of a column; so may a currency's code
 # before them, or a unit after them.
 SIGNS = "$€£¥₹%"
-CODE = re.compile(r"[A-Z]{3}(?=[ \u00a0\u202f])")
+CODE = re.compile(
+    r"[A-Z]{3}(?=[ \u00a0\u202f])|(?:[A-Z]{1,2}\$|Fr\.|Rs\.?|kr\.?)(?=[ \u00a0\u202f]?[\d(-])"
+)
 UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
 # Thousands and millions, as in 20k beside 1.5M.
 SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
+# A minus after a fraction, as SAP writes it; a dash for none, as in 5.- and, of money, alone.
+BEHIND, DASH = re.compile(r"[.,]\d+-$"), re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")
 # A minus as typesetters write it, and texts as spreadsheets keep them from being numbers.
 MINUS, FORMULA = re.compile(r"^[\u2212\u2013](?=[\d.,])"), re.compile(r'^="(.*)"$')
 # Whole numbers in groups of three, in India of two after the first, and the rest, by the decimal
@@ -116,16 +120,15 @@ class Written:
             text = MINUS.sub("-", FORMULA.sub(r"\1", cell.strip()))
             if text.lower() in MISSING_NUMBER:
                 continue
-            minus = text.startswith("-")
-            text = text[minus:].lstrip()
-            if text.startswith("(") and text.endswith(
-                ")"
-            ):  # as accountants write less than nothing
-                minus, text = True, text[1:-1].strip()
+            minus, text = _less(text)
             if scale := SCALE.search(text):
                 text, scales[cell] = text[: scale.start()], SCALES[scale[1][0].lower()]
             if sign := _sign(text):
                 text = text.removeprefix(sign).removesuffix(sign).strip()
+                text = "0" if text == "-" else text
+            if not minus:  # on either side of the sign
+                minus, text = _less(text)
+            text = DASH.sub("", text)
             signs.add(sign)
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
@@ -145,6 +148,15 @@ class Written:
                 return None
             out[cell] = float(text) * self.scales.get(cell, 1.0)
         return out
+
+
+def _less(text: str) -> tuple[bool, str]:
+    """Whether a number is written as less than nothing, and what is left of it."""
+    if text.startswith("-"):
+        return True, text[1:].lstrip()
+    if text.startswith("(") and text.endswith(")"):  # as accountants do
+        return True, text[1:-1].strip()
+    return (True, text[:-1]) if BEHIND.search(text) else (False, text)
 
 
 def _sign(text: str) -> str:

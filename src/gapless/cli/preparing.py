@@ -22,12 +22,21 @@ from .columns import (
     check_numbers,
     check_sizes,
     check_slips,
+    listed,
     missing,
     some_numbers,
 )
-from .dates import PARTS, date_format, dated_numbers, known_format, parts_of, varying_parts
+from .dates import (
+    PARTS,
+    date_format,
+    dated_numbers,
+    known_format,
+    parts_of,
+    several_formats,
+    varying_parts,
+)
 from .numbers import is_missing
-from .tables import texts
+from .tables import check_names, texts
 
 # One-hot columns a text column may become.
 MAX_CATEGORIES = 50
@@ -35,8 +44,10 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
-# Columns that a note names.
-SHOWN = 15
+# Share of the rows of which more may lack a number than in training: those without a target may.
+FEW = 0.1
+# Why a column has to be there.
+NEEDED = ", which the model needs"
 # Names that say that a column tells rows apart.
 ID = re.compile(
     r"(?:.*[\s_.-])?(?:id|index|idx|key|uuid|guid|no|nr|rownum|rownames?|row|obs|case|#)|unnamed.*"
@@ -78,9 +89,12 @@ class Numbers:
         column = table[self.name]
         if self.fill is None:
             check_complete(self.name, column)
-        check_numbers(self.name, column)
+        check_numbers(
+            self.name, column, "correct it" + ", or leave it empty" * (self.fill is not None)
+        )
         check_sizes(self.name, column)
         lacks = np.isnan(column)
+        _tell_filled(self, lacks)
         filled = column if self.fill is None else np.where(lacks, self.fill, column)
         return [filled, *[lacks.astype(float)] * self.indicator]
 
@@ -135,9 +149,11 @@ class Levels:
             codes[row] = code
         if unseen and not self.other:
             first = next(iter(unseen))
+            what = f"texts that training did not see, {first!r} the first of {len(unseen)}"
+            if is_missing(first):
+                what = "missing cells, of which training had none"
             warnings.warn(
-                f"column {self.name!r} has texts that training did not see, {first!r} the "
-                f"first of {len(unseen)}; they count as none of {len(self.levels)} known",
+                f"column {self.name!r} has {what}; they count as none of {len(self.levels)} known",
                 UserWarning,
                 stacklevel=2,
             )
@@ -189,12 +205,24 @@ class Dates:
             check_complete(self.name, cells)
         parts = parts_of(self.name, cells, self.format)
         lacks = np.isnan(parts["day"])
+        _tell_filled(self, lacks)
         fill = self.fill or [0.0] * len(self.parts)
         out = [np.where(lacks, value, parts[part]) for part, value in zip(self.parts, fill)]
         return [*out, *[lacks.astype(float)] * self.indicator]
 
 
 Column = Numbers | Levels | Dates
+
+
+def _tell_filled(column: Numbers | Dates, lacks: Array) -> None:
+    """Warn where more cells are missing than there were in training."""
+    if not column.indicator and lacks.sum() >= max(_rare(len(lacks)), FEW * len(lacks)):
+        warnings.warn(
+            f"column {column.name!r} has {lacks.sum()} missing cells, of which training had next "
+            "to none; its median stands for them",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def column_of(given: Any) -> Column:
@@ -300,8 +328,8 @@ class Encoder:
             column = _column(name, values, train, impute, name in keep, said)
             columns += [] if column is None else [column]
         if not columns:
-            notes = "".join(f"; {note}" for note in said.notes())
-            raise InputError(f"no column is left to learn from: all are constant or dropped{notes}")
+            why = "; ".join(said.notes()) or "there is none besides the target and those dropped"
+            raise InputError(f"no column is left to learn from: {why}")
         return cls([[column.name, column.entry] for column in columns]), said.notes()
 
     @cached_property
@@ -329,9 +357,8 @@ class Encoder:
         # filled column by column: the blocks and their union would need the memory twice
         n_rows = len(next(iter(table.values()), ()))
         X, j = np.empty((n_rows, len(self.names))), 0
+        check_names(table, [column.name for column in self.kinds], NEEDED)
         for column in self.kinds:
-            if column.name not in table:
-                raise InputError(f"the data have no column {column.name!r}, which the model needs")
             for numbers in column.columns(table):
                 X[:, j] = numbers
                 j += 1
@@ -371,12 +398,6 @@ class _Said:
         return [f"{words}: {listed(names)}" for words, names in lines if names]
 
 
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
 def _column(
     name: str, values: Array, train: Any, impute: bool, kept: bool, said: _Said
 ) -> Column | None:
@@ -408,11 +429,12 @@ def _column(
         fills = tuple(_median(parts[part], train) for part in names) if impute else None
         return Dates(name, form, names, fills, indicator)
     levels, other = _frequent(there, len(values), kept)
+    doubt = some_numbers(there) or several_formats(there)
     if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
-        said.texts.append(f"{name} ({len(distinct)}{some_numbers(there)})")
+        said.texts.append(f"{name} ({len(distinct)}{doubt})")
         return None
     said.fill(name, lacks, "a level of its own")
-    said.levels.append(f"{name} ({len(levels)})")
+    said.levels.append(f"{name} ({len(levels)}{doubt})")
     if other:
         said.rare.append(f"{name} ({len(distinct) - len(levels)})")
     levels += [""] if n_lacking else []

@@ -25,10 +25,11 @@ from ..gauge.choose import METHODS, conditions
 from .columns import check_numbers, check_sizes
 from .command import Answer, add_data_arguments
 from .job import class_weights, split_rows
+from .kinds import Reading
 from .model_files import Header, load, longest_header
 from .numbers import is_number
 from .preparing import Encoder
-from .tables import Reading, Table, read_data, rows_with, texts, without_lone
+from .tables import Table, read_data, rows_with, texts, without_lone
 from .terminal import plain_console
 
 # Share of what units alone make of no bias that rounding may add.
@@ -80,6 +81,16 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Units]:
     return units.features(X[rows]), Y[rows], units
 
 
+def terms_of(header: Header, Y: Array) -> dict[str, Any]:
+    """What a :class:`gapless.Problem` takes besides the samples of :func:`prepare`."""
+    t = header.training
+    terms = {"weight_decay": t["weight_decay"], "bias": t["bias"]}
+    terms["loss"] = loss_of_targets(t["loss"], Y)
+    if t.get("class_weight") == "balanced":
+        terms["sample_weight"] = class_weights(Y)
+    return terms
+
+
 def _labels(header: Header, table: Table) -> Array:
     """Each row's place among the classes."""
     place: dict[Any, int] = {str(c): k for k, c in enumerate(header.classes or ())}
@@ -114,12 +125,9 @@ def run_certify(args: argparse.Namespace) -> Answer:
         raise InputError(f"--time-limit must be seconds, 0 or more, got {args.time_limit}")
     network, header = load(args.model)
     X, Y, units = prepare(header, read_data(args.data, args.dataset, Reading.of(args))[0])
-    terms = {name: header.training[name] for name in ("weight_decay", "bias")}
-    terms["loss"] = loss_of_targets(header.training["loss"], Y)
-    if header.training.get("class_weight") == "balanced":
-        terms["sample_weight"] = class_weights(Y)
+    terms = terms_of(header, Y)
     certificate = certify(
-        _in_units_of_training(network, units, terms["bias"]),
+        in_units_of_training(network, units, terms["bias"]),
         X, Y, method=args.method, time_limit=args.time_limit,
         proof=args.proof, preparation=header.preparation(), **terms,
     )  # fmt: skip
@@ -135,7 +143,7 @@ def run_certify(args: argparse.Namespace) -> Answer:
     return Answer(facts, _show_certificate)
 
 
-def _in_units_of_training(network: Network, units: Units, bias: str) -> Network:
+def in_units_of_training(network: Network, units: Units, bias: str) -> Network:
     """The network of a file, which has the units of the table; without biases where it was trained
     without and rounding alone has left any."""
     back = units.of_raw(network)

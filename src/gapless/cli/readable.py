@@ -22,12 +22,13 @@ from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
+from .kinds import Reading
 from .measures import check_targets, find_loss
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
-from .preparing import MAX_CATEGORIES, is_key
+from .preparing import MAX_CATEGORIES, NEEDED, is_key
 from .scores import Rows, score_rows, scores, summary
-from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
+from .tables import check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Importances that are printed.
@@ -172,8 +173,6 @@ def _learn(
         else:
             kinds[name] = text if dated is None else dated
             lacking += [f"{name} ({int(lacks.sum())})"] * bool(np.any(lacks))
-    if not kinds:
-        raise InputError("no column is left to learn from: all are constant, keys or dropped")
     dates = {name: kind["parts"] for name, kind in kinds.items() if isinstance(kind, dict)}
     notes = (
         ("text columns, an effect for each text", [n for n, kind in kinds.items() if kind is True]),
@@ -183,7 +182,10 @@ def _learn(
         ("columns that number or name the rows left out (--keep NAME)", keys),
         (f"left out, text with more than {MAX_CATEGORIES} different values", many),
     )
-    return kinds, [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+    said = [f"{kind}: {', '.join(listed)}" for kind, listed in notes if listed]
+    if not kinds:
+        raise InputError(f"no column is left to learn from: {'; '.join(said) or 'all are dropped'}")
+    return kinds, said
 
 
 def _dated(name: str, cells: Array, lacks: Array) -> dict[str, Any] | None:
@@ -237,9 +239,7 @@ def frame(table: dict[str, Array], kinds: dict[str, Kind]) -> Any:
     """
     import pandas  # whoever wants no table need not wait for it
 
-    for name in kinds:
-        if name not in table:
-            raise InputError(f"the data have no column {name!r}, which the model needs")
+    check_names(table, kinds, NEEDED)
     columns: dict[str, Array] = {}
     for name, kind in kinds.items():
         columns |= _numbers(table, name, kind)

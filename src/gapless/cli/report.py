@@ -15,13 +15,15 @@ from ..estimators.readable_files import is_readable, load_readable
 from ..plotting.readable import cells_of
 from ..plotting.report import readable_page
 from ..readable.price import HEADS, PriceOfReading
+from .columns import listed, missing
 from .command import Answer, add_data_arguments
 from .job import split_rows
+from .kinds import Reading
 from .measures import explained, measure
 from .model_files import load
 from .readable import frame, model_kinds
-from .tables import Reading, Table, read_data, texts
-from .terminal import print_table
+from .tables import Table, read_data, rows_with, texts, without_lone
+from .terminal import print_notes, print_table
 
 # Seconds for the price of reading.
 PRICE = 10.0
@@ -42,9 +44,11 @@ def add_report(command: Any) -> None:
 def run_report(args: argparse.Namespace) -> Answer:
     """Write the page."""
     not_negative("--price-time", args.price_time)
-    model, table, X = _read(args)
+    model, table, _ = _read(args)
     target = str(model.notes_.get("target", "target"))
+    table, notes = _with_target(model, table, target)
     y = _truth(model, table, target)
+    X = frame(table, model_kinds(model))
     facts: list[tuple[str, str]] = []
     price, scores = None, {}
     if y is not None:
@@ -62,6 +66,7 @@ def run_report(args: argparse.Namespace) -> Answer:
     page = readable_page(model, X, y, title=target, facts=facts, price=price)
     write(args.html, page.encode())
     answer: dict[str, Any] = {"page": args.html, "known": model.solution_.known, **scores}
+    answer["notes"] = notes
     if price is not None:
         answer["price_of_reading"] = price.price(model.certificate_.features)
         answer["price"] = price.as_dict()
@@ -69,6 +74,7 @@ def run_report(args: argparse.Namespace) -> Answer:
 
 
 def _show_report(price: PriceOfReading | None, facts: dict[str, Any]) -> None:
+    print_notes(facts["notes"])
     rows = [("known", facts["known"])]
     for name, value in facts.items():
         if isinstance(value, float):
@@ -168,6 +174,30 @@ def _read(args: argparse.Namespace) -> tuple[Any, Table, Any]:
     model = load_readable(args.model)
     table, _ = read_data(args.data, args.dataset, Reading.of(args))
     return model, table, frame(table, model_kinds(model))
+
+
+def _with_target(model: Any, table: Table, target: str) -> tuple[Table, list[str]]:
+    """The rows that a score can be told of, where the data have the target; and which not.
+
+    Of the table of the fit they are those that it took.
+    """
+    if target not in table or np.all(missing(table[target])):
+        return table, []
+    table, without = rows_with(table, target)
+    notes = [without] * bool(without)
+    if not hasattr(model, "classes_"):
+        return table, notes
+    taken = without_lone(table, target)
+    if len(taken) and len(taken[target]) == model.notes_.get("n_rows"):
+        return taken, [*notes, *taken.notes[len(table.notes) :]]
+    known = np.isin(texts(table, target), model.classes_)
+    if np.all(known) or not np.any(known):
+        return table, notes
+    other = sorted(set(texts(table, target)[~known]))
+    return table.where(known), [
+        *notes,
+        f"rows of classes that the model does not know left out: {listed(other)}",
+    ]
 
 
 def _truth(model: Any, table: Table, target: str) -> Array | None:

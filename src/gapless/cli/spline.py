@@ -17,8 +17,9 @@ from ..estimators.curves import SplineClassifier, SplineRegressor
 from ..plotting.curves import SplineDisplay
 from .columns import check_numbers, check_sizes, check_slips
 from .command import Answer, add_data_arguments, given_weight_decay
+from .kinds import Reading
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .tables import Reading, check_names, read_data, rows_with
+from .tables import check_names, read_data, rows_with
 from .terminal import plain_console, print_notes, print_table
 
 HEADS = ("from", "to", "value at start", "slope")

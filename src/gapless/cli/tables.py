@@ -1,71 +1,37 @@
-"""Reading tables: text files, Parquet, Arrow, Excel, matrices, scikit-learn's data sets."""
+"""Tables of named columns, from files and of scikit-learn, and their rows."""
 
 from __future__ import annotations
 
-import argparse
-import bz2
-import glob
-import gzip
+import difflib
 import io
-import lzma
-import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array, InputError, choose, optional_import
-from ..core.files import existing_file
-from .columns import missing
-from .layout import Arranged, arrange
+from .columns import is_sum, missing
+from .kinds import LOOKED_AT, Read, Reading, files_of, read_file, read_untold
+from .layout import Arranged
 from .numbers import recognise
-from .text_files import encoding_of, rows_of
-from .typed_files import read_arrow, read_excel, read_parquet, typed_values
+from .typed_files import typed_values
 
 # Share of the rows that may be left out as the only ones of their classes, and those named.
 LONE, SHOWN = 0.25, 5
 #: of scikit-learn
 DATASETS = ("diabetes", "breast_cancer", "wine", "iris", "digits")
-COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
-# How files of a kind begin, for what comes through a pipe without a name.
-MAGIC = {b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy"}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the user says of a text file; None is looked at.
-
-    Attributes
-    ----------
-    encoding : str, optional
-    decimal : {".", ","}, optional
-    header : bool, optional
-        Whether the first row names the columns.
-    """
-
-    encoding: str | None = None
-    decimal: str | None = None
-    header: bool | None = None
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Reading:
-        """What the arguments of :func:`add_reading_arguments` say."""
-        header = None if args.header is None else args.header == "yes"
-        return cls(args.encoding, args.decimal, header)
-
-
-def add_reading_arguments(command: Any) -> None:
-    """The arguments of :meth:`Reading.of`."""
-    command.add_argument("--encoding", metavar="NAME", help="of a text file, as cp1252; guessed")
-    command.add_argument("--decimal", choices=(".", ","), help="mark of fractions; guessed")
-    command.add_argument(
-        "--header", choices=("yes", "no"), help="whether the first row has names; guessed"
-    )
+# How much alike names are that may be meant.
+NEAR = 0.8
+# What the last row of a printed table is called.
+TOTAL = re.compile(
+    r"(?:grand |sub-?|sous-)?total(?:s|e|en| général)?|(?:gesamt|zwischen)?summe|gesamt|"
+    r"gesamtergebnis|insgesamt|sum|suma|totaal|\*+",
+    re.IGNORECASE,
+)
 
 
 class Table(dict[str, Array]):
@@ -103,7 +69,7 @@ class Table(dict[str, Array]):
 
 
 def read_data(
-    data: str | None, dataset: str | None, how: Reading = Reading()
+    data: str | None, dataset: str | None, how: Reading = LOOKED_AT
 ) -> tuple[Table, str | None]:
     """Read the one of the two that is given.
 
@@ -133,12 +99,12 @@ def read_data(
     return (read_table(data, how), None) if data is not None else _load_dataset(str(dataset))
 
 
-def read_table(path: str, how: Reading = Reading()) -> Table:
+def read_table(path: str, how: Reading = LOOKED_AT) -> Table:
     """Read a table from a file, a folder of Parquet files, files by a pattern, or standard input.
 
-    Text files (.csv, .tsv, .txt, .dat, .data, also with .gz, .bz2, .xz), Parquet, Arrow, Feather,
-    Excel, and matrices in .npy files, whose columns are named x0, x1, ... and stay on disk until
-    they are used.
+    Text files (.csv, .tsv, .txt, .dat, .data), JSON (.json, .jsonl, .ndjson), Parquet, Arrow,
+    Feather, Excel, all also compressed (.gz, .bz2, .xz, a .zip of one file), and matrices in .npy
+    files, whose columns are named x0, x1, ... and stay on disk until they are used.
 
     Parameters
     ----------
@@ -153,19 +119,28 @@ def read_table(path: str, how: Reading = Reading()) -> Table:
     """
     if path == "-":
         content = sys.stdin.buffer.read()
-        kind = next((s for magic, s in MAGIC.items() if content.startswith(magic)), ".csv")
-        return _table([_READERS[kind](io.BytesIO(content), "standard input", how)], how)
+        return _table([read_untold(io.BytesIO(content), "standard input", how)], how)
     if str(path) in DATASETS and not Path(path).exists():
         raise InputError(f"no such file: {path}; say --dataset {path} for the bundled data")
-    files = _files(str(path))
-    return _table([_read_file(file, how) for file in files], how)
+    files = files_of(str(path))
+    return _table([read_file(file, how) for file in files], how)
 
 
-def check_names(table: Table, names: Iterable[str]) -> None:
-    """Raise InputError for the first of ``names`` that is no column of ``table``."""
+def check_names(table: Mapping[str, Any], names: Iterable[str], why: str = "") -> None:
+    """Raise InputError, which says ``why``, for the first of ``names`` that is no column."""
     for name in names:
         if name not in table:
-            raise InputError(f"the data have no column {name!r}; columns: {', '.join(table)}")
+            plain = {_plain(column): column for column in table}
+            near = difflib.get_close_matches(_plain(name), plain, 1, NEAR)
+            meant = f"do you mean {plain[near[0]]!r}? " if near else ""
+            raise InputError(
+                f"the data have no column {name!r}{why}; {meant}columns: {', '.join(table)}"
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what people get wrong."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def check_target(table: Table, target: str | None, drop: list[str], did: str) -> str:
@@ -238,56 +213,38 @@ def without_lone(table: Table, name: str) -> Table:
     return kept
 
 
-def _files(path: str) -> list[Path]:
-    """The files that a path, a folder or a pattern means."""
-    if os.path.isdir(path):
-        found = sorted(f for f in Path(path).iterdir() if f.suffix.lower() in (".parquet", ".pq"))
-        if not found:
-            raise InputError(f"{path} is a folder; give a file, or a folder of Parquet files")
-        return found
-    if not os.path.exists(path) and glob.has_magic(path):
-        found = sorted(Path(f) for f in glob.glob(path, recursive=True) if os.path.isfile(f))
-        if not found:
-            raise InputError(f"no file is called like {path}")
-        return found
-    return [existing_file(path)]
-
-
-def _read_file(file: Path, how: Reading) -> Arranged | Table:
-    suffix, opener = file.suffix.lower(), open
-    if suffix in COMPRESSED:
-        opener, suffix = COMPRESSED[suffix], Path(file.stem).suffix.lower() or ".csv"
-    if suffix not in _READERS:
-        raise InputError(
-            f"{file}: unknown kind of table; give a .csv, .tsv, .parquet, .arrow, .xlsx or .npy "
-            "file"
-        )
-    if suffix == ".npy" and opener is open:
-        return _read_npy(file)
-    try:
-        with closing(opener(file, "rb")) as stream:
-            return _READERS[suffix](stream, str(file), how)
-    except (OSError, EOFError, lzma.LZMAError) as error:
-        raise InputError(f"{file}: cannot be read: {error}") from error
-
-
-def _table(parts: list[Any], how: Reading) -> Table:
+def _table(parts: list[Read], how: Reading) -> Table:
     """One table of the parts, one below the other."""
     part = parts[0] if len(parts) == 1 else _one(parts)
-    if isinstance(part, Table):
-        return part
+    if not isinstance(part, Arranged):
+        return _of_matrix(part)
     cells, notes = part.cells, list(part.notes)
     if part.mark:
+        n_rows = len(cells)
+        while _ends_in_total(cells, how.decimal, part.mark):
+            cells = cells.iloc[:-1]
+        if rows := n_rows - len(cells):
+            notes.append(f"{rows} row{'s' * (rows > 1)} of totals at the end left out")
         columns, said = recognise(cells, how.decimal, part.mark)
         return Table(columns, cells, [*notes, *said], part.twins)
     return Table({n: typed_values(cells[n]) for n in cells.columns}, cells, notes, part.twins)
 
 
+def _ends_in_total(cells: Any, decimal: str | None, mark: str) -> bool:
+    """Whether the last row calls itself the total of the others, and has the sum of a column."""
+    words = [name for name in cells if TOTAL.fullmatch(cells[name].iloc[-1].strip())]
+    if not words or len(cells) == 1:
+        return False
+    numbers = recognise(cells.drop(columns=words), decimal, mark)[0]
+    return any(map(is_sum, numbers.values()))
+
+
 def _one(parts: list[Any]) -> Arranged:
     """The rows of all files, which have the same columns."""
     pandas = optional_import("pandas", "pandas", "reading tables")
+    first = parts[0]
     for part in parts:
-        if isinstance(part, Table) or list(part.cells.columns) != list(parts[0].cells.columns):
+        if not isinstance(part, Arranged) or list(part.cells) != list(first.cells):
             raise InputError("the files have different columns; give files of one table")
     notes = list(dict.fromkeys(note for part in parts for note in part.notes))
     cells = pandas.concat([part.cells for part in parts], ignore_index=True)
@@ -306,60 +263,9 @@ def _load_dataset(name: str) -> tuple[Table, str]:
     return Table(table, table), "target"
 
 
-def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) -> Arranged:
-    if not stream.seekable():
-        stream = io.BytesIO(stream.read())
-    encoding, notes = encoding_of(stream, how.encoding, name)
-    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-    try:
-        rows, mark = rows_of(text, name, tabs)
-        arranged = arrange(rows, name, how.header)
-    finally:
-        text.detach()  # who opened the stream closes it
-    arranged.notes[:0], arranged.mark = notes, mark
-    return arranged
-
-
-def _read_tabs(stream: BinaryIO, name: str, how: Reading) -> Arranged:
-    return _read_text(stream, name, how, tabs=True)
-
-
-def _read_npy(file: Path) -> Table:
-    try:
-        matrix: Array = np.lib.format.open_memmap(file, mode="r")
-    except Exception as error:  # a damaged header fails in many ways, a TokenError among them
-        raise InputError(f"{file}: not a NumPy array of numbers, or a damaged one") from error
-    return _matrix(matrix, str(file))
-
-
-def _read_npy_stream(stream: BinaryIO, name: str, how: Reading) -> Table:
-    try:
-        return _matrix(np.load(io.BytesIO(stream.read()), allow_pickle=False), name)
-    except (ValueError, EOFError) as error:
-        raise InputError(f"{name}: not a NumPy array of numbers, or a damaged one") from error
-
-
-def _matrix(matrix: Array, name: str) -> Table:
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiub" or 0 in matrix.shape:
-        raise InputError(
-            f"{name}: needs a matrix of real numbers, has shape {matrix.shape} of {matrix.dtype}"
-        )
+def _of_matrix(matrix: Array) -> Table:
+    """Columns x0, x1, ..., which stay on disk until they are used where they are floats."""
     cells = {f"x{j}": column for j, column in enumerate(matrix.T)}
     if matrix.dtype.kind != "f":
         matrix = matrix.astype(float)
     return Table({name: matrix[:, j] for j, name in enumerate(cells)}, cells)
-
-
-_READERS: dict[str, Callable[[Any, str, Reading], Arranged | Table]] = {
-    **dict.fromkeys((".csv", ".txt", ".dat", ".data"), _read_text),
-    **dict.fromkeys((".tsv", ".tab"), _read_tabs),
-    **dict.fromkeys((".parquet", ".pq"), lambda stream, name, _: read_parquet(stream, name)),
-    **dict.fromkeys(
-        (".arrow", ".feather", ".ipc"), lambda stream, name, _: read_arrow(stream, name)
-    ),
-    **dict.fromkeys(
-        (".xlsx", ".xlsm", ".xls", ".ods"),
-        lambda stream, name, how: read_excel(stream, name, how.header),
-    ),
-    ".npy": _read_npy_stream,
-}

@@ -148,12 +148,14 @@ def _delimiter(lines: list[str]) -> str:
 
 
 def _alike(lines: list[str], mark: str) -> tuple[bool, float, int, str]:
-    """Whether the first row has the width of most, their share, that width, and the mark."""
+    """Whether the first row of several cells has the width of most, their share, that width, and
+    the mark."""
     widths: list[int] = []
     with suppress(csv.Error):  # a quote is open where the lines end
         widths.extend(len(row) for row in _cut(lines, mark) if any(map(str.strip, row)))
     width, times = Counter(widths).most_common(1)[0] if widths else (1, 0)
     if width == 1:
         return False, 0.0, 0, mark
-    agrees = widths[0] == width or widths[0] == width - 1 > 1  # names of rows have no head
+    head = next(w for w in widths if w > 1)  # a title above is alone in its line
+    agrees = head == width or head == width - 1 > 1  # names of rows have no head
     return agrees, times / len(widths), width, mark

@@ -11,12 +11,21 @@ import numpy as np
 from ..core.checks import Array, InputError, optional_import
 from .layout import Arranged, arrange, distinct
 
+# How workbooks begin, of this century and of the last.
+BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
 
 def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
     """The first sheet of a spreadsheet that has two columns, as if it were a text file."""
     pandas = optional_import("pandas", "pandas", "reading tables")
+    content = stream.read()
+    if not content.startswith(BOOKS):
+        raise InputError(
+            f"{name}: is no workbook but for its name: call it .csv if it is text, or save the "
+            "sheet as .xlsx or CSV"
+        )
     try:
-        sheets = pandas.read_excel(stream, sheet_name=None, header=None, dtype=object)
+        sheets = pandas.read_excel(io.BytesIO(content), sheet_name=None, header=None, dtype=object)
     except ImportError as error:
         raise InputError(
             f"{name}: reading it needs a library ({error}); pip install 'gapless[excel]' reads "
