@@ -150,6 +150,8 @@ def layers(network: Network | DeepNetwork) -> list[tuple[Array, Array]]:
         Of shapes (inputs, outputs) and (outputs,); zeros where there is no bias, and a neuron that
         does nothing in a layer without neurons, which other programs do not take.
     """
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
     if isinstance(network, Network):
         weights = network.hidden_weights, network.output_weights
         biases = network.hidden_bias, network.output_bias
