@@ -19,7 +19,7 @@ from .command import Answer, add_command, add_data_arguments
 from .job import split_rows
 from .measures import explained, measure
 from .model_files import load
-from .readable import frame, model_kinds
+from .readable import date_texts, frame, model_kinds
 from .tables import Reading, Table, read_data, texts
 from .terminal import print_table
 
@@ -60,7 +60,8 @@ def run_report(args: argparse.Namespace) -> Answer:
                 facts.append((f"{of}, {name} rows", f"{good:.4f} ({len(rows)} rows)"))
         if args.price_time > 0 and len(train):
             price = model.price_of_reading(X.iloc[train], y[train], time_limit=args.price_time)
-    page = readable_page(model, X, y, title=target, facts=facts, price=price)
+    formats = date_texts(model_kinds(model))
+    page = readable_page(model, X, y, title=target, facts=facts, price=price, formats=formats)
     write(args.html, page.encode())
     answer: dict[str, Any] = {"page": args.html, "known": model.solution_.known, **scores}
     if price is not None:
@@ -97,7 +98,7 @@ def add_explain(commands: Any) -> None:
 
 def run_explain(args: argparse.Namespace) -> Answer:
     """What each feature adds."""
-    model, _, X = _read(args)
+    model, table, X = _read(args)
     if not 1 <= args.row <= len(X):
         raise InputError(f"--row must be from 1 to {len(X)}, got {args.row}")
     row = X.iloc[args.row - 1 : args.row]
@@ -107,7 +108,7 @@ def run_explain(args: argparse.Namespace) -> Answer:
     if label is not None and explained.outputs.shape[1] > 1:
         output = model.classes_.tolist().index(label)
     added = explained.contributions[0, :, output]
-    cells = cells_of(row, model.effects_)[0]
+    cells = cells_of(row, model.effects_, date_texts(model_kinds(model)))[0]
     order = np.argsort(-np.abs(added), kind="stable")
     facts: dict[str, Any] = {
         "row": args.row,
@@ -119,6 +120,9 @@ def run_explain(args: argparse.Namespace) -> Answer:
         ],
         "sum": float(explained.outputs[0, output]),
     }
+    y = _truth(model, table, str(model.notes_.get("target", "target")))
+    if y is not None:
+        facts["truth"] = y[args.row - 1].item()
     if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
         shares = model.predict_proba(row)[0]
         facts["probabilities"] = {str(c): float(p) for c, p in zip(model.classes_, shares)}
@@ -155,8 +159,10 @@ def _show_explain(facts: dict[str, Any]) -> None:
     rows += [(e["name"], e["value"], f"{e['adds']:+.4g}") for e in facts["effects"]]
     rows.append((facts["explains"], "", f"{facts['sum']:.6g}"))
     print_table(rows, f"row {facts['row']}", "value", "adds")
-    said = facts["prediction"]
-    told = [("predicted", f"{said:.6g}" if isinstance(said, float) else str(said))]
+    named = [("predicted", facts["prediction"])]
+    if "truth" in facts:
+        named.append(("in the data", facts["truth"]))
+    told = [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in named]
     told += [(f"probability of {c}", f"{p:.4f}") for c, p in facts.get("probabilities", {}).items()]
     print_table(told)
 
