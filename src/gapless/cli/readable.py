@@ -271,7 +271,7 @@ def date_texts(kinds: dict[str, Kind]) -> dict[str, Callable[[float], str]]:
 def _named(names: str, first: int) -> Callable[[float], str]:
     """Names of whole numbers from ``first``; between them nothing."""
     known = dict(enumerate(names.split(), first))
-    return lambda v: known.get(v, "")
+    return lambda v: known[int(v)] if v in known else ""
 
 
 def _hour(v: float) -> str:
