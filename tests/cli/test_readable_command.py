@@ -86,6 +86,7 @@ def test_classes_have_probabilities_and_scores(ward):
     row = answer("explain", file, ward / "ward.csv", "--row", 2)
     shares = answer("predict", file, ward / "ward.csv")["probability of short"]
     assert row["explains"] == "log odds of short"
+    assert row["truth"] in row["probabilities"]
     assert 1 / (1 + np.exp(-row["sum"])) == pytest.approx(shares[1])
     assert row["probabilities"]["short"] == pytest.approx(shares[1])
 

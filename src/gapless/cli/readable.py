@@ -30,7 +30,7 @@ from .scores import Rows, score_rows, scores, summary
 from .tables import Reading, check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import plain_console, print_notes, print_table
 
-# Importances that are printed.
+# Importances, and names of columns that add nothing, that are printed.
 PRINTED = 12
 
 #: how a column is taken: True as texts, False as numbers, else the format and parts of its dates
@@ -151,7 +151,8 @@ def _chosen(model: Any, data: _Samples, args: argparse.Namespace) -> Iterator[st
     if args.readable == "pairs" and model.certificate_.features == 1:
         yield "pairs left out: held-out folds gain nothing clear by them"
     if idle := unused(model):
-        yield f"columns that add nothing: {', '.join(idle)}"
+        more = f" and {len(idle) - PRINTED} more" * (len(idle) > PRINTED)
+        yield f"columns that add nothing: {', '.join(idle[:PRINTED])}{more}"
     if data.loss in LOG_LINK:
         yield f"effects add to the logarithm of {data.target}: one of .1 means about 10% more"
 
@@ -408,4 +409,5 @@ def _show(classes: list[str], facts: dict[str, Any]) -> None:
         "effect", "mean absolute value",
     )  # fmt: skip
     if len(effects) > PRINTED:
-        print_notes([f"and {len(effects) - PRINTED} smaller effects"])
+        more = len(effects) - PRINTED
+        print_notes([f"and {more} smaller effect{'s' * (more > 1)}"])

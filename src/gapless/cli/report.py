@@ -112,7 +112,7 @@ def run_explain(args: argparse.Namespace) -> Answer:
     order = np.argsort(-np.abs(added), kind="stable")
     facts: dict[str, Any] = {
         "row": args.row,
-        "prediction": answer.item() if isinstance(answer, np.generic) else answer,
+        "prediction": _plain(answer),
         "explains": _explains(model, label),
         "mean": float(explained.baseline[output]),
         "effects": [
@@ -122,11 +122,16 @@ def run_explain(args: argparse.Namespace) -> Answer:
     }
     y = _truth(model, table, str(model.notes_.get("target", "target")))
     if y is not None:
-        facts["truth"] = y[args.row - 1].item()
+        facts["truth"] = _plain(y[args.row - 1])
     if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
         shares = model.predict_proba(row)[0]
         facts["probabilities"] = {str(c): float(p) for c, p in zip(model.classes_, shares)}
     return Answer(facts, _show_explain)
+
+
+def _plain(value: Any) -> Any:
+    """A number or text as JSON has it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _label(model: Any, asked: str | None, predicted: Any) -> Any:

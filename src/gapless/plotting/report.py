@@ -191,6 +191,13 @@ def _reading(estimator: Any) -> list[str]:
         "Features that go together share what they explain.",
         "The proof is about the objective on the training data; it says nothing of new data.",
     ]
+    unit = _unit(estimator, 0)
+    if "log odds" in unit:
+        told = "Log odds of 0 are a probability of 50%, 1 is 73%, 2 is 88%, 3 is 95%; below zero "
+        sentences.insert(1, f"{told}they are as far below 50%.")
+    elif "logarithm" in unit:
+        told = "Logarithms add as factors multiply: "
+        sentences.insert(1, f"{told}+0.1 means 10% more, +0.7 twice as much, -0.7 half.")
     kinds = {effect.kind for effect in estimator.effects_}
     if "numeric" in kinds:
         sentences.insert(1, "Grey bars count the training samples; a dot is where a curve bends.")
