@@ -8,9 +8,9 @@
 
 Tables: every regression set NAME.npz of DATA, and the first 40 sets of uci121.npz of 100 to 3000
 rows, 60 columns and 10 classes at most.  At most ``--most`` rows of each (3000), a quarter of them
-held out, the mean over ``--splits`` (5) from number ``--first`` (0).  Scores are R2 and accuracy, losses cross-entropies;
-seconds are of the processor, choice of parameters included, so start with OMP_NUM_THREADS=1.  Size
-counts the numbers that a fitted model keeps.
+held out, the mean over ``--splits`` (5) from number ``--first`` (0).  Scores are R2 and accuracy,
+losses cross-entropies; seconds are of the processor, choice of parameters included, so start with
+OMP_NUM_THREADS=1.  Size counts the numbers that a fitted model keeps.
 
 ``interpret`` and ``pygam`` are optional: without them their rows are left out and named.  With
 ``--record`` a line of JSON for each fit goes to the file, and fits that are there are not repeated.
