@@ -8,9 +8,9 @@
 
 Tables: every regression set NAME.npz of DATA, and the first 40 sets of uci121.npz of 100 to 3000
 rows, 60 columns and 10 classes at most.  At most ``--most`` rows of each (3000), a quarter of them
-held out, the mean over ``--splits`` (5).  Scores are R2 and accuracy, losses cross-entropies;
-seconds are of the processor, choice of parameters included, so start with OMP_NUM_THREADS=1.  Size
-counts the numbers that a fitted model keeps.
+held out, the mean over ``--splits`` (5) from number ``--first`` (0).  Scores are R2 and accuracy,
+losses cross-entropies; seconds are of the processor, choice of parameters included, so start with
+OMP_NUM_THREADS=1.  Size counts the numbers that a fitted model keeps.
 
 ``interpret`` and ``pygam`` are optional: without them their rows are left out and named.  With
 ``--record`` a line of JSON for each fit goes to the file, and fits that are there are not repeated.
@@ -215,7 +215,7 @@ def compare(args):
     labels = [label for label in args.models or MODELS if PEERS.get(label) not in missing]
     if missing:
         print(f"left out, not installed: {', '.join(sorted(missing))}", file=sys.stderr)
-    for split in range(args.splits):
+    for split in range(args.first, args.first + args.splits):
         for name, X, y, numbers in tables(args.folder, args.only):
             for label in labels:
                 if (name, label, split) in known:
@@ -338,6 +338,7 @@ def main(argv=None):
     parser.add_argument("--only", nargs="+", default=(), metavar="TABLE")
     parser.add_argument("--models", nargs="+", choices=MODELS)
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="number of the first split")
     parser.add_argument("--most", type=int, default=3000)
     parser.add_argument("--record", type=Path)
     parser.add_argument("--show", type=Path)

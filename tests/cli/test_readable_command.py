@@ -86,6 +86,7 @@ def test_classes_have_probabilities_and_scores(ward):
     row = answer("explain", file, ward / "ward.csv", "--row", 2)
     shares = answer("predict", file, ward / "ward.csv")["probability of short"]
     assert row["explains"] == "log odds of short"
+    assert row["truth"] in row["probabilities"]
     assert 1 / (1 + np.exp(-row["sum"])) == pytest.approx(shares[1])
     assert row["probabilities"]["short"] == pytest.approx(shares[1])
 
@@ -176,6 +177,14 @@ def test_dates_are_days_and_what_of_them_comes_again(tmp_path):
     told = answer(*fit)
     assert "dates, as numbers: sold (day, weekday, month)" in " ".join(told["notes"])
     assert next(iter(told["effects"])) == "sold month"
+    used = set(told["effects"])
+    idle = {"sold day", "sold weekday", "sold month", "size"} - used
+    assert all(name in told["notes"][-1] for name in idle)
+    row = int(np.argmax(cells != ""))
+    explained = answer("explain", model, file, "--row", row + 1)
+    values = {effect["name"]: effect["value"] for effect in explained["effects"]}
+    assert values["sold month"] == days[row].item().strftime("%b")
+    assert explained["truth"] == pytest.approx(sales[row])
     answer("predict", model, file)
     (tmp_path / "new.csv").write_text("sold,size\n2026-12-03,.5\n2026-06-03,.5\n,.5\n")
     december, june, _ = answer("predict", model, tmp_path / "new.csv")["sales"]

@@ -8,12 +8,22 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_pinball_loss
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, Status
+from gapless import (
+    AdditiveReLUClassifier,
+    AdditiveReLURegressor,
+    Status,
+    load_readable,
+    save_readable,
+    to_onnx,
+    to_torch,
+)
 
 CHECKED = [
     AdditiveReLURegressor(cv=2),
@@ -182,16 +192,40 @@ def test_counts_and_amounts_are_multiplied_by_effects(loss):
             AdditiveReLURegressor(**how).fit(X, bad)
 
 
-def test_the_network_in_the_users_units():
+@pytest.mark.parametrize("interactions", [0, [(2, 8)]])
+def test_the_network_in_the_users_units(interactions, tmp_path):
     X, y = load_diabetes(return_X_y=True)
-    model = AdditiveReLURegressor(weight_decay=0.01).fit(1e3 * X + 5, y)
+    X, far = 1e3 * X + 5, 1e4 * X  # ten times as wide: effects keep their ends there
+    model = AdditiveReLURegressor(interactions, weight_decay=0.05).fit(X, y)
     network = model.to_network()
-    assert np.allclose(network.predict(1e3 * X + 5)[:, 0], model.predict(1e3 * X + 5))
-    assert np.all(np.sum(network.hidden_weights != 0, axis=0) == 1)
+    for where in (X, far):
+        assert np.allclose(network.predict(where)[:, 0], model.predict(where), rtol=1e-10)
+        told = to_torch(model, dtype=torch.float64)(torch.from_numpy(where))
+        assert np.allclose(told.numpy(force=True)[:, 0], model.predict(where), rtol=1e-10)
+    save_readable(model, tmp_path / "m.safetensors")
+    again = load_readable(tmp_path / "m.safetensors").to_network()
+    assert np.array_equal(again.predict(X), network.predict(X))
+
+
+def test_bridges_of_readable_models_and_their_refusals(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    X, y = load_iris(return_X_y=True)
+    model = AdditiveReLUClassifier(weight_decay=0.01).fit(X, y)
+    to_onnx(model, tmp_path / "m.onnx", classes=model.classes_)
+    session = runtime.InferenceSession(tmp_path / "m.onnx")
+    label, p = session.run(["label", "probabilities"], {"X": X.astype(np.float32)})
+    assert np.array_equal(label, model.predict(X))
+    assert np.allclose(p, model.predict_proba(X), atol=1e-5)
+    constant = AdditiveReLURegressor(weight_decay=10.0).fit(X, y)
+    assert constant.n_neurons_ == 0
+    told = to_torch(constant)(torch.zeros(3, 4))
+    assert np.allclose(told.numpy(force=True), np.mean(y))
     table, y = mixed_table()
     model = AdditiveReLURegressor(weight_decay=0.01).fit(table, y)
     with pytest.raises(ValueError, match="'dose' is categorical or has missing values"):
-        model.to_network()
+        to_torch(model)
+    with pytest.raises(TypeError, match="fitted model that has to_network"):
+        to_onnx(LinearRegression(), tmp_path / "m.onnx")
     again = pickle.loads(pickle.dumps(model))
     assert np.array_equal(again.predict(table), model.predict(table))
 

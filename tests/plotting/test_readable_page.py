@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 
-from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, readable_page
+from gapless import AdditiveReLUClassifier, AdditiveReLURegressor, EffectsDisplay, readable_page
 
 NAME = "dose <b>&</b> </script>"
 
@@ -80,6 +80,18 @@ def test_every_row_sums_to_its_prediction(fitted):
     place = data["names"].index(NAME)
     assert data["values"][0][place] == "missing"
     assert len(data["truth"]) == len(X)
+
+
+def test_numbers_are_written_as_asked_on_page_and_picture(fitted):
+    model, X, _ = fitted
+    formats = {"age": "{:.0f} years".format}
+    data = json.loads(Reader(readable_page(model, X, formats=formats)).text["rows"])
+    place = data["names"].index("age")
+    assert data["values"][0][place] == f"{X['age'][0]:.0f} years"
+    assert ">40 years</text>" in readable_page(model, X, formats=formats)
+    display = EffectsDisplay.from_estimator(model, features=["age"], formats=formats)
+    display.figure_.canvas.draw()
+    assert "40 years" in [t.get_text() for t in display.axes_[0].get_xticklabels()]
 
 
 def test_a_curve_goes_through_its_values(fitted):

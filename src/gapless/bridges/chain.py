@@ -147,12 +147,45 @@ def layers(network: Network | DeepNetwork) -> list[tuple[Array, Array]]:
     Returns
     -------
     list of (W, b)
-        Of shapes (inputs, outputs) and (outputs,); zeros where there is no bias.
+        Of shapes (inputs, outputs) and (outputs,); zeros where there is no bias, and a neuron that
+        does nothing in a layer without neurons, which other programs do not take.
     """
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
     if isinstance(network, Network):
-        return [
-            (network.hidden_weights, network.hidden_bias),
-            (network.output_weights, network.output_bias),
-        ]
-    biases = network.biases or tuple(np.zeros(W.shape[1]) for W in network.weights)
-    return list(zip(network.weights, biases))
+        weights = network.hidden_weights, network.output_weights
+        biases = network.hidden_bias, network.output_bias
+    else:
+        weights = network.weights
+        biases = network.biases or tuple(np.zeros(W.shape[1]) for W in weights)
+    return [(_filled(W), _filled(b)) for W, b in zip(weights, biases)]
+
+
+def _filled(weights: Array) -> Array:
+    """With zeros where an axis has no length."""
+    return weights if weights.size else np.zeros([max(1, k) for k in weights.shape])
+
+
+def network_of(model: Any) -> Network | DeepNetwork:
+    """A network as it is, or that of a model that can say its network in the units of its data.
+
+    Parameters
+    ----------
+    model : Network, DeepNetwork, or a fitted model that has ``to_network()``
+
+    Returns
+    -------
+    Network or DeepNetwork
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    network = model.to_network() if hasattr(model, "to_network") else model
+    if not isinstance(network, (Network, DeepNetwork)):
+        raise TypeError(
+            "network must be a Network, a DeepNetwork or a fitted model that has to_network(), got "
+            f"{type(model).__name__}"
+        )
+    return network

@@ -13,7 +13,7 @@ from ..core.deep_network import DeepNetwork
 from ..core.files import write
 from ..core.network import Network
 from ..core.patches import Windows
-from .chain import Chain, Operation, assemble, layers
+from .chain import Chain, Operation, assemble, layers, network_of
 from .convolution import ConvolutionLayers, convolution
 
 # Opset 13 is read by every runtime of the last years; nothing newer is needed for Gemm and Relu.
@@ -33,7 +33,7 @@ Written: TypeAlias = tuple[list[Any], list[Any], list[int], int]
 
 
 def to_onnx(
-    network: Network | DeepNetwork,
+    network: Any,
     path: str | Path,
     *,
     windows: Windows | None = None,
@@ -43,7 +43,8 @@ def to_onnx(
 
     Parameters
     ----------
-    network : Network or DeepNetwork
+    network : Network, DeepNetwork, or a fitted model that has ``to_network()``
+        Such as :class:`gapless.AdditiveReLUClassifier`, in the units of its data.
     path : path
     windows : Windows, optional
         For a network on :class:`gapless.Patches`: their ``windows``, an estimator's ``windows_``.
@@ -58,10 +59,12 @@ def to_onnx(
     ------
     ImportError
         Where onnx is not installed.
+    TypeError
+        For any other model.
     ValueError
         For a network on patches without its windows, and for classes that do not fit the outputs.
     """
-    onnx = optional_import("onnx", "onnx", "to_onnx")
+    onnx, network = optional_import("onnx", "onnx", "to_onnx"), network_of(network)
     if windows is not None or (isinstance(network, Network) and network.n_places > 1):
         written = _convolution(onnx, convolution(network, windows))
     else:

@@ -11,7 +11,7 @@ from ..core.checks import Array, optional_import
 from ..core.deep_network import DeepNetwork
 from ..core.network import Network
 from ..core.patches import Windows
-from .chain import Chain, Operation, assemble, layers
+from .chain import Chain, Operation, assemble, layers, network_of
 from .convolution import ConvolutionLayers, convolution
 
 SUPPORTED = "Linear, ReLU, BatchNorm1d, Flatten, Dropout, and a final Softmax or LogSoftmax"
@@ -162,7 +162,7 @@ def from_torch(model: Any) -> Network | DeepNetwork:
 
 
 def to_torch(
-    network: Network | DeepNetwork,
+    network: Any,
     *,
     bias: bool = True,
     dtype: Any = None,
@@ -172,7 +172,8 @@ def to_torch(
 
     Parameters
     ----------
-    network : Network or DeepNetwork
+    network : Network, DeepNetwork, or a fitted model that has ``to_network()``
+        Such as :class:`gapless.AdditiveReLURegressor`, in the units of its data.
     bias : bool, default True
         Whether the layers have biases.
     dtype : torch.dtype, optional
@@ -189,13 +190,15 @@ def to_torch(
 
     Raises
     ------
+    TypeError
+        For any other model.
     ValueError
         ``bias=False`` for a network with biases that are not zero, and a network on patches without
         its windows.
     ImportError
         Where PyTorch is not installed.
     """
-    torch = optional_import("torch", "torch", "to_torch")
+    torch, network = optional_import("torch", "torch", "to_torch"), network_of(network)
     if windows is not None or (isinstance(network, Network) and network.n_places > 1):
         return _convolution(torch, convolution(network, windows), bias, dtype)
     parts: list[Any] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
 from ..estimators.targets import balanced
-from ..plotting.readable import EffectsDisplay
+from ..plotting.readable import EffectsDisplay, unused
 from .columns import LARGE, check_numbers, check_sizes, check_slips
 from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
@@ -31,7 +31,7 @@ from .scores import Rows, score_rows, scores, summary
 from .tables import check_names, check_target, read_data, rows_with, texts, without_lone
 from .terminal import as_options, plain_console, print_notes, print_table
 
-# Importances that are printed.
+# Importances, and names of columns that add nothing, that are printed.
 PRINTED = 12
 
 #: how a column is taken: True as texts, False as numbers, else the format and parts of its dates
@@ -83,7 +83,8 @@ def run_readable(args: argparse.Namespace) -> Answer:
         facts["model"] = args.out
     if args.plot:
         plt = pyplot()
-        save_figure(plt, EffectsDisplay.from_estimator(model).figure_, args.plot)
+        display = EffectsDisplay.from_estimator(model, formats=date_texts(data.kinds))
+        save_figure(plt, display.figure_, args.plot)
         facts["plot"] = args.plot
     facts["seconds"] = time.perf_counter() - started
     return Answer(facts, partial(_show, classes), exit_code(args, model.status_))
@@ -146,6 +147,9 @@ def _chosen(model: Any, data: _Samples, args: argparse.Namespace) -> Iterator[st
         yield f"weight_decay {model.weight_decay_:.3g} chosen by 5-fold cross-validation"
     if args.readable == "pairs" and model.certificate_.features == 1:
         yield "pairs left out: held-out folds gain nothing clear by them"
+    if idle := unused(model):
+        more = f" and {len(idle) - PRINTED} more" * (len(idle) > PRINTED)
+        yield f"columns that add nothing: {', '.join(idle[:PRINTED])}{more}"
     if data.loss in LOG_LINK:
         yield f"effects add to the logarithm of {data.target}: one of .1 means about 10% more"
 
@@ -244,6 +248,41 @@ def frame(table: dict[str, Array], kinds: dict[str, Kind]) -> Any:
     for name, kind in kinds.items():
         columns |= _numbers(table, name, kind)
     return pandas.DataFrame(columns)
+
+
+def date_texts(kinds: dict[str, Kind]) -> dict[str, Callable[[float], str]]:
+    """How the numbers of :func:`frame` that stand for dates are written, by the column's name.
+
+    Parameters
+    ----------
+    kinds : dict of str to Kind
+
+    Returns
+    -------
+    dict of str to callable
+    """
+    dates = {name: kind["parts"] for name, kind in kinds.items() if isinstance(kind, dict)}
+    return {f"{name} {part}": WRITTEN[part] for name, parts in dates.items() for part in parts}
+
+
+def _named(names: str, first: int) -> Callable[[float], str]:
+    """Names of whole numbers from ``first``; between them nothing."""
+    known = dict(enumerate(names.split(), first))
+    return lambda v: known[int(v)] if v in known else ""
+
+
+def _hour(v: float) -> str:
+    minutes = round(60 * v)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+# How each of PARTS is written.
+WRITTEN: dict[str, Callable[[float], str]] = {
+    "day": lambda v: str(np.datetime64(int(v // 1), "D")),
+    "weekday": _named("Mon Tue Wed Thu Fri Sat Sun", 0),
+    "month": _named("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", 1),
+    "hour": _hour,
+}
 
 
 def model_kinds(model: Any) -> dict[str, Kind]:
@@ -366,4 +405,5 @@ def _show(classes: list[str], facts: dict[str, Any]) -> None:
         "effect", "mean absolute value",
     )  # fmt: skip
     if len(effects) > PRINTED:
-        print_notes([f"and {len(effects) - PRINTED} smaller effects"])
+        more = len(effects) - PRINTED
+        print_notes([f"and {more} smaller effect{'s' * (more > 1)}"])

@@ -21,7 +21,7 @@ from .job import split_rows
 from .kinds import Reading
 from .measures import explained, measure
 from .model_files import load
-from .readable import frame, model_kinds
+from .readable import date_texts, frame, model_kinds
 from .tables import Table, read_data, rows_with, texts, without_lone
 from .terminal import print_notes, print_table
 
@@ -63,7 +63,8 @@ def run_report(args: argparse.Namespace) -> Answer:
                 facts.append((f"{of}, {name} rows", f"{good:.4f} ({len(rows)} rows)"))
         if args.price_time > 0 and len(train):
             price = model.price_of_reading(X.iloc[train], y[train], time_limit=args.price_time)
-    page = readable_page(model, X, y, title=target, facts=facts, price=price)
+    formats = date_texts(model_kinds(model))
+    page = readable_page(model, X, y, title=target, facts=facts, price=price, formats=formats)
     write(args.html, page.encode())
     answer: dict[str, Any] = {"page": args.html, "known": model.solution_.known, **scores}
     answer["notes"] = notes
@@ -99,7 +100,7 @@ def add_explain(command: Any) -> None:
 
 def run_explain(args: argparse.Namespace) -> Answer:
     """What each feature adds."""
-    model, _, X = _read(args)
+    model, table, X = _read(args)
     if not 1 <= args.row <= len(X):
         raise InputError(f"--row must be from 1 to {len(X)}, got {args.row}")
     row = X.iloc[args.row - 1 : args.row]
@@ -109,11 +110,11 @@ def run_explain(args: argparse.Namespace) -> Answer:
     if label is not None and explained.outputs.shape[1] > 1:
         output = model.classes_.tolist().index(label)
     added = explained.contributions[0, :, output]
-    cells = cells_of(row, model.effects_)[0]
+    cells = cells_of(row, model.effects_, date_texts(model_kinds(model)))[0]
     order = np.argsort(-np.abs(added), kind="stable")
     facts: dict[str, Any] = {
         "row": args.row,
-        "prediction": answer.item() if isinstance(answer, np.generic) else answer,
+        "prediction": _plain(answer),
         "explains": _explains(model, label),
         "mean": float(explained.baseline[output]),
         "effects": [
@@ -121,10 +122,18 @@ def run_explain(args: argparse.Namespace) -> Answer:
         ],
         "sum": float(explained.outputs[0, output]),
     }
+    y = _truth(model, table, str(model.notes_.get("target", "target")))
+    if y is not None:
+        facts["truth"] = _plain(y[args.row - 1])
     if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
         shares = model.predict_proba(row)[0]
         facts["probabilities"] = {str(c): float(p) for c, p in zip(model.classes_, shares)}
     return Answer(facts, _show_explain)
+
+
+def _plain(value: Any) -> Any:
+    """A number or text as JSON has it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _label(model: Any, asked: str | None, predicted: Any) -> Any:
@@ -157,8 +166,10 @@ def _show_explain(facts: dict[str, Any]) -> None:
     rows += [(e["name"], e["value"], f"{e['adds']:+.4g}") for e in facts["effects"]]
     rows.append((facts["explains"], "", f"{facts['sum']:.6g}"))
     print_table(rows, f"row {facts['row']}", "value", "adds")
-    said = facts["prediction"]
-    told = [("predicted", f"{said:.6g}" if isinstance(said, float) else str(said))]
+    named = [("predicted", facts["prediction"])]
+    if "truth" in facts:
+        named.append(("in the data", facts["truth"]))
+    told = [(name, f"{v:.6g}" if isinstance(v, float) else str(v)) for name, v in named]
     told += [(f"probability of {c}", f"{p:.4f}") for c, p in facts.get("probabilities", {}).items()]
     print_table(told)
 

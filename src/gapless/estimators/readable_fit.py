@@ -17,7 +17,6 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
 from ..core.losses import LOG_LINK, Loss, Pinball, get_loss, loss_of_targets
-from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
@@ -249,35 +248,6 @@ class ReadableFit(Reading, Fitted):
             sample_weight=sample_weight, tol=self.tol, time_limit=time_limit, init=self.network_,
             pairs=self.solution_.features == 2 or (pairs and self.bias == "free"),
         )  # fmt: skip
-
-    def to_network(self) -> Network:
-        """The network on the features as they are given, for :func:`gapless.to_torch` and others.
-
-        Returns
-        -------
-        Network
-            Its outputs are predictions, of a classifier scores, of counts and amounts logarithms,
-            within the range of the training data; beyond it curves go on as lines, where the
-            estimator keeps their ends.
-
-        Raises
-        ------
-        ValueError
-            Where features are categorical or were missing: a network takes numbers only.
-        """
-        check_is_fitted(self)
-        for f in self.features_:
-            if f.n_columns != 1 or f.levels is not None:
-                raise ValueError(
-                    f"the feature {f.name!r} is categorical or has missing values, which a network "
-                    "of numbers cannot take; network_ is the network on the columns that encode it"
-                )
-        unit = np.array([f.unit for f in self.features_])
-        centre = np.array([f.centre for f in self.features_])
-        net = self.network_
-        U = net.hidden_weights / unit[:, None]
-        c = net.output_bias * self._unit + self._centre
-        return Network(U, net.hidden_bias - centre @ U, net.output_weights * self._unit, c)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

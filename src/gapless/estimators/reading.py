@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array
+from ..core.deep_network import DeepNetwork
 from ..core.network import Network
 from ..readable.effects import Effect, Explanation
 from ..readable.neurons import Neurons
@@ -175,6 +176,47 @@ class Reading:
             for j, f in enumerate(self.features_)
         ]
         return np.hstack(blocks)
+
+    def to_network(self) -> DeepNetwork:
+        """The network on the features as they are given, for :func:`gapless.to_torch` and others.
+
+        Its first layer keeps each feature within the training data, where the estimator keeps the
+        ends of effects:  ``low + (x - low)_+ - (x - high)_+``.  The second are the neurons of
+        ``network_``, which look at one feature or at two.
+
+        Returns
+        -------
+        DeepNetwork
+            Of three layers, on all features in their order.  Its outputs are predictions, of a
+            classifier scores, of counts and amounts logarithms.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            Where features are categorical or were missing: a network takes numbers only.
+        """
+        check_is_fitted(self)
+        for f in self.features_:
+            if f.n_columns != 1 or f.levels is not None:
+                raise ValueError(
+                    f"the feature {f.name!r} is categorical or has missing values, which a network "
+                    "of numbers cannot take; network_ is the network on the columns that encode it"
+                )
+        net, d = self.network_, len(self.features_)
+        looked_at = np.any(net.hidden_weights != 0, axis=1)
+        looked_at[0] = True  # a constant has a layer of something too
+        used = np.flatnonzero(looked_at)
+        low, high, centre, unit = np.array(
+            [(f.low, f.high, f.centre, f.unit) for f in (self.features_[j] for j in used)]
+        ).T
+        pick = np.zeros((d, len(used)))
+        pick[used, np.arange(len(used))] = 1.0
+        U = net.hidden_weights[used] / unit[:, None]
+        weights = np.hstack([pick, pick]), np.vstack([U, -U]), net.output_weights * self._unit
+        b, c = net.hidden_bias + (low - centre) @ U, net.output_bias * self._unit + self._centre
+        return DeepNetwork(weights, (-np.concatenate([low, high]), b, c))
 
     def explain(self, X: Any) -> Explanation:
         """Each prediction as a sum of what features add.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,13 @@ LETTER = 7
 LONGEST, SIDE = 14, 6
 
 
-def drawing(effect: Effect, output: int, low: float, high: float) -> str:
+def drawing(
+    effect: Effect,
+    output: int,
+    low: float,
+    high: float,
+    write: Callable[[float], str] | None = None,
+) -> str:
     """One effect over the density of the data.
 
     Parameters
@@ -34,6 +40,8 @@ def drawing(effect: Effect, output: int, low: float, high: float) -> str:
     output : int
     low, high : float
         Ends of the vertical axis of curves and bars, shared by all effects of a page.
+    write : callable, optional
+        How a number of a curve's feature is written.
 
     Returns
     -------
@@ -42,9 +50,10 @@ def drawing(effect: Effect, output: int, low: float, high: float) -> str:
     """
     if effect.kind == "pair":
         parts, told = _pair(effect, output), "heat map"
+    elif effect.kind == "categorical":
+        parts, told = _levels(effect, output, (low, high)), "bars"
     else:
-        draw = _levels if effect.kind == "categorical" else _curve
-        parts, told = draw(effect, output, (low, high)), "curve"
+        parts, told = _curve(effect, output, (low, high), write), "curve"
     label = html.escape(f"{told} of what {effect.name} adds", quote=True)
     inside = "\n".join(parts)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">\n{inside}\n</svg>'
@@ -103,7 +112,12 @@ def _vertical(limits: tuple[float, float]) -> tuple[_Axis, list[str]]:
     return axis, [*parts, _line(LEFT, axis(0.0), RIGHT, axis(0.0), "zero")]
 
 
-def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator[str]:
+def _curve(
+    effect: Effect,
+    output: int,
+    limits: tuple[float, float],
+    write: Callable[[float], str] | None,
+) -> Iterator[str]:
     """A linear spline; dots where it bends, a diamond for missing values."""
     x, y = effect.places.astype(float), effect.values[:, output]
     end = RIGHT - (26 if effect.missing is not None else 0)
@@ -120,7 +134,8 @@ def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator
     points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
     yield f'<polyline class="curve" points="{points}"/>'
     for a, b in zip(x[1:-1], y[1:-1]) if len(x) <= DOTS else ():
-        told = html.escape(f"{effect.name} = {a:.4g}: {b:+.4g}")
+        place = f"{a:.4g}" if write is None else write(a)
+        told = html.escape(f"{effect.name} = {place}: {b:+.4g}")
         yield (
             f'<circle class="kink" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2.5">'
             f"<title>{told}</title></circle>"
@@ -133,9 +148,10 @@ def _curve(effect: Effect, output: int, limits: tuple[float, float]) -> Iterator
         )
         yield _text(RIGHT, BOTTOM + 14, "missing", "end")
     last = RIGHT if effect.missing is None else RIGHT - 60
-    for a in ticks(float(x[0]), float(x[-1])) if len(x) > 1 else x:
+    count = 5 if write is None else 3  # dates are long
+    for a in ticks(float(x[0]), float(x[-1]), count) if len(x) > 1 else x:
         if across(a) <= last:
-            text = f"{a:.6g}"
+            text = f"{a:.6g}" if write is None else write(a)
             inside = min(across(a), WIDTH - LETTER / 2 * len(text))  # not cut off at the edge
             yield _text(inside, BOTTOM + 14, text)
 

@@ -86,7 +86,8 @@ tr { border-top: 1px solid var(--line) }
 th { text-align: left; vertical-align: top; padding: .3rem 1.5rem .3rem 0;
   font-weight: 600 }
 td { padding: .3rem 0; overflow-wrap: anywhere }
-.wide { overflow-x: auto } .numbers td, .numbers tr:first-child th:not(:first-child)
+.wide { overflow-x: auto } .numbers td { white-space: nowrap }
+.numbers td, .numbers tr:first-child th:not(:first-child)
   { text-align: right; padding-left: 1rem; font-variant-numeric: tabular-nums }
 img { max-width: 100%; background: #fff }
 figure { margin: 1rem 0 }

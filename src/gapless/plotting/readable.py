@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 from ..core.checks import Array
 from ..readable.effects import Effect, Explanation
 from .axes import axes_for, pyplot
+
+#: how numbers of a feature are written, by its name; "{:.4g}" where it is not there
+Formats: TypeAlias = Mapping[str, Callable[[float], str]]
 
 # Colours of what raises and what lowers a prediction, of one curve, and of the data.
 RAISES, LOWERS, CURVE, DATA = "#c0392b", "#2e6da4", "#2e6da4", "0.82"
@@ -62,6 +66,8 @@ class EffectsDisplay:
     output : int, default 0
     unit : str, default "adds to the prediction"
         The label of the vertical axes.
+    formats : mapping of str to callable, optional
+        How numbers of a feature are written along its axis, by its name.
 
     Attributes
     ----------
@@ -70,13 +76,24 @@ class EffectsDisplay:
     """
 
     def __init__(
-        self, effects: list[Effect], output: int = 0, unit: str = "adds to the prediction"
+        self,
+        effects: list[Effect],
+        output: int = 0,
+        unit: str = "adds to the prediction",
+        formats: Formats | None = None,
     ) -> None:
         self.effects, self.output, self.unit = effects, output, unit
+        self.formats = formats or {}
 
     @classmethod
     def from_estimator(
-        cls, estimator: Any, *, features: Any = None, output: Any = 0, max_effects: int = 12
+        cls,
+        estimator: Any,
+        *,
+        features: Any = None,
+        output: Any = 0,
+        max_effects: int = 12,
+        formats: Formats | None = None,
     ) -> EffectsDisplay:
         """Draw the effects of a fitted additive estimator.
 
@@ -88,6 +105,8 @@ class EffectsDisplay:
         output : int or str, default 0
             Of several outputs, by number or class.
         max_effects : int, default 12
+        formats : mapping of str to callable, optional
+            As of the class: ``{"income": "{:,.0f} CHF".format}``.
 
         Returns
         -------
@@ -110,7 +129,7 @@ class EffectsDisplay:
                 )
             effects = [known[name] for name in features]
         chosen = _chosen_output(count, output, _output_names(estimator, count))
-        return cls(effects[:max_effects], chosen, _unit(estimator, chosen)).plot()
+        return cls(effects[:max_effects], chosen, _unit(estimator, chosen), formats).plot()
 
     def plot(self, axes: Any = None) -> EffectsDisplay:
         """Draw one picture an effect.
@@ -175,6 +194,9 @@ class EffectsDisplay:
             ax.set_zorder(below.get_zorder() + 1)
             ax.patch.set_visible(False)
         ax.plot(x, y, color=CURVE, lw=1.8, zorder=3)
+        if write := self.formats.get(effect.name):
+            ax.locator_params(axis="x", nbins=4)
+            ax.xaxis.set_major_formatter(lambda v, _: write(v))
         if len(x) <= DOTS:
             ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
         if effect.missing is not None:
@@ -400,26 +422,48 @@ class ExplanationDisplay:
         return self
 
 
-def cells_of(X: Any, effects: list[Effect]) -> list[list[str]]:
+def unused(estimator: Any) -> list[str]:
+    """Names of the features that add nothing.
+
+    Parameters
+    ----------
+    estimator : AdditiveReLURegressor or AdditiveReLUClassifier
+
+    Returns
+    -------
+    list of str
+    """
+    used = {j for effect in estimator.effects_ for j in effect.features}
+    return [f.name for j, f in enumerate(estimator.features_) if j not in used]
+
+
+def cells_of(X: Any, effects: list[Effect], formats: Formats | None = None) -> list[list[str]]:
     """The features' values as texts, for each row one an effect.
 
     Parameters
     ----------
     X : array, sparse matrix or table of shape (n_samples, n_features)
     effects : list of Effect
+    formats : mapping of str to callable, optional
+        How numbers of a feature are written, by its name.
 
     Returns
     -------
     list of list of str
     """
+    writes = [[(j, (formats or {}).get(name)) for j, name in zip(e.features, e.names)]
+              for e in effects]  # fmt: skip
     if sp.issparse(X):
         X = X.toarray()
     cells = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X, dtype=object)
-    return [[" and ".join(_shown(row[j]) for j in e.features) for e in effects] for row in cells]
+    return [[" and ".join(_shown(row[j], write) for j, write in e) for e in writes]
+            for row in cells]  # fmt: skip
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, write: Callable[[float], str] | None = None) -> str:
     """A cell of a table as text."""
     if isinstance(value, (float, np.floating)):
-        return "missing" if np.isnan(value) else f"{value:.4g}"
+        if np.isnan(value):
+            return "missing"
+        return f"{value:.4g}" if write is None else write(float(value))
     return "missing" if value is None else str(value)

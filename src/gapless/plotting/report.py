@@ -14,7 +14,7 @@ from ..core.checks import Array
 from ..readable.price import HEADS, PriceOfReading, interval
 from .effect_svg import drawing, heights, importance_bars
 from .page import fact_table, listed, number_table, page
-from .readable import _output_names, _shown, _unit, cells_of
+from .readable import Formats, _output_names, _shown, _unit, cells_of, unused
 
 # Effects drawn, the most important ones; bars of importances; rows that can be explained.
 DRAWN, BARS, ROWS = 24, 20, 500
@@ -28,6 +28,7 @@ def readable_page(
     title: str = "",
     facts: Any = (),
     price: PriceOfReading | None = None,
+    formats: Formats | None = None,
 ) -> str:
     """One self-contained HTML page about a fitted additive estimator; it loads nothing.
 
@@ -46,6 +47,8 @@ def readable_page(
     facts : iterable of (name, value), optional
         Further rows of the summary, as text.
     price : PriceOfReading, optional
+    formats : mapping of str to callable, optional
+        How numbers of a feature are written, by its name: ``{"income": "{:,.0f} CHF".format}``.
 
     Returns
     -------
@@ -71,15 +74,18 @@ def readable_page(
     body = [
         f"<h1>A model of {what} that can be read</h1>",
         f'<p class="verdict">{_verdict(estimator, what)}</p>',
-        fact_table([*_summary(estimator), *facts]),
+        fact_table(facts) if (facts := list(facts)) else "",
         "<h2>What matters</h2>",
         f'<p class="quiet">Mean absolute value that each {_what(estimator)}.</p>',
         importance_bars([e.name for e in effects[:BARS]], estimator.importances_[:BARS]),
-        _drawings(estimator, names),
+        _drawings(estimator, names, formats or {}),
         _SINGLE if effects else "",
-        f'<script type="application/json" id="rows">{_rows(estimator, X, y, names)}</script>',
-        "" if price is None else _priced(price),
+        '<script type="application/json" id="rows">'
+        f"{_rows(estimator, X, y, names, formats)}</script>",
         listed("How to read it", _reading(estimator)),
+        "<h2>What is proven</h2>",
+        fact_table(_summary(estimator)),
+        "" if price is None else _priced(price),
     ]
     return page(f"gapless: {title or 'a model'}", "\n".join(body), _STYLE, _SCRIPT)
 
@@ -111,7 +117,7 @@ def _summary(estimator: Any) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
-def _drawings(estimator: Any, names: list[str]) -> str:
+def _drawings(estimator: Any, names: list[str], formats: Formats) -> str:
     """A card an effect, for each output a group of its own."""
     effects = estimator.effects_[:DRAWN]
     groups = []
@@ -120,7 +126,7 @@ def _drawings(estimator: Any, names: list[str]) -> str:
         low, high = min(a for a, _ in ends), max(b for _, b in ends)
         cards = "\n".join(
             f"<figure><figcaption>{html.escape(e.name)}</figcaption>\n"
-            f"{drawing(e, output, low, high)}</figure>"
+            f"{drawing(e, output, low, high, formats.get(e.name))}</figure>"
             for e in effects
         )
         unit = html.escape(_unit(estimator, output))
@@ -130,14 +136,17 @@ def _drawings(estimator: Any, names: list[str]) -> str:
     head = "<h2>Effects</h2>"
     if len(estimator.effects_) > DRAWN:
         head += f'<p class="quiet">The {DRAWN} most important of {len(estimator.effects_)}.</p>'
+    if idle := unused(estimator):
+        told = html.escape(f"Not used, as they add nothing: {', '.join(idle)}.")
+        groups.append(f'<p class="quiet">{told}</p>')
     return "\n".join([head, *groups]) if effects else ""
 
 
-def _rows(estimator: Any, X: Any, y: Any, names: list[str]) -> str:
+def _rows(estimator: Any, X: Any, y: Any, names: list[str], formats: Formats | None) -> str:
     """The rows to explain, as JSON that may stand in a page."""
     X = X.tocsr()[:ROWS] if sp.issparse(X) else X[:ROWS]
     explained = estimator.explain(X)
-    values = cells_of(X, estimator.effects_)
+    values = cells_of(X, estimator.effects_, formats)
     classes = getattr(estimator, "classes_", None)
     answers = [_shown(v) for v in np.asarray(estimator.predict(X)).reshape(len(values), -1)[:, 0]]
     data = {
@@ -182,6 +191,13 @@ def _reading(estimator: Any) -> list[str]:
         "Features that go together share what they explain.",
         "The proof is about the objective on the training data; it says nothing of new data.",
     ]
+    unit = _unit(estimator, 0)
+    if "log odds" in unit:
+        told = "Log odds of 0 are a probability of 50%, 1 is 73%, 2 is 88%, 3 is 95%; below zero "
+        sentences.insert(1, f"{told}they are as far below 50%.")
+    elif "logarithm" in unit:
+        told = "Logarithms add as factors multiply: "
+        sentences.insert(1, f"{told}+0.1 means 10% more, +0.7 twice as much, -0.7 half.")
     kinds = {effect.kind for effect in estimator.effects_}
     if "numeric" in kinds:
         sentences.insert(1, "Grey bars count the training samples; a dot is where a curve bends.")

@@ -18,9 +18,9 @@ from .table import Table
 
 # Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which the walk ends; with pairs, whose grid is coarse and whose
-# smallest values take most of the time.
-PATIENCE, PATIENCE_PAIRS = 3, 1
+# Values without a better one after which the walk ends, where all clearly lose more, and in any
+# case; with pairs, whose grid is coarse and whose smallest values take most of the time.
+PATIENCE, ENDURANCE, PATIENCE_PAIRS = 3, 6, 1
 # Numbers of X in all folds up to which all their tables are held at once.
 HELD = 1 << 24
 
@@ -53,10 +53,7 @@ class Ranking:
 
     def beats(self, other: Ranking) -> bool:
         """Whether its best value loses less, by more than the standard error over the folds."""
-        gains = other.losses[:, other.best] - self.losses[:, self.best]
-        if len(gains) < 2 or np.any(np.isnan(gains)):
-            return False
-        return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
+        return _clear(other.losses[:, other.best] - self.losses[:, self.best])
 
     @property
     def cut_short(self) -> bool:
@@ -120,7 +117,7 @@ def rank_weight_decays(
     """
     grid = np.asarray(grid, dtype=float)
     losses = np.full((len(folds), len(grid)), np.nan)
-    patience = PATIENCE_PAIRS if interactions else PATIENCE
+    patience, endurance = (PATIENCE_PAIRS,) * 2 if interactions else (PATIENCE, ENDURANCE)
     held = problem.n_samples * problem.n_features * len(folds) <= HELD
     step = 1 if held else patience
     with blas_threads(1):
@@ -134,10 +131,19 @@ def rank_weight_decays(
                 break
             if callback is not None:
                 callback(done, len(grid))
-            if done - 1 - int(np.argmin(mean)) >= patience:
+            best = int(np.argmin(mean))
+            worse = (losses[:, best + 1 : done] - losses[:, [best]]).T
+            if len(worse) >= (patience if all(map(_clear, worse)) else endurance):
                 losses[:, done:] = np.inf
                 break
     return Ranking(grid, losses)
+
+
+def _clear(gains: Array) -> bool:
+    """Whether the gains of the folds are above zero by more than their standard error."""
+    if len(gains) < 2 or np.any(np.isnan(gains)):
+        return False
+    return bool(gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains)))
 
 
 class _Fold:
