@@ -150,6 +150,8 @@ class Walk:
     def _prices(self, weight_decay: float) -> list[float]:
         """Falling, from just below the one at which the first pair pays, down to 1."""
         problem = self.problem.variant(self.problem.loss, weight_decay)
+        if self.watch.due():
+            return [1.0]
         with blas_threads(1):
             lines = Fit(Table(problem), weight_decay, RANKING).run(self.watch).network
             table = Table(problem, self.how[0])
@@ -169,8 +171,9 @@ class Walk:
                 seen = [list(fold.seen(some, self.watch)) for fold in self.folds]
                 self._note(some, [[loss for loss, _ in row] for row in seen])
                 unseen = np.flatnonzero(np.any(np.isnan(self.losses[:, before:]), axis=0))
-                if self.folds and self.best >= before:
-                    self.networks = [row[self.best - before][1] for row in seen]
+                best = self.best
+                if best >= before and all(len(row) > best - before for row in seen):
+                    self.networks = [row[best - before][1] for row in seen]
                 done = len(self.values) if len(unseen) == 0 else before + int(unseen[0])
                 without = self._without(begun, done)
                 if len(unseen):
