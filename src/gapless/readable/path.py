@@ -31,7 +31,8 @@ RANKING, RANKING_PAIRS = 1e-2, 3e-2
 # Values without a better one after which a walk ends: weight decays of lines, prices, and weight
 # decays with pairs, of which the smallest take most of the time.
 PATIENCE, PATIENCE_PRICES, PATIENCE_PAIRS = 3, 2, 1
-# Share of what a constant loses that pairs have to gain for a value to count as better.
+# Share of what a constant loses that a value with pairs has to gain to count as better, or to lose
+# for the walk to end at once.
 LITTLE = 5e-4
 # Numbers of X in all folds up to which all their tables are held at once.
 HELD = 1 << 24
@@ -186,14 +187,15 @@ class Walk:
                     return
 
     def _without(self, begun: int, done: int) -> int:
-        """Values of the walk begun so far without one that was better."""
+        """Values of the walk begun so far without a better one; with pairs a clear loss is two."""
         mean = self.losses[:, :done].mean(axis=0) if self.folds else np.zeros(done)
         little = LITTLE * float(mean[0]) if self.n_lines else 0.0
         best, last = np.inf, begun - 1
         for k, lost in enumerate(mean.tolist()):
             if lost < best - little:
                 best, last = lost, max(k, last)
-        return done - 1 - last
+        lost_more = self.n_lines > 0 and done > begun and mean[-1] > best + little
+        return done - 1 - last + int(lost_more)
 
     def _note(self, values: Sequence[Value], losses: list[list[float]]) -> None:
         """What folds lost at these values; those that they did not come to have none."""
