@@ -3,7 +3,7 @@
 At one price for all, dozens of planes fit noise where a few lines would do.  So lines come first,
 at their best weight decay; then the price of pairs falls from where the first of them pays, and
 last the weight decay falls at the best price.  Each network starts from the one before, which is
-near, and those of many pairs, which take long, are seldom reached.
+near, and those of many pairs, which take long, are reached only where fewer were better.
 """
 
 from __future__ import annotations
