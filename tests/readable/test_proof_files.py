@@ -28,11 +28,13 @@ CASES = {
     "wide": (RNG.standard_normal((65, 100)), y, "huber", {"monotone": {0: 1}}),
     "pairs": (X, y, "squared", {"interactions": "pairs"}),
     "two pairs": (X, signs, "logistic", {"interactions": [(0, 1), (3, 2)]}),
+    "dear pairs": (X, y, "squared", {"interactions": "pairs", "price": 1.1}),
     "pairs of classes": (X, classes, "softmax", {"interactions": "pairs", "tol": 1e-2}),
 }
 WORDS = {
     "rising": "at one feature, effects of features [0] rising and [3] falling, has",
     "pairs": "at one feature or two has",
+    "dear pairs": "at one feature or two, which cost 1.1 times as much, has",
     "two pairs": "at one feature or two, of [(0, 1), (2, 3)], has",
 }
 
@@ -84,7 +86,7 @@ def test_forged_files_are_refused(proofs, name, tmp_path):
     if "rising" in name:  # without the constraint the bound is too high
         forged.append({"monotone": 0 * monotone})
     if "pairs" in name:
-        forged += [{"gauge": 0.9 * gauge}, {"monotone": 1 + monotone}]
+        forged += [{"gauge": 0.9 * gauge}, {"monotone": 1 + monotone}, {"price": np.array(0.9)}]
         forged += [{"pairs": wrong} for wrong in (pairs + 0.5, 0 * pairs, 9 - pairs, pairs.T)]
     for fields in forged:
         valid, _, words = verify(changed(path, at, **fields), problem.X, problem.Y)

@@ -295,11 +295,38 @@ def test_folds_of_a_large_table_are_held_one_at_a_time(monkeypatch):
     for held in (path.HELD, 0):
         monkeypatch.setattr(path, "HELD", held)
         tracemalloc.start()
-        losses.append(path.rank_weight_decays(problem, 0, grid, folds, Watch.of(None)).losses)
+        walk = path.Walk(problem, 0, folds, Watch.of(None))
+        walk.along([(value, np.inf) for value in grid], 3)
+        losses.append(walk.losses)
         peaks.append(tracemalloc.get_traced_memory()[1] / X.nbytes)
         tracemalloc.stop()
     assert np.array_equal(*losses)
     assert peaks[1] < peaks[0] - 8  # of 14 arrays in five tables
+
+
+def test_pairs_that_cost_more_are_fewer_and_what_they_cost_is_counted():
+    problem = table(n=60, weight_decay=0.02)
+    one = train_readable(problem).certificate
+    least = train_readable(problem, "pairs").certificate.objective
+    for price in (1.5, 4.0, 100.0):
+        solution = train_readable(problem, "pairs", price=price)
+        network, proof = solution.network, solution.certificate
+        assert solution.status is Status.OPTIMAL
+        two = np.sum(network.hidden_weights != 0, axis=0) > 1
+        norms = [np.linalg.norm(M, axis=k) for k, M in enumerate([network.hidden_weights])]
+        norms.append(np.linalg.norm(network.output_weights, axis=1))
+        penalty = np.sum(np.where(two, price, 1.0) * norms[0] * norms[1])
+        fit = problem.data_fit(network.predict(problem.X))
+        assert proof.objective == pytest.approx(fit + problem.weight_decay * penalty, rel=1e-9)
+        assert f"cost {price:.3g} times as much" in solution.known
+        assert least * (1 - 1e-3) <= proof.objective  # dearer, and never dearer than none at all
+        assert proof.lower_bound <= one.objective
+        least = proof.objective
+    assert not np.any(two)
+    again = train_readable(problem, "pairs", price=1.5, init=train_readable(problem).network)
+    assert again.status is Status.OPTIMAL
+    with pytest.raises(ValueError, match="below 1"):
+        train_readable(problem, "pairs", price=0.5)
 
 
 def test_interactions_are_checked():

@@ -3,9 +3,9 @@
 The checker knows six kinds of proof.  ``norm`` needs nothing but the data, ``directions`` (of
 enumeration) the rank and the gauge alone, ``boxes`` (branch and bound over directions) coordinates
 and a tree, ``columns`` (of networks whose neurons look at one feature) which effects are
-monotone, ``pairs`` (at two) which pairs are allowed and the gauge.  All others become ``conic``:
-signs, D and N of :mod:`gapless.gauge.proof_cells`.  What their forms lack to be positive
-semidefinite is added here, so that the checker has to factorise and nothing to correct.
+monotone, ``pairs`` (at two) which pairs are allowed, what they cost and the gauge.  All others
+become ``conic``: signs, D and N of :mod:`gapless.gauge.proof_cells`.  What their forms lack to be
+positive semidefinite is added here, so that the checker has to factorise and nothing to correct.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ def write_proof(
         fields |= {"kind": "columns", "monotone": bound.signs}
         if bound.pairs is not None:
             fields |= {"kind": "pairs", "pairs": bound.pairs, "gauge": bound.upper * unit}
+            fields |= {"price": bound.price}
     elif some and bound.check == "directions":
         fields |= {"kind": "directions", "rank": rank(core), "gauge": bound.upper * unit}
     elif some and bound.boxes is not None:

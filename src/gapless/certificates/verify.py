@@ -39,7 +39,7 @@ TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
 ARRAYS = {"weights", "Lam", "first", "group", "ratio", "windows"}
 ARRAYS |= {"signs", "D", "N", "basis", "tree", "monotone", "pairs"}
 NUMBERS = {"lower_bound", "parameter", "smoothing", "weight_decay", "rank", "gauge"}
-NUMBERS |= {"reach", "batch"}
+NUMBERS |= {"reach", "batch", "price"}
 
 
 class Invalid(Exception):
@@ -363,7 +363,8 @@ def _pairs(proof: Any, A: Any, Lam: Any, free: int) -> float:
     pairs, one = _beside("verify_pairs"), _columns(proof, A, Lam, free)
     _need(pairs.fits(A[:, :-1], proof["pairs"]) and not np.any(proof["monotone"]), "no such pairs")
     gauge = max(float(proof["gauge"]), one)
-    flaw = pairs.flaw(A[:, :-1], Lam, proof["pairs"].astype(int), gauge)
+    limit = gauge * float(proof.get("price", 1))  # what costs more may be worth as much more
+    flaw = pairs.flaw(A[:, :-1], Lam, proof["pairs"].astype(int), limit)
     _need(not flaw, flaw)
     return gauge
 

@@ -41,6 +41,9 @@ def networks(proof: Any) -> str:
     pairs, d = {(int(min(two)), int(max(two))) for two in proof["pairs"]}, len(proof["monotone"])
     two = f"two, of {sorted(pairs)}," if len(pairs) <= SAID else f"two, of {len(pairs)} pairs,"
     which = "two" if 2 * len(pairs) == d * (d - 1) else two
+    price = float(proof.get("price", 1))
+    if price != 1:
+        which = f"{which.rstrip(',')}, which cost {price:.6g} times as much,"
     return f"network whose neurons look at one feature or {which}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, choose
-from ..core.losses import LOG_LINK, Pinball, get_loss
+from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
 from .readable_fit import ReadableFit
 from .targets import Classification, Regression, encode_labels
 
@@ -35,8 +35,10 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     interactions : 0, "pairs" or list of pairs, default 0
         Which two features, by number or name, neurons may look at together.  What of it one of them
         adds alone, in the mean over the other, counts to its own effect.  With
-        ``weight_decay="auto"``, "pairs" are left out unless held-out folds gain more than the
-        standard error of that gain: ``certificate_.features`` is then 1.
+        ``weight_decay="auto"``, held-out folds also choose what a neuron of two features costs, as
+        a multiple of what one of one does (``certificate_.price``), so that few pairs enter or
+        many, and "pairs" are left out unless the folds gain more than the standard error of that
+        gain: ``certificate_.features`` is then 1.
     weight_decay : float or "auto", default "auto"
         Larger gives fewer kinks; "auto" takes what held-out folds prefer.
     bias : {"free", "penalized", "none"}, default "free"
@@ -70,8 +72,9 @@ class AdditiveReLURegressor(Regression, ReadableFit):
     intercept_ : array of shape (n_outputs,)
         The mean prediction; with pairs, what it would be if features were independent.
     weight_decay_ : float
-    weight_decays_, losses_ : arrays of shape (n_values,) and (n_folds, n_values)
-        Where ``weight_decay="auto"`` has chosen.
+    weight_decays_, prices_, losses_ : arrays of shape (n_values,), twice, and (n_folds, n_values)
+        What ``weight_decay="auto"`` has tried: prices of pairs are infinite where there were none,
+        and losses NaN where the time was over.
     network_ : Network
         On the standardised columns; :meth:`to_network` is the one on the features.
     certificate_, solution_, status_, n_neurons_, n_iter_
@@ -123,10 +126,12 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         """
         if isinstance(self.loss, str):
             choose("loss", self.loss, ("squared", "huber", *LOG_LINK))
-        loss = get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
         X, y = self._table(X, y, multi_output=True, y_numeric=True)
-        self._fit(X, self._targets(y), loss, sample_weight)
+        self._fit(X, self._targets(y), sample_weight)
         return self
+
+    def _goal(self, targets: Array) -> tuple[Array, Loss]:
+        return targets, get_loss(self.loss) if self.quantile is None else Pinball(self.quantile)
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -146,7 +151,7 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-    effects_, importances_, intercept_, weight_decay_, weight_decays_, losses_
+    effects_, importances_, intercept_, weight_decay_, weight_decays_, prices_, losses_
         As in :class:`AdditiveReLURegressor`.
     network_, certificate_, solution_, status_, n_neurons_, n_iter_, n_features_in_
         As there.
@@ -176,9 +181,11 @@ class AdditiveReLUClassifier(Classification, ReadableFit):
         -------
         self
         """
-        loss = choose("loss", self.loss, ("logistic", "hinge", "squared"))
+        choose("loss", self.loss, ("logistic", "hinge", "squared"))
         X, y = self._table(X, y)
-        labels = self._class_numbers(X, y, sample_weight)
-        Y, loss = encode_labels(labels, len(self.classes_), loss)
-        self._fit(X, Y, get_loss(loss), sample_weight)
+        self._fit(X, self._class_numbers(X, y, sample_weight), sample_weight)
         return self
+
+    def _goal(self, targets: Array) -> tuple[Array, Loss]:
+        Y, loss = encode_labels(targets, len(self.classes_), self.loss)
+        return Y, get_loss(loss)

@@ -16,27 +16,24 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from ..core.checks import Array, choose, positive
-from ..core.losses import LOG_LINK, Loss, Pinball, get_loss, loss_of_targets
+from ..core.losses import LOG_LINK, Loss, loss_of_targets
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
-from ..readable.path import Ranking, flat_weight_decay, rank_weight_decays
+from ..readable.path import Value, Walk
 from ..readable.price import PriceOfReading, price_of_reading
 from ..readable.solve import solve_readable
-from ..readable.table import DENSE, Table
+from ..readable.table import DENSE
 from ..training.progress import counter
 from .fitting import Fitted, held_out_rows
 from .reading import Reading
 from .table_columns import FeatureColumns, coded, feature_numbers
-from .targets import encode_labels, validated
+from .targets import validated
 from .units import moments
 
-# The grid of weight decays, as shares of the least that leaves only a constant.
-VALUES, RATIO = 18, 3e-4
-# Without a limit all may take as long as so many fits; share of the time for the choice.
-FITS, CHOOSING = 2.0, 0.6
-# With pairs, which take longer: fits, and values of the grid.
-FITS_PAIRS, VALUES_PAIRS = 8.0, 9
+# Without a limit all may take as long as so many fits; with pairs; share of it for the choice.
+FITS, FITS_PAIRS, CHOOSING = 2.0, 8.0, 0.6
 
 
 @dataclass(eq=False, repr=False)
@@ -121,7 +118,13 @@ class ReadableFit(Reading, Fitted):
 
     # --- the fit ---
 
-    def _fit(self, X: Array, Y: Array, loss: Loss, sample_weight: Any) -> None:
+    def _goal(self, targets: Array) -> tuple[Array, Loss]:
+        """What outputs are compared with, of numbers (n, n_outputs) or classes (n,), and how."""
+        raise NotImplementedError
+
+    def _fit(self, X: Array, targets: Array, sample_weight: Any) -> None:
+        """Train on the numbers (n, n_outputs), or the numbers of classes (n,)."""
+        Y, loss = self._goal(targets)
         fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
@@ -132,13 +135,14 @@ class ReadableFit(Reading, Fitted):
         self._learn_columns(X, weights)
         pairs, columns = self._column_pairs(), self._encode(X)
         self._centre, self._unit = _target_units(Y, weights, loss)
-        targets, loss = self._posed(Y, loss)
-        problem = Problem(columns, targets, loss, 1.0, self.bias, weights)
+        problem = Problem(columns, *self._posed(Y, loss), 1.0, self.bias, weights)
         signs = self._column_signs()
-        pairs, self.weight_decay_ = self._chosen(problem, pairs, watch, folds, signs)
+        (self.weight_decay_, price), start = self._chosen(problem, pairs, watch, folds, signs)
+        if np.isinf(price):
+            pairs, start = [], None
         problem = problem.variant(problem.loss, self.weight_decay_)
         tol = positive("tol", self.tol)
-        solution = solve_readable(problem, pairs, tol, watch, monotone=signs)
+        solution = solve_readable(problem, pairs, tol, watch, start, signs, price=price)
         self.network_ = solution.network
         self._describe(X, columns, problem.sample_weight)
         self._keep(solution)
@@ -166,36 +170,32 @@ class ReadableFit(Reading, Fitted):
         watch: Watch,
         folds: Callable[[], list[tuple[Array, Array]]],
         signs: dict[int, int],
-    ) -> tuple[Any, float]:
-        """Pairs of columns and weight decay, as given or what held-out folds prefer.
+    ) -> tuple[Value, Network | None]:
+        """Weight decay and price of a pair, as given or what held-out folds prefer; where to start.
 
-        Pairs that nobody named are left out unless folds clearly gain by them.
+        The price is infinite where there are no pairs: those that nobody named are left out unless
+        folds clearly gain by them.
         """
         if not isinstance(self.weight_decay, str):
-            return pairs, positive("weight_decay", self.weight_decay)
+            return (positive("weight_decay", self.weight_decay), 1.0), None
         choose("weight_decay", self.weight_decay, ("auto",))
-        top = flat_weight_decay(Table(problem, 0, signs))
         rows, part = folds(), watch.part(share=CHOOSING)
-
-        def ranked(allowed: Any) -> Ranking:
-            grid = np.geomspace(top, RATIO * top, VALUES_PAIRS if allowed else VALUES)
-            with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
-                return rank_weight_decays(problem, allowed, grid, rows, part, report, signs)
-
-        # neurons of one feature first: they take a tenth of the time
-        single = ranked(0) if pairs and isinstance(self.interactions, str) else None
-        choice = tried = ranked(pairs)
-        if single is not None and not tried.beats(single):
-            pairs, choice = 0, single
-        if tried.cut_short:
+        with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
+            walk = Walk(problem, pairs, rows, part, report, signs)
+            walk.lines()
+            if pairs:
+                walk.pairs()
+        chosen = walk.values[walk.choice(named=not isinstance(self.interactions, str))]
+        if walk.cut_short:
             warnings.warn(
-                f"time ended the choice of weight_decay at {tried.weight_decay:.3g}, where the "
-                "loss of held-out folds still fell; a larger time_limit tries smaller values",
+                f"time ended the choice of weight_decay at {chosen[0]:.3g}, where the loss of "
+                "held-out folds still fell; a larger time_limit tries smaller values",
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        self.weight_decays_, self.losses_ = choice.weight_decays, choice.losses
-        return pairs, choice.weight_decay
+        self.weight_decays_, self.prices_ = np.array(walk.values).T
+        self.losses_ = walk.losses
+        return chosen, next(iter(walk.networks), None)
 
     def _outputs(self, X: Any) -> Array:
         check_is_fitted(self)
@@ -236,13 +236,10 @@ class ReadableFit(Reading, Fitted):
         check_is_fitted(self)
         columns = self._encode(self._table(X))
         if is_classifier(self):
-            labels = np.searchsorted(self.classes_, y)
-            Y, name = encode_labels(labels, len(self.classes_), self.loss)
-            loss = get_loss(name)
+            targets = np.searchsorted(self.classes_, y)
         else:
-            quantile = getattr(self, "quantile", None)
-            loss = get_loss(self.loss) if quantile is None else Pinball(quantile)
-            Y, loss = self._posed(np.asarray(y, float).reshape(len(columns), -1), loss)
+            targets = np.asarray(y, float).reshape(len(columns), -1)
+        Y, loss = self._posed(*self._goal(targets))
         return price_of_reading(
             columns, Y, weight_decay=self.weight_decay_, loss=loss, bias=self.bias,
             sample_weight=sample_weight, tol=self.tol, time_limit=time_limit, init=self.network_,

@@ -91,6 +91,8 @@ class GaugeBound:
         Of neurons of few features: 1 and -1 where the effect of one must rise and fall, else 0.
     pairs : integer array of shape (k, 2) or None
         The features that a neuron may look at together, where any.
+    price : float
+        How many times as much as others such neurons cost: the bound counts them by so much less.
     outlook : (seconds, upper) or None
         About how many more it takes to this bound, where that is foreseen.
     """
@@ -104,6 +106,7 @@ class GaugeBound:
     boxes: BoxProof | None = None
     signs: Array | None = None
     pairs: Array | None = None
+    price: float = 1.0
     outlook: tuple[float, float] | None = None
 
     @property

@@ -67,9 +67,9 @@ def heights(effect: Effect, output: int) -> tuple[float, float]:
     return float(values.min(initial=0.0)), float(values.max(initial=0.0))
 
 
-def ticks(low: float, high: float) -> Array:
-    """About five round numbers between ``low`` and ``high``."""
-    rough = ((high - low) or 1.0) / 5
+def ticks(low: float, high: float, count: int = 5) -> Array:
+    """About ``count`` round numbers between ``low`` and ``high``."""
+    rough = ((high - low) or 1.0) / count
     unit = 10.0 ** np.floor(np.log10(rough))
     step = unit * next(s for s in (1, 2, 5, 10) if s * unit >= 0.999 * rough)
     # plus zero: none is a negative zero

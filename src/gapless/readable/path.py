@@ -1,64 +1,46 @@
-"""Falling weight decays for networks of readable neurons, and the choice among them."""
+"""The choice of a weight decay for networks of readable neurons, and of a price for pairs.
+
+At one price for all, dozens of planes fit noise where a few lines would do.  So lines come first,
+at their best weight decay; then the price of pairs falls from where the first of them pays, and
+last the weight decay falls at the best price.  Each network starts from the one before, which is
+near, and those of many pairs, which take long, are reached only where fewer were better.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..core.checks import Array
 from ..core.constant import null_dual_point
+from ..core.network import Network
 from ..core.problem import Problem
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
-# Gap of the networks that only rank weight decays, and with pairs, whose last steps take long.
+# The grid of weight decays, as shares of the least that leaves only a constant.
+VALUES, LEAST = 18, 3e-4
+# Prices of pairs: so far apart, and so many at most.
+STEP, PRICES = 1.5, 10
+# Gap of the networks that only rank values, and with pairs, whose last steps take long.
 RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which the walk ends, where all clearly lose more, and in any
-# case; with pairs, whose grid is coarse and whose smallest values take most of the time.
-PATIENCE, ENDURANCE, PATIENCE_PAIRS = 3, 6, 1
+# Values without a better one after which a walk ends: weight decays of lines, prices, and weight
+# decays with pairs, of which the smallest take most of the time.
+PATIENCE, PATIENCE_PRICES, PATIENCE_PAIRS = 3, 2, 1
+# Those of lines where not all of them clearly lose more.
+ENDURANCE = 6
+# Share of what a constant loses that a value with pairs has to gain to count as better, or to lose
+# for the walk to end at once.
+LITTLE = 5e-4
 # Numbers of X in all folds up to which all their tables are held at once.
 HELD = 1 << 24
 
-
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Validation losses along a grid of weight decays.
-
-    Attributes
-    ----------
-    weight_decays : array of shape (k,)
-        Falling.
-    losses : array of shape (n_folds, k)
-        NaN where the time was over, infinite beyond where the mean had risen for good.
-    """
-
-    weight_decays: Array
-    losses: Array
-
-    @property
-    def best(self) -> int:
-        """The number of the value of least mean loss among those that every fold has."""
-        mean = self.losses.mean(axis=0)
-        return len(mean) // 2 if np.all(np.isnan(mean)) else int(np.nanargmin(mean))
-
-    @property
-    def weight_decay(self) -> float:
-        """That value."""
-        return float(self.weight_decays[self.best])
-
-    def beats(self, other: Ranking) -> bool:
-        """Whether its best value loses less, by more than the standard error over the folds."""
-        return _clear(other.losses[:, other.best] - self.losses[:, self.best])
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether time ended the walk at that value or the next: smaller ones may be better."""
-        return bool(np.any(np.isnan(self.losses[:, self.best : self.best + 2])))
+#: a weight decay, and the price of a pair; infinite: no pairs
+Value: TypeAlias = tuple[float, float]
 
 
 def flat_weight_decay(table: Table) -> float:
@@ -81,16 +63,8 @@ def flat_weight_decay(table: Table) -> float:
     return gauge / table.reduction.decay if gauge > 0 else 1.0
 
 
-def rank_weight_decays(
-    problem: Problem,
-    interactions: Any,
-    grid: Array,
-    folds: Sequence[tuple[Array, Array]],
-    watch: Watch,
-    callback: Callable[[int, int], object] | None = None,
-    monotone: Mapping[int, int] | None = None,
-) -> Ranking:
-    """Validation losses of networks that start from those at larger weight decays.
+class Walk:
+    """What held-out folds lose at one value after the other.
 
     All folds walk together and end when their mean loss has risen for good: what one fold alone
     finds too small may still be the best for the others.  Of large tables one is held at a time and
@@ -101,8 +75,6 @@ def rank_weight_decays(
     problem : Problem
         Its weight decay is not used.
     interactions : 0, "pairs" or list of pairs
-    grid : array of shape (k,)
-        Falling.
     folds : sequence of (training rows, validation rows)
     watch : Watch
         Values that it cuts short have no losses.
@@ -111,32 +83,128 @@ def rank_weight_decays(
     monotone : mapping of int to {1, -1}, optional
         As of :func:`gapless.train_readable`.
 
-    Returns
-    -------
-    Ranking
+    Attributes
+    ----------
+    values : list of (weight decay, price)
+        In the order in which they were tried.
+    losses : array of shape (n_folds, n_values)
+        NaN where the time was over.
     """
-    grid = np.asarray(grid, dtype=float)
-    losses = np.full((len(folds), len(grid)), np.nan)
-    patience, endurance = (PATIENCE_PAIRS,) * 2 if interactions else (PATIENCE, ENDURANCE)
-    held = problem.n_samples * problem.n_features * len(folds) <= HELD
-    step = 1 if held else patience
-    with blas_threads(1):
-        walks = [_Fold(problem, (interactions, monotone), rows, held) for rows in folds]
-        for at in range(0, len(grid) if walks else 0, step):
-            for walk, row in zip(walks, losses):
-                walk.fill(row[at : at + step], grid[at : at + step], watch)
-            done = min(at + step, len(grid))
-            mean = losses[:, :done].mean(axis=0)
-            if np.isnan(mean[-1]):
-                break
-            if callback is not None:
-                callback(done, len(grid))
-            best = int(np.argmin(mean))
-            worse = (losses[:, best + 1 : done] - losses[:, [best]]).T
-            if len(worse) >= (patience if all(map(_clear, worse)) else endurance):
-                losses[:, done:] = np.inf
-                break
-    return Ranking(grid, losses)
+
+    def __init__(
+        self,
+        problem: Problem,
+        interactions: Any,
+        folds: Sequence[tuple[Array, Array]],
+        watch: Watch,
+        callback: Callable[[int, int], object] | None = None,
+        monotone: Mapping[int, int] | None = None,
+    ) -> None:
+        self.problem, self.watch, self.callback = problem, watch, callback
+        self.how = interactions, monotone
+        self.held = problem.n_samples * problem.n_features * len(folds) <= HELD
+        self.folds = [_Fold(problem, self.how, rows, self.held) for rows in folds]
+        self.values: list[Value] = []
+        self.losses = np.zeros((len(folds), 0))
+        #: of each fold at the best value so far
+        self.networks: list[Network | None] = [None] * len(folds)
+        self.n_lines, self.cut_short = 0, False
+
+    @property
+    def best(self) -> int:
+        """The number of the value of least mean loss among those that every fold has."""
+        return self._least(0, len(self.values))
+
+    def _least(self, first: int, last: int) -> int:
+        """The best of some values; the middle one where nothing is known."""
+        total = self.losses[:, first:last].sum(axis=0)
+        unknown = not self.folds or np.all(np.isnan(total))
+        return first + (len(total) // 2 if unknown else int(np.nanargmin(total)))
+
+    def choice(self, named: bool) -> int:
+        """The number of the value to take: with pairs if they are ``named``, or clearly better.
+
+        That is by more than the standard error of the gain over the folds.
+        """
+        line = self._least(0, self.n_lines)
+        if len(self.values) == self.n_lines:
+            return line
+        pair = self._least(self.n_lines, len(self.values))
+        gains = self.losses[:, line] - self.losses[:, pair]
+        return pair if named or _clear(gains) else line
+
+    def lines(self) -> None:
+        """Falling weight decays of neurons of one feature."""
+        top = flat_weight_decay(Table(self.problem, 0, self.how[1]))
+        grid = np.geomspace(top, LEAST * top, VALUES)
+        self.along([(value, np.inf) for value in grid.tolist()], PATIENCE)
+        self.n_lines = len(self.values)
+
+    def pairs(self) -> None:
+        """From the best lines: falling prices of pairs, then falling weight decays."""
+        weight_decay, _ = self.values[self.best]
+        self.along([(weight_decay, price) for price in self._prices(weight_decay)], PATIENCE_PRICES)
+        if self.best >= self.n_lines:
+            weight_decay, price = self.values[self.best]
+            further = weight_decay * LEAST ** (np.arange(1, VALUES) / (VALUES - 1))
+            self.along([(value, price) for value in further.tolist()], PATIENCE_PAIRS)
+
+    def _prices(self, weight_decay: float) -> list[float]:
+        """Falling, from just below the one at which the first pair pays, down to 1."""
+        problem = self.problem.variant(self.problem.loss, weight_decay)
+        if self.watch.due():
+            return [1.0]
+        with blas_threads(1):
+            lines = Fit(Table(problem), weight_decay, RANKING).run(self.watch).network
+            table = Table(problem, self.how[0])
+            fit = Fit(table, weight_decay, RANKING, table.neurons_of(lines))
+            pays = table.largest(fit.smooth.dual_point(fit.F)) / fit.core.weight_decay
+        count = int(np.ceil(np.log(max(pays, 1.0)) / np.log(STEP)))
+        return np.geomspace(max(pays / STEP, 1.0), 1.0, min(max(count, 1), PRICES)).tolist()
+
+    def along(self, values: Sequence[Value], patience: int) -> None:
+        """These from the best networks so far, until ``patience`` of them bring nothing better."""
+        begun, step = len(self.values), 1 if self.held else patience
+        for fold, network in zip(self.folds, self.networks):
+            fold.begin(network)
+        with blas_threads(1):
+            for at in range(0, len(values), step):
+                some, before = values[at : at + step], len(self.values)
+                seen = [list(fold.seen(some, self.watch)) for fold in self.folds]
+                self._note(some, [[loss for loss, _ in row] for row in seen])
+                unseen = np.flatnonzero(np.any(np.isnan(self.losses[:, before:]), axis=0))
+                best = self.best
+                if best >= before and all(len(row) > best - before for row in seen):
+                    self.networks = [row[best - before][1] for row in seen]
+                done = len(self.values) if len(unseen) == 0 else before + int(unseen[0])
+                without = self._without(begun, done)
+                if len(unseen):
+                    self.cut_short = without == 0
+                    self._note(values[at + step :], [[] for _ in self.folds])
+                    return
+                if self.callback is not None:
+                    self.callback(at + len(some), len(values))
+                worse = (self.losses[:, self.best + 1 :] - self.losses[:, [self.best]]).T
+                flat = self.n_lines == 0 and not all(map(_clear, worse))
+                if self.folds and without >= (max(patience, ENDURANCE) if flat else patience):
+                    return
+
+    def _without(self, begun: int, done: int) -> int:
+        """Values of the walk begun so far without a better one; with pairs a clear loss is two."""
+        mean = self.losses[:, :done].mean(axis=0) if self.folds else np.zeros(done)
+        little = LITTLE * float(mean[0]) if self.n_lines else 0.0
+        best, last = np.inf, begun - 1
+        for k, lost in enumerate(mean.tolist()):
+            if lost < best - little:
+                best, last = lost, max(k, last)
+        lost_more = self.n_lines > 0 and done > begun and mean[-1] > best + little
+        return done - 1 - last + int(lost_more)
+
+    def _note(self, values: Sequence[Value], losses: list[list[float]]) -> None:
+        """What folds lost at these values; those that they did not come to have none."""
+        self.values += values
+        full = [row + [np.nan] * (len(values) - len(row)) for row in losses]
+        self.losses = np.hstack([self.losses, np.reshape(full, (len(self.folds), len(values)))])
 
 
 def _clear(gains: Array) -> bool:
@@ -147,29 +215,50 @@ def _clear(gains: Array) -> bool:
 
 
 class _Fold:
-    """One fold on its way to smaller weight decays; its table is made anew unless ``held``."""
+    """One fold on its way, with the neurons of the last value and, where ``held``, its table."""
 
     def __init__(
         self, problem: Problem, how: tuple[Any, Any], rows: tuple[Array, Array], held: bool
     ) -> None:
-        self.problem, self.how, self.held = problem, how, held
+        self.problem, (self.interactions, self.monotone), self.held = problem, how, held
         self.fit, self.test = rows
+        self.begin(None)
+
+    def begin(self, network: Network | None) -> None:
+        """From this network, on a table that is still to be made."""
+        self.network, self.price = network, np.nan
         self.table: Table | None = None
         self.start: Weighted | None = None
 
-    def fill(self, losses: Array, weight_decays: Array, watch: Watch) -> None:
-        """Losses held out; those that the time does not allow stay as they are."""
-        if watch.due():
-            return
+    def seen(self, values: Sequence[Value], watch: Watch) -> Iterator[tuple[float, Network]]:
+        """What is lost held out and the network, at each value that the time allows."""
         problem, rows = self.problem, self.test
-        table = self.table or Table(problem.of_samples(self.fit), *self.how)
-        self.table = table if self.held else None
-        gap, w = RANKING_PAIRS if len(table.pairs) else RANKING, problem.sample_weight[rows]
-        for i, weight_decay in enumerate(weight_decays):
+        w = problem.sample_weight[rows]
+        for weight_decay, price in values:
+            if watch.due():
+                return
+            table = self._at(price)
+            gap = RANKING_PAIRS if len(table.pairs) else RANKING
             fit = Fit(table, weight_decay, gap, self.start)
             solution = fit.run(watch)
             if watch.due() and solution.status.unfinished:
                 return
-            self.start = fit.best
+            self.start, self.network = fit.best, solution.network
             F = solution.network.predict(problem.X[rows])
-            losses[i] = w @ problem.loss.value(F, problem.Y[rows]) / w.sum()
+            yield float(w @ problem.loss.value(F, problem.Y[rows]) / w.sum()), solution.network
+        if not self.held:
+            self.table = None
+
+    def _at(self, price: float) -> Table:
+        """The table at this price, where the last network starts."""
+        if price != self.price:
+            self.table, self.start, self.price = None, None, price
+        if self.table is None:
+            part = self.problem.of_samples(self.fit)
+            if np.isinf(price):
+                self.table = Table(part, 0, self.monotone)
+            else:
+                self.table = Table(part, self.interactions, self.monotone, price)
+        if self.start is None and self.network is not None:
+            self.start = self.table.neurons_of(self.network)
+        return self.table

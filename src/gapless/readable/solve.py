@@ -31,7 +31,7 @@ from ..core.watch import Watch
 from ..gauge.base import Dual
 from .descent import descend_neurons
 from .neurons import Neurons
-from .table import Table
+from .table import ColumnReduction, Table
 from .weights import objective, solve_weights
 
 # Rounds at most, and rounds without a gain of this share of the tolerance after which it gives up.
@@ -53,10 +53,12 @@ MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
 
 
-def _readable(features: int, monotone: bool) -> str:
+def _readable(certificate: ReadableCertificate) -> str:
     """The networks that are trained, in words."""
-    how = "one feature" if features == 1 else "the features allowed"
-    how += ", with effects that rise and fall as asked," if monotone else ""
+    how = "one feature" if certificate.features == 1 else "the features allowed"
+    how += ", with effects that rise and fall as asked," if certificate.monotone else ""
+    if certificate.price > 1:
+        how += f", where those of two cost {certificate.price:.3g} times as much,"
     return f"network whose neurons look at {how}"
 
 
@@ -70,13 +72,16 @@ class ReadableCertificate(Certificate):
         At how many a neuron may look.
     monotone : bool
         Whether effects of features had to rise or fall.
+    price : float
+        How many times as much as one of one feature a neuron of two costs in the objective.
     """
 
     features: int
     monotone: bool = False
+    price: float = 1.0
 
     def __str__(self) -> str:
-        return known(self.relative_gap, other=_readable(self.features, self.monotone))
+        return known(self.relative_gap, other=_readable(self))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -96,8 +101,7 @@ class ReadableSolution(Solution):
     def known(self) -> str:
         """What is proven, in one sentence."""
         certificate, seconds = self.certificate, self.history.proven_after()
-        other = _readable(certificate.features, certificate.monotone)
-        return known(certificate.relative_gap, seconds, other)
+        return known(certificate.relative_gap, seconds, _readable(certificate))
 
 
 def train_readable(
@@ -109,6 +113,7 @@ def train_readable(
     init: Network | None = None,
     monotone: Mapping[int, int] | None = None,
     proof: str | os.PathLike[str] | None = None,
+    price: float = 1.0,
 ) -> ReadableSolution:
     """The best network whose neurons look at one feature each, or at pairs, with its proof.
 
@@ -133,6 +138,9 @@ def train_readable(
     proof : path, optional
         A file for the lower bound that :func:`gapless.verify` checks with NumPy alone, under a free
         bias.
+    price : float, default 1
+        How many times as much as one of one feature a neuron of two costs, at least 1: its penalty
+        is ``price ||u|| ||a||`` in place of ``||u|| ||a||``.
 
     Returns
     -------
@@ -167,7 +175,7 @@ def train_readable(
     """
     check_problem(problem)
     tol, watch = positive("tol", tol), Watch.of(time_limit)
-    return solve_readable(problem, interactions, tol, watch, init, monotone, proof)
+    return solve_readable(problem, interactions, tol, watch, init, monotone, proof, price)
 
 
 def solve_readable(
@@ -178,39 +186,45 @@ def solve_readable(
     init: Network | None = None,
     monotone: Mapping[int, int] | None = None,
     proof: str | os.PathLike[str] | None = None,
+    price: float = 1.0,
 ) -> ReadableSolution:
     """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
-        table = Table(problem, interactions, monotone)
+        table = Table(problem, interactions, monotone, price)
         if proof is not None and problem.bias != "free":
             raise ValueError('a proof file is for bias="free": leave proof out')
         if monotone and init is not None:
             raise ValueError("init is a network, whose effects may not be monotone: leave out")
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS
         if init is None and problem.n_samples > many and not monotone:
-            init = _of_some_rows(problem, interactions, many, watch)
+            init = _of_some_rows(problem, (interactions, None, price), many, watch)
         start = None if init is None else table.neurons_of(init)
         fit = Fit(table, problem.weight_decay, tol, start)
         solution = fit.run(watch)
     if proof is not None:
         if fit.dual is None:
             raise ValueError("nothing is proven yet that a file could hold: allow more time")
-        write_proof(proof, problem, *fit.dual)
+        Lam, bound = fit.dual
+        unit = table.reduction.scale / ColumnReduction(problem).scale
+        write_proof(proof, problem, Lam, replace(bound, upper=bound.upper * unit))
     return solution
 
 
-def _of_some_rows(problem: Problem, interactions: Any, many: int, watch: Watch) -> Network:
-    """The network of a tenth of the rows, found from that of a tenth of these, and so on."""
+def _of_some_rows(problem: Problem, how: tuple[Any, ...], many: int, watch: Watch) -> Network:
+    """The network of a tenth of the rows, found from that of a tenth of these, and so on.
+
+    ``how`` is what tables are made with beside a problem.
+    """
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(problem.n_samples, max(many // 4, problem.n_samples // 10), False))
     if problem.loss.targets == "onehot":  # a class too rare for the sample keeps one row
         rows = np.union1d(rows, [int(np.argmax(column)) for column in problem.Y.T])
     X, Y, weights = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
     part = Problem(X, Y, problem.loss, problem.weight_decay, problem.bias, weights)
-    table = Table(part, interactions)
+    table = Table(part, *how)
     start = None
     if len(rows) > many:
-        start = table.neurons_of(_of_some_rows(part, interactions, many, watch))
+        start = table.neurons_of(_of_some_rows(part, how, many, watch))
     return Fit(table, problem.weight_decay, COARSE_TOL, start).run(watch).network
 
 
@@ -359,7 +373,7 @@ class Fit:
 
     def _solution(self, status: Status, watch: Watch) -> ReadableSolution:
         network = self.table.network(*self.best)
-        value = network.objective(self.problem)
+        value = self.table.spread(network).objective(self.problem)
         proven = replace(self.table.reduction.certificate(self.certificate), objective=value)
         if not np.isfinite(value):
             status = Status.NUMERICAL_ERROR
@@ -368,6 +382,8 @@ class Fit:
         elif proven.relative_gap <= self.tol:
             status = Status.OPTIMAL
         self.history.record(watch.seconds, proven, network.n_neurons)
-        monotone = bool(np.any(self.table.monotone))
-        stated = ReadableCertificate(**vars(proven), features=self.table.widest, monotone=monotone)
-        return ReadableSolution(network, stated, status, self.history, self.table.widest)
+        monotone, widest = bool(np.any(self.table.monotone)), self.table.widest
+        stated = ReadableCertificate(
+            **vars(proven), features=widest, monotone=monotone, price=self.table.price
+        )
+        return ReadableSolution(network, stated, status, self.history, widest)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array
+from ..core.checks import Array, positive
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.reduction import Reduction, power_of_two
@@ -22,7 +22,7 @@ from .neurons import Neurons, feature_pairs, monotone_signs
 from .planes import Sweep
 
 # Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
-CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 2
+CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 1
 # Of samples and dual point about one, what sums are off by whose squares are too small for float64.
 FLUSHED = 1e-150
 # Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.
@@ -63,17 +63,25 @@ class Table:
         Which two features a neuron may look at together; every feature has neurons of its own.
     monotone : mapping of int to {1, -1}, optional
         Features whose effect must rise, or fall.
+    price : float, default 1
+        How many times as much as one of one feature a neuron of two costs, at least 1.  Such
+        neurons see the features divided by it, in columns of their own beside those of X, so what
+        is trained and proven is a problem as any other.
 
     Raises
     ------
     ValueError
-        For other interactions, a sparse X of more than :data:`DENSE` numbers, pairs under a
-        bias rule for which their gauge is not exact on so many rows, and monotone effects beside
-        pairs, of several outputs, or under another bias rule than "free".
+        For other interactions, a price below 1, a sparse X of more than :data:`DENSE` numbers,
+        pairs under a bias rule for which their gauge is not exact on so many rows, and monotone
+        effects beside pairs, of several outputs, or under another bias rule than "free".
     """
 
     def __init__(
-        self, problem: Problem, interactions: Any = 0, monotone: Mapping[int, int] | None = None
+        self,
+        problem: Problem,
+        interactions: Any = 0,
+        monotone: Mapping[int, int] | None = None,
+        price: float = 1.0,
     ) -> None:
         d = problem.n_features
         #: 1 where the effect of a feature must rise, -1 where it must fall, else 0
@@ -93,12 +101,17 @@ class Table:
             )
         if not problem.design.dense:
             problem = replace(problem, X=problem.X.toarray())
+        #: 1 where no neuron looks at two features
+        self.price = _price(price) if len(self.pairs) else 1.0
+        if self.price > 1:
+            problem = replace(problem, X=np.hstack([problem.X, problem.X / price]))
+            self.pairs = self.pairs + d
         self.problem, self.reduction = problem, ColumnReduction(problem)
         self.core = self.reduction.core
-        self.d = d
-        self.X = self.core.X[:, :d]
+        self.d = problem.n_features
+        self.X = self.core.X[:, : self.d]
         #: the constant column of the penalised bias in the core's units
-        self.one = float(self.core.X[0, d]) if problem.bias == "penalized" else 0.0
+        self.one = float(self.core.X[0, self.d]) if problem.bias == "penalized" else 0.0
         if self.core.free:
             bound, free = np.flatnonzero(self.monotone), np.flatnonzero(self.monotone == 0)
             self.columns = [
@@ -116,7 +129,7 @@ class Table:
 
     def neurons_of(self, network: Network) -> tuple[Neurons, Array, Array]:
         """A network of the problem as unit neurons on ``X``, output weights and bias."""
-        core = self.reduction.apply(network)
+        core = self.reduction.apply(self.spread(network))
         size = np.linalg.norm(core.hidden_weights, axis=0)
         U, b = core.hidden_weights / size, core.hidden_bias / size
         if self.one:
@@ -129,7 +142,20 @@ class Table:
         if self.one:
             U = np.vstack([net.hidden_weights, net.hidden_bias / self.one])
             net = Network(U, np.zeros(len(neurons)), a, c)
-        return self.reduction.invert(net)
+        net = self.reduction.invert(net)
+        if self.price == 1:
+            return net
+        one, two = np.split(net.hidden_weights, 2)
+        return replace(net, hidden_weights=one + two / self.price)
+
+    def spread(self, network: Network) -> Network:
+        """A network on the features as one on the table's columns, where it costs what it costs."""
+        if self.price == 1:
+            return network
+        U = network.hidden_weights
+        two = np.sum(U != 0, axis=0) > 1
+        U = np.vstack([np.where(two, 0.0, U), np.where(two, self.price * U, 0.0)])
+        return replace(network, hidden_weights=U)
 
     # --- the gauge ---
 
@@ -195,8 +221,10 @@ class Table:
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
-        pairs = self.pairs if len(self.pairs) else None
-        bound = replace(_bound(values, upper, proof), signs=self.monotone, pairs=pairs)
+        bound = replace(_bound(values, upper, proof), signs=self.monotone)
+        if len(self.pairs):
+            pairs = self.pairs % len(self.monotone)
+            bound = replace(bound, pairs=pairs, price=self.price)
         return Look(bound, found, values)
 
     def signs(self, neurons: Neurons) -> Array | None:
@@ -272,6 +300,12 @@ class Table:
         values = np.concatenate(worth)
         proof = "neurons of few features: exact enumeration of each group"
         return Look(_bound(values, upper, proof), Neurons.joined(parts), values)
+
+
+def _price(price: float) -> float:
+    if positive("the price of pairs", price) < 1:
+        raise ValueError(f"pairs cannot cost less than one feature does: {price:g} is below 1")
+    return float(price)
 
 
 def _bound(values: Array, upper: float, proof: str) -> GaugeBound:
