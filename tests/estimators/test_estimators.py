@@ -187,7 +187,7 @@ def proofs(monkeypatch):
     return begun
 
 
-def table(n=60, d=25):  # too many for boxes of directions, which decide before proofs begin
+def table(n=80, d=70):  # too many for boxes of directions, which decide before proofs begin
     X = np.random.default_rng(0).standard_normal((n, d))
     return X, np.abs(X[:, 0]) + X[:, 1] * X[:, 2]
 
@@ -213,7 +213,7 @@ def test_a_fit_proves_what_it_has_trained(proofs):
     ("shape", "outputs", "why"),
     [
         ((50, 5), 1, "6 dimensions"),
-        ((40, 30), 1, "more than 18 dimensions, too many for boxes of directions"),
+        ((80, 70), 1, "71 dimensions, too many for boxes of directions"),
         ((40, 5), 4, "4 outputs, too many for boxes"),
         ((900, 4), 4, "904 samples and features for other relaxations, which bear 900"),
     ],

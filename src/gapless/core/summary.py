@@ -140,7 +140,9 @@ def _bounds(estimator: Any) -> list[_Pair]:
     elif certificates is None and hasattr(estimator, "solution_"):
         certificates = [estimator.solution_]
     if certificates is not None:
-        return [_Pair(getattr(c, "price", c.objective), c.lower_bound) for c in certificates]
+        # a game that is penalised is bounded at its price
+        priced = (c.price if hasattr(c, "multiplier") else c.objective for c in certificates)
+        return [_Pair(value, c.lower_bound) for value, c in zip(priced, certificates)]
     if hasattr(estimator, "lower_bound_"):  # one number, or one a class
         values = np.ravel(estimator.objective_), np.ravel(estimator.lower_bound_)
         return [_Pair(float(a), float(b)) for a, b in zip(*values)]

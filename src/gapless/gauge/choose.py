@@ -41,8 +41,9 @@ EARLY = 0.15
 # Shares of the quadratic bound, whose first round of five has most of it, before the doubly
 # nonnegative relaxation: where that has half the time to be of use, and where it has not.
 BEFORE_LIFTING, ELSE = 0.1, 0.5
-# Share of boxes of directions where cells of signs can go on.
-BOXES = 0.85
+# Share of boxes of directions where cells of signs can go on; in more than LATE dimensions these
+# are better if they are of use in twice the time.
+BOXES, LATE, TWICE = 0.85, 40, 2.0
 # From so many dimensions on the quadratic bound may be the better one: it has this share of the
 # time, after half of it.
 MANY, QUARTER, HALF = 13, 0.25, 0.5
@@ -184,7 +185,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     """Who comes when, for how many seconds; see :func:`planned`."""
     use = lifting_seconds(core) if "branch and bound" in able else np.inf
     rest, cells = ("quadratic", np.inf), ("branch and bound", np.inf)
-    boxes = "directions" in able
+    boxes = "directions" in able and (dimensions(core) <= LATE or use >= TWICE * seconds)
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
     if boxes and not few_dimensions(core) and "quadratic" in able:
@@ -196,7 +197,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
         return [cells]
     if use == np.inf:
         return [rest]
-    return [("quadratic", (BEFORE_LIFTING if use < 2 * seconds else ELSE) * seconds), cells]
+    return [("quadratic", (BEFORE_LIFTING if use < TWICE * seconds else ELSE) * seconds), cells]
 
 
 def few_dimensions(core: Problem) -> bool:

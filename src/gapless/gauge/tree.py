@@ -318,7 +318,7 @@ def batch_size(data: Cone, team: Team = ALONE) -> int:
 def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
     """Boxes shared out among the team, those that stand together to all of them."""
     count = min(team.count, len(boxes[0]))
-    return [tuple(x[i::count] for x in boxes) for i in range(count)]
+    return [tuple(np.ascontiguousarray(x[i::count]) for x in boxes) for i in range(count)]
 
 
 def _better(data: Cone, G: float, found: Found) -> Array | None:

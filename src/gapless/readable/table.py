@@ -22,7 +22,7 @@ from .neurons import Neurons, feature_pairs, monotone_signs
 from .planes import Sweep
 
 # Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
-CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 1
+CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 2
 # Of samples and dual point about one, what sums are off by whose squares are too small for float64.
 FLUSHED = 1e-150
 # Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.

@@ -188,8 +188,7 @@ def solve(
         if proof_time == "usual" and not is_exact(reduction.core):
             compilers = begin_compiling(problem)
         if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
-            training = watch.part(watch.callback, share=1 - KEPT)
-            training.started = watch.started
+            training = watch.shorter(watch.callback, share=1 - KEPT)
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
             begin(state, plan, max_iter)
@@ -284,8 +283,7 @@ def begin_with_rows(state: State, max_iter: int) -> None:
     rows = np.sort(state.rng.choice(core.n_samples, core.n_samples // 10, replace=False))
     reduction = Reduction(core.of_samples(rows))
     plan = Plan.of(reduction.core, max_neurons=state.max_neurons)
-    part = State(reduction, plan, watch.part(enough), state.rng, state.tol, state.max_neurons)
-    part.watch.started = watch.started
+    part = State(reduction, plan, watch.shorter(enough), state.rng, state.tol, state.max_neurons)
     try:
         begin(part, plan, max_iter)
         rounds(part, plan, Effort(plan), max_iter)
