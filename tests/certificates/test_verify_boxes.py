@@ -363,3 +363,13 @@ def test_auto_leaves_out_what_no_file_can_hold():
     core = Reduction(Problem(X, y, weight_decay=0.05)).core
     assert {turn.method.name for turn in planned(core, 9.0, files=True)} == {"directions"}
     assert "quadratic" in [turn.method.name for turn in planned(core, 9.0)]
+
+
+def test_rows_that_are_equal_but_for_their_targets(rng, tmp_path):
+    X = rng.standard_normal((7, 5))[rng.integers(7, size=20)]
+    y = np.abs(X[:, 0]) + 0.3 * rng.standard_normal(20)
+    terms = {"weight_decay": 0.02, "bias": "none"}
+    network, path = train(Problem(X, y, **terms), max_iter=10).network, tmp_path / "proof.npz"
+    certificate = certify(network, X, y, method="directions", time_limit=1, proof=path, **terms)
+    assert verify(path, X, y)[0]
+    assert verify(path, X, y)[1] == pytest.approx(certificate.lower_bound, rel=1e-4)

@@ -490,3 +490,14 @@ def test_loops_are_compiled_by_other_processes(rng):
     assert boxes_compiled.is_compiled()
     wide = Problem(rng.standard_normal((90, 40)), rng.standard_normal(90))
     assert begin_compiling(wide) == []
+
+
+def test_products_that_single_precision_does_not_hold_are_charged():
+    X = np.array([[1.0, 1.0, 1.0], [-1.1e-23, 1.5e-23, 1.4e-23]])
+    cone, G = Cone.of(X, np.array([1e-16, 1.0]), np.ones(3)), 8.660254557459629e-17
+    U, W = np.array([[1.0, 0.0, 0.0]]), np.array([[0.0, 1.0, 1.0]])
+    corner = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, -1.0], [1.0, -1.0, 1.0], [1.0, -1.0, -1.0]])
+    excess = cone.value(corner) - G * np.sqrt(3)
+    for bounder in BOUNDERS.values():
+        found = bounder(cone, G, U, W, 0 * U, np.ones((1, 2), bool))
+        assert found.bound[0, 0] >= excess.max()

@@ -235,7 +235,7 @@ def test_conditions_in_words():
     words = conditions(Problem(rng.standard_normal((500, 8)), rng.standard_normal(500)))
     assert words.startswith("rank 8 data with free bias: boxes of directions, then quadratic bound")
     wide = conditions(Problem(rng.standard_normal((40, 60)), rng.standard_normal(40)))
-    assert "free bias: doubly nonnegative relaxation and cells of signs for" in wide
+    assert wide.endswith("free bias: doubly nonnegative relaxation and cells of signs")
     many = conditions(Problem(rng.standard_normal((900, 9)), rng.standard_normal((900, 4))))
     assert many.endswith("thresholded singular values")
     assert "whitened" in conditions(white)
@@ -285,9 +285,9 @@ def test_the_spike_free_formula_is_refused_elsewhere():
         ((60, 8), ["doubly nonnegative", "directions", "doubly nonnegative"]),
         ((400, 8), ["directions", "quadratic", "doubly nonnegative"]),
         ((400, 14), ["directions", "quadratic", "directions", "doubly nonnegative"]),
-        ((1200, 30), ["directions", "quadratic", "directions"]),
-        ((60, 30), ["doubly nonnegative", "directions", "doubly nonnegative"]),
-        ((200, 80), ["quadratic", "doubly nonnegative"]),
+        ((1200, 30), ["quadratic", "directions"]),
+        ((60, 30), ["doubly nonnegative"]),
+        ((200, 60), ["quadratic", "doubly nonnegative"]),
         ((1200, 70), ["quadratic"]),
     ],
 )

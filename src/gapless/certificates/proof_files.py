@@ -154,14 +154,20 @@ def _boxes(
 ) -> dict[str, Any]:
     """The fields of a proof by boxes: the coordinates in which they are cut, and the tree."""
     core, pooled = reduction.core, reduction.core.design.pooled
-    rows = table(fields, X, fields["Lam"])
+    # boxes have equal samples once, whatever their targets
+    merge: dict[str, Any] = {}
+    if not pooled:
+        first, group = np.unique(X, axis=0, return_index=True, return_inverse=True)[1:]
+        merge = {"first": first, "group": group.ravel(), "ratio": np.ones(len(X))}
+    rows = table(fields | merge, X, fields["Lam"])
     A = design(*rows, int(core.free))[0][:, : None if not core.free else -1]
     P = (reduction.problem if pooled else core).design.array() @ proof.basis
     # the same coordinates of the checker's samples, which differ by a shift, a scale and a rotation
     P -= core.free * ((rows[0]["weights"] if pooled else core.sample_weight) @ P)
-    P = P[fields["first"]] if pooled else P
+    P = P[fields["first"]] if pooled else P[reduction.group[merge["first"]]]
     U, _, Vt = np.linalg.svd(np.linalg.lstsq(A, P, RANK_TOL)[0], full_matrices=False)
-    return {"basis": U @ Vt, "reach": proof.reach, "tree": proof.tree, "batch": proof.batch}
+    cut = {"basis": U @ Vt, "reach": proof.reach, "tree": proof.tree, "batch": proof.batch}
+    return merge | cut
 
 
 def _conic(

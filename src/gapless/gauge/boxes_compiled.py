@@ -48,17 +48,18 @@ from .boxes import (
 LANES = 64
 # Unit roundoff of single precision.
 ROUNDOFF = 2.0**-24
-# Of numbers about one, those whose products single precision drops.
-FLUSHED = 1e-17
+# Of numbers about one, what products that single precision drops are worth, and what keeps the
+# forms of samples below SMALLEST so flat that the roundings of such products are worth no more.
+FLUSHED, SMALLEST = 1e-17, 1e-15
 # Sums may be reordered; what is infinite or no number keeps its meaning.
 LOOSE = {"reassoc", "contract", "nsz"}
 STEPS = np.array(SHIFTS)
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _above(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
+def _above(p, t, T, spread, shift, sums, sizes, least):  # type: ignore[no-untyped-def]
     of = p.dtype.type
-    zero, half, one, two, few, small = of(0), of(0.5), of(1), of(2), of(1e-3), of(SMALL)
+    zero, half, one, two, few, small = of(0), of(0.5), of(1), of(2), of(1e-3), of(least)
     share = of(1 / TRUST - 1)
     for box in range(len(t)):
         total, size = zero, zero
@@ -108,7 +109,7 @@ def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect(side, above, scale, off, rows, C, slope, packed, widths):  # type: ignore[no-untyped-def]
+def _collect(side, above, scale, off, least, rows, C, slope, packed, widths):  # type: ignore[no-untyped-def]
     """Add the samples of one side, and ``off`` times their sizes."""
     p, X, turned, sizes, squares, pairs = side
     U, W, spread, guess = rows
@@ -126,7 +127,7 @@ def _collect(side, above, scale, off, rows, C, slope, packed, widths):  # type: 
             np.dot(spread[first:last], squares[block], s)
             np.dot(guess[first:last], turned[block], r)
             if above:
-                _above(p[block], t, T, s, r, sums[0], sums[1])
+                _above(p[block], t, T, s, r, sums[0], sums[1], least)
             else:
                 _below(p[block], t, T, s, r, sums[0], sums[1])
                 np.dot(s, X[block] * X[block], width)
@@ -431,16 +432,16 @@ def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
         C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
         packed = np.zeros((n, D * (D + 1) // 2))
         rows: tuple[Array, ...] = (U, W, SPREAD * W * W, TRUST * W * mean)
-        off = 0.0
+        off, least = 0.0, SMALL
         if single:
             rows = tuple(x.astype(np.float32) for x in rows)
-            off = roundoff(D)
+            off, least = roundoff(D), SMALLEST
             C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
         for side, above in ((cone.above, True), (cone.below, False)):
             blocks, (x, p) = side.single if single else side.stacked, side.scale
             # products that float32 does not hold: a sample's bound is off by less
             C += single * len(side.p) * FLUSHED * x * p
-            _collect(blocks, above, x * p, off, rows, C, slope, packed, widths)
+            _collect(blocks, above, x * p, off, least, rows, C, slope, packed, widths)
         return C, slope, packed, widths
 
     def less_norm(C: Array, slope: Array, packed: Array, *norm: Any) -> tuple[Array, Array]:

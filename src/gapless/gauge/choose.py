@@ -14,14 +14,14 @@ from ..core.checks import Array, choose
 from ..core.problem import Problem
 from ..core.reduction import Reduction
 from .base import GaugeBound, GaugeMethod, Relaxation
-from .direction import Directional
+from .direction import FEW, Directional
 from .doubly_nonnegative import DoublyNonnegative
 from .faces import Faces
 from .low_rank import LowRank
 from .norm import Norm
 from .patch_directions import PatchDirections
 from .quadratic import Quadratic
-from .row_space import dimensions, row_space
+from .row_space import dimensions, effective_dimensions, row_space
 from .singular_values import SingularValues
 from .spike_free import SpikeFree
 from .whitened import Whitened
@@ -41,9 +41,10 @@ EARLY = 0.15
 # Shares of the quadratic bound, whose first round of five has most of it, before the doubly
 # nonnegative relaxation: where that has half the time to be of use, and where it has not.
 BEFORE_LIFTING, ELSE = 0.1, 0.5
-# Share of boxes of directions where cells of signs can go on; in more than LATE dimensions these
-# are better if they are of use in twice the time.
-BOXES, LATE, TWICE = 0.85, 40, 2.0
+# Share of boxes of directions where cells of signs can go on.  From LATE dimensions on, where the
+# samples are about as long in more than so many, others that are of use in TWICE the time are
+# better; boxes else come after the quadratic bound.
+BOXES, LATE, ROUND, TWICE = 0.85, 15, 10.0, 2.0
 # From so many dimensions on the quadratic bound may be the better one: it has this share of the
 # time, after half of it.
 MANY, QUARTER, HALF = 13, 0.25, 0.5
@@ -185,7 +186,11 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
     """Who comes when, for how many seconds; see :func:`planned`."""
     use = lifting_seconds(core) if "branch and bound" in able else np.inf
     rest, cells = ("quadratic", np.inf), ("branch and bound", np.inf)
-    boxes = "directions" in able and (dimensions(core) <= LATE or use >= TWICE * seconds)
+    boxes = "directions" in able
+    if boxes and dimensions(core) >= LATE and effective_dimensions(core) > ROUND:
+        if use > TWICE * seconds and dimensions(core) > FEW:
+            return [("quadratic", HALF * seconds), ("directions", np.inf), cells]
+        boxes = use > TWICE * seconds
     if boxes and use <= EARLY * seconds:
         return [("branch and bound", use), ("directions", BOXES * seconds), cells]
     if boxes and not few_dimensions(core) and "quadratic" in able:
@@ -193,7 +198,7 @@ def _turns(core: Problem, seconds: float, able: set[str]) -> list[tuple[str, flo
         return [first, quadratic, ("directions", np.inf), cells]
     if boxes:
         return [("directions", np.inf), rest, cells]
-    if use <= EARLY * seconds:
+    if use <= (EARLY if "directions" not in able else HALF) * seconds:
         return [cells]
     if use == np.inf:
         return [rest]

@@ -149,7 +149,7 @@ class Directional(Relaxation):
                 continue
             if not closed or watch.due():
                 return
-            took = max(watch.seconds - begun - again, 0.0)
+            took = max(watch.seconds - begun - again, SIDE)
             if step > LITTLE:
                 # whole ones take longer and longer, by factors that fall
                 if step == 1:

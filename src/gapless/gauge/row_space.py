@@ -107,6 +107,15 @@ def dimensions(core: Problem) -> int:
     return row_space(core).rank + core.free
 
 
+@lru_cache(maxsize=8)
+def effective_dimensions(core: Problem) -> float:
+    """``(sum_k s_k^2)^2 / sum_k s_k^4``, s the singular values of the samples: as many as there are
+    where all are equal."""
+    P = row_space(core).samples
+    squares = np.linalg.eigvalsh(P.T @ P)
+    return float(squares.sum() ** 2 / np.sum(squares * squares))
+
+
 def _independent(X: Array) -> bool:
     """Whether the columns, each at norm 1, are independent beyond rounding."""
     size = row_norms(X.T)

@@ -103,8 +103,8 @@ class Tiling:
         U, W, mean, open_ = _whole(self._normed)
         self.size, level = 0, np.where(open_, np.inf, -np.inf)
         self._G, self._parts = np.inf, [self._new(U, W, mean, level)]
-        self._forgotten = -np.inf  # the largest level of boxes that were not kept
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
+        self._forgotten = -np.inf  # the largest level of boxes that were not kept
 
     def _new(self, *boxes: Array) -> Boxes:
         """New boxes, named, a row each: by numbers for :meth:`tree`, else by nothing."""
@@ -178,10 +178,10 @@ class Tiling:
                             self._parts.append(part)
                         else:
                             self._forgotten = max(self._forgotten, float(part[3].max()))
+            self._parts += map(_ordered, stack)
         except BaseException:
             self._forgotten = np.inf  # those in the air are lost
             raise
-        self._parts += map(_ordered, stack)
         return Outcome(not stack, better, bounded)
 
     def tree(self, batch: int) -> Array:
