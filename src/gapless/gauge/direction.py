@@ -261,8 +261,9 @@ class _Search:
     def _goals(self, G: float, ratio: float) -> Array:
         """From what is proven to G: all boxes come down together, and what is left early is worth
         something.  What was forgotten begins anew, better not for each."""
-        known, proven = G / ratio, float(self.levels(ratio).max())
-        if self.forgetful or not G < proven < np.inf:
+        known = G / ratio
+        proven = min(float(self.levels(ratio).max()), (1 + FIRST) * known)
+        if self.forgetful or proven <= G:
             return np.array([G])
         far = np.log((proven - known) / (G - known))
         return known + (G - known) * np.exp(np.arange(int(far / EASY), -1, -1) * EASY)
