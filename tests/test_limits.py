@@ -33,6 +33,12 @@ from gapless.training.cross_validation import choose_weight_decay
 TICK = 0.01
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """numba looks at the clock as it loads what is compiled."""
+    direction.compile_loops()
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that goes on by a tick whenever somebody looks; the list has the time."""

@@ -462,8 +462,16 @@ def roundoff(D: int) -> float:
     return 1.01 * ROUNDOFF * (2 * (SAMPLES + 4) + 3 * (D + 4) + 40)
 
 
-def is_compiled() -> bool:
-    """Whether this machine has compiled them before; loading then takes a third of a second."""
-    # by the line it begins at, which another version has elsewhere
-    name = f"boxes_compiled._maximum-{_maximum.py_func.__code__.co_firstlineno}.*.nbi"
-    return any(Path(str(_maximum.stats.cache_path)).glob(name))
+def is_compiled(double: bool = False) -> bool:
+    """Whether this machine has compiled them before; loading then takes a third of a second.
+
+    ``double``: in double precision too.
+    """
+    return _compiled(_maximum) > 0 and _compiled(_collect) > double
+
+
+def _compiled(loop: Any) -> int:
+    """For how many types of arguments, by the line it begins at, which another version has
+    elsewhere."""
+    name = f"boxes_compiled.{loop.__name__}-{loop.py_func.__code__.co_firstlineno}.*.nbc"
+    return len(list(Path(str(loop.stats.cache_path)).glob(name)))

@@ -315,11 +315,13 @@ class _Search:
         return [*found, *((tuple(-x for x in v), cosine) for v, cosine in found)]
 
     def _bounder(self, G: float, ratio: float) -> Bounder:
-        """In single precision, unless what that is charged counts beside ``G - G / ratio``."""
+        """In single precision, unless what that is charged counts beside ``G - G / ratio``, and
+        there is time to compile the other."""
         if self._loops is None:
             return bound_boxes
         off = self._loops.roundoff(len(self.space.normed)) * self.space.spread
-        return self._loops.bounder(single=G - G / ratio > COUNTS * off)
+        double = self.watch.left >= COMPILING or self._loops.is_compiled(double=True)
+        return self._loops.bounder(single=G - G / ratio > COUNTS * off or not double)
 
     def _pace(self, bounder: Bounder) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""
