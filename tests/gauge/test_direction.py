@@ -223,7 +223,7 @@ def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng)
     assert outputs_of(Lam).shape == (3, 2)  # they sum to zero
     for _, bound in Directional().maximise(core, Lam, 20.0):
         assert bound.upper >= found.value.max() * (1 - 1e-12)
-    assert bound.upper <= 1.02 * found.value.max()
+    assert bound.upper <= 1.1 * found.value.max()
 
 
 def never():

@@ -77,7 +77,7 @@ def verify(path: Any, X: Any, y: Any) -> tuple[bool, float, str]:
                 windows = member(archive, "windows", "i", 512)
                 A = _beside("verify_patches").with_channels(A, windows)
             same = member(archive, "digest", "U", 512) == data_digest(A, Y)
-            _need(same, "the proof is for other data")
+            _need(same, "the proof is for other data (rows of weight zero are left out of it)")
             proof = _fields(archive, A.shape, Y.shape[1])
         value, claim = proven(proof, A, y), float(proof["lower_bound"])
         _need(value >= claim, f"it proves {value:.9g}, not {claim:.9g}")
@@ -194,7 +194,10 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
         When they prove nothing.
     """
     X, Y = np.asarray(X, float), np.asarray(Y, float).reshape(len(Y), -1)
-    _need(str(fields["digest"]) == data_digest(X, Y), "the proof is for other data")
+    _need(
+        str(fields["digest"]) == data_digest(X, Y),
+        "the proof is for other data (rows of weight zero are left out of it)",
+    )
     numbers = {k: a.astype(float) for k, a in fields.items() if k not in TEXTS | {"tree"}}
     _need(all(np.all(np.isfinite(a)) for a in numbers.values()), "the proof has NaN entries")
     _need({k for k in fields if fields[k].ndim} <= ARRAYS, "a field is not one number")

@@ -158,7 +158,7 @@ class Directional(Relaxation):
                 next_takes = took / min(step, 1.0) * growth ** min(step, 1.0)
             # what was forgotten begins anew
             again = watch.seconds if search.forgetful else 0.0
-            step = _step((BOLD * watch.left - again) / next_takes, growth)
+            step = _stride((BOLD * watch.left - again) / next_takes, growth)
             if step <= 0:
                 return
             above *= NEARER**step
@@ -190,12 +190,15 @@ class Directional(Relaxation):
         -------
         GaugeBound or None
             With ``upper`` as good as G, or as far as it came in time, or with a neuron above
-            ``known``, ``lower``; None where neither is predicted in half the time.
+            ``known``, ``lower``; None where neither is predicted in half the time, or G is no more
+            than ``known``.
         """
         watch = Watch(time_limit)
         space = _Rotated.of(core, Lam)
         if space.spread == 0:
             return GaugeBound(0.0, space.beside, None, self.name)
+        if not G > known > 0:  # no caps are as fine
+            return None
         search, ratio = _Search(space, watch), G / known
         seconds, better = search.predicted(G, ratio)
         if seconds > watch.left / PATIENCE:
@@ -208,7 +211,7 @@ class Directional(Relaxation):
         return search.proven(float(search.levels(ratio).max()), None)
 
 
-def _step(room: float, growth: float) -> float:
+def _stride(room: float, growth: float) -> float:
     """How far the next step goes if the time for it is ``room`` whole ones: a whole one, or as much
     of it as there is time for; or a bit further, where a second one would soon end."""
     if room <= 1 or growth <= room or room >= FURTHER:
