@@ -44,11 +44,12 @@ def add_report(command: Any) -> None:
 def run_report(args: argparse.Namespace) -> Answer:
     """Write the page."""
     not_negative("--price-time", args.price_time)
-    model, table, _ = _read(args)
+    model, given, X = _read(args)
     target = str(model.notes_.get("target", "target"))
-    table, notes = _with_target(model, table, target)
+    table, notes = _with_target(model, given, target)
     y = _truth(model, table, target)
-    X = frame(table, model_kinds(model))
+    kinds = model_kinds(model)
+    X = X if table is given else frame(table, kinds)
     facts: list[tuple[str, str]] = []
     price, scores = None, {}
     if y is not None:
@@ -63,7 +64,7 @@ def run_report(args: argparse.Namespace) -> Answer:
                 facts.append((f"{of}, {name} rows", f"{good:.4f} ({len(rows)} rows)"))
         if args.price_time > 0 and len(train):
             price = model.price_of_reading(X.iloc[train], y[train], time_limit=args.price_time)
-    formats = date_texts(model_kinds(model))
+    formats = date_texts(kinds)
     page = readable_page(model, X, y, title=target, facts=facts, price=price, formats=formats)
     write(args.html, page.encode())
     answer: dict[str, Any] = {"page": args.html, "known": model.solution_.known, **scores}

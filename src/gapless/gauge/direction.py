@@ -104,7 +104,10 @@ class Directional(Relaxation):
     """
 
     name = "directions"
-    needs = "up to 3 outputs (1 for a proof file) and 64 dimensions, a free bias counting as one"
+    needs = (
+        f"up to {MOST_OUTPUTS} outputs (1 for a proof file) and {MOST_DIMENSIONS} dimensions, "
+        "a free bias counting as one"
+    )
     file_samples = np.inf
 
     def __init__(self, record: bool = False) -> None:
