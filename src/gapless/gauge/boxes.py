@@ -34,7 +34,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -169,31 +169,21 @@ class Found:
 Bounder: TypeAlias = Callable[[Cone, float, Array, Array, Array, Array], Found]
 
 
-def bound_boxes(
-    data: Cone,
-    G: float,
-    U: Array,
-    W: Array,
-    mean: Array,
-    open_: Array,
-    kernels: tuple[Callable[..., Any], ...] | None = None,
-) -> Found:
+def bound_boxes(data: Cone, G: float, U: Array, W: Array, mean: Array, open_: Array) -> Found:
     """Bounds of ``h(u) - G ||u||`` on boxes around U (n, D) of half-widths W.
 
-    ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for; ``kernels``:
-    in place of :func:`even_part`, :func:`less_norm` and :func:`box_maximum`.
+    ``mean`` (n, D) in [-1, 1]: guesses; ``open_`` (n, 2): which signs are asked for.
     """
-    even, less, maximum = kernels or (even_part, less_norm, box_maximum)
-    C, slope, packed, widths = even(data, U, W, mean)
+    C, slope, packed, widths = even_part(data, U, W, mean)
     n, D = U.shape
-    slope, Q = less(C, slope, packed, G, U, W, mean, data.normed)
+    slope, Q = less_norm(C, slope, packed, G, U, W, mean, data.normed)
     odd, turn = data.q * W, U @ data.q  # they turn with the sign of u
     bound, z, guess = np.full((n, 2), -np.inf), np.zeros((2, n, D)), np.zeros((2, n, D))
     steep = np.zeros((n, D))
     for j, sign in enumerate((1.0, -1.0)):
         at = np.flatnonzero(open_[:, j])
         g, constant = slope[at] + sign * odd[at], C[at] + sign * turn[at]
-        bound[at, j], z[j, at], guess[j, at] = maximum(g, Q[at], constant)
+        bound[at, j], z[j, at], guess[j, at] = box_maximum(g, Q[at], constant)
         still = bound[at, j] > 0
         steep[at[still]] = np.maximum(steep[at[still]], np.abs(g[still]))
     better = np.argmax(bound, axis=1)

@@ -20,8 +20,6 @@ the gauge where boxes are small.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +30,11 @@ from ..core.checks import Array
 from .boxes import (
     BELOW,
     BOXES,
+    INHERIT,
     ROUNDS,
     SAMPLES,
     SHIFTS,
+    SLOPE,
     SMALL,
     SPREAD,
     SWEEPS,
@@ -42,7 +42,7 @@ from .boxes import (
     TRUST,
     Bounder,
     Cone,
-    bound_boxes,
+    Found,
 )  # fmt: skip
 
 LANES = 64
@@ -175,16 +175,16 @@ def _less_norm(C, slope, packed, G, U, W, mean, normed, g, Q):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cheap(g, Q, C, bound, top, still, z):  # type: ignore[no-untyped-def]
+def _cheap(g, Q, at, C, bound, top, still, z):  # type: ignore[no-untyped-def]
     """The bound by row sums; the largest row sum, and which edges have no length."""
     n, D = g.shape
     for i in range(n):
-        total, most = C[i], 0.0
+        total, most, form = C[i], 0.0, Q[at[i]]
         for k in range(D):
             row = 0.0
             for j in range(D):
-                row += abs(Q[i, k, j])
-            own = Q[i, k, k]
+                row += abs(form[k, j])
+            own = form[k, k]
             total += abs(g[i, k]) + max(row - abs(own) + own, 0.0)
             most = max(most, row)
             still[i, k] = 1.0 if (row == 0) & (g[i, k] == 0) else 0.0
@@ -290,11 +290,12 @@ def _gather(boxes, rows, to):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather_forms(boxes, Q, to):  # type: ignore[no-untyped-def]
+def _gather_forms(boxes, Q, at, to):  # type: ignore[no-untyped-def]
     for i in range(LANES):
+        form = Q[at[boxes[i]]]
         for k in range(len(to)):
             for j in range(len(to)):
-                to[k, j, i] = Q[boxes[i], k, j]
+                to[k, j, i] = form[k, j]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -315,7 +316,7 @@ def _lanes(some, first, boxes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-def _vertices(left, g, Q, C, z, least, value):  # type: ignore[no-untyped-def]
+def _vertices(left, g, Q, at, C, z, least, value):  # type: ignore[no-untyped-def]
     """Coordinate by coordinate to a vertex z, its value, and its multipliers if it is the best."""
     D = g.shape[1]
     q, slope, v = np.empty((D, D, LANES)), np.empty((D, LANES)), np.empty((D, LANES))
@@ -324,7 +325,7 @@ def _vertices(left, g, Q, C, z, least, value):  # type: ignore[no-untyped-def]
         _lanes(left, first, boxes)
         _gather(boxes, g, slope)
         _gather(boxes, z, v)
-        _gather_forms(boxes, Q, q)
+        _gather_forms(boxes, Q, at, q)
         for _ in range(SWEEPS):
             for k in range(D):
                 for i in range(LANES):
@@ -352,14 +353,15 @@ def _vertices(left, g, Q, C, z, least, value):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
+def _maximum(g, Q, at, C, bound, z, guess):  # type: ignore[no-untyped-def]
+    """As :func:`gapless.gauge.boxes.box_maximum`, of the forms ``Q[at]``."""
     n, D = g.shape
     top, edges = np.empty(n), np.empty((n, D))
-    _cheap(g, Q, C, bound, top, edges, z)
+    _cheap(g, Q, at, C, bound, top, edges, z)
     # 1. a vertex, coordinate by coordinate
     left = _numbers(bound > 0)
     least, value = np.empty((n, D)), np.ones(n)
-    _vertices(left, g, Q, C, z, least, value)
+    _vertices(left, g, Q, at, C, z, least, value)
     for i in range(n):
         for k in range(D):
             guess[i, k] = z[i, k]
@@ -376,7 +378,7 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
             _gather(boxes, g, slope)
             _gather(boxes, edges, still)
             _gather(boxes, least, mu)
-            _gather_forms(boxes, Q, q)
+            _gather_forms(boxes, Q, at, q)
             for i in range(LANES):
                 dual[i] = C[boxes[i]]
                 for k in range(D):
@@ -397,7 +399,7 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
         _gather(boxes, g, slope)
         _gather(boxes, edges, still)
         _gather(boxes, least, mu)
-        _gather_forms(boxes, Q, q)
+        _gather_forms(boxes, Q, at, q)
         for i in range(LANES):
             dual[i] = 0.0
         _factorise(q, slope, mu, still, A, h, positive, dual)
@@ -413,13 +415,45 @@ def _maximum(g, Q, C, bound, z, guess):  # type: ignore[no-untyped-def]
                 bound[box] = min(bound[box], dual[i])
 
 
+@njit(cache=True, nogil=True, error_model="numpy")
+def _both_signs(slope, q, Q, C, U, W, widths, open_, bound, edge, mean, vertex):  # type: ignore[no-untyped-def]
+    """The maximum for each sign of u; ``mean`` is that of the boxes, then for those within."""
+    n, D = U.shape
+    g, z, guess = np.empty((n, D)), np.empty((n, D)), np.empty((n, D))
+    constant, value, best = np.empty(n), np.empty(n), np.full(n, -np.inf)
+    steep, believed = np.zeros((n, D)), np.zeros((n, D))
+    for j in range(2):
+        sign, at, m = 1.0 - 2.0 * j, np.empty(n, np.int64), 0
+        for i in range(n):
+            at[m] = i
+            m += open_[i, j]
+        for i in range(m):
+            constant[i] = C[at[i]]
+            for k in range(D):
+                g[i, k] = slope[at[i], k] + sign * q[k] * W[at[i], k]
+                constant[i] += sign * q[k] * U[at[i], k]
+        _maximum(g[:m], Q, at[:m], constant[:m], value[:m], z[:m], guess[:m])
+        for i in range(m):
+            box = at[i]
+            bound[box, j] = value[i]
+            for k in range(D):
+                if value[i] > 0:
+                    steep[box, k] = max(steep[box, k], abs(g[i, k]))
+                if not value[i] <= best[box]:
+                    believed[box, k] = guess[i, k]
+                    vertex[box, k] = sign * (U[box, k] + W[box, k] * z[i, k])
+            best[box] = value[i] if not value[i] <= best[box] else best[box]
+    for i in range(n):
+        most = -np.inf
+        for k in range(D):
+            mean[i, k] = (1 - INHERIT) * mean[i, k] + INHERIT * believed[i, k]
+            score = widths[i, k] * W[i, k] * W[i, k] + SLOPE * steep[i, k]
+            if score > most:
+                most, edge[i] = score, k
+
+
 def bounder(single: bool = False) -> Bounder:
-    """:func:`gapless.gauge.boxes.bound_boxes` by these kernels."""
-    return partial(bound_boxes, kernels=kernels(single))
-
-
-def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
-    """In place of those of :func:`gapless.gauge.boxes.bound_boxes`.
+    """:func:`gapless.gauge.boxes.bound_boxes` by these kernels.
 
     Parameters
     ----------
@@ -427,34 +461,53 @@ def kernels(single: bool = False) -> tuple[Callable[..., Any], ...]:
         Whether samples are bounded in single precision, which is charged: half of the time.
     """
 
-    def even_part(cone: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
-        n, D = U.shape
-        C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
-        packed = np.zeros((n, D * (D + 1) // 2))
-        rows: tuple[Array, ...] = (U, W, SPREAD * W * W, TRUST * W * mean)
-        off, least = 0.0, SMALL
-        if single:
-            rows = tuple(x.astype(np.float32) for x in rows)
-            off, least = roundoff(D), SMALLEST
-            C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
-        for side, above in ((cone.above, True), (cone.below, False)):
-            blocks, (x, p) = side.single if single else side.stacked, side.scale
-            # products that float32 does not hold: a sample's bound is off by less
-            C += single * len(side.p) * FLUSHED * x * p
-            _collect(blocks, above, x * p, off, least, rows, C, slope, packed, widths)
-        return C, slope, packed, widths
+    def bound(cone: Cone, G: float, U: Array, W: Array, mean: Array, open_: Array) -> Found:
+        return maxima(*forms(single, cone, G, U, W, mean), cone.q, U, W, mean, open_)
 
-    def less_norm(C: Array, slope: Array, packed: Array, *norm: Any) -> tuple[Array, Array]:
-        g, Q = np.empty_like(slope), np.empty((*slope.shape, slope.shape[1]))
-        _less_norm(C, slope, packed, *norm, g, Q)
-        return g, Q
+    return bound
 
-    def box_maximum(g: Array, Q: Array, C: Array) -> tuple[Array, Array, Array]:
-        bound, z, guess = np.empty_like(C), np.empty_like(g), np.empty_like(g)
-        _maximum(g, Q, C, bound, z, guess)
-        return bound, z, guess
 
-    return even_part, less_norm, box_maximum
+def forms(
+    single: bool, cone: Cone, G: float, U: Array, W: Array, mean: Array
+) -> tuple[Array, Array, Array, Array]:
+    """Slopes (n, D), forms (n, D, D) and constants (n,) of the even part less G times the norm, for
+    ``v = W z``, and how much each squared edge contributes (n, D)."""
+    n, D = U.shape
+    C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
+    packed = np.zeros((n, D * (D + 1) // 2))
+    rows: tuple[Array, ...] = (U, W, SPREAD * W * W, TRUST * W * mean)
+    off, least = 0.0, SMALL
+    if single:
+        rows = tuple(x.astype(np.float32) for x in rows)
+        off, least = roundoff(D), SMALLEST
+        C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
+    for side, above in ((cone.above, True), (cone.below, False)):
+        blocks, (x, p) = side.single if single else side.stacked, side.scale
+        # products that float32 does not hold: a sample's bound is off by less
+        C += single * len(side.p) * FLUSHED * x * p
+        _collect(blocks, above, x * p, off, least, rows, C, slope, packed, widths)
+    g, Q = np.empty((n, D)), np.empty((n, D, D))
+    _less_norm(C, slope, packed, G, U, W, mean, cone.normed, g, Q)
+    return g, Q, C, widths
+
+
+def maxima(
+    g: Array,
+    Q: Array,
+    C: Array,
+    widths: Array,
+    q: Array,
+    U: Array,
+    W: Array,
+    mean: Array,
+    open_: Array,
+) -> Found:
+    """What is known of boxes by :func:`forms`, q that of the cone."""
+    n = len(U)
+    found = Found(np.full((n, 2), -np.inf), np.empty(n, np.int64), mean.copy(), np.empty_like(U))
+    known = found.bound, found.edge, found.mean, found.vertex
+    _both_signs(g, q, Q, C, U, W, widths, open_, *known)
+    return found
 
 
 def roundoff(D: int) -> float:
@@ -467,7 +520,7 @@ def is_compiled(double: bool = False) -> bool:
 
     ``double``: in double precision too.
     """
-    return _compiled(_maximum) > 0 and _compiled(_collect) > double
+    return _compiled(_both_signs) > 0 and _compiled(_collect) > double
 
 
 def _compiled(loop: Any) -> int:

@@ -13,12 +13,13 @@ of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1
 Two or three outputs are one output for each of the caps that cover their sphere
 (:mod:`gapless.gauge.caps`), the finer the nearer G is to the best neuron.
 
-Equal samples are one, their dual points added up.
+Equal samples are one, their dual points added up; samples near each other of opposite signs are one
+where that costs little beside what is left to prove (:mod:`gapless.gauge.cancelling`).
 
 Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, its weight taken out,
 is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
 most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
-and the Cholesky factor of a form of trace below ``4 D^2 (S + G)``.  As ``||u|| >= 1`` on a face
+half of it, what fewer samples round, and the Cholesky factor of a form of trace below ``4 D^2 (S + G)``.  As ``||u|| >= 1`` on a face
 that much is added to G.  What samples have beside the coordinates kept is charged as measured, and
 single precision box by box (:mod:`gapless.gauge.boxes_compiled`).
 """
@@ -33,7 +34,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,8 @@ from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
-from .boxes import Bounder, Cone, bound_boxes
+from .boxes import Bounder, Cone, Found, bound_boxes
+from .cancelling import Pairs, cancelled, neighbours
 from .caps import caps
 from .proof_boxes import BoxProof
 from .row_space import dimensions, row_space
@@ -83,6 +85,8 @@ COMPILING = 20.0
 # Samples are bounded in double precision where what is left to prove is less than so many times
 # what single precision is charged for samples of their whole sizes.
 COUNTS = 0.5
+# What fewer samples in place of all may cost, of what G is above the best neuron.
+CANCELLED = 0.6
 # A bound that is asked for is begun if it is predicted to take the time there is over this, as
 # predictions are off by that much.
 PATIENCE = 2.0
@@ -229,6 +233,7 @@ class _Search:
         self.space, self.watch, self._loops = space, watch, _loops(watch.left)
         # both signs of one output: what is made of their samples is as large as these
         self._cone = lru_cache(maxsize=2)(space.cone)
+        self._fewer = lru_cache(maxsize=2)(space.fewer)
         self._tilings: dict[tuple[float, ...], Tiling] = {}
         self._record, self._largest = record, 0.0
         # seconds that the checker of proof files takes for a box
@@ -251,12 +256,13 @@ class _Search:
         self._tilings = {
             v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
         }
-        bounder, closed, better = self._bounder(G, ratio), bool(sides), None
+        closed, better = bool(sides), None
         for goal in self._goals(G, ratio):
             with _team() as team:
                 for v, cosine in sides:
-                    side, of = self._cone(v), (bounder, self._stop, team, cosine * goal)
-                    outcome = self._tilings[v].lower(side, cosine * G, *of)
+                    bounder = self._bounder(v, cosine * G, G / ratio)
+                    of = cosine * G, bounder, self._stop, team, cosine * goal
+                    outcome = self._tilings[v].lower(self._cone(v), *of)
                     closed, better = outcome.closed, outcome.direction
                     if not closed:
                         break
@@ -295,14 +301,16 @@ class _Search:
         sides = self._sides(ratio)
         if not sides:
             return np.inf, None
-        bounder, boxes, left = self._bounder(G, ratio), 0.0, max(self.watch.left, 0.0)
-        some, pace = sides[:: -(-len(sides) // FEW_SIDES)], self._pace(bounder)
+        boxes, left, known = 0.0, max(self.watch.left, 0.0), G / ratio
+        some = sides[:: -(-len(sides) // FEW_SIDES)]
+        pace = self._pace(self._bounder(sides[0][0], sides[0][1] * G, known))
         enough = PATIENCE * left / pace
         sample = int(np.clip(PREDICTING * left / len(some) / pace, LEAST_SAMPLE, SAMPLED))
         with _team() as team:
             for v, cosine in some:
-                side, stop = self._cone(v), self.watch.due
-                found = predict_boxes(side, cosine * G, bounder, stop, enough, team, sample)
+                bounder, stop = self._bounder(v, cosine * G, known), self.watch.due
+                of = cosine * G, bounder, stop, enough, team, sample
+                found = predict_boxes(self._cone(v), *of)
                 if found.direction is not None:
                     return 0.0, found.direction
                 boxes += found.boxes * len(sides) / len(some)
@@ -320,14 +328,25 @@ class _Search:
         found = caps(self.space.Lam.shape[1], ratio)
         return [*found, *((tuple(-x for x in v), cosine) for v, cosine in found)]
 
-    def _bounder(self, G: float, ratio: float) -> Bounder:
-        """In single precision, unless what that is charged counts beside ``G - G / ratio``, and
-        there is time to compile the other."""
-        if self._loops is None:
-            return bound_boxes
-        off = self._loops.roundoff(len(self.space.normed)) * self.space.spread
-        double = self.watch.left >= COMPILING or self._loops.is_compiled(double=True)
-        return self._loops.bounder(single=G - G / ratio > COUNTS * off or not double)
+    def _bounder(self, v: tuple[float, ...], G: float, known: float) -> Bounder:
+        """In single precision, unless what that is charged counts beside ``G - known`` and there is
+        time to compile the other; by as few samples as ``G - known`` bears, but not for a proof
+        file, whose checker has all of them."""
+        bounder = bound_boxes
+        if self._loops is not None:
+            off = self._loops.roundoff(len(self.space.normed)) * self.space.spread
+            single = G - known > COUNTS * off
+            if not single and self.watch.left < COMPILING:
+                single = not self._loops.is_compiled(double=True)
+            bounder = self._loops.bounder(single)
+        if self._record:
+            return bounder
+        fewer = self._fewer(v, CANCELLED * max(G - known, 0.0))
+
+        def bound_fewer(cone: Cone, *boxes: Any) -> Found:
+            return bounder(fewer, *boxes)
+
+        return bound_fewer
 
     def _pace(self, bounder: Bounder) -> float:
         """Seconds a box of a full batch; what is compiled is loaded first."""
@@ -425,6 +444,15 @@ class _Rotated:
         """The one output ``Lam v``."""
         return Cone.of(self.P, self.Lam @ np.array(v), self.normed)
 
+    def fewer(self, v: tuple[float, ...], room: float) -> Cone:
+        """The same, of samples that bound it from above, by ``room`` at most."""
+        X, lam = cancelled(self.P, self.Lam @ np.array(v), self.near, room)
+        return Cone.of(X, lam, self.normed)
+
+    @cached_property
+    def near(self) -> Pairs:
+        return neighbours(self.P, self.normed)
+
     def rounding(self, G: float) -> float:
         """What the bound of a box may be off by; see the module."""
         n, D = self.n_samples, self.P.shape[1]
@@ -498,15 +526,13 @@ def _compilers() -> list[subprocess.Popen[bytes]]:
 
 def compile_loops(samples: bool = True, maximum: bool = True) -> None:
     """Compile what bounds boxes, samples and the maximum over a box, and keep it."""
-    cone = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2))
+    cone, loops = Cone.of(np.eye(2), np.array([1.0, -1.0]), np.ones(2)), _loops(COMPILING)
     U, W = roots(cone.normed)
-    # double precision, needed now and then, takes two seconds more when it is
-    even_part, less_norm, box_maximum = _loops(COMPILING).kernels(single=True)
-    if samples:
-        C, slope, packed, _ = even_part(cone, U, W, 0 * U)
-        less_norm(C, slope, packed, 1.0, U, W, 0 * U, cone.normed)
+    if samples:  # double precision, needed now and then, takes two seconds more when it is
+        loops.forms(True, cone, 1.0, U, W, 0 * U)
     if maximum:
-        box_maximum(W, np.zeros((len(U), 2, 2)), np.ones(len(U)))
+        zero, both = np.zeros((len(U), 2, 2)), np.ones(U.shape, dtype=bool)
+        loops.maxima(W, zero, np.ones(len(U)), W, cone.q, U, W, 0 * U, both)
 
 
 def _loops(seconds: float) -> Any:
