@@ -19,9 +19,10 @@ where that costs little beside what is left to prove (:mod:`gapless.gauge.cancel
 Rounding.  A box has ``|u_j| + w_j <= 1``, so all that is summed for sample i, its weight taken out,
 is at most ``4 (D + 1) ||x_i||_1``, and with ``S = sum_i |lam_i| ||x_i||_1`` a bound is off by at
 most ``EPS (8 (n + 64) (D + 4) + 200 (D + 4)^3) (S + G)``: the sums over n samples in any order,
-half of it, what fewer samples round, and the Cholesky factor of a form of trace below ``4 D^2 (S + G)``.  As ``||u|| >= 1`` on a face
-that much is added to G.  What samples have beside the coordinates kept is charged as measured, and
-single precision box by box (:mod:`gapless.gauge.boxes_compiled`).
+half of it, what fewer samples round, and the Cholesky factor of a form of trace below ``4 D^2 (S +
+G)``.  As ``||u|| >= 1`` on a face that much is added to G.  What samples have beside the
+coordinates kept is charged as measured, and single precision box by box
+(:mod:`gapless.gauge.boxes_compiled`).
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.reduction import Reduction
 from ..core.rounding import EPS
-from ..core.threads import blas_threads
+from ..core.threads import blas_threads, cores
 from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .boxes import Bounder, Cone, Found, bound_boxes
@@ -371,7 +372,7 @@ class _Search:
         bound = GaugeBound(value, upper, best, f"boxes of directions{near}")
         if not self._record:
             return bound
-        batch = batch_size(self._cone((1.0,)), Team(_cores(), map))
+        batch = batch_size(self._cone((1.0,)), Team(cores(), map))
         tree = np.concatenate([self._tilings[v].tree(batch) for v in ((1.0,), (-1.0,))])
         return replace(bound, boxes=space.proof(G, tree, batch, self._check * len(tree)))
 
@@ -547,9 +548,5 @@ def _loops(seconds: float) -> Any:
 @contextmanager
 def _team() -> Iterator[Team]:
     """All cores."""
-    with ThreadPoolExecutor(cores := _cores()) as pool:
-        yield Team(cores, pool.map)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ThreadPoolExecutor(count := cores()) as pool:
+        yield Team(count, pool.map)

@@ -13,9 +13,10 @@ from collections.abc import Callable
 import numpy as np
 
 from ..core.arrays import row_blocks
-from ..core.candidates import Candidates
+from ..core.candidates import Candidates, best_of_patterns
 from ..core.checks import Array
 from ..core.design import Design, design_of
+from ..core.threads import each
 from ..core.watch import never
 from .climb import SAMPLE, Climb
 
@@ -34,6 +35,8 @@ STEPS = 25
 MEET = 8
 # Steps from one best bias to the next, and the first of them to look for it.
 REBIAS, FIRST_REBIAS = 10, 4
+# Climbers that go on together, and numbers of theirs from which on threads share them.
+TOGETHER, LARGE = 128, 1 << 17
 # Climbers that a search ends with, or twice as many as there are neurons.
 KEPT = 64
 # Patches that a first search climbs on, and images at least.
@@ -96,24 +99,22 @@ class Oracle:
         starts = [self._random_starts(n_starts)]
         if m:
             around = n_starts * min(m, ROUND) // ROUND
-            each = min(n_starts // EACH, MOST_EACH)
-            starts.append(self._neighbours(neurons, max(around, each * m)))
+            own = min(n_starts // EACH, MOST_EACH)
+            starts.append(self._neighbours(neurons, max(around, own * m)))
         U = np.hstack(starts)
         norms = np.linalg.norm(U, axis=0)
         U = U[:, norms > 0] / norms[norms > 0]
         rows = self.rng.choice(n, sample, replace=False) if sample < n else slice(None)
         # 2. gradient steps in single precision, twice as fast: the exact steps that follow start
         # from U alone, so that the scale of Lam does not matter
-        size, b = float(np.abs(Lam).max(initial=0.0)) or 1.0, np.zeros(U.shape[1])
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not a number is not better
-            single = (x.astype(np.float32) for x in (Lam[rows] / size, U, b))
-            climb = Climb(self.A.rows(rows).astype(np.float32), *single)
-            self._ascend(climb, stop)
+        size = float(np.abs(Lam).max(initial=0.0)) or 1.0
+        A = self.A.rows(rows).astype(np.float32)
+        U, b, h = self._ascend(A, (Lam[rows] / size).astype(np.float32), U.astype(np.float32), stop)
         # 3. the best, exactly
-        best = np.argsort(-climb.h)[: max(KEPT, 2 * m)]
+        best = np.argsort(-h)[: max(KEPT, 2 * m)]
         rounds = 2 if n <= first else 1  # many rows: costly, and a kink moves little
         few = len(best) if kinks else FEW
-        U, b = (x[..., best].astype(np.float64) for x in (climb.U, climb.b))
+        U, b = (x[..., best].astype(np.float64) for x in (U, b))
         norms = np.linalg.norm(U, axis=0)
         U, b = U / norms, b / norms
         exact = self.improve(Lam, U[:, :few], b[:few], rounds, stop)
@@ -127,12 +128,33 @@ class Oracle:
         # patches of an image tell little of other images
         return max(PATCHES // self.A.height, LEAST_IMAGES)
 
-    def _ascend(self, climb: Climb, stop: Callable[[], bool]) -> None:
+    def _ascend(
+        self, A: Design, Lam: Array, U: Array, stop: Callable[[], bool]
+    ) -> tuple[Array, Array, Array]:
+        """Where gradient steps from U end: directions, biases and values."""
+        K = U.shape[1]
+        # no bias yet: the first is the best one for some sign of the scalar function
+        signs = self.rng.choice([-1.0, 1.0], size=(Lam.shape[1] * A.places, K)).astype(U.dtype)
+        parts = [slice(start, start + TOGETHER) for start in range(0, K, TOGETHER)]
+
+        def climbed(part: slice) -> Climb:
+            # what is not a number is not better
+            with np.errstate(over="ignore", invalid="ignore"):
+                climb = Climb(A, Lam, U[:, part], np.zeros(len(U[0, part]), U.dtype))
+                self._climb(climb, signs[:, part], stop)
+            return climb
+
+        climbs = each(climbed, parts, A.n_rows * K > LARGE)
+        U, b, h = (np.concatenate([getattr(c, x) for c in climbs], axis=-1) for x in "Ubh")
+        if len(climbs) > 1:  # they meet once more
+            keep = best_of_patterns(np.hstack([c.S > 0 for c in climbs]), h)
+            U, b, h = U[:, keep], b[keep], h[keep]
+        return U, b, h
+
+    def _climb(self, climb: Climb, signs: Array, stop: Callable[[], bool]) -> None:
         """Gradient steps, climbers of one pattern becoming one on the way."""
         if self.free:
-            # no bias yet: take the best one for some sign of the scalar function
-            signs = self.rng.choice([-1.0, 1.0], size=climb.T.shape)
-            climb.move_anchor(signs.astype(climb.U.dtype), stop)
+            climb.move_anchor(signs, stop)
         for step in range(STEPS):
             if stop():
                 break

@@ -22,7 +22,6 @@ needs no sort (:mod:`gapless.readable.planes_compiled`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -32,6 +31,7 @@ import numpy as np
 
 from ..core.checks import Array
 from ..core.rounding import EPS
+from ..core.threads import cores
 from ..core.watch import never
 from .neurons import Neurons
 
@@ -97,7 +97,7 @@ class Sweep:
         array
         """
         self.large = len(self.X) * len(pairs) > LARGE
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if self.large else 1) as pool:
+        with ThreadPoolExecutor(cores() if self.large else 1) as pool:
             return self._halve(pairs, pool.map if self.large else map)
 
     def _halve(self, pairs: Array, each: Callable[..., Iterator[Any]]) -> tuple[Neurons, Array]:
