@@ -58,14 +58,15 @@ from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step, the share of the time left that it may be predicted to take, parts of a step too small to
-# learn from, and whole ones that are no longer made into one.
-FIRST, NEAREST, NEARER, BOLD, LITTLE, FURTHER = 8.0, 1e-4, 0.3, 0.8, 0.1, 2.0
+# step, the share of the time left that it may be predicted to take, and parts of a step too small to
+# learn from.
+FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.85, 0.1
 # To which power a step takes longer than the last if that took a time longer: this for the last
-# steps, and so much more times the root of what G is above the best neuron.
-FALLING, FAR = 0.45, 0.7
+# steps, and so much more times the root of what G is above the best neuron; or this at most.  How
+# much longer at least and at most.
+FALLING, FAR, STEEPEST, GROWTH = 0.2, 2.5, 1.2, (1.1, 12.0)
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
-EASY = 0.2
+EASY = 0.3
 # A free bias counting as one.  Products of coordinates are kept, so many for FEW dimensions, and
 # no more for more.
 MOST_DIMENSIONS, MOST_OUTPUTS = 64, 3
@@ -144,13 +145,14 @@ class Directional(Relaxation):
             return
         best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
         proven, above, step = np.inf, FIRST, 1.0
-        before, growth, next_takes, again = np.inf, 1.0, np.inf, 0.0
+        before, growth, cost, again = np.inf, GROWTH[0], np.inf, 0.0
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
             for goal in search.lower((1 + above) * known, 1 + above):
                 closed, better = goal
                 if (G := float(search.levels(1 + above).max())) < proven:
-                    half = next_takes * np.log(2) / np.log(1 / NEARER), known + (G - known) / 2
+                    seconds = cost * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
+                    half = seconds, known + (G - known) / 2
                     yield Lam, replace(search.proven(proven := G, best), outlook=half)
             if better is not None:
                 best = space.neuron(core, Lam, better)
@@ -158,15 +160,14 @@ class Directional(Relaxation):
             if not closed or watch.due():
                 return
             took = max(watch.seconds - begun - again, SIDE)
+            if step == 1:  # whole ones take longer and longer, by factors that fall
+                power = min(FALLING + FAR * np.sqrt(NEARER * above), STEEPEST)
+                growth, before = float(np.clip((took / before) ** power, *GROWTH)), took
             if step > LITTLE:
-                # whole ones take longer and longer, by factors that fall
-                if step == 1:
-                    power = min(FALLING + FAR * np.sqrt(NEARER * above), 1.0)
-                    growth, before = max(took / before, 1.0) ** power, took
-                next_takes = took / min(step, 1.0) * growth ** min(step, 1.0)
+                cost = took / (1 - growth**-step)
             # what was forgotten begins anew
             again = watch.seconds if search.forgetful else 0.0
-            step = _stride((BOLD * watch.left - again) / next_takes, growth)
+            step = _stride((BOLD * watch.left - again) / cost, growth)
             if step <= 0:
                 return
             above *= NEARER**step
@@ -220,11 +221,9 @@ class Directional(Relaxation):
 
 
 def _stride(room: float, growth: float) -> float:
-    """How far the next step goes if the time for it is ``room`` whole ones: a whole one, or as much
-    of it as there is time for; or a bit further, where a second one would soon end."""
-    if room <= 1 or growth <= room or room >= FURTHER:
-        return min(room, 1.0)
-    return 1 + np.log(room) / np.log(growth)
+    """How far the next step goes, whole ones a time ``growth`` longer, if there is time for ``room``
+    times all that a search has taken: a whole one, or as far as there is time for."""
+    return min(float(np.log1p(max(room, 0.0)) / np.log(growth)), 1.0)
 
 
 class _Search:

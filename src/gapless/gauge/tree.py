@@ -161,7 +161,7 @@ class Tiling:
         batch, bounded, better = batch_size(data, team), 0, None
         step = partial(_step, data, G, goal, bounder)
         try:
-            stack = self._above(goal)
+            stack = self._above(goal, batch)
             room = self._room - sum(x.nbytes for part in self._parts for x in part)
             with blas_threads(1):  # each of the team has one
                 while stack and not stop():
@@ -213,8 +213,9 @@ class Tiling:
                 stack.append((np.concatenate([low[cut], high[cut]]),))
         return code[np.concatenate(order)]
 
-    def _above(self, level: float) -> list[Boxes]:
-        """Take the boxes above this level out."""
+    def _above(self, level: float, batch: int) -> list[Boxes]:
+        """Take the boxes above this level out, as a stack that gives the highest up first: ended
+        early, what is done counts."""
         parts, self._parts, opened = self._parts[::-1], [], []
         while parts:
             part = parts.pop()  # and give it up: all of them twice would be too many
@@ -224,7 +225,11 @@ class Tiling:
                 part = tuple(x[high:].copy() for x in part)
             if len(part[3]):
                 self._parts.append(part)
-        return opened
+        if not opened:
+            return []
+        boxes = _ordered(tuple(np.concatenate(x) for x in zip(*opened)))
+        starts = reversed(range(0, len(boxes[0]), batch))
+        return [tuple(x[i : i + batch] for x in boxes) for i in starts]
 
     def _halved(self, steps: list[_Step]) -> list[Boxes]:
         """The halves of all of them, lows first, named in this order."""
