@@ -58,8 +58,8 @@ from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
 # G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step, the share of the time left that it may be predicted to take, and parts of a step too small to
-# learn from.
+# step, the share of the time left that it may be predicted to take, and parts of a step too small
+# to learn from.
 FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.85, 0.1
 # To which power a step takes longer than the last if that took a time longer: this for the last
 # steps, and so much more times the root of what G is above the best neuron; or this at most.  How
@@ -221,8 +221,8 @@ class Directional(Relaxation):
 
 
 def _stride(room: float, growth: float) -> float:
-    """How far the next step goes, whole ones a time ``growth`` longer, if there is time for ``room``
-    times all that a search has taken: a whole one, or as far as there is time for."""
+    """How far the next step goes, whole ones a time ``growth`` longer, if there is time for so much
+    ``room`` times all that a search has taken: a whole one, or as far as there is time for."""
     return min(float(np.log1p(max(room, 0.0)) / np.log(growth)), 1.0)
 
 
