@@ -290,7 +290,8 @@ def test_folds_of_a_large_table_are_held_one_at_a_time(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20_000, 8))
     problem = Problem(X, np.abs(X[:, 0]) + 0.1 * rng.standard_normal(len(X)))
-    folds = list(KFold(5, shuffle=True, random_state=0).split(X))
+    splits = KFold(5, shuffle=True, random_state=0).split(X)
+    folds = [tuple((rows, np.ones(len(rows))) for rows in both) for both in splits]
     grid, losses, peaks = np.geomspace(0.2, 0.02, 4), [], []
     for held in (path.HELD, 0):
         monkeypatch.setattr(path, "HELD", held)

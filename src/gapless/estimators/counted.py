@@ -33,11 +33,31 @@ class Counted:
     y : array of shape (n_distinct,) or (n_distinct, n_outputs)
     weights : array of shape (n_distinct,)
         How many samples each stands for, above zero.
+    group : array of int of shape (n_samples,)
+        Which of them each of the samples given is, -1 for what weighs nothing.
     """
 
     X: Any
     y: Array
     weights: Array
+    group: Array
+
+    def part(self, rows: Array, weights: Array) -> tuple[Array, Array]:
+        """Some of the samples given, by number: which distinct ones they are, and their weights.
+
+        Parameters
+        ----------
+        rows : array of int
+        weights : array of shape (n_samples,)
+            Of the samples given, above zero in these rows.
+
+        Returns
+        -------
+        array of int, array
+        """
+        sums = np.bincount(self.group[rows], weights[rows], len(self.y))
+        used = np.flatnonzero(sums)
+        return used, sums[used]
 
 
 def checked_weights(sample_weight: Any, X: Any) -> Array:
@@ -91,8 +111,9 @@ def counted(X: Any, y: Array, weights: Array) -> Counted:
     starts[here] = ~(
         _equal(X, order[here], order[here - 1]) & _equal(targets, order[here], order[here - 1])
     )
-    rows = order[starts]
-    return Counted(X[rows], y[rows], np.bincount(np.cumsum(starts) - 1, weights[order]))
+    rows, group = order[starts], np.full(len(y), -1)
+    group[order] = np.cumsum(starts) - 1
+    return Counted(X[rows], y[rows], np.bincount(group[order], weights[order]), group)
 
 
 def fold_weights(weights: Array, n_folds: int) -> Array:
