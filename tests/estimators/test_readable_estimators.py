@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
@@ -41,6 +42,17 @@ def test_scikit_learn_contract(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # skipped array-api check
         check(estimator)
+
+
+@pytest.mark.parametrize("interactions", [0, "pairs"])
+def test_weights_are_copies_to_the_last_bit_where_values_are_missing(interactions):
+    table, y = mixed_table(40)
+    weights = np.arange(40) % 3
+    rows = np.random.default_rng(1).permutation(np.repeat(np.arange(40), weights))
+    model = AdditiveReLURegressor(interactions, weight_decay=0.03, tol=0.1)
+    weighed = clone(model).fit(table, y, sample_weight=weights).predict(table)
+    copied = model.fit(table.iloc[rows], y[rows]).predict(table)
+    assert np.array_equal(weighed, copied)
 
 
 def mixed_table(n=300, seed=0):

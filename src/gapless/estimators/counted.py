@@ -161,8 +161,7 @@ def row_hashes(A: Any, first: int = 0) -> Array:
         return sums[A.indptr[1:]] - sums[A.indptr[:-1]]
     hashes = np.empty(n, np.uint64)
     for rows in row_blocks(n, d):
-        bits = (np.ascontiguousarray(A[rows], np.float64) + 0.0).view(np.uint64)  # -0 is 0
-        hashes[rows] = (_mixed(bits) * columns).sum(axis=1, dtype=np.uint64)
+        hashes[rows] = (_mixed(_bits(A[rows])) * columns).sum(axis=1, dtype=np.uint64)
     return hashes
 
 
@@ -177,4 +176,9 @@ def _equal(A: Any, one: Array, other: Array) -> Array:
     """Whether rows are equal, pair by pair."""
     if sparse.issparse(A):
         return np.diff((A[one] != A[other]).tocsr().indptr) == 0
-    return np.all(A[one] == A[other], axis=1)
+    return np.all(_bits(A[one]) == _bits(A[other]), axis=1)
+
+
+def _bits(A: Array) -> Array:
+    """Of numbers, -0 as 0; what is missing equals itself."""
+    return (np.ascontiguousarray(A, np.float64) + 0.0).view(np.uint64)
