@@ -1,6 +1,7 @@
 """Nothing false is called proven: the attacks that once broke a proof, and their relatives."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -444,10 +445,11 @@ def test_small_columns_beside_a_large_constant(constant, size, rng):
 
 def test_columns_that_float64_cannot_hold_together_are_refused(rng):
     Z, y = bent(rng)
-    given = Problem(np.column_stack([np.full(30, 1e150), 1e-150 * Z]), y, weight_decay=1e-150)
-    for call in (gl.train, gl.train_readable):
+    far = Problem(np.column_stack([np.full(30, 1e150), 1e-150 * Z]), y, weight_decay=1e-150)
+    small = Problem([[1e-323], [2e-323], [0]], [1, 2, 3], sample_weight=[1e-200, 1, 1e200])
+    for call, problem in itertools.product((gl.train, gl.train_readable), (far, small)):
         with pytest.raises(ValueError, match="divide each column by its size"):
-            call(given)
+            call(problem)
 
 
 def test_sample_weights_of_all_sizes(rng):

@@ -11,10 +11,11 @@ from gapless import Network, Problem, Status, solve_spline, train_readable
 from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS
 from gapless.losses import Pinball
-from gapless.readable import path, weights
+from gapless.readable import path, planes, weights
 from gapless.readable.columns import SortedColumns
 from gapless.readable.neurons import feature_pairs
 from gapless.readable.planes import Sweep
+from gapless.readable.table import Table
 
 LOSSES = [
     "squared",
@@ -272,6 +273,16 @@ def test_threads_and_compiled_cells_lead_to_the_same_proof(monkeypatch):
     assert fast.certificate.objective == pytest.approx(slow.certificate.objective, rel=1e-3)
 
 
+def test_cells_that_rounding_keeps_open_end(monkeypatch):
+    """Samples equal but for their targets, of which no neuron is worth anything."""
+    monkeypatch.setattr(planes, "CELLS", 1 << 12, raising=False)
+    X, Lam = np.repeat([[0.8, 0.6], [0.3, -0.2]], 2, axis=0), np.array([[1.0], [-1], [1], [-1]])
+    asked = itertools.count()
+    table = Table(Problem(X, [0.0, 1, 2, 3]), "pairs")
+    look = table.look(Lam, 1e-300, lambda: next(asked) > 1000)
+    assert 1e-300 < look.bound.upper < 1e-2
+
+
 def test_neurons_slide_to_where_two_would_stand_beside():
     """One neuron makes these targets; a grid of directions has none at its place."""
     rng = np.random.default_rng(0)
@@ -290,7 +301,8 @@ def test_folds_of_a_large_table_are_held_one_at_a_time(monkeypatch):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20_000, 8))
     problem = Problem(X, np.abs(X[:, 0]) + 0.1 * rng.standard_normal(len(X)))
-    folds = list(KFold(5, shuffle=True, random_state=0).split(X))
+    splits = KFold(5, shuffle=True, random_state=0).split(X)
+    folds = [tuple((rows, np.ones(len(rows))) for rows in both) for both in splits]
     grid, losses, peaks = np.geomspace(0.2, 0.02, 4), [], []
     for held in (path.HELD, 0):
         monkeypatch.setattr(path, "HELD", held)

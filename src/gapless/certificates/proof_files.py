@@ -88,10 +88,9 @@ def write_proof(
     some = rank(core) > 0  # else there is nothing but rounding, which the norm bounds
     unit = scale * reduction.step * reduction.scale * (1 + DIRECTIONS_MARGIN)
     if bound.signs is not None:
-        fields |= {"kind": "columns", "monotone": bound.signs}
+        fields |= {"kind": "columns", "monotone": bound.signs, "gauge": bound.upper * unit}
         if bound.pairs is not None:
-            fields |= {"kind": "pairs", "pairs": bound.pairs, "gauge": bound.upper * unit}
-            fields |= {"price": bound.price}
+            fields |= {"kind": "pairs", "pairs": bound.pairs, "price": bound.price}
     elif some and bound.check == "directions":
         fields |= {"kind": "directions", "rank": rank(core), "gauge": bound.upper * unit}
     elif some and bound.boxes is not None:

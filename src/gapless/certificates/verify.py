@@ -8,8 +8,9 @@ by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias coun
 gauge; ``boxes`` (one output): the same with boxes of directions and quadratic functions, in
 :mod:`verify_boxes`; ``columns``: of neurons of one feature only, by prefix sums, in
 :mod:`verify_columns`; ``pairs``: and of two features, by half-turns in cells, in
-:mod:`verify_pairs`; or ``conic``: in every cell of fixed signs a quadratic form, the gauge less
-``v.Lam^T (A u + b)_+`` less products nonnegative for all neurons, is positive semidefinite.
+:mod:`verify_pairs`, both by directions of each group where the bias is not free; or ``conic``: in
+every cell of fixed signs a quadratic form, the gauge less ``v.Lam^T (A u + b)_+`` less products
+nonnegative for all neurons, is positive semidefinite.
 Of images the rows of A are patches (:mod:`verify_patches`).
 
 The numbers in the file are not trusted but put into cones and identities rebuilt from the data.
@@ -308,7 +309,7 @@ def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
     return square**0.5 * float(np.max([np.linalg.norm(side, 2) for side in sides]))
 
 
-def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
+def _directions(proof: Any, A: Any, Lam: Any, free: int, most: float = MAX_WORK) -> float:
     """The gauge claimed, unless some cone of directions (u, b) tops ``gauge ||u||``."""
     r, gauge, size = int(proof["rank"]), float(proof["gauge"]), np.linalg.norm(Lam, axis=1)
     _need(1 <= r <= 4 - free, "directions are for rank 4 at most, a free bias counting as one")
@@ -330,7 +331,7 @@ def _directions(proof: Any, A: Any, Lam: Any, free: int) -> float:
         mean, norms = U.mean(1, keepdims=True), np.linalg.norm(U, axis=2)
         least = (U * mean).sum(2) / np.linalg.norm(mean, axis=2)  # of ||u||, as linear as above
         _need(np.all(np.linalg.norm(top @ Lam, axis=2) <= gauge * norms), "a neuron tops the gauge")
-        _need((work := work + S.size) < MAX_WORK, "the directions are too many to check")
+        _need((work := work + S.size) < most, "the directions are too many to check")
         keep = ~np.all(above <= gauge * least, axis=1)
         # cut in two where ReLUs that bend, and directions, differ most
         bends = np.any(top > bottom, axis=1, keepdims=True) * size
@@ -355,21 +356,41 @@ def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 def _columns(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """What neurons of one feature are worth; see :mod:`verify_columns`."""
-    columns = _beside("verify_columns")
+    columns, features = _beside("verify_columns"), _features(proof, A)
     _need("windows" not in proof, "patches have no columns")
-    _need(free and columns.fits(A[:, :-1], Lam, proof["monotone"]), "columns of another kind")
-    return float(columns.gauge_by_columns(A[:, :-1], Lam, proof["monotone"]))
+    _need(columns.fits(features, Lam, proof["monotone"]), "columns of another kind")
+    if free:
+        return float(columns.gauge_by_columns(features, Lam, proof["monotone"]))
+    _need(not np.any(proof["monotone"]), "effects rise or fall under a free bias alone")
+    return _groups(proof, A, Lam, np.arange(features.shape[1])[:, None], float(proof["gauge"]))
 
 
 def _pairs(proof: Any, A: Any, Lam: Any, free: int) -> float:
     """The gauge claimed, unless a neuron of two features tops it; see :mod:`verify_pairs`."""
     pairs, one = _beside("verify_pairs"), _columns(proof, A, Lam, free)
-    _need(pairs.fits(A[:, :-1], proof["pairs"]) and not np.any(proof["monotone"]), "no such pairs")
-    gauge = max(float(proof["gauge"]), one)
-    limit = gauge * float(proof.get("price", 1))  # what costs more may be worth as much more
-    flaw = pairs.flaw(A[:, :-1], Lam, proof["pairs"].astype(int), limit)
-    _need(not flaw, flaw)
-    return gauge
+    features, price, own = _features(proof, A), float(proof.get("price", 1)), proof["pairs"]
+    _need(pairs.fits(features, own) and not np.any(proof["monotone"]), "no such pairs")
+    gauge, own = max(float(proof["gauge"]), one), own.astype(int)
+    limit = gauge * price  # what costs more may be worth as much more
+    if free:
+        flaw = pairs.flaw(features, Lam, own, limit)
+        _need(not flaw, flaw)
+        return gauge
+    A = np.hstack([features, price * A[:, features.shape[1] :]])  # a bias costs what it does
+    return max(gauge, _groups(proof, A, Lam, own, limit) / price)
+
+
+def _features(proof: Any, A: Any) -> Any:
+    """The columns of A but for that of a bias."""
+    return A[:, : A.shape[1] - (proof["bias"] != "none")]
+
+
+def _groups(proof: Any, A: Any, Lam: Any, groups: Any, gauge: float) -> float:
+    """The gauge claimed, unless a neuron of some group of columns, and of a bias, tops it."""
+    bias = range(A.shape[1])[_features(proof, A).shape[1] :]
+    rank, most = min(groups.shape[1] + len(bias), len(A)), MAX_WORK / max(len(groups), 1)
+    how = {"rank": rank, "gauge": gauge}
+    return max((_directions(how, A[:, [*own, *bias]], Lam, 0, most) for own in groups), default=0.0)
 
 
 def _beside(name: str) -> Any:

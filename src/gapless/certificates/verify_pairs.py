@@ -43,7 +43,7 @@ def networks(proof: Any) -> str:
     which = "two" if 2 * len(pairs) == d * (d - 1) else two
     price = float(proof.get("price", 1))
     if price != 1:
-        which = f"{which.rstrip(',')}, which cost {price:.6g} times as much,"
+        which = f"{which.rstrip(',')}, whose weights cost {price:.6g} times as much,"
     return f"network whose neurons look at one feature or {which}"
 
 

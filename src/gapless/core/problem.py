@@ -150,9 +150,9 @@ class Problem:
         object.__setattr__(other, "weight_decay", weight_decay)
         return other
 
-    def of_samples(self, rows: Array) -> Problem:
-        """The same training on some of the samples, by number, weighed as here."""
-        weights = self.sample_weight[rows]
+    def of_samples(self, rows: Array, weights: Array | None = None) -> Problem:
+        """The same training on some of the samples, by number, weighed as here or anew."""
+        weights = self.sample_weight[rows] if weights is None else weights
         return Problem(self.X[rows], self.Y[rows], self.loss, self.weight_decay, self.bias, weights)
 
     @np.errstate(over="ignore", invalid="ignore")  # infinite where squares overflow

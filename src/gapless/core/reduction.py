@@ -66,6 +66,11 @@ class Reduction:
         else:
             X = self._samples(design.array(), weights)
         Y, loss = self._targets(np.array(Y), weights)
+        if self.scale == 0:
+            raise ValueError(
+                "the samples of X are smaller than float64 holds beside their weights: "
+                "divide each column by its size"
+            )
         #: a weight decay of the problem times this is that of the core
         self.decay = 1 / self.scale / self.step
         bias = "free" if problem.free else "none"

@@ -33,11 +33,31 @@ class Counted:
     y : array of shape (n_distinct,) or (n_distinct, n_outputs)
     weights : array of shape (n_distinct,)
         How many samples each stands for, above zero.
+    group : array of int of shape (n_samples,)
+        Which of them each of the samples given is, -1 for what weighs nothing.
     """
 
     X: Any
     y: Array
     weights: Array
+    group: Array
+
+    def part(self, rows: Array, weights: Array) -> tuple[Array, Array]:
+        """Some of the samples given, by number: which distinct ones they are, and their weights.
+
+        Parameters
+        ----------
+        rows : array of int
+        weights : array of shape (n_samples,)
+            Of the samples given, above zero in these rows.
+
+        Returns
+        -------
+        array of int, array
+        """
+        sums = np.bincount(self.group[rows], weights[rows], len(self.y))
+        used = np.flatnonzero(sums)
+        return used, sums[used]
 
 
 def checked_weights(sample_weight: Any, X: Any) -> Array:
@@ -91,8 +111,9 @@ def counted(X: Any, y: Array, weights: Array) -> Counted:
     starts[here] = ~(
         _equal(X, order[here], order[here - 1]) & _equal(targets, order[here], order[here - 1])
     )
-    rows = order[starts]
-    return Counted(X[rows], y[rows], np.bincount(np.cumsum(starts) - 1, weights[order]))
+    rows, group = order[starts], np.full(len(y), -1)
+    group[order] = np.cumsum(starts) - 1
+    return Counted(X[rows], y[rows], np.bincount(group[order], weights[order]), group)
 
 
 def fold_weights(weights: Array, n_folds: int) -> Array:
@@ -140,8 +161,7 @@ def row_hashes(A: Any, first: int = 0) -> Array:
         return sums[A.indptr[1:]] - sums[A.indptr[:-1]]
     hashes = np.empty(n, np.uint64)
     for rows in row_blocks(n, d):
-        bits = (np.ascontiguousarray(A[rows], np.float64) + 0.0).view(np.uint64)  # -0 is 0
-        hashes[rows] = (_mixed(bits) * columns).sum(axis=1, dtype=np.uint64)
+        hashes[rows] = (_mixed(_bits(A[rows])) * columns).sum(axis=1, dtype=np.uint64)
     return hashes
 
 
@@ -156,4 +176,9 @@ def _equal(A: Any, one: Array, other: Array) -> Array:
     """Whether rows are equal, pair by pair."""
     if sparse.issparse(A):
         return np.diff((A[one] != A[other]).tocsr().indptr) == 0
-    return np.all(A[one] == A[other], axis=1)
+    return np.all(_bits(A[one]) == _bits(A[other]), axis=1)
+
+
+def _bits(A: Array) -> Array:
+    """Of numbers, -0 as 0; what is missing equals itself."""
+    return (np.ascontiguousarray(A, np.float64) + 0.0).view(np.uint64)

@@ -19,13 +19,15 @@ from ..core.checks import Array, choose, positive
 from ..core.losses import LOG_LINK, Loss, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.reduction import CANONICAL
 from ..core.watch import Watch
 from ..readable.neurons import feature_pairs
-from ..readable.path import Value, Walk
+from ..readable.path import Part, Value, Walk
 from ..readable.price import PriceOfReading, price_of_reading
 from ..readable.solve import solve_readable
 from ..readable.table import DENSE
 from ..training.progress import counter
+from .counted import Counted, counted
 from .fitting import Fitted, held_out_rows
 from .reading import Reading
 from .table_columns import FeatureColumns, coded, feature_numbers
@@ -129,14 +131,19 @@ class ReadableFit(Reading, Fitted):
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
-        folds = partial(held_out_rows, self.cv, Y, kept, is_classifier(self), 0)
+        rows = partial(held_out_rows, self.cv, Y, kept, is_classifier(self), 0)
         if not np.all(kept):  # else no copy
             X, Y, weights = X[kept], Y[kept], weights[kept]
-        self._learn_columns(X, weights)
-        pairs, columns = self._column_pairs(), self._encode(X)
-        self._centre, self._unit = _target_units(Y, weights, loss)
-        problem = Problem(columns, *self._posed(Y, loss), 1.0, self.bias, weights)
+        samples = _each_once(X, Y, weights)
+        self._learn_columns(samples.X, samples.weights)
+        pairs, columns = self._column_pairs(), self._encode(samples.X)
+        self._centre, self._unit = _target_units(samples.y, samples.weights, loss)
+        problem = Problem(columns, *self._posed(samples.y, loss), 1.0, self.bias, samples.weights)
         signs = self._column_signs()
+
+        def folds() -> list[tuple[Part, Part]]:
+            return [(samples.part(a, weights), samples.part(b, weights)) for a, b in rows()]
+
         (self.weight_decay_, price), start = self._chosen(problem, pairs, watch, folds, signs)
         if np.isinf(price):
             pairs, start = [], None
@@ -144,7 +151,8 @@ class ReadableFit(Reading, Fitted):
         tol = positive("tol", self.tol)
         solution = solve_readable(problem, pairs, tol, watch, start, signs, price=price)
         self.network_ = solution.network
-        self._describe(X, columns, problem.sample_weight)
+        columns = columns if samples.X is X else self._encode(X)
+        self._describe(X, columns, weights / weights.sum())
         self._keep(solution)
 
     @property
@@ -168,7 +176,7 @@ class ReadableFit(Reading, Fitted):
         problem: Problem,
         pairs: Any,
         watch: Watch,
-        folds: Callable[[], list[tuple[Array, Array]]],
+        folds: Callable[[], list[tuple[Part, Part]]],
         signs: dict[int, int],
     ) -> tuple[Value, Network | None]:
         """Weight decay and price of a pair, as given or what held-out folds prefer; where to start.
@@ -252,6 +260,16 @@ class ReadableFit(Reading, Fitted):
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
+
+
+def _each_once(X: Array, Y: Array, weights: Array) -> Counted:
+    """Samples in an order of their own, each once: a weight is a number of copies, bit by bit.
+
+    More than the core merges stay as they are.
+    """
+    if X.size > CANONICAL:
+        return Counted(X, Y, weights, np.arange(len(X)))
+    return counted(X, Y, weights)
 
 
 def _target_units(Y: Array, weights: Array, loss: Loss) -> tuple[Array, Array]:

@@ -41,6 +41,8 @@ HELD = 1 << 24
 
 #: a weight decay, and the price of a pair; infinite: no pairs
 Value: TypeAlias = tuple[float, float]
+#: some of the samples by number, and what each weighs
+Part: TypeAlias = tuple[Array, Array]
 
 
 def flat_weight_decay(table: Table) -> float:
@@ -75,7 +77,8 @@ class Walk:
     problem : Problem
         Its weight decay is not used.
     interactions : 0, "pairs" or list of pairs
-    folds : sequence of (training rows, validation rows)
+    folds : sequence of (training part, validation part)
+        Each samples by number, and their weights.
     watch : Watch
         Values that it cuts short have no losses.
     callback : callable, optional
@@ -95,7 +98,7 @@ class Walk:
         self,
         problem: Problem,
         interactions: Any,
-        folds: Sequence[tuple[Array, Array]],
+        folds: Sequence[tuple[Part, Part]],
         watch: Watch,
         callback: Callable[[int, int], object] | None = None,
         monotone: Mapping[int, int] | None = None,
@@ -103,7 +106,7 @@ class Walk:
         self.problem, self.watch, self.callback = problem, watch, callback
         self.how = interactions, monotone
         self.held = problem.n_samples * problem.n_features * len(folds) <= HELD
-        self.folds = [_Fold(problem, self.how, rows, self.held) for rows in folds]
+        self.folds = [_Fold(problem, self.how, parts, self.held) for parts in folds]
         self.values: list[Value] = []
         self.losses = np.zeros((len(folds), 0))
         #: of each fold at the best value so far
@@ -218,10 +221,10 @@ class _Fold:
     """One fold on its way, with the neurons of the last value and, where ``held``, its table."""
 
     def __init__(
-        self, problem: Problem, how: tuple[Any, Any], rows: tuple[Array, Array], held: bool
+        self, problem: Problem, how: tuple[Any, Any], parts: tuple[Part, Part], held: bool
     ) -> None:
         self.problem, (self.interactions, self.monotone), self.held = problem, how, held
-        self.fit, self.test = rows
+        self.fit, self.test = parts
         self.begin(None)
 
     def begin(self, network: Network | None) -> None:
@@ -232,8 +235,7 @@ class _Fold:
 
     def seen(self, values: Sequence[Value], watch: Watch) -> Iterator[tuple[float, Network]]:
         """What is lost held out and the network, at each value that the time allows."""
-        problem, rows = self.problem, self.test
-        w = problem.sample_weight[rows]
+        problem, (rows, w) = self.problem, self.test
         for weight_decay, price in values:
             if watch.due():
                 return
@@ -254,7 +256,7 @@ class _Fold:
         if price != self.price:
             self.table, self.start, self.price = None, None, price
         if self.table is None:
-            part = self.problem.of_samples(self.fit)
+            part = self.problem.of_samples(*self.fit)
             if np.isinf(price):
                 self.table = Table(part, 0, self.monotone)
             else:

@@ -43,6 +43,9 @@ BATCH, GRID_BATCH = 1 << 17, 1 << 18
 FEWEST, MOST = 256, 4096
 # Halvings of a cell at most: directions 1e-9 apart.
 DEEPEST = 30
+# Cells at most of one halving, or for each pair where these are many: data whose gauge is as small
+# as rounding would keep all open, and the memory ends before the halvings do.
+CELLS, OF_EACH = 1 << 18, 64
 # Halvings after the first that shows a neuron above the limit: the rest is for another dual point.
 MORE = 2
 # Rows times pairs from which the grid is used, compiled once on a machine, and shared by threads.
@@ -107,22 +110,25 @@ class Sweep:
         turns, half = np.tile(angles, len(pairs)), 0.5 * np.pi / FIRST
         found, worth, deepest = [Neurons.none()], [np.zeros(0)], DEEPEST
         for depth in range(DEEPEST + 1):
-            bounds, hit = np.full(len(own), np.inf), np.zeros(len(pairs), dtype=bool)
+            bounds, hit = np.full((2, len(own)), np.inf), np.zeros(len(pairs), dtype=bool)
             batches = self._batches(len(own))
             look = partial(self._look, pairs, own, turns, half)
             for batch, seen in zip(batches, each(look, batches)):
                 if seen is not None:
-                    bounds[batch] = seen[0]
+                    bounds[:, batch] = seen[0]
                     hit[own[batch][seen[1]]] = True
                     found.append(seen[2])
                     worth.append(seen[3])
-            keep = (bounds > self.limit) & ~hit[own]
+            most, rounding = bounds
+            # no halving takes away what rounding is
+            keep = (most > np.maximum(self.limit, 2 * rounding)) & ~hit[own]
             if np.any(hit):
                 deepest = min(deepest, depth + MORE)
-            if depth >= deepest or not np.any(keep) or self.stop():
-                self.upper = max(self.upper, float(bounds.max(initial=0.0)))
+            too_many = 2 * np.count_nonzero(keep) > max(CELLS, OF_EACH * len(pairs))
+            if depth >= deepest or not np.any(keep) or too_many or self.stop():
+                self.upper = max(self.upper, float(most.max(initial=0.0)))
                 break
-            self.upper = max(self.upper, float(bounds[~keep].max(initial=0.0)))
+            self.upper = max(self.upper, float(most[~keep].max(initial=0.0)))
             half *= 0.5
             own, turns = np.tile(own[keep], 2), turns[keep]
             turns = np.concatenate([turns - half, turns + half])
@@ -136,7 +142,7 @@ class Sweep:
     def _look(
         self, pairs: Array, own: Array, turns: Array, half: float, batch: slice
     ) -> tuple[Array, Array, Neurons, Array] | None:
-        """Bounds of cells, which of them have ramps above the limit, these and their values.
+        """Bounds of cells and their rounding; which have ramps above the limit, and these, valued.
 
         None where it is time to stop.
         """
@@ -148,8 +154,8 @@ class Sweep:
         T = np.tan(half) * (1 + 1e-9) + 64 * EPS
         look = self._on_grid if self.large else self._sorted
         bounds, places, worth, span = look(pairs, turns, T)
-        rounding = SUMS * (3 * len(self.X) + 8) * EPS * self.mass + self.lost
-        bounds = (bounds + 2 * rounding * span) * (1 + 64 * EPS)
+        rounding = 2 * (SUMS * (3 * len(self.X) + 8) * EPS * self.mass + self.lost) * span
+        bounds = np.stack([(bounds + rounding) * (1 + 64 * EPS), rounding])
         which, side = np.nonzero(worth > self.limit)
         sign = np.where(side == 0, -1.0, 1.0)
         ramps = Neurons(pairs[which], sign[:, None] * turns[which], -sign * places[which, side])

@@ -58,7 +58,7 @@ def _readable(certificate: ReadableCertificate) -> str:
     how = "one feature" if certificate.features == 1 else "the features allowed"
     how += ", with effects that rise and fall as asked," if certificate.monotone else ""
     if certificate.price > 1:
-        how += f", where those of two cost {certificate.price:.3g} times as much,"
+        how += f", where weights of those of two cost {certificate.price:.3g} times as much,"
     return f"network whose neurons look at {how}"
 
 
@@ -136,8 +136,7 @@ def train_readable(
         output, a free bias and neurons of one feature.  The proof is about networks of such
         effects, by multipliers of that constraint (:mod:`gapless.readable.monotone`).
     proof : path, optional
-        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone, under a free
-        bias.
+        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone.
     price : float, default 1
         How many times as much as one of one feature a neuron of two costs, at least 1: its penalty
         is ``price ||u|| ||a||`` in place of ``||u|| ||a||``.
@@ -155,8 +154,8 @@ def train_readable(
     ValueError
         For other interactions, a ``tol`` or ``time_limit`` that is not positive, data too large
         for an exact gauge (penalised bias with pairs on more than 20,000 rows), and monotone
-        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` under
-        another bias rule, and where nothing was proven.
+        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` where
+        nothing was proven.
 
     References
     ----------
@@ -191,8 +190,6 @@ def solve_readable(
     """:func:`train_readable` until ``watch`` ends it."""
     with blas_threads(1):
         table = Table(problem, interactions, monotone, price)
-        if proof is not None and problem.bias != "free":
-            raise ValueError('a proof file is for bias="free": leave proof out')
         if monotone and init is not None:
             raise ValueError("init is a network, whose effects may not be monotone: leave out")
         many = MANY_ROWS_PAIRS if len(table.pairs) else MANY_ROWS

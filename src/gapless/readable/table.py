@@ -87,6 +87,8 @@ class Table:
         #: 1 where the effect of a feature must rise, -1 where it must fall, else 0
         self.monotone = monotone_signs(monotone, d)
         self.pairs = np.array(feature_pairs(interactions, d), dtype=np.intp).reshape(-1, 2)
+        #: those of the features, None where there are none
+        self.allowed = self.pairs if len(self.pairs) else None
         if np.any(self.monotone) and (
             len(self.pairs) or problem.n_outputs > 1 or problem.bias != "free"
         ):
@@ -191,8 +193,9 @@ class Table:
         unit = power_of_two(float(np.abs(Lam).max(initial=0.0)))
         look = self._look(Lam / unit, limit / unit, stop, neurons, coarse / unit)
         bound = replace(
-            look.bound, lower=look.bound.lower * unit, upper=(look.bound.upper + FLUSHED) * unit
-        )
+            look.bound, lower=look.bound.lower * unit, upper=(look.bound.upper + FLUSHED) * unit,
+            signs=self.monotone, pairs=self.allowed, price=self.price,
+        )  # fmt: skip
         return Look(bound, look.neurons, look.values * unit)
 
     def _look(
@@ -221,11 +224,7 @@ class Table:
             found, values = Neurons.joined([found, more]), np.append(values, worth)
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
-        bound = replace(_bound(values, upper, proof), signs=self.monotone)
-        if len(self.pairs):
-            pairs = self.pairs % len(self.monotone)
-            bound = replace(bound, pairs=pairs, price=self.price)
-        return Look(bound, found, values)
+        return Look(_bound(values, upper, proof), found, values)
 
     def signs(self, neurons: Neurons) -> Array | None:
         """1 or -1 where output weights must be above or below zero, else 0; None: no effect is
