@@ -152,7 +152,7 @@ BAD_TABLES = [
     ("a,b,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--loss", "hinge"],
      "is for classes"),
     ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"],
-     "many different texts left out (--keep NAME): a (60)"),
+     "many different texts left out (--keep NAME): a (60, as 'k0')"),
     ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
     ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"],
      "column 'y' must be numbers, data row 1 has the text 'u'"),
