@@ -49,6 +49,7 @@ def test_fit_predict_info_certify(folder):
     assert result["status"] == "OPTIMAL"  # two columns and a free bias: the gauge is exact
     assert result["relative_gap"] <= 1e-3
     assert result["test_score"] > 0.95 > result["baseline_test_score"]
+    assert 0 < result["typical_error"] < result["baseline_typical_error"]
     assert result["known"].startswith("no network of any width is more than 0.")
     assert result["advice"] == ""
     assert "constant columns left out: unit" in result["notes"]
