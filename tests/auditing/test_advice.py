@@ -32,6 +32,10 @@ DEEP = replace(WIDE, neurons=None, estimated_lower_bound=None, weight_decay_max=
     [
         (GOOD, "Well trained: proven to be within 0.10%"),
         (FOUND, "Not the best: a network with a 20.0% lower objective was found; none is more"),
+        (
+            replace(FOUND, lower_bound=0.0),
+            "Not the best: a network with a 20.0% lower objective was found; nothing is proven of",
+        ),
         (replace(UNSURE, estimated_lower_bound=0.995), "Probably well trained"),
         (
             WIDE,
@@ -45,7 +49,7 @@ DEEP = replace(WIDE, neurons=None, estimated_lower_bound=None, weight_decay_max=
         # two layers too large to bound in the time: nothing to do with batch normalisation
         (
             replace(WIDE, lower_bound=0.0, proof="losses are not negative"),
-            "Undecided: 5 s of search gained 0.0%; a better network may exist, at most 100.0%",
+            "Undecided: 5 s of search gained 0.0%; a better network may exist; nothing is proven",
         ),
         (
             replace(DEEP, lower_bound=0.0, proof="losses are not negative"),
@@ -71,6 +75,7 @@ def test_verdict_says_what_is_known(found, words):
         (replace(GOOD, neurons=NeuronReport(8, 2, 0, 0, None)), "2 of 8 neurons are dead"),
         (replace(GOOD, weight_decay_max=0.05), "the best network is constant: try one"),
         (UNSURE, "about 10 times smaller than where"),
+        (replace(UNSURE, weight_decay_max=2417.0), "about 24,000 times smaller than where"),
         (replace(DEEP, layers=(replace(LAYER, dead=5),)), "5 of 8 neurons of layer 1 are dead"),
     ],
 )

@@ -49,6 +49,7 @@ def test_fit_predict_info_certify(folder):
     assert result["status"] == "OPTIMAL"  # two columns and a free bias: the gauge is exact
     assert result["relative_gap"] <= 1e-3
     assert result["test_score"] > 0.95 > result["baseline_test_score"]
+    assert 0 < result["typical_error"] < result["baseline_typical_error"]
     assert result["known"].startswith("no network of any width is more than 0.")
     assert result["advice"] == ""
     assert "constant columns left out: unit" in result["notes"]
@@ -152,7 +153,7 @@ BAD_TABLES = [
     ("a,b,y\n" + NUMBERS, ["--target", "y", "--task", "regression", "--loss", "hinge"],
      "is for classes"),
     ("a,y\n" + "\n".join(f"k{i},{i}.5" for i in range(60)), ["--target", "y"],
-     "many different texts left out (--keep NAME): a (60)"),
+     "many different texts left out (--keep NAME): a (60, as 'k0')"),
     ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y"], "class 'u' has one row only"),
     ("a,y\n1,u\n2,v\n3,v\n", ["--target", "y", "--task", "regression"],
      "column 'y' must be numbers, data row 1 has the text 'u'"),

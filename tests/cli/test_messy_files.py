@@ -14,6 +14,7 @@ import pandas
 import pytest
 
 from commands import run
+from gapless.cli.dates import date_format, parts_of
 from gapless.cli.job import split_rows
 from gapless.cli.model_files import load
 from gapless.cli.preparing import Encoder
@@ -32,7 +33,7 @@ def rows(*columns):
 
 
 def text(head, body, mark=",", end="\n"):
-    return end.join(mark.join(row) for row in [*([head] if head else []), *body]) + end
+    return end.join(mark.join(map(str, row)) for row in [*([head] if head else []), *body]) + end
 
 
 HEAD, BODY = ["size", "age", "price"], rows(SIZE, AGE, PRICE)
@@ -153,6 +154,10 @@ FILES = {
     "blank": Messy("\n \n\n", "is empty", True),
     "a header alone": Messy("size,age,price\n", "at least one row", True),
     "one row": Messy(text(HEAD, BODY[:1]), "", True),
+    "columns at their places": Messy(
+        "".join(f"{c:<9}{s:>8}{a:>4}{p:>9}\n" for c, s, a, p in [("city", *HEAD), *zip(
+            np.resize(["New York", "Bern"], N), *map(list, zip(*BODY)))]),
+        "columns cut where all lines are blank", columns=["city", "size", "age"]),
     "two rows": Messy(text(HEAD, BODY[:2]), "1 test row is too few for a score", columns=None),
     "ten rows": Messy(text(HEAD, BODY[:10]), "2 test rows are too few for a score"),
     # names
@@ -248,17 +253,38 @@ FILES = {
                                 [[f"{i}.5", "3", "'a, b'", "7"] for i in range(N)]),
                            "needs double quotes", True),
     "files put together": Messy(PLAIN + PLAIN, "1 line left out that repeats the header"),
-    "a mark far off": Messy(some(0, "-9999"), "far from all others: size (-9999 and 5 more)"),
+    "a mark far off": Messy(some(0, "-9999"), "may mean missing: size (-9999); if so, say"),
     "a target far off": Messy(some(2, "1e9", 40), "--loss huber"),
     "texts alike": Messy(add("city", ["Bern", "bern ", "Rom", "Oslo"] * 10),
                          "city ('Bern', 'bern ')", columns=["city", "size", "age"]),
-    "nearly numbers": Messy(add("level", np.where(np.arange(N) % 5, SIZE.astype(str), "<10")),
-                            "numbers in 32 rows, but '<10'"),
+    "nearly numbers": Messy(add("level", np.where(np.arange(N) % 5, SIZE.astype(str), "a 10")),
+                            "numbers in 32 rows, but 'a 10'"),
+    "limits": Messy(put_in(0, np.where(np.arange(N) % 5, SIZE.astype(str), "<10")),
+                    "read as the limit that they lie beyond: size (<10 is 10; 8 rows)"),
+    "classes of limits": Messy(add("pay", ["<=50K", ">50K"] * 20), "pay (2)", columns=None),
+    "words among numbers": Messy(put_in(0, np.where(np.arange(N) % 5, SIZE.astype(str), "frei")),
+                                 "taken as missing: size ('frei') missing cells filled in"),
+    "a word among dates": Messy(
+        add("end", np.where(np.arange(N) % 5, DAYS.strftime("%d.%m.%Y"), "open")),
+        "taken as missing: end ('open') dates as numbers: end (", columns=["end", "size", "age"]),
+    "codes of a survey": Messy(put_in(1, np.where(np.arange(N) % 5, AGE, 999)),
+                               "taken as missing, as --na says: age ('999')",
+                               args=["--na", "age=999", "--na", "refused"]),
+    "errors of a German sheet": Messy(some(0, "#WERT!"), "size (6, median)"),
+    "whole numbers of SAP": Messy(put_in(1, [f"{a}-" if a % 2 else str(a) for a in AGE]),
+                                  "- is -", columns=["size", "age"]),
+    "places on Earth": Messy(add("lat", [f"{int(s)}°30'S" for s in SIZE]), "30'S is -",
+                             columns=["lat", "size", "age"]),
     # as programs print and people type them
     "a minus as printed": Messy(put_in(0, [f"\u2212{s}" for s in SIZE]), "is -"),
     "marks of databases": Messy(some(0, "\\N"), "size (6, median)"),
     "remarks below": Messy(PLAIN + "\nSource: Office, 2024\nn = 40\n",
                            "2 lines below the table left out: Source: Office"),
+    "remarks of a sheet below": Messy(PLAIN + ",,\nSource: Office,,\n* estimated,,\n",
+                                      "2 lines below the table left out: Source: Office"),
+    "zeros behind the end": Messy(PLAIN.encode() + bytes(99)),
+    "files put together with their marks": Messy(PLAIN + "\ufeff" + PLAIN,
+                                                 "1 line left out that repeats the header"),
     "a remark inside": Messy(PLAIN + "\nto be checked\n1,2,3\n", "row 43 has 1 values", True),
     "days without marks": Messy(add("date", DAYS.strftime("%Y%m%d")),
                                 "date (%Y%m%d: day, weekday, month)",
@@ -285,18 +311,36 @@ FILES = {
         "Dynamic list, 3.1.2024\n\n-----\n" + text(
             ["", *HEAD, ""], [["", a, b, f"{german(float(p))}-", ""] for a, b, p in BODY], "|")
         + f"-----\n|*|{sum(AGE)}|{german(PRICE.sum())}-|\n-----\n",
-        "1 row of totals at the end left out read as numbers: price (1.668,80- is -1668.8)",
+        "1 row of totals left out: * read as numbers: price (1.668,80- is -1668.8)",
         columns=["size", "age"]),
     "accounts with a sign": Messy(put_in(1, ["$(5.00)", "$ 7.00", "$ -   ", '"$1,007"'] * 10),
                                   "age ($(5.00) is -5)"),
     "francs without cents": Messy(put_in(1, ["Fr. 5.-", "Fr. 7.50"] * 20), "age (Fr. 7.50 is 7.5)"),
     "a total": Messy(PLAIN + f"Total,{AGE.sum()},{PRICE.sum():.2f}\n", "1 row of totals"),
+    "subtotals": Messy(text(["place", *HEAD], [
+        row for city, k in zip(("Bern", "Rom", "All"), (0, 20, 0))
+        for row in [*([city, *b] for b in BODY[k : k + 20] if city != "All"),
+                    [f"{city} Total", "", *(f"{v[k : k + (20 if city != 'All' else N)].sum():.2f}"
+                                            for v in (AGE, PRICE))]]]),
+        "3 rows of totals left out: Bern Total, Rom Total, All Total",
+        columns=["place", "size", "age"]),
+    "means below": Messy(PLAIN + f"Average,{AGE.mean():.1f},{PRICE.mean():.2f}\n",
+                         "1 row of totals left out: Average"),
     "no total": Messy(add("oil", ["Shell", "BP"] * 19 + ["Shell", "Total"]), "oil (3)",
                       columns=None),
     "a merged header": Messy("House,,Deal\n" + PLAIN, "1 line above the table left out: House"),
+    "names twice below years": Messy(
+        text(["", "2023", "", "2024"], [["city", *HEAD[:2], "size"], *([c, *b[:2], b[2]] for c, b in
+                                                                      zip(CITY, BODY))]),
+        "names that come twice, behind the titles above: 2023 size, 2024 size",
+        columns=["city", "2023 size", "age"], target="2024 size"),
     "years above names": Messy("2023,2023,2024\n" + PLAIN, "1 line above the table left out: 2023"),
     "lines in names": Messy('"size","age","price\n(CHF)"\n' + text(None, BODY),
                             target="price (CHF)"),
+    "a unit in the name": Messy(PLAIN.replace("price", "price (EUR)"), "do you mean 'price (EUR)'",
+                                True),
+    "long": Messy(text(["house", "what", "value"], rows("abc", ["price", *"xy"], "123")),
+                  "it is a text of column 'what': make a column of each", True),
     "another case": Messy(PLAIN, "no column 'Price '; do you mean 'price'?", True, target="Price "),
     "the target again": Messy(add("price_eur", PRICE * 2), "say the target once more: price_eur",
                               columns=None),
@@ -329,6 +373,8 @@ FILES = {
     "an archive": Messy(zipped(t_csv=PLAIN), name="t.zip"),
     "an archive of two": Messy(zipped(a_csv=PLAIN, b_csv=PLAIN), "2 files (a.csv, b.csv)", True,
                                name="t.zip"),
+    "a database, called .csv": Messy(b"SQLite format 3\0" + bytes(99), "sqlite3 -header -csv",
+                                     True),
     "no archive": Messy(PLAIN, "cannot be unpacked", True, name="t.zip"),
     # JSON
     "records": Messy(json.dumps(RECORDS, indent=2), name="t.json"),
@@ -481,15 +527,74 @@ def test_excel(tmp_path):
     with pandas.ExcelWriter(tmp_path / "t.xlsx") as book:
         table.to_excel(book, startrow=3, startcol=1, index=False)
         book.sheets["Sheet1"].cell(1, 2, "Houses of 2024")
+        for row, city in enumerate(CITY, 5):  # pandas merges nothing
+            book.sheets["Sheet1"].cell(row, 7, city if row % 2 else None)
+            if row % 2:
+                book.sheets["Sheet1"].merge_cells(f"G{row}:G{row + 1}")
+        book.sheets["Sheet1"]["G4"] = "house"
     fit = ["fit", tmp_path / "t.xlsx", "--target", "price", *TRAIN, "--out", tmp_path / "m.st"]
     code, out, err = run(*fit)
     assert (code, err) == (0, "")
+    assert "20 merged cells read as if each row had the text" in out
     assert "1 line above the table left out: Houses of 2024" in out
     assert "sold (ISO8601" in out
-    table.to_csv(tmp_path / "t.csv", index=False)
+    house = np.repeat(CITY[::2], 2)
+    table.assign(house=house).to_csv(tmp_path / "t.csv", index=False)
     predictions = [run("predict", tmp_path / "m.st", tmp_path / n) for n in ("t.xlsx", "t.csv")]
     assert predictions[0] == predictions[1]
     assert predictions[0][1].count("\n") == N + 1
+
+
+def test_cells_that_mean_missing_are_in_the_model_file(tmp_path):
+    """What training took as missing, by --na or by the table, predict does too, as do others."""
+    size = np.where(np.arange(N) % 5, SIZE.astype(str), "frei")
+    age, price = np.where(np.arange(N) % 7, AGE, -999), np.where(np.arange(N) % 9, PRICE, -1)
+    (tmp_path / "t.csv").write_text(text(HEAD, rows(size, age, price)))
+    (tmp_path / "new.csv").write_text("size,age\nfrei,-999.0\n,\n")
+    for number, kind in enumerate([[], ["--readable"]]):
+        model = tmp_path / f"{number}.st"
+        fit = [*TRAIN[:4], *(kind or ["--prove-time", 0]), "--na", "-999", "--na", "price=-1"]
+        out = run("fit", tmp_path / "t.csv", "--target", "price", *fit, "--out", model).stdout
+        assert "as --na says: age ('-999'), price ('-1.0')" in " ".join(out.split())
+        assert "5 rows without 'price' left out" in out
+        predictions = json.loads(run("predict", model, tmp_path / "new.csv", "--json").stdout)
+        assert predictions["price"][0] == predictions["price"][1]
+    assert run("certify", tmp_path / "0.st", tmp_path / "t.csv", "--time-limit", 0).code == 0
+    assert (
+        run(
+            "report", model, tmp_path / "t.csv", "--html", tmp_path / "p.html", "--price-time", 0
+        ).code
+        == 0
+    )
+    (tmp_path / "new.csv").write_text("size,age\n<5,-999.0\n")
+    code, out, err = run("predict", tmp_path / "0.st", tmp_path / "new.csv")
+    assert (code, "1 cell as '<5' read as the limit" in err) == (0, True)
+
+
+EPOCH, DAY = pandas.Timestamp(0), pandas.Timedelta("1D")
+MONTHS = (
+    "5. März 2021", "05-Mrz-21", "5 mars 2021", "1er mars 2021", "5 de marzo de 2021", "5-mar-2021",
+    "5 marzo 2021", "5 de março de 2021", "5 maart 2021", "Friday, March 5th, 2021", "2021 Mar 5",
+)  # fmt: skip
+
+
+def test_dates_in_words():
+    for cell in MONTHS:
+        assert date_format(np.array([cell])) is not None, cell
+        day = parts_of("d", np.array([cell]), "month name")["day"][0]
+        assert EPOCH + day * DAY == pandas.Timestamp(2021, 3, 1 if "1er" in cell else 5)
+    for cell in ("Haus 5 Mai 2021", "12 12 2021", "31 Februar 2021", "jui 2021", "Mai 24"):
+        assert np.isnan(parts_of("d", np.array([""]), "month name")["day"][0])
+        with pytest.raises(ValueError, match="write them alike"):
+            parts_of("d", np.array([cell]), "month name")
+    for cell, form, first in [
+        ("4Q21", "quarter", "2021-10-01"),
+        ("T1 2024", "quarter", "2024-01-01"),
+        ("KW 05/2024", "week", "2024-01-29"),
+    ]:
+        assert date_format(np.array([cell])) == form
+        day = parts_of("d", np.array([cell]), form)["day"][0]
+        assert EPOCH + day * DAY == pandas.Timestamp(first)
 
 
 @pytest.fixture(scope="module")

@@ -91,7 +91,7 @@ def test_numbers_are_written_as_asked_on_page_and_picture(fitted):
     assert ">40 years</text>" in readable_page(model, X, formats=formats)
     display = EffectsDisplay.from_estimator(model, features=["age"], formats=formats)
     display.figure_.canvas.draw()
-    assert "40 years" in [t.get_text() for t in display.axes_[0].get_xticklabels()]
+    assert "50 years" in [t.get_text() for t in display.axes_[0].get_xticklabels()]
 
 
 def test_a_curve_goes_through_its_values(fitted):
@@ -148,3 +148,20 @@ def test_a_constant_and_an_estimator_that_is_not_fitted():
     assert "A constant predicts the target" in readable_page(model, X)
     with pytest.raises(NotFittedError):
         readable_page(AdditiveReLURegressor(), X)
+
+
+def test_numbers_far_from_all_others_do_not_squeeze_a_picture():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"size": rng.uniform(10, 90, 200), "pay": rng.uniform(1e4, 9e4, 200)})
+    y = np.abs(X["size"] - 40)
+    X.loc[7, "size"], X.loc[3, "pay"] = 4000.0, 2e6
+    model = AdditiveReLURegressor(weight_decay=0.001).fit(X, y)
+    sheet = readable_page(model, X)
+    assert "1 row beyond, to 4000" in sheet
+    assert not re.search(r"\de\+\d", sheet)  # no exponents
+    display = EffectsDisplay.from_estimator(model, features=["size"])
+    assert display.axes_[0].get_xlim()[1] < 100
+    assert "(1 row beyond, to 4000)" in display.axes_[0].get_xlabel()
+    counts, edges = model.effects_[0].density
+    assert counts.sum() == 200
+    assert edges[-1] == 4000

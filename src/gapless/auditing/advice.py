@@ -10,6 +10,8 @@ from .optimum import UNKNOWN
 
 # Gap, proven or estimated, from which the network is worth improving.
 WIDE = 0.01
+# Proven gap beyond which the bound says nothing.
+NOTHING = 0.995
 # Stationarity below which training has ended; gradients of the two parts then cancel to 1%.
 STATIONARY = 0.01
 # Share of the objective that rescaling must save to be worth a sentence.
@@ -47,11 +49,12 @@ def _verdict(found: Findings) -> str:
             f"Well trained: proven to be within {found.relative_gap:.2%} of the best network of "
             "any width."
         )
+    nothing = found.relative_gap > NOTHING
     if found.found_gain > WIDE:
-        return (
-            f"Not the best: a network with a {found.found_gain:.1%} lower objective was found; "
-            f"none is more than {found.relative_gap:.1%} lower (proven)."
-        )
+        limit = f"none is more than {found.relative_gap:.1%} lower (proven)"
+        limit = "nothing is proven of how low others can be" if nothing else limit
+        gained = f"a network with a {found.found_gain:.1%} lower objective was found"
+        return f"Not the best: {gained}; {limit}."
     if found.search_seconds > 0 and estimated is not None and estimated <= WIDE:
         return (
             "Probably well trained: a search suggests that "
@@ -59,7 +62,9 @@ def _verdict(found: Findings) -> str:
         )
     if found.proof == UNKNOWN and found.neurons is None:
         return "Undecided: no bound is known for networks with batch normalisation."
-    rest = f"better network may exist, at most {found.relative_gap:.1%} lower (proven)."
+    limit = f", at most {found.relative_gap:.1%} lower (proven)"
+    limit = "; nothing is proven of how low it can be" if nothing else limit
+    rest = f"better network may exist{limit}."
     if estimated is None:
         return f"Undecided: a {rest}"
     if not found.search_seconds:
@@ -158,8 +163,9 @@ def _weight_decay(found: Findings) -> Iterator[str]:
             f"smaller than {found.weight_decay_max:.3g}."
         )
     elif found.best_objective - found.lower_bound > WIDE * found.best_objective:
+        times = f"{float(f'{ratio:.2g}'):,.0f}" if ratio >= 10 else f"{ratio:.3g}"
         yield (
-            f"The weight decay is about {ratio:.3g} times smaller than where the best network "
+            f"The weight decay is about {times} times smaller than where the best network "
             f"becomes constant ({found.weight_decay_max:.3g}) and the proven gap closes; "
             "the nearer to that, the narrower the gap tends to be."
         )

@@ -124,7 +124,7 @@ def _draw_gap(ax: Any, found: Findings) -> None:
     bands = [(0.0, low, "0.8", "no network is here (proven)"), (low, best, "#cfe3f5", "open")]
     if best < own:
         bands.append((best, own, "#f4c7a1", "gained by the network found"))
-    for start, end, color, label in bands:
+    for start, end, color, label in (band for band in bands if band[0] < band[1]):
         ax.barh([0], [end - start], left=start, height=0.6, color=color, label=label)
     ax.plot([own, own], [-0.45, 0.45], color="C3", lw=3, label=f"this network, {own:.4g}")
     estimated = found.estimated_lower_bound

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array
+from ..core.checks import Array, listed
 from ..core.deep_network import DeepNetwork
 from ..core.files import write
 from ..core.result import about
@@ -176,9 +176,7 @@ class AuditReport(Findings):
                 "(all 0 when collapsed)",
             )
         if self.kinks is not None:
-            shown = ", ".join(f"{k:.4g}" for k in self.kinks[:LISTED])
-            more = len(self.kinks) - LISTED
-            shown += f" and {more} more" if more > 0 else ""
+            shown = listed([f"{k:.4g}" for k in self.kinks], LISTED)
             yield "kinks in the data", f"{len(self.kinks)}: {shown}" if shown else "none"
 
     def __str__(self) -> str:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
-from ..core.checks import Array, InputError
-from .numbers import is_missing, is_number, units_of
+from ..core.checks import Array, InputError, counted
+from .numbers import LIMIT, MAX_CODES, is_missing, is_number, plain_numbers, units_of
 
-# A text column with this share of numbers is one of numbers with slips,
+# A text column with this share of numbers is one of numbers with slips, unless they are codes.
 SLIPS = 0.9
-# unless they are whole and of at most so many values: then they may name things.
-MAX_CODES = 20
 # The squares of larger numbers overflow.
 LARGE = 1e150
 # Quartile ranges from the median, beyond which a number is a slip or a mark more often than not.
 FAR = 100
 # Units that a column of numbers may be told to have.
 FEW = 5
-# Numbers that a sum is told from.
-ADDENDS = 3
-# Names in a note.
-SHOWN = 15
 
 
 def missing(column: Array) -> Array:
@@ -59,15 +55,6 @@ def check_sizes(name: str, column: Array) -> None:
             f"column {name!r} has numbers as large as {largest:.1g}, whose squares overflow; "
             "divide it by its standard deviation"
         )
-
-
-def is_sum(column: Array) -> bool:
-    """Whether the last number of a column is the sum of those above."""
-    if column.dtype.kind != "f":
-        return False
-    above = column[:-1][~np.isnan(column[:-1])]
-    many = np.count_nonzero(above) >= ADDENDS
-    return bool(many and np.isclose(above.sum(), column[-1], 1e-6, 0))
 
 
 def some_numbers(cells: Array) -> str:
@@ -111,12 +98,38 @@ def are_codes(numbers: Array) -> bool:
 def check_numbers(name: str, column: Array, advice: str = "correct it") -> None:
     """Raise InputError, with the first text, when a column is not of numbers."""
     if column.dtype.kind != "f":
-        text = np.array([not (is_number(v) or is_missing(v)) for v in column])
-        row = int(np.argmax(text))
-        raise InputError(
-            f"column {name!r} must be numbers, data row {row + 1} has the text "
-            f"{str(column[row])!r}; {advice}"
-        )
+        raise _no_numbers(name, column, advice)
+
+
+def numbers_of(name: str, column: Array, advice: str = "correct it") -> Array:
+    """A column as floats; limits, as <5, count as their numbers, and a warning says so.
+
+    Raises
+    ------
+    InputError
+        For another text, with ``advice``.
+    """
+    if column.dtype.kind == "f":
+        return column
+    limits = [cell for cell in column if LIMIT.match(str(cell).strip())]
+    bare = np.array([LIMIT.sub("", str(cell).strip()) for cell in column], object)
+    if not limits or (numbers := plain_numbers(bare)) is None:
+        raise _no_numbers(name, column, advice)
+    warnings.warn(
+        f"column {name!r}: {counted(len(limits), 'cell')} as {limits[0]!r} read as the limit",
+        UserWarning,
+        stacklevel=3,
+    )
+    return numbers
+
+
+def _no_numbers(name: str, column: Array, advice: str) -> InputError:
+    text = np.array([not (is_number(v) or is_missing(v)) for v in column])
+    row = int(np.argmax(text))
+    return InputError(
+        f"column {name!r} must be numbers, data row {row + 1} has the text "
+        f"{str(column[row])!r}; {advice}"
+    )
 
 
 def check_slips(name: str, column: Array, otherwise: str) -> None:
@@ -136,9 +149,3 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
             f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
             f"{str(slip)!r} in data row {row}; correct it, or {otherwise}"
         )
-
-
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more

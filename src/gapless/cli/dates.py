@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.checks import Array, InputError, optional_import
 from .columns import missing
+from .spelt_dates import SPELT
 
 #: as pandas writes them; the first that all texts of a column have is its format
 FORMATS = (
@@ -19,10 +20,14 @@ FORMATS = (
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
     "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S",
-    "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V",
+    "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V", "%G-W%V-%u", "week",
+    "%m/%Y", "%d/%m/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p", "month name",
 )  # fmt: skip
 # What is no format to those who do not know its name.
-EXAMPLES = {"ISO8601": "2024-01-31", "quarter": "2024-Q1", "%G-W%V": "2024-W05"}
+EXAMPLES = {
+    "ISO8601": "2024-01-31", "quarter": "2024-Q1", "%G-W%V": "2024-W05", "week": "KW 05/2024",
+    "month name": "31. Januar 2024",
+}  # fmt: skip
 #: of numbers, where a column is called like a time: from where to where they are, and the unit
 #: that they count since 1970
 NUMBERED = {
@@ -30,7 +35,6 @@ NUMBERED = {
     "%Y%m%d": (19000101, 21000101, ""),
 }  # fmt: skip
 ZONE = re.compile(r"\s(?:GMT|UTC)(?:[+-]\d{1,2}(?::?\d\d)?)?$")
-QUARTER = re.compile(r"(\d{4})[\s/-]?Q([1-4])|Q([1-4])[\s/-]?(\d{4})")
 TIME = re.compile(r"time|date|stamp|epoch|(?:^|[\s_.-])(?:ts|at)$|[a-z]At$", re.IGNORECASE)
 #: numbers that a date becomes: days since 1970, Monday 0, January 1, hours with fractions
 PARTS = ("day", "weekday", "month", "hour")
@@ -92,7 +96,7 @@ def dated_numbers(name: str, numbers: Array) -> str | None:
 
 
 def _looks_dated(cell: str) -> bool:
-    shortest = 4 if ":" in cell else 6
+    shortest = 4 if set(":QT") & set(cell) else 6  # 8:05, 4Q24
     return shortest <= len(cell.strip()) <= 40 and sum(map(str.isdigit, cell)) >= 2
 
 
@@ -105,22 +109,15 @@ def _moments(cells: Array, form: str) -> Array:
         if unit := NUMBERED[form][2]:
             return pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
         written = [f"{number:.0f}" for number in numbers]
-    elif form == "quarter":
-        written = [_quarter(cell) for cell in written]
+    elif form in SPELT:
+        spelt = {cell: SPELT[form](cell) for cell in set(written)}
+        written = [spelt[cell] for cell in written]
     elif form == "%G-W%V":  # its Monday
         form, written = f"{form}-%u", [f"{cell}-1" for cell in written]
     index: Any = pandas.to_datetime(
-        written, format="ISO8601" if form == "quarter" else form, errors="coerce", utc=True
+        written, format="ISO8601" if form in SPELT else form, errors="coerce", utc=True
     )
     return index.tz_localize(None).to_numpy("datetime64[ns]")
-
-
-def _quarter(cell: str) -> str:
-    """The first month of a quarter; nothing for another text."""
-    if not (found := QUARTER.fullmatch(cell)):
-        return ""
-    year, quarter, other, again = found.groups()
-    return f"{year or again}-{3 * int(quarter or other) - 2:02d}"
 
 
 def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:
@@ -152,8 +149,8 @@ def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:
 
 
 def varying_parts(parts: dict[str, Array]) -> tuple[str, ...]:
-    """The day, and those of the others that vary within what the dates span; within one day, as
-    times without a date are, the hour."""
+    """The day, and those of the others that vary within what the dates span, the weekday not where
+    all are the first of a month; within one day, as times without a date are, the hour."""
     first, last = float(np.nanmin(parts["day"])), float(np.nanmax(parts["day"]))
     span = last - first
     if np.floor(first) == np.floor(last):
@@ -163,5 +160,12 @@ def varying_parts(parts: dict[str, Array]) -> tuple[str, ...]:
         values = parts[part][~np.isnan(parts[part])]
         return bool(np.any(values != values[0]))
 
-    long_enough = {"day": True, "weekday": span >= WEEK, "month": span >= YEAR, "hour": span >= 2}
+    days = parts["day"][~np.isnan(parts["day"])].astype("datetime64[D]")
+    months = np.all(days == days.astype("datetime64[M]"))
+    long_enough = {
+        "day": True,
+        "weekday": span >= WEEK and not months,
+        "month": span >= YEAR,
+        "hour": span >= 2,
+    }
     return tuple(part for part in PARTS if long_enough[part] and (part == "day" or varies(part)))

@@ -189,7 +189,7 @@ def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Names
         "y_mean": float(units.y_mean[0]), "y_scale": float(units.y_scale[0]),
         "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         "digest": data_digest(problem.X, problem.Y),
-        "class_weight": "balanced" if job.balanced else None,
+        "class_weight": "balanced" if job.balanced else None, "absent": job.absent,
     }  # fmt: skip
     return Header(
         job.task, job.target, job.classes, job.encoder.columns,

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from ..core.checks import Array, InputError, shown
+from ..core.checks import Array, InputError, listed, shown
 from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
 from ..estimators.targets import balanced, encode_labels
 from ..estimators.units import Units
+from .absent import codes
 from .columns import (
-    MAX_CODES,
     are_codes,
     check_numbers,
     check_sizes,
     check_slips,
     far_off,
-    listed,
     look_alike,
 )
 from .command import add_data_arguments
 from .dates import date_format
 from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
-from .numbers import is_number
+from .numbers import MAX_CODES, is_number
 from .preparing import Encoder
 from .tables import Table, check_names, check_target, read_data, rows_with, texts, without_lone
 
@@ -67,6 +66,8 @@ class Job:
         Whether all classes weigh alike in training.
     n_left_out : int
         Columns that do not help.
+    absent : dict of list of str
+        Texts that mean missing, by column.
     """
 
     target: str
@@ -83,6 +84,7 @@ class Job:
     notes: tuple[str, ...]
     balanced: bool = False
     n_left_out: int = 0
+    absent: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -221,6 +223,7 @@ def read_job(args: argparse.Namespace) -> Job:
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
         (*notes, f"{task}: {why}", *_rare(classes, labels, balanced)), balanced,
+        absent=table.absent,
     )  # fmt: skip
 
 
@@ -238,11 +241,14 @@ def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Ite
     """What a person who knows the data should look at."""
     columns = {**features, target: y}
     words = {name: column for name, column in columns.items() if column.dtype.kind != "f"}
-    far = [said for name in features if (said := far_off(name, features[name]))]
+    marks = {name: ", ".join(codes(column)) for name, column in columns.items()}
+    if marked := [f"{name} ({found})" for name, found in marks.items() if found]:
+        yield f"may mean missing: {listed(marked)}; if so, say --na COLUMN=NUMBER"
+    far = [said for name in features if not marks[name] and (said := far_off(name, features[name]))]
     if far:
         yield (
-            f"numbers far from all others: {listed(far)}; correct slips, and leave cells that mean "
-            "missing empty"
+            f"numbers far from all others: {listed(far)}; correct slips, and say --na NUMBER of "
+            "those that mean missing"
         )
     twins = {name: look_alike(there) for name, there in words.items()}
     if any(twins.values()):

@@ -20,12 +20,11 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
-from ..core.checks import Array, InputError
+from ..core.checks import Array, InputError, listed
 from ..core.files import existing_file
-from .columns import listed
 from .json_files import read_json
 from .layout import Arranged, arrange
-from .text_files import encoding_of, rows_of
+from .text_files import PLACES, encoding_of, rows_of
 from .typed_files import read_arrow, read_excel, read_parquet
 
 #: what a file holds: a table, or a matrix (n_rows, n_columns)
@@ -35,9 +34,12 @@ COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open,
 # How files of a kind begin, blanks apart, where no name says it, or a wrong one.
 MAGIC = {
     b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy",
-    b'{"': ".json", b"[{": ".json", b"[[": ".json",
+    b'{"': ".json", b"[{": ".json", b"[[": ".json", b"SQLiteformat3": ".sqlite",
+    b"$FL2": ".sav", b"<stata_dta>": ".dta", b"\x89HDF": ".h5", b"%PDF-": ".pdf",
 }  # fmt: skip
 BEGINNING = 100
+# What to do with a table that a spreadsheet can open.
+SHEET = "open it in a spreadsheet and save the sheet as .xlsx or CSV"
 PAGES = (b"<!doctype", b"<html", b"<table", b"<?xml")
 # What to do with tables of other programs, by their suffixes.
 ELSEWHERE = {
@@ -53,7 +55,13 @@ ELSEWHERE = {
     **dict.fromkeys((".db", ".sqlite", ".sqlite3"), "sqlite3 -header -csv FILE \"SELECT * FROM "
                     "TABLE\" | gapless fit - --target COLUMN"),
     ".mat": "in Python scipy.io.loadmat(file), and numpy.save of the matrix",
-    ".pdf": "copy the table into a spreadsheet",
+    **dict.fromkeys((".por", ".zsav"), "in R haven::read_spss and write.csv"),
+    ".xpt": "in Python pandas.read_sas(file).to_csv(new)",
+    ".orc": "in Python pandas.read_orc(file).to_csv(new)",
+    **dict.fromkeys((".mdb", ".accdb"), "export the table from Access as CSV"),
+    **dict.fromkeys((".svm", ".libsvm"), "in Python sklearn.datasets.load_svmlight_file(file)"),
+    **dict.fromkeys((".numbers", ".xlsb", ".dbf", ".html", ".htm", ".xml"), SHEET),
+    **dict.fromkeys((".pdf", ".docx"), "copy the table into a spreadsheet"),
 }  # fmt: skip
 
 
@@ -67,17 +75,20 @@ class Reading:
     decimal : {".", ","}, optional
     header : bool, optional
         Whether the first row names the columns.
+    na : tuple of str
+        Texts that mean missing, for :func:`.absent.said`.
     """
 
     encoding: str | None = None
     decimal: str | None = None
     header: bool | None = None
+    na: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Reading:
         """What the arguments of :func:`add_reading_arguments` say."""
         header = None if args.header is None else args.header == "yes"
-        return cls(args.encoding, args.decimal, header)
+        return cls(args.encoding, args.decimal, header, tuple(args.na))
 
 
 # Nothing is said: all of it is looked at.
@@ -91,6 +102,10 @@ def add_reading_arguments(command: Any) -> None:
     command.add_argument(
         "--header", choices=("yes", "no"), help="whether the first row has names; guessed"
     )
+    command.add_argument(
+        "--na", action="append", default=[], metavar="WORD",
+        help="a cell that means missing, as -999, or income=99999 in one column; may be repeated",
+    )  # fmt: skip
 
 
 def files_of(path: str) -> list[Path]:
@@ -130,7 +145,7 @@ def _reader(name: str, suffix: str) -> Callable[[Any, str, Reading], Read]:
     if suffix not in _READERS:
         raise InputError(
             f"{name}: unknown kind of table; give a .csv, .tsv, .json, .parquet, .arrow, .xlsx or "
-            ".npy file"
+            ".npy file; call it .csv if it is text with a row a line"
         )
     return _READERS[suffix]
 
@@ -162,12 +177,9 @@ def read_untold(stream: BinaryIO, name: str, how: Reading) -> Read:
     start = b"".join(stream.read(BEGINNING).removeprefix(codecs.BOM_UTF8).split())
     stream.seek(0)
     if start.lower().startswith(PAGES):
-        raise InputError(
-            f"{name}: is a web page or XML, not a table; open it in a spreadsheet and save the "
-            "sheet as .xlsx or CSV"
-        )
+        raise InputError(f"{name}: is a web page or XML, not a table; {SHEET}")
     kind = next((s for magic, s in MAGIC.items() if start.startswith(magic)), "")
-    return _READERS[kind](stream, name, how) if kind else _read_text(stream, name, how)
+    return _reader(name, kind)(stream, name, how) if kind else _read_text(stream, name, how)
 
 
 def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) -> Arranged:
@@ -178,6 +190,8 @@ def _read_text(stream: BinaryIO, name: str, how: Reading, tabs: bool = False) ->
     try:
         rows, mark = rows_of(text, name, tabs)
         arranged = arrange(rows, name, how.header)
+        if mark == PLACES:
+            notes.append("columns cut where all lines are blank")
     finally:
         text.detach()  # who opened the stream closes it
     arranged.notes[:0], arranged.mark = notes, mark
@@ -215,7 +229,7 @@ _READERS: dict[str, Callable[[Any, str, Reading], Read]] = {
     **dict.fromkeys((".csv", ".txt", ".dat", ".data", ".psv", ""), read_untold),
     **dict.fromkeys((".tsv", ".tab"), _read_tabs),
     **dict.fromkeys(
-        (".json", ".jsonl", ".ndjson"),
+        (".json", ".jsonl", ".ndjson", ".geojson"),
         lambda stream, name, how: read_json(stream, name, how.encoding, how.header),
     ),
     **dict.fromkeys((".parquet", ".pq"), lambda stream, name, _: read_parquet(stream, name)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, zip_longest
 from typing import Any
 
-from ..core.checks import InputError, optional_import
+from ..core.checks import InputError, counted, listed, optional_import
 from .dates import date_format
 from .numbers import MISSING_NUMBER
 from .text_files import SNIFFED
@@ -19,6 +19,8 @@ CHUNK = 20_000
 YEARS = 3
 # Rows that a line of units must have below it.
 UNITS = 3
+# Blanks, the zeros that pad a file, the mark that ends one of DOS, that which begins one of UTF-8.
+BLANK = " \t\r\n\f\v\u00a0\0\x1a\ufeff"
 # What lines are drawn with.
 RULED = frozenset("-=+:|_ ")
 
@@ -70,7 +72,7 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     """
     numbered = (
         (i, row) for i, row in enumerate(rows, 1)
-        if (len(row) > 1 or (row and row[0].strip())) and not _is_ruled(row)
+        if (len(row) > 1 or (row and row[0].strip(BLANK))) and not _is_ruled(row)
     )  # fmt: skip
     first = list(islice(numbered, SNIFFED))
     if not first:
@@ -79,15 +81,16 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     notes: list[str] = []
 
     # 1. what is above the table
-    above = 0
+    above, over = 0, []
     while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
         above += 1
     if header is None:
         above = _below_remarks(first, above)
-        above += _is_merged([row for _, row in first[above : above + 3]])
+        if _is_merged([row for _, row in first[above : above + 3]]):
+            over, above = first[above][1], above + 1
     if above:
         title = next(filter(None, map(str.strip, first[0][1])))
-        notes.append(f"{_count(above, 'line')} above the table left out: {title}")
+        notes.append(f"{counted(above, 'line')} above the table left out: {title}")
     head, body = first[above][1], [row for _, row in first[above + 1 :]]
 
     # 2. names
@@ -99,13 +102,16 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
         names, start = [f"x{j}" for j in range(len(head))], above
         notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
     else:
-        names, start = _names(head, body, width), above + 1
+        written, start = _names(head, body, width), above + 1
+        names = _under(over, written)
+        if longer := [name for name, short in zip(names, written) if name != short]:
+            notes.append(f"names that come twice, behind the titles above: {listed(longer)}")
         below = 0
         while _is_below(body[below:], below):
             below += 1
         if below:
             words = ", ".join(filter(None, chain(*body[:below])))
-            notes.append(f"{_count(below, 'line')} below the header left out: {words}")
+            notes.append(f"{counted(below, 'line')} below the header left out: {words}")
         start += below
         if names and names[0].startswith("#"):
             names[0] = names[0].lstrip("#").lstrip()
@@ -114,19 +120,17 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     around = _Around()
     again: list[int] = []
     rest = _but(chain(first[start:], numbered), head if header else None, again)
-    cells = _columns(_fitting(rest, len(names), name, around), len(names))
+    begun = first[start][0] if start < len(first) else 1
+    cells = _columns(_fitting(rest, len(names), name, around, begun - 1), len(names))
+    cells = _without_remarks(cells, around)
     notes += around.notes()
     if again:
-        notes.append(f"{_count(len(again), 'line')} left out that {_repeats(again)} the header")
+        notes.append(f"{counted(len(again), 'line')} left out that {_repeats(again)} the header")
     if not len(cells):
         raise InputError(f"{name}: needs a header line and at least one row of data")
     names, twins = distinct(names, notes)
     cells.columns = names
     return _without_index(Arranged(cells, notes, twins))
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _is_ruled(row: list[str]) -> bool:
@@ -157,14 +161,27 @@ def _is_merged(rows: list[list[str]]) -> bool:
     over = [cell.strip() for cell in rows[0]]
     # the first may be an index without a name
     alike = len(set(over) - {""}) < len(over) - (not over[0])
-    return alike and any(over) and _are_names(*rows[1:])
+    return alike and any(over) and _are_names(rows[1], rows[2], over)
 
 
-def _are_names(row: list[str], below: list[str]) -> bool:
+def _under(over: list[str], names: list[str]) -> list[str]:
+    """Names, those that come twice behind the title over their columns."""
+    titles: list[str] = []
+    for title in map(str.strip, over):
+        titles.append(title or (titles[-1] if titles else ""))
+    times = Counter(names)
+    return [
+        f"{title} {name}".strip() if times[name] > 1 else name
+        for title, name in zip_longest(titles, names, fillvalue="")
+    ]
+
+
+def _are_names(row: list[str], below: list[str], over: Sequence[str] = ()) -> bool:
     """Whether a row has a word of its own in each cell, and the one below it a number."""
     cells = [cell.strip() for cell in row]
     words = [cell for cell in cells if not _is_number(cell) and cell.lower() not in MISSING_NUMBER]
-    return len(set(words)) == len(cells) and any(map(_is_number, below))
+    different = len(set(_under(list(over), cells))) == len(words) == len(cells)
+    return different and any(map(_is_number, below))
 
 
 def _below_remarks(rows: list[tuple[int, list[str]]], start: int) -> int:
@@ -230,7 +247,7 @@ def _but(
     """The rows without those that are the header again, where files were put together; ``again``
     collects their numbers."""
     for number, row in rows:
-        if row == head:
+        if row == head or (row[0][:1] == "\ufeff" and [row[0][1:], *row[1:]] == head):
             again.append(number)
         else:
             yield number, row
@@ -246,17 +263,16 @@ class _Around:
     def notes(self) -> Iterator[str]:
         """What was left out."""
         if self.comments:
-            yield f"{_count(self.comments, 'line')} of comments left out"
+            yield f"{counted(self.comments, 'line')} of comments left out"
         if self.below:
             first = " ".join(self.below[0][1]).strip()
-            yield f"{_count(len(self.below), 'line')} below the table left out: {first}"
+            yield f"{counted(len(self.below), 'line')} below the table left out: {first}"
 
 
 def _fitting(
-    rows: Iterable[tuple[int, list[str]]], width: int, name: str, around: _Around
+    rows: Iterable[tuple[int, list[str]]], width: int, name: str, around: _Around, last: int
 ) -> Iterator[list[str]]:
-    """The rows, each of ``width``; ``around`` collects those that are none."""
-    last = 0
+    """The rows below row ``last``, each of ``width``; ``around`` collects those that are none."""
     for number, row in rows:
         if len(row) > width and not any(map(str.strip, row[width:])):
             row = row[:width]
@@ -271,6 +287,25 @@ def _fitting(
             around.below.append((number, row))
         else:
             raise _ragged(name, width, number, row)
+
+
+def _without_remarks(cells: Any, around: _Around) -> Any:
+    """The rows but for remarks below them that are filled up with empty cells.
+
+    They are text, alone in the first cell, below an empty row or where that column has numbers.
+    """
+    end = len(cells)
+    while end > 1 and not any(map(str.strip, cells.iloc[end - 1, 1:])):
+        end -= 1
+    tail = [cell.strip() for cell in cells.iloc[end:, 0]]
+    if not any(tail) or cells.shape[1] < 3 or any(map(_is_number, tail)):
+        return cells
+    if "" in tail:
+        end += tail.index("")
+    elif not all(map(_is_number, cells.iloc[max(0, end - SNIFFED) : end, 0])):
+        return cells
+    around.below += [(0, [cell]) for cell in cells.iloc[end:, 0] if cell.strip()]
+    return cells.iloc[:end]
 
 
 def _is_remark(row: list[str], apart: bool) -> bool:

@@ -16,6 +16,7 @@ from ..core.checks import InputError
 from ..core.files import existing_file, write
 from ..core.losses import LOG_LINK
 from ..core.network import Network
+from .absent import is_absent
 from .columns import LARGE
 from .preparing import Encoder, column_of
 
@@ -95,6 +96,7 @@ _TRAINING: dict[str, _Kind] = {
     "n_rows": ("a whole number", _is_count),
     "digest": _TEXT,
     "class_weight": ("null or balanced", lambda v: v in (None, "balanced")),
+    "absent": ("texts by the names of columns", is_absent),
 }
 
 
@@ -139,6 +141,11 @@ class Header:
     training: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def absent(self) -> dict[str, list[str]]:
+        """The texts that mean missing in the table of the training, by column."""
+        return dict(self.training.get("absent", {}))
+
+    @property
     def n_numbers(self) -> int:
         """Numbers that the columns of a row become."""
         return len(Encoder(self.columns).names)
@@ -160,7 +167,7 @@ class Header:
         if given["certificate"]:
             _check(given["certificate"], _CERTIFICATE, "certificate")
         if training:
-            _check({"class_weight": None} | training, _TRAINING, "training")  # not in 0.1
+            _check({"class_weight": None, "absent": {}} | training, _TRAINING, "training")  # new
         if (header.classes is None) != (header.task == "regression"):
             raise InputError(f"damaged: its task, {header.task}, does not go with its classes")
         if training and not header.n_numbers == len(training["mean"]) == len(training["scale"]):

@@ -44,7 +44,8 @@ def run_predict(args: argparse.Namespace) -> Answer:
     if is_readable(args.model):
         columns = predict_readable(args.model, table)
     else:
-        columns = predict(*load(args.model), table)
+        network, header = load(args.model)
+        columns = predict(network, header, table.lacking(header.absent))
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())

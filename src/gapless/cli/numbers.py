@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, InputError
-from .durations import hours
+from ..core.checks import Array, InputError, counted
+from .durations import degrees, hours
 
 # Cells that say nothing, in any column.
-MISSING = {"", "na", "nan", "n/a", "null", "<na>", "#n/a"}
+MISSING = {
+    "", "na", "nan", "n/a", "null", "<na>", "#n/a", "#nv", "#n/d", "0000-00-00",
+    "0000-00-00 00:00:00",
+}  # fmt: skip
 # Missing among numbers, but among texts often a value: "+" and "-" are classes.
 MISSING_NUMBER = MISSING | {
-    "?", "-", "--", ".", "none", "missing", "unknown", "nat", "#div/0!", "#value!", "#num!",
-    "#ref!", "#name?", "\\n", "(null)", "nil", "n.a.", "n.d.", "k.a.", "..", "...",
-    "\u2013", "\u2014",
+    "?", "-", "--", ".", "none", "missing", "unknown", "not available", "nat", "\\n", "(null)",
+    "nil", "n.a.", "n.d.", "n.c.", "n/d", "s/d", "nd", "k.a.", "k. a.", "keine angabe", ":", "..",
+    "...", "\u2026", "\u2013", "\u2014",
+    # errors of spreadsheets in English, German, French, Spanish, Italian
+    "#div/0!", "#value!", "#num!", "#ref!", "#name?", "#null!", "#wert!", "#zahl!", "#bezug!",
+    "#valeur!", "#nombre!", "#nom?", "#\u00a1div/0!", "#\u00a1valor!", "#\u00a1num!",
+    "#\u00a1ref!", "#\u00bfnombre?", "#valore!", "#rif!", "#nome?",
 }  # fmt: skip
 # Numbers in typed files too.
 TRUTHS = {"false": 0.0, "true": 1.0}
@@ -33,8 +40,9 @@ UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
 # Thousands and millions, as in 20k beside 1.5M.
 SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
-# A minus after a fraction, as SAP writes it; a dash for none, as in 5.- and, of money, alone.
-BEHIND, DASH = re.compile(r"[.,]\d+-$"), re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")
+# A minus behind all that is below zero in a column, as SAP writes it: behind two digits or a
+# fraction, for 2- may be a mark; a dash for none, as in 5.- and, of money, alone.
+BEHIND, DASH = re.compile(r"(?:[.,]\d+|\d\d)-$"), re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")
 # A minus as typesetters write it, and texts as spreadsheets keep them from being numbers.
 MINUS, FORMULA = re.compile(r"^[\u2212\u2013](?=[\d.,])"), re.compile(r'^="(.*)"$')
 # Whole numbers in groups of three, in India of two after the first, and the rest, by the decimal
@@ -51,8 +59,17 @@ GROUPS = {
     ".": re.compile("[,'’ \u00a0\u202f]"),
     ",": re.compile("[.'’ \u00a0\u202f]"),
 }
+# A number that is only known to lie beyond: <5, >= 90.
+BEYOND = frozenset("<>\u2264\u2265")
+LIMIT = re.compile(r"^(?:[<>]=?|[\u2264\u2265])\s*(?=[\d.,-])")
+# What texts with several numbers may measure.
+MEASURES = {"hours": hours, "degrees": degrees}
 # Where a column of text is looked at before all of it is.
 GLANCE = 20
+# Whole numbers of at most so many values may name things.
+MAX_CODES = 20
+# Of the texts of a column that are numbers the share of limits, beyond which it is one of groups.
+LIMITS = 0.25
 
 
 def is_missing(cell: str) -> bool:
@@ -104,39 +121,51 @@ class Written:
         Of money, per cent, a unit, or nothing.
     scales : dict of str to float
         Those texts that count thousands or more.
+    limits : list of str
+        Those texts that the number lies beyond.
     """
 
     cells: dict[str, str]
     sign: str
     scales: dict[str, float]
+    limits: list[str]
 
     @classmethod
     def of(cls, cells: Iterable[str]) -> Written | None:
         """None where the texts hold more than digits, marks and one sign."""
         bare: dict[str, str] = {}
         scales: dict[str, float] = {}
-        signs = set()
+        signs, limits, cells = set(), [], list(cells)
+        behind = any(cell.endswith("-") and BEHIND.search(cell) for cell in map(str.strip, cells))
         for cell in cells:
             text = MINUS.sub("-", FORMULA.sub(r"\1", cell.strip()))
             if text.lower() in MISSING_NUMBER:
                 continue
-            minus, text = _less(text)
+            if text[:1] in BEYOND and (limit := LIMIT.match(text)):
+                limits.append(cell)
+                text = text[limit.end() :]
+            minus, text = _less(text, behind)
             if scale := SCALE.search(text):
                 text, scales[cell] = text[: scale.start()], SCALES[scale[1][0].lower()]
             if sign := _sign(text):
                 text = text.removeprefix(sign).removesuffix(sign).strip()
                 text = "0" if text == "-" else text
             if not minus:  # on either side of the sign
-                minus, text = _less(text)
+                minus, text = _less(text, behind)
             text = DASH.sub("", text)
             signs.add(sign)
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
-        return cls(bare, "".join(signs), scales) if bare else None
+        return cls(bare, "".join(signs), scales, limits) if bare else None
 
     def values(self, decimal: str) -> dict[str, float] | None:
-        """The number of each text if the decimal mark is ``decimal``; None where one is none."""
+        """The number of each text if the decimal mark is ``decimal``; None where one is none, and
+        where texts with limits are so few or so many that they may be groups."""
+        if self.limits and (
+            len(self.cells) <= MAX_CODES or len(self.limits) > LIMITS * len(self.cells)
+        ):
+            return None
         out = {}
         for cell, text in self.cells.items():
             if GROUPED[decimal].fullmatch(text.lstrip("-")):
@@ -150,13 +179,15 @@ class Written:
         return out
 
 
-def _less(text: str) -> tuple[bool, str]:
-    """Whether a number is written as less than nothing, and what is left of it."""
+def _less(text: str, behind: bool) -> tuple[bool, str]:
+    """Whether a number is written as less than nothing, maybe with the minus behind it, and what
+    is left of it."""
     if text.startswith("-"):
         return True, text[1:].lstrip()
     if text.startswith("(") and text.endswith(")"):  # as accountants do
         return True, text[1:-1].strip()
-    return (True, text[:-1]) if BEHIND.search(text) else (False, text)
+    minus = BEHIND.search(text) or (behind and text.endswith("-") and text[-2:-1].isdigit())
+    return (True, text[:-1]) if minus else (False, text)
 
 
 def _sign(text: str) -> str:
@@ -173,7 +204,7 @@ def units_of(cells: Iterable[str]) -> list[str]:
     signs = set()
     for text in map(str.strip, cells):
         signs.add(sign := _sign(text))
-        if not is_number(text.removeprefix(sign).removesuffix(sign)):
+        if not is_number(text.removeprefix(sign).removesuffix(sign).replace(",", ".")):
             return []
     return sorted(sign or "no unit" for sign in signs)
 
@@ -203,7 +234,7 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
     """
     table: dict[str, Array] = {}
     written: dict[str, Written] = {}
-    lasting: list[str] = []
+    measured: dict[str, list[str]] = {unit: [] for unit in MEASURES}
     for name in frame.columns:
         cells = frame[name].to_numpy(object)
         plain = plain_numbers(cells)
@@ -211,9 +242,10 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
         if plain is not None:
             continue
         glance = list(islice((c for c in cells if not is_missing(c)), GLANCE))
-        if (values := _hours(cells) if _hours(glance) else None) is not None:
+        unit = next((unit for unit, read in MEASURES.items() if _all(read, glance)), "")
+        if unit and (values := _all(MEASURES[unit], cells)):
             table[name] = np.array([values.get(cell, np.nan) for cell in cells])
-            lasting.append(_example(name, values, 6))
+            measured[unit].append(_example(name, values, 6))
         elif Written.of(glance) is not None and (found := Written.of(dict.fromkeys(cells))):
             written[name] = found
     told = decimal or _decimal(written, frame, table, mark)
@@ -224,21 +256,30 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
             found = Written.of(dict.fromkeys(cells)) if dotted else None
             if found and all(map(GROUPED[","].fullmatch, (c for c in found.cells if "." in c))):
                 written[name] = found
-    examples = []
+    examples, beyond = [], []
     for name, found in written.items():
         values = found.values(told)
         if values is None and decimal is None:
             values = found.values("." if told == "," else ",")
         if values is not None:
             table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
-            examples.append(_example(name, values))
-    said = {"read as hours": lasting, "read as numbers": examples}
+            if found.limits:
+                rows = counted(sum(map(set(found.limits).__contains__, frame[name])), "row")
+                example = _example(name, {found.limits[0]: values[found.limits[0]]})
+                beyond.append(f"{example[:-1]}; {rows})")
+            else:
+                examples.append(_example(name, values))
+    said = {
+        **{f"read as {unit}": found for unit, found in measured.items()},
+        "read as numbers": examples,
+        "read as the limit that they lie beyond": beyond,
+    }  # fmt: skip
     return table, [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
 
 
-def _hours(cells: Iterable[str]) -> dict[str, float] | None:
-    """What :func:`hours` makes of the different texts that are not missing."""
-    return hours(dict.fromkeys(c for c in cells if c.strip().lower() not in MISSING_NUMBER))
+def _all(read: Callable[[Any], dict[str, float] | None], cells: Iterable[str]) -> Any:
+    """What ``read`` makes of the different texts that are not missing."""
+    return read(dict.fromkeys(c for c in cells if c.strip().lower() not in MISSING_NUMBER))
 
 
 def _example(name: str, values: dict[str, float], digits: int = 15) -> str:

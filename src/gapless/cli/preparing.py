@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, InputError
+from ..core.checks import Array, InputError, listed
 from .columns import (
     check_complete,
-    check_numbers,
     check_sizes,
     check_slips,
-    listed,
     missing,
+    numbers_of,
     some_numbers,
 )
 from .dates import (
@@ -44,6 +43,8 @@ MAX_CATEGORIES = 50
 RARE = 5
 # A text column is left out where its frequent levels cover a smaller share of the rows.
 COVERED = 0.5
+# Letters of a text that is shown.
+SHORT = 25
 # Share of the rows of which more may lack a number than in training: those without a target may.
 FEW = 0.1
 # Why a column has to be there.
@@ -89,7 +90,7 @@ class Numbers:
         column = table[self.name]
         if self.fill is None:
             check_complete(self.name, column)
-        check_numbers(
+        column = numbers_of(
             self.name, column, "correct it" + ", or leave it empty" * (self.fill is not None)
         )
         check_sizes(self.name, column)
@@ -374,6 +375,7 @@ class _Said:
         self.levels: list[str] = []
         self.rare: list[str] = []
         self.texts: list[str] = []
+        self.sparse: list[str] = []
         self.keys: list[str] = []
         self.empty: list[str] = []
         self.constant: list[str] = []
@@ -391,6 +393,7 @@ class _Said:
             ("dates as numbers", self.dates),
             ("missing cells filled in", self.missing),
             ("columns of many different texts left out (--keep NAME)", self.texts),
+            ("columns of few texts left out; fill cells in that mean as above", self.sparse),
             ("columns that number or name the rows left out (--keep NAME)", self.keys),
             ("empty columns left out", self.empty),
             ("constant columns left out", self.constant),
@@ -431,7 +434,10 @@ def _column(
     levels, other = _frequent(there, len(values), kept)
     doubt = some_numbers(there) or several_formats(there)
     if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
-        said.texts.append(f"{name} ({len(distinct)}{doubt})")
+        if 2 * n_lacking > len(values):
+            said.sparse.append(f"{name} ({n_lacking} of {len(values)} cells empty)")
+        else:
+            said.texts.append(f"{name} ({len(distinct)}, as {_begun(there[0])!r}{doubt})")
         return None
     said.fill(name, lacks, "a level of its own")
     said.levels.append(f"{name} ({len(levels)}{doubt})")
@@ -439,6 +445,12 @@ def _column(
         said.rare.append(f"{name} ({len(distinct) - len(levels)})")
     levels += [""] if n_lacking else []
     return Levels(name, tuple(levels), other, strict=not impute and not other)
+
+
+def _begun(cell: Any) -> str:
+    """A text, or its beginning."""
+    whole = " ".join(str(cell).split())
+    return f"{whole[:SHORT]}..." if len(whole) > SHORT else whole
 
 
 def _rare(n_rows: int) -> int:

@@ -11,14 +11,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.checks import Array, InputError
+from ..core.checks import Array, InputError, listed
 from ..core.losses import LOG_LINK
 from ..core.result import Status
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
 from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay, unused
-from .columns import LARGE, check_numbers, check_sizes, check_slips
+from .absent import is_absent
+from .columns import LARGE, check_sizes, check_slips, numbers_of
 from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, find_task, split_rows
@@ -28,7 +29,15 @@ from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
 from .preparing import MAX_CATEGORIES, NEEDED, is_key
 from .scores import Rows, score_rows, scores, summary
-from .tables import check_names, check_target, read_data, rows_with, texts, without_lone
+from .tables import (
+    Table,
+    check_names,
+    check_target,
+    read_data,
+    rows_with,
+    texts,
+    without_lone,
+)
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Importances, and names of columns that add nothing, that are printed.
@@ -52,6 +61,7 @@ class _Samples:
     train: Array
     test: Array
     notes: list[str]
+    absent: dict[str, list[str]]
 
 
 def run_readable(args: argparse.Namespace) -> Answer:
@@ -77,8 +87,13 @@ def run_readable(args: argparse.Namespace) -> Answer:
     }
     if args.out:
         columns = [[name, kind] for name, kind in data.kinds.items()]
-        notes = {"target": data.target, "task": data.task, "columns": columns}
-        split = {"test_size": args.test_size, "seed": args.seed, "n_rows": len(data.y)}
+        notes: dict[str, Any] = {"target": data.target, "task": data.task, "columns": columns}
+        split = {
+            "absent": data.absent,
+            "test_size": args.test_size,
+            "seed": args.seed,
+            "n_rows": len(data.y),
+        }
         save_readable(model, args.out, notes=notes | split)
         facts["model"] = args.out
     if args.plot:
@@ -125,7 +140,7 @@ def _read(args: argparse.Namespace) -> _Samples:
     check_targets(target, y, train, loss)
     notes = [*table.notes, *[without] * bool(without), *learned, f"{task}: {why}"]
     X = frame(table, kinds)
-    return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes)
+    return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes, table.absent)
 
 
 def _fitted(data: _Samples, args: argparse.Namespace, weight_decay: Any) -> Any:
@@ -148,8 +163,7 @@ def _chosen(model: Any, data: _Samples, args: argparse.Namespace) -> Iterator[st
     if args.readable == "pairs" and model.certificate_.features == 1:
         yield "pairs left out: held-out folds gain nothing clear by them"
     if idle := unused(model):
-        more = f" and {len(idle) - PRINTED} more" * (len(idle) > PRINTED)
-        yield f"columns that add nothing: {', '.join(idle[:PRINTED])}{more}"
+        yield f"columns that add nothing: {listed(idle, PRINTED)}"
     if data.loss in LOG_LINK:
         yield f"effects add to the logarithm of {data.target}: one of .1 means about 10% more"
 
@@ -208,8 +222,7 @@ def _cells(table: dict[str, Array], name: str, text: bool) -> Array:
         lacks = np.array([is_missing(v) for v in values])
         values[lacks] = None
         return values
-    column = table[name]
-    check_numbers(name, column)
+    column = numbers_of(name, table[name])
     if np.any(np.abs(column[~np.isnan(column)]) > LARGE):
         raise InputError(f"column {name!r} has infinite values, or numbers beyond {LARGE:g}")
     return column
@@ -306,6 +319,14 @@ def model_kinds(model: Any) -> dict[str, Kind]:
     return {f.name: f.levels is not None for f in model.features_}
 
 
+def as_trained(table: Table, model: Any) -> Table:
+    """The table, with the texts missing that meant missing in that of the training."""
+    absent = model.notes_.get("absent", {})
+    if not is_absent(absent):
+        raise InputError("damaged: the model file does not say which texts mean missing")
+    return table.lacking(absent)
+
+
 def _kind(given: Any) -> Kind:
     """What a model file says of a column; nothing of it is trusted."""
     if not isinstance(given, dict):
@@ -327,13 +348,13 @@ def _scores(model: Any, data: _Samples) -> dict[str, Any]:
     return scores(train, test, data.loss, len(getattr(model, "classes_", ())))
 
 
-def predict_readable(path: str, table: dict[str, Array]) -> dict[str, Array]:
+def predict_readable(path: str, table: Table) -> dict[str, Array]:
     """Predictions of a readable model file: the target, and class probabilities if any.
 
     Parameters
     ----------
     path : str
-    table : dict of array (n_rows,)
+    table : Table
 
     Returns
     -------
@@ -345,7 +366,7 @@ def predict_readable(path: str, table: dict[str, Array]) -> dict[str, Array]:
         For a file or a table that cannot be read.
     """
     model = load_readable(path)
-    X = frame(table, model_kinds(model))
+    X = frame(as_trained(table, model), model_kinds(model))
     out = {str(model.notes_.get("target", "target")): model.predict(X)}
     if hasattr(model, "classes_") and hasattr(model, "predict_proba"):
         shares = model.predict_proba(X).T

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, InputError, not_negative
+from ..core.checks import Array, InputError, listed, not_negative
 from ..core.files import write
 from ..core.losses import LOG_LINK
 from ..estimators.readable_files import is_readable, load_readable
 from ..plotting.readable import cells_of
 from ..plotting.report import readable_page
 from ..readable.price import HEADS, PriceOfReading
-from .columns import listed, missing
+from .columns import missing
 from .command import Answer, add_data_arguments
 from .job import split_rows
 from .kinds import Reading
 from .measures import explained, measure
 from .model_files import load
-from .readable import date_texts, frame, model_kinds
+from .readable import as_trained, date_texts, frame, model_kinds
 from .tables import Table, read_data, rows_with, texts, without_lone
 from .terminal import print_notes, print_table
 
@@ -184,7 +184,7 @@ def _read(args: argparse.Namespace) -> tuple[Any, Table, Any]:
             "--readable; gapless export writes it as a formula, fit --plot draws its neurons"
         )
     model = load_readable(args.model)
-    table, _ = read_data(args.data, args.dataset, Reading.of(args))
+    table = as_trained(read_data(args.data, args.dataset, Reading.of(args))[0], model)
     return model, table, frame(table, model_kinds(model))
 
 

@@ -84,6 +84,8 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
     dict
         ``score``: the measure; ``train_score``, ``test_score``, ``baseline_test_score`` (of
         :func:`.measures.linear_model`), ``untested``: why there is no test score, else empty.  For
+        numbers also ``typical_error`` and ``baseline_typical_error``, which half of the test rows
+        are below, None where there is no test score.  For
         classes also ``majority_test_score`` (always the most frequent class), ``auc``,
         ``log_loss``, ``baseline_auc``, ``baseline_log_loss`` and ``confusion``, all of the test
         rows: a row for each class there is, a column for each that was said.
@@ -99,15 +101,21 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
         "n_train": len(train.y),
         "n_test": len(test.y),
     }
-    if classes:
+    if not classes:
+        facts |= dict.fromkeys(("typical_error", "baseline_typical_error"))
+    else:
         named = ("majority_test_score", "auc", "log_loss", "baseline_auc", "baseline_log_loss")
         facts |= dict.fromkeys((*named, "confusion"))
     if why:
         return facts
     linear = linear_model(loss, classes, train.X, train.y)
     if not classes:
-        baseline = explained(loss, test.y, linear.predict(test.X))
-        return facts | {"baseline_test_score": baseline}
+        said = linear.predict(test.X)
+        return facts | {
+            "baseline_test_score": explained(loss, test.y, said),
+            "typical_error": float(np.median(np.abs(test.y - test.F[:, 0]))),
+            "baseline_typical_error": float(np.median(np.abs(test.y - said))),
+        }
     return facts | _of_classes(train, test, linear, loss, n_classes)
 
 
@@ -170,7 +178,9 @@ def score_rows(facts: dict[str, Any], classes: list[str]) -> list[tuple[str, str
         ("linear model, test", f"{facts['baseline_test_score']:.4f}"),
     ]
     if "auc" not in facts:
-        return rows
+        half = f"{facts['typical_error']:.4g}, half of the rows are nearer"
+        linear = f"{facts['baseline_typical_error']:.4g}"
+        return [*rows, ("typical error, test", f"{half} (linear model {linear})")]
     rows[1:1] = [("always the same class", f"{facts['majority_test_score']:.4f}")]
     for name, head in (("auc", "AUC"), ("log_loss", "log loss")):
         ours, linear = facts[name], facts[f"baseline_{name}"]

@@ -6,32 +6,31 @@ import difflib
 import io
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, InputError, choose, optional_import
-from .columns import is_sum, missing
+from ..core.checks import Array, InputError, choose, counted, listed, optional_import
+from .absent import Absent, asked, blank, words_among
+from .columns import missing
 from .kinds import LOOKED_AT, Read, Reading, files_of, read_file, read_untold
 from .layout import Arranged
 from .numbers import recognise
+from .totals import total_rows
 from .typed_files import typed_values
 
 # Share of the rows that may be left out as the only ones of their classes, and those named.
 LONE, SHOWN = 0.25, 5
+# What is said of texts that --na names.
+ASKED = "taken as missing, as --na says"
 #: of scikit-learn
 DATASETS = ("diabetes", "breast_cancer", "wine", "iris", "digits")
-# How much alike names are that may be meant.
-NEAR = 0.8
-# What the last row of a printed table is called.
-TOTAL = re.compile(
-    r"(?:grand |sub-?|sous-)?total(?:s|e|en| général)?|(?:gesamt|zwischen)?summe|gesamt|"
-    r"gesamtergebnis|insgesamt|sum|suma|totaal|\*+",
-    re.IGNORECASE,
-)
+# How much alike names are that may be meant, and the columns named beside.
+NEAR, NAMED = 0.8, 40
 
 
 class Table(dict[str, Array]):
@@ -46,6 +45,8 @@ class Table(dict[str, Array]):
         What was guessed and left out in reading.
     twins : set of str
         Names that the file has more than once.
+    understood : callable, optional
+        From cells to columns and what is said of them.
     """
 
     def __init__(
@@ -54,18 +55,41 @@ class Table(dict[str, Array]):
         cells: Any,
         notes: Sequence[str] = (),
         twins: Iterable[str] = (),
+        understood: Callable[[Any], tuple[dict[str, Array], list[str]]] | None = None,
     ) -> None:
         super().__init__(columns)
         self.cells = cells
         self.notes = list(notes)
         self.twins = set(twins)
+        self.understood = understood
+        self.absent: dict[str, list[str]] = {}
+
+    def lacking(self, absent: Absent, why: str = "") -> Table:
+        """The table with these texts missing, by column; those that were there are said behind
+        ``why`` and kept as ``absent``."""
+        cells, found = blank(self.cells, absent)
+        if not found:
+            return self
+        columns, said = (self.understood or _typed)(cells)
+        if why:
+            shown = [f"{name} ({', '.join(map(repr, words))})" for name, words in found.items()]
+            said = [*said, f"{why}: {listed(shown)}"]
+        notes = [*self.notes, *(note for note in said if note not in self.notes)]
+        table = Table(columns, cells, notes, self.twins, self.understood)
+        table.absent = {
+            name: sorted({*self.absent.get(name, ()), *found.get(name, ())})
+            for name in {**self.absent, **found}
+        }
+        return table
 
     def where(self, rows: Array) -> Table:
         """The rows of a mask."""
         if np.all(rows):
             return self
         cells = {name: np.asarray(self.cells[name], object)[rows] for name in self}
-        return Table({k: v[rows] for k, v in self.items()}, cells, self.notes, self.twins)
+        kept = Table({k: v[rows] for k, v in self.items()}, cells, self.notes, self.twins)
+        kept.absent = self.absent
+        return kept
 
 
 def read_data(
@@ -130,12 +154,24 @@ def check_names(table: Mapping[str, Any], names: Iterable[str], why: str = "") -
     """Raise InputError, which says ``why``, for the first of ``names`` that is no column."""
     for name in names:
         if name not in table:
-            plain = {_plain(column): column for column in table}
-            near = difflib.get_close_matches(_plain(name), plain, 1, NEAR)
-            meant = f"do you mean {plain[near[0]]!r}? " if near else ""
+            meant = _meant(table, name)
             raise InputError(
-                f"the data have no column {name!r}{why}; {meant}columns: {', '.join(table)}"
+                f"the data have no column {name!r}{why}; {meant}columns: {listed([*table], NAMED)}"
             )
+
+
+def _meant(table: Mapping[str, Any], name: str) -> str:
+    """What may be meant by a name that no column has: one that is nearly so, or has more around it;
+    where it is a text of a column, what to do."""
+    short, plain = _plain(name), {_plain(column): column for column in table}
+    near = difflib.get_close_matches(short, plain, 1, NEAR)
+    longer = [column for column in plain if column.startswith(short) or column.endswith(short)]
+    if near or len(longer) == 1:
+        return f"do you mean {plain[[*near, *longer][0]]!r}? "
+    listing = next((c for c in table if table[c].dtype.kind != "f" and name in table[c]), None)
+    if listing is None:
+        return ""
+    return f"it is a text of column {listing!r}: make a column of each of its texts (pivot) first; "
 
 
 def _plain(name: str) -> str:
@@ -207,9 +243,8 @@ def without_lone(table: Table, name: str) -> Table:
         return table
     kept = table.where(~lone)
     rows = "1 row is the only one" if lone.sum() == 1 else f"{lone.sum()} rows are the only ones"
-    classes = ", ".join(map(repr, cells[lone][:SHOWN]))
-    more = ", ..." if lone.sum() > SHOWN else ""
-    kept.notes.append(f"{rows} of a class, and left out: {classes}{more}")
+    classes = listed([*map(repr, cells[lone])], SHOWN)
+    kept.notes.append(f"{rows} of a class, and left out: {classes}")
     return kept
 
 
@@ -217,26 +252,29 @@ def _table(parts: list[Read], how: Reading) -> Table:
     """One table of the parts, one below the other."""
     part = parts[0] if len(parts) == 1 else _one(parts)
     if not isinstance(part, Arranged):
-        return _of_matrix(part)
+        table = _of_matrix(part)
+        return table.lacking(asked(how.na, table), ASKED)
     cells, notes = part.cells, list(part.notes)
-    if part.mark:
-        n_rows = len(cells)
-        while _ends_in_total(cells, how.decimal, part.mark):
-            cells = cells.iloc[:-1]
-        if rows := n_rows - len(cells):
-            notes.append(f"{rows} row{'s' * (rows > 1)} of totals at the end left out")
-        columns, said = recognise(cells, how.decimal, part.mark)
-        return Table(columns, cells, [*notes, *said], part.twins)
-    return Table({n: typed_values(cells[n]) for n in cells.columns}, cells, notes, part.twins)
+    if not part.mark:
+        table = Table(_typed(cells)[0], cells, notes, part.twins)
+        return table.lacking(asked(how.na, table), ASKED)
+    understood = partial(recognise, decimal=how.decimal, mark=part.mark)
+    columns, said = understood(cells)
+    if totals := total_rows(columns):
+        words = listed(list(dict.fromkeys(totals.values())))
+        notes.append(f"{counted(len(totals), 'row')} of totals left out: {words}")
+        cells = cells.drop(cells.index[list(totals)])
+        columns, said = understood(cells)
+    table = Table(columns, cells, [*notes, *said], part.twins, understood)
+    table = table.lacking(asked(how.na, table), ASKED)
+    return table.lacking(words_among(table), "words among numbers or dates, taken as missing")
 
 
-def _ends_in_total(cells: Any, decimal: str | None, mark: str) -> bool:
-    """Whether the last row calls itself the total of the others, and has the sum of a column."""
-    words = [name for name in cells if TOTAL.fullmatch(cells[name].iloc[-1].strip())]
-    if not words or len(cells) == 1:
-        return False
-    numbers = recognise(cells.drop(columns=words), decimal, mark)[0]
-    return any(map(is_sum, numbers.values()))
+def _typed(cells: Any) -> tuple[dict[str, Array], list[str]]:
+    """Columns of typed cells, of which there is nothing to say."""
+    if isinstance(cells, dict):
+        cells = optional_import("pandas", "pandas", "reading tables").DataFrame(cells)
+    return {name: typed_values(cells[name]) for name in cells}, []
 
 
 def _one(parts: list[Any]) -> Arranged:

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import TextIOWrapper
-from itertools import chain, islice
+from itertools import chain, islice, pairwise, zip_longest
 from typing import Any, BinaryIO, TextIO
 
 from ..core.checks import InputError
 
 # Lines of a file from which its delimiter and its layout are told.
 SNIFFED = 100
+# Columns at the same place in all lines: how many lines tell, and how wide they may be.
+PLACES, PRINTED, WIDEST = "places", 3, 2000
 # Bytes that are looked at together; UTF-16 is told from the first of them.
 BLOCK = 1 << 20
 MARKS = {
@@ -108,13 +110,19 @@ def rows_of(text: TextIO, name: str, tabs: bool) -> tuple[Iterator[list[str]], s
     rows : iterator of list of str
         Raises InputError at a quote that is not closed or not doubled.
     mark : str
-        A space for columns aligned by spaces.
+        A space for columns that spaces cut, :data:`PLACES` for columns at the same place in all
+        lines, with spaces inside.
     """
     csv.field_size_limit(min(sys.maxsize, (1 << 31) - 1))  # a cell may hold a whole text
     lines, mark = list(islice(text, SNIFFED)), ""
     if lines and lines[0].lower().startswith("sep="):  # spreadsheets say it so
         mark = lines.pop(0).rstrip("\r\n")[4:]
     mark = mark if len(mark) == 1 else "\t" if tabs else _delimiter(lines)
+    if not mark:
+        lines = [line.rstrip() for line in chain(lines, text)]
+        if columns := _places(lines):
+            return ([line[column].strip() for column in columns] for line in lines), PLACES
+        mark = ","
     return _rows(chain(lines, text), mark, name), mark
 
 
@@ -136,7 +144,8 @@ def _rows(lines: Iterable[str], mark: str, name: str) -> Iterator[list[str]]:
 
 
 def _delimiter(lines: list[str]) -> str:
-    """Of the marks that cut the first line as most of the others, the one that cuts most alike."""
+    """Of the marks that cut the first line as most of the others, the one that cuts most alike;
+    nothing where none cuts."""
     best: tuple[bool, float, int, str] = (False, 0.0, 0, ",")
     for mark in ",;\t|":
         best = max(best, _alike(lines, mark))
@@ -144,7 +153,19 @@ def _delimiter(lines: list[str]) -> str:
         agrees, share, *_ = spaces = _alike(lines, " ")
         if agrees and share > 0.8:
             best = spaces
-    return best[3]
+    return best[3] if best[1] else ""
+
+
+def _places(lines: list[str]) -> list[slice]:
+    """The columns between places that are blank in all lines."""
+    full = [line for line in lines if line]
+    wide = max(map(len, full), default=0)
+    if len(full) < PRINTED or wide > WIDEST:
+        return []
+    used = [any(map(str.strip, letters)) for letters in zip_longest(*full, fillvalue=" ")]
+    edges = [j for j, (left, here) in enumerate(pairwise([False, *used, False])) if left != here]
+    columns = [slice(begin, end) for begin, end in zip(edges[::2], edges[1::2])]
+    return columns if len(columns) > 1 else []
 
 
 def _alike(lines: list[str], mark: str) -> tuple[bool, float, int, str]:

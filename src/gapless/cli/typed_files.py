@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from ..core.checks import Array, InputError, optional_import
+from ..core.checks import Array, InputError, counted, optional_import
 from .layout import Arranged, arrange, distinct
 
 # How workbooks begin, of this century and of the last.
@@ -37,11 +38,35 @@ def read_excel(stream: BinaryIO, name: str, header: bool | None) -> Arranged:
         ) from error
     tables = [title for title, sheet in sheets.items() if sheet.shape[1] > 1]
     title = (tables or list(sheets))[0]
-    arranged = arrange(_sheet_rows(sheets[title].to_numpy(object)), name, header)
+    cells = sheets[title].to_numpy(object)
+    merged = _fill_merged(cells, content, title)
+    arranged = arrange(_sheet_rows(cells), name, header)
     arranged.mark = ","
+    if merged:
+        arranged.notes.append(f"{counted(merged, 'merged cell')} read as if each row had the text")
     if others := [other for other in sheets if other != title]:
         arranged.notes.insert(0, f"sheet {title!r} read, not {', '.join(map(repr, others))}")
     return arranged
+
+
+def _fill_merged(cells: Array, content: bytes, title: str) -> int:
+    """Give each row that a merged cell of a workbook spans its text; how many such cells."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return 0
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        pages = [name for name in archive.namelist() if name.startswith("xl/worksheets/sheet")]
+        if not any(b"<mergeCell " in archive.read(page) for page in pages):
+            return 0
+    openpyxl = optional_import("openpyxl", "excel", "reading merged cells")
+    n_rows, n_columns = cells.shape
+    tall = [
+        area for area in openpyxl.load_workbook(io.BytesIO(content))[title].merged_cells.ranges
+        if area.min_row < area.max_row and area.min_row <= n_rows and area.min_col <= n_columns
+    ]  # fmt: skip
+    for area in tall:
+        column = cells[area.min_row - 1 : area.max_row, area.min_col - 1]
+        column[:] = column[0]
+    return len(tall)
 
 
 def _sheet_rows(cells: Array) -> Iterable[list[str]]:

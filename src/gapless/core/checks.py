@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -25,6 +25,17 @@ def shown(given: object) -> str:
         return reprlib.repr(given)
     except ValueError:  # Python writes no more than 4300 digits
         return "a whole number of thousands of digits"
+
+
+def listed(names: Sequence[str], most: int = 15) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def counted(number: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def choose(name: str, given: object, allowed: Iterable[str]) -> str:

@@ -18,6 +18,8 @@ from .table_columns import FeatureColumns
 
 # Places along each side of the grid of a pair's effect, and bins of a histogram.
 GRID, BINS = 40, 30
+# Share of the rows on each side among which are those far from all others.
+TAIL = 0.05
 
 
 class Reading:
@@ -253,4 +255,17 @@ def _density(x: Array, feature: FeatureColumns) -> Any:
     known = x[~np.isnan(x)]
     if feature.levels is not None:
         return np.array([np.sum(known == level) for level in feature.levels])
-    return np.histogram(known, bins=BINS) if len(known) else None
+    return np.histogram(known, bins=_edges(known)) if len(known) else None
+
+
+def _edges(known: Array) -> Array:
+    """Edges of alike bins, with one bin more on a side for numbers far from all others."""
+    least, low, high, most = np.quantile(known, (0, TAIL, 1 - TAIL, 1))
+    span = high - low
+    begin, end = least, most
+    if 0 < 2 * span < low - least:
+        begin = known[known >= low - span].min()
+    if 0 < 2 * span < most - high:
+        end = np.nextafter(known[known <= high + span].max(), np.inf)  # in the bin that ends there
+    edges = np.histogram_bin_edges(known, BINS, (begin, end))
+    return np.unique([least, *edges, most]) if begin > least or end < most else edges

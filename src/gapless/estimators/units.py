@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.preprocessing import StandardScaler
 
-from ..core.checks import Array
+from ..core.checks import Array, listed
 from ..core.network import Network
 
 # Columns whose deviations are this far apart are penalised so differently that a user should know.
@@ -155,10 +155,9 @@ def warn_of_scales(X: Any, weights: Array, names: Any) -> None:
     order = used[np.argsort(spread[used])]
     called = [f"{j}" if names is None else repr(str(names[j])) for j in range(len(spread))]
     small = [called[j] for j in order if spread[j] < spread[order[-1]] / FAR_APART]
-    more = f" and {len(small) - NAMED} more" if len(small) > NAMED else ""
     warnings.warn(
         f"column {called[order[-1]]} varies by {spread[order[-1]]:.3g}, over {FAR_APART:.0f} times "
-        f"what {', '.join(small[:NAMED])}{more} "
+        f"what {listed(small, NAMED)} "
         f"{'does' if len(small) == 1 else 'do'}, so weight decay all but leaves the small out; "
         "scale=True standardises them",
         UserWarning,

@@ -29,6 +29,17 @@ def pyplot(feature: str) -> Any:
     return optional_import("matplotlib.pyplot", "plot", feature)
 
 
+def shortened(text: str, letters: int = 24) -> str:
+    """A label, or its beginning."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"
+
+
+def plain(value: float, digits: int = 4) -> str:
+    """A number in so many digits, with an exponent only where it is very large or very small."""
+    text = f"{value:.{digits}g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e9 else text
+
+
 def axes_for(ax: Any, feature: str = "drawing", **figure: Any) -> Any:
     """The axes given, or those of a new figure.
 

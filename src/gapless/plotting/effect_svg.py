@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core.checks import Array
 from ..readable.effects import Effect
-from .readable import DOTS
+from .axes import plain
+from .readable import DOTS, LETTERS, window
 
 # Size of a drawing, and the room of its plot: left, top, right, bottom.
 WIDTH, HEIGHT = 320, 200
@@ -61,7 +63,7 @@ def drawing(
 
 def heights(effect: Effect, output: int) -> tuple[float, float]:
     """Least and largest value of an effect, zero and a missing value's among them."""
-    values = effect.values[:, output]
+    values = effect.values[:, output] if effect.kind == "pair" else window(effect, output)[1]
     if effect.missing is not None:
         values = np.append(values, effect.missing[output])
     return float(values.min(initial=0.0)), float(values.max(initial=0.0))
@@ -108,7 +110,7 @@ def _vertical(limits: tuple[float, float]) -> tuple[_Axis, list[str]]:
     low, high = limits
     margin = 0.06 * (high - low or 1.0)
     axis = _Axis(low - margin, high + margin, BOTTOM, TOP)
-    parts = [_text(LEFT - 5, axis(v) + 4, f"{v:.4g}", "end") for v in ticks(low, high)]
+    parts = [_text(LEFT - 5, axis(v) + 4, plain(v), "end") for v in ticks(low, high)]
     return axis, [*parts, _line(LEFT, axis(0.0), RIGHT, axis(0.0), "zero")]
 
 
@@ -119,7 +121,7 @@ def _curve(
     write: Callable[[float], str] | None,
 ) -> Iterator[str]:
     """A linear spline; dots where it bends, a diamond for missing values."""
-    x, y = effect.places.astype(float), effect.values[:, output]
+    x, y, _ = window(effect, output)
     end = RIGHT - (26 if effect.missing is not None else 0)
     across = _Axis(float(x[0]), float(x[-1]), LEFT, end)
     up, parts = _vertical(limits)
@@ -127,14 +129,14 @@ def _curve(
         counts, edges = effect.density
         unit = (BOTTOM - TOP) / 3 / max(int(counts.max()), 1)
         for count, a, b in zip(counts, edges[:-1], edges[1:]):
-            if count and len(x) > 1:
+            if count and len(x) > 1 and x[0] <= a and b <= x[-1]:
                 width = across(b) - across(a)
                 yield _rect(across(a), BOTTOM - unit * count, width, unit * count, "data")
     yield from parts
     points = " ".join(f"{across(a):.1f},{up(b):.1f}" for a, b in zip(x, y))
     yield f'<polyline class="curve" points="{points}"/>'
     for a, b in zip(x[1:-1], y[1:-1]) if len(x) <= DOTS else ():
-        place = f"{a:.4g}" if write is None else write(a)
+        place = plain(a) if write is None else write(a)
         told = html.escape(f"{effect.name} = {place}: {b:+.4g}")
         yield (
             f'<circle class="kink" cx="{across(a):.1f}" cy="{up(b):.1f}" r="2.5">'
@@ -148,10 +150,11 @@ def _curve(
         )
         yield _text(RIGHT, BOTTOM + 14, "missing", "end")
     last = RIGHT if effect.missing is None else RIGHT - 60
-    count = 5 if write is None else 3  # dates are long
+    write = write or partial(plain, digits=6)
+    count = 5 if max(len(write(float(v))) for v in (x[0], x[-1])) <= LETTERS else 3
     for a in ticks(float(x[0]), float(x[-1]), count) if len(x) > 1 else x:
         if across(a) <= last:
-            text = f"{a:.6g}" if write is None else write(a)
+            text = write(a)
             inside = min(across(a), WIDTH - LETTER / 2 * len(text))  # not cut off at the edge
             yield _text(inside, BOTTOM + 14, text)
 

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.checks import Array
+from ..core.checks import Array, counted
 from ..readable.effects import Effect, Explanation
-from .axes import axes_for, pyplot
+from .axes import axes_for, plain, pyplot, shortened
 
 #: how numbers of a feature are written, by its name; "{:.4g}" where it is not there
 Formats: TypeAlias = Mapping[str, Callable[[float], str]]
@@ -22,6 +22,10 @@ RAISES, LOWERS, CURVE, DATA = "#c0392b", "#2e6da4", "#2e6da4", "0.82"
 DOTS = 60
 # Levels drawn of a categorical feature, those that most samples have.
 LEVELS = 12
+# How many times as wide as the others a bin at an end of a histogram is that is left out.
+WIDER = 1.5
+# Letters along an axis beyond which few are written.
+LETTERS = 5
 
 
 def _chosen_output(count: int, output: Any, names: list[str]) -> int:
@@ -55,6 +59,48 @@ def _unit(estimator: Any, output: int) -> str:
     if estimator.loss == "logistic" and len(classes) == 2:
         return f"adds to the log odds of {label}"
     return f"adds to the score of {label}"
+
+
+def window(
+    effect: Effect, output: int, write: Callable[[float], str] = plain
+) -> tuple[Array, Array, str]:
+    """A curve where the data are, and what of them lies beyond.
+
+    Parameters
+    ----------
+    effect : Effect
+        Of one feature.
+    output : int
+    write : callable, optional
+        How a number of the feature is written.
+
+    Returns
+    -------
+    places, values : array
+        Up to where the bins of its histogram are alike.
+    beyond : str
+        How many rows are in the wider bins at its ends, and how far they go; or nothing.
+    """
+    x, y = effect.places, effect.values[:, output]
+    if not isinstance(effect.density, tuple):
+        return x, y, ""
+    x = x.astype(float)
+    counts, edges = effect.density
+    sizes = np.diff(edges)
+    far = sizes > WIDER * np.median(sizes)
+    left, right = bool(far[0]), bool(far[-1])
+    if not left and not right:
+        return x, y, ""
+    low, high = edges[int(left)], edges[-1 - int(right)]
+    inside = x[(low < x) & (x < high)]
+    places = np.array([low, *inside, high])
+    ends = [write(float(edge)) for edge, wide in ((edges[0], left), (edges[-1], right)) if wide]
+    rows = int(left * counts[0] + right * counts[-1])
+    return (
+        places,
+        np.interp(places, x, y),
+        f"{counted(rows, 'row')} beyond, to {' and '.join(ends)}",
+    )
 
 
 class EffectsDisplay:
@@ -167,7 +213,12 @@ class EffectsDisplay:
             margin = 0.08 * (limits[1] - limits[0] or 1.0) if limits else 1.0
             if limits:
                 ax.set_ylim(limits[0] - margin, limits[1] + margin)
-            ax.set_xlabel(effect.name)
+            beyond = (
+                ""
+                if effect.kind == "pair"
+                else window(effect, self.output, self.formats.get(effect.name, plain))[2]
+            )
+            ax.set_xlabel(f"{effect.name}\n({beyond})" if beyond else effect.name)
         for ax in axes[len(self.effects) :]:
             ax.set_axis_off()
         if len(axes) and self.effects and self.effects[0].kind != "pair":
@@ -177,26 +228,29 @@ class EffectsDisplay:
 
     def _height(self, effect: Effect) -> tuple[float, float]:
         """Least and largest value, a missing value's among them."""
-        values = effect.values[:, self.output]
+        values = window(effect, self.output)[1]
         if effect.missing is not None:
             values = np.append(values, effect.missing[self.output])
         return float(values.min(initial=0.0)), float(values.max(initial=0.0))
 
     def _curve(self, ax: Any, effect: Effect) -> None:
         """A spline over the histogram of the data, a missing value as a diamond at the side."""
-        x, y = effect.places.astype(float), effect.values[:, self.output]
+        x, y, _ = window(effect, self.output)
         if effect.density is not None:
             counts, edges = effect.density
+            inside = (edges[:-1] >= x[0]) & (edges[1:] <= x[-1])
+            counts, begins, sizes = counts[inside], edges[:-1][inside], np.diff(edges)[inside]
             below = ax.twinx()
-            below.bar(edges[:-1], counts, np.diff(edges), align="edge", color=DATA, zorder=0)
+            below.bar(begins, counts, sizes, align="edge", color=DATA, zorder=0)
             below.set_ylim(0, 3 * max(counts.max(), 1))
             below.set_axis_off()
             ax.set_zorder(below.get_zorder() + 1)
             ax.patch.set_visible(False)
         ax.plot(x, y, color=CURVE, lw=1.8, zorder=3)
-        if write := self.formats.get(effect.name):
-            ax.locator_params(axis="x", nbins=4)
-            ax.xaxis.set_major_formatter(lambda v, _: write(v))
+        write = self.formats.get(effect.name, plain)
+        few = max(len(write(float(v))) for v in (x[0], x[-1])) > LETTERS
+        ax.locator_params(axis="x", nbins=2 if few else 5)
+        ax.xaxis.set_major_formatter(lambda v, _: write(v))
         if len(x) <= DOTS:
             ax.plot(x[1:-1], y[1:-1], "o", color=CURVE, ms=3, zorder=4)
         if effect.missing is not None:
@@ -212,7 +266,7 @@ class EffectsDisplay:
         """A bar a level, with how many samples have it; a missing value last."""
         counts = np.asarray(effect.density)
         kept = np.sort(np.argsort(-counts, kind="stable")[:LEVELS])
-        labels = [f"{effect.places[k]} ({counts[k]})" for k in kept]
+        labels = [f"{shortened(str(effect.places[k]), 18)} ({counts[k]})" for k in kept]
         values = effect.values[kept, self.output]
         if effect.missing is not None:
             labels.append("missing")
@@ -235,7 +289,9 @@ class EffectsDisplay:
         ax.figure.colorbar(image, ax=ax)
         for axis, labels in zip((ax.xaxis, ax.yaxis), effect.labels):
             if labels is not None:
-                axis.set_ticks(np.arange(len(labels)), [str(label) for label in labels])
+                axis.set_ticks(
+                    np.arange(len(labels)), [shortened(str(label), 18) for label in labels]
+                )
         ax.set_xlabel(effect.names[0])
         ax.set_ylabel(effect.names[1])
 
@@ -465,5 +521,5 @@ def _shown(value: Any, write: Callable[[float], str] | None = None) -> str:
     if isinstance(value, (float, np.floating)):
         if np.isnan(value):
             return "missing"
-        return f"{value:.4g}" if write is None else write(float(value))
+        return plain(float(value), 6) if write is None else write(float(value))
     return "missing" if value is None else str(value)

@@ -11,10 +11,12 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array
+from ..readable.effects import Effect
 from ..readable.price import HEADS, PriceOfReading, interval
+from .axes import plain
 from .effect_svg import drawing, heights, importance_bars
 from .page import fact_table, listed, number_table, page
-from .readable import Formats, _output_names, _shown, _unit, cells_of, unused
+from .readable import Formats, _output_names, _shown, _unit, cells_of, unused, window
 
 # Effects drawn, the most important ones; bars of importances; rows that can be explained.
 DRAWN, BARS, ROWS = 24, 20, 500
@@ -125,7 +127,7 @@ def _drawings(estimator: Any, names: list[str], formats: Formats) -> str:
         ends = [heights(e, output) for e in effects if e.kind != "pair"] or [(0.0, 0.0)]
         low, high = min(a for a, _ in ends), max(b for _, b in ends)
         cards = "\n".join(
-            f"<figure><figcaption>{html.escape(e.name)}</figcaption>\n"
+            f"<figure><figcaption>{html.escape(e.name)}{_beyond(e, output, formats)}</figcaption>\n"
             f"{drawing(e, output, low, high, formats.get(e.name))}</figure>"
             for e in effects
         )
@@ -140,6 +142,13 @@ def _drawings(estimator: Any, names: list[str], formats: Formats) -> str:
         told = html.escape(f"Not used, as they add nothing: {', '.join(idle)}.")
         groups.append(f'<p class="quiet">{told}</p>')
     return "\n".join([head, *groups]) if effects else ""
+
+
+def _beyond(effect: Effect, output: int, formats: Formats) -> str:
+    """What a drawing leaves out."""
+    write = formats.get(effect.name, plain)
+    told = "" if effect.kind == "pair" else window(effect, output, write)[2]
+    return f' <span class="quiet">{html.escape(told)}</span>' if told else ""
 
 
 def _rows(estimator: Any, X: Any, y: Any, names: list[str], formats: Formats | None) -> str:
@@ -220,6 +229,7 @@ _STYLE = """.cards { display: grid; gap: 1rem;
   grid-template-columns: repeat(auto-fill, minmax(min(17rem, 100%), 1fr)) }
 .cards figure { margin: 0; padding: .5rem; background: var(--card); border-radius: .5rem }
 .cards figcaption { color: var(--text); font-weight: 600; overflow-wrap: anywhere }
+.cards figcaption .quiet { font-weight: 400 }
 svg { width: 100%; height: auto; display: block }
 svg text { font: 11px system-ui, sans-serif; fill: var(--quiet) }
 .data { fill: var(--data) } .zero { stroke: var(--quiet); stroke-width: .8 }

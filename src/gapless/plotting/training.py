@@ -13,7 +13,7 @@ from ..core.network import Network
 from ..core.result import History, Solution
 from ..core.rounding import TINY
 from ..training.path import RegularizationPath
-from .axes import axes_for
+from .axes import axes_for, shortened
 
 # Relative gaps below this are drawn there: a logarithmic axis has no zero.
 LEAST_GAP = 1e-6
@@ -191,7 +191,7 @@ class NeuronDisplay:
             np.sign(strongest),
             size[order] / max(size.sum(), TINY),
             active,
-            [str(n) for n in names],
+            [shortened(str(n), 30) for n in names],
             network.n_neurons,
         )
         return display.plot(ax=ax)
