@@ -201,8 +201,8 @@ def test_generator_files(tmp_path):
     [
         (MomentGAN("cubic"), "choose one of"),
         (MomentGAN(weight_decay=-1), "at least zero"),
-        (MomentGAN(weight_decay=0.1, n_components=2), "leave one of them out"),
-        (MomentGAN("linear", n_components=2), "leave one of them out"),
+        (MomentGAN(weight_decay=0.1, n_components=2), "or leave it out"),
+        (MomentGAN("linear", n_components=2), "is for the quadratic discriminator"),
         (MomentGAN(n_components=0), "positive"),
     ],
 )
