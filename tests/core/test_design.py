@@ -105,6 +105,11 @@ def test_a_large_one_stays_as_it_is(design, monkeypatch):
     np.testing.assert_allclose(back.predict(design), network.predict(design), atol=1e-9)
 
 
+def test_every_kind_is_listed():
+    for kind in Design.__subclasses__():
+        assert any(isinstance(design, kind) for design in DESIGNS.values()), kind
+
+
 def test_design_of_what_is_one_already():
     design = DESIGNS["sparse"]
     assert design_of(design) is design

@@ -8,6 +8,7 @@ import pytest
 from sklearn.model_selection import KFold
 
 from gapless import Network, Problem, Status, solve_spline, train_readable
+from gapless.core import losses
 from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS
 from gapless.losses import Pinball
@@ -16,17 +17,7 @@ from gapless.readable.columns import SortedColumns
 from gapless.readable.neurons import feature_pairs
 from gapless.readable.planes import Sweep
 
-LOSSES = [
-    "squared",
-    "huber",
-    "logistic",
-    "hinge",
-    "pinball",
-    "softmax",
-    "two outputs",
-    "poisson",
-    "gamma",
-]
+LOSSES = [*losses.LOSSES, *losses.LOG_LINK, "two outputs"]
 RULES = ["free", "penalized", "none"]
 
 

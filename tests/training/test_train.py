@@ -48,11 +48,9 @@ def test_master_meets_its_optimality_conditions(loss, free, C, rng):
 
 
 @pytest.mark.parametrize("bias", BIAS_RULES)
-@pytest.mark.parametrize("loss", ["squared", "huber", "logistic", "hinge", "softmax"])
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
 def test_one_dimensional_data_are_solved_with_proof(loss, bias, rng):
-    from gapless.core.losses import get_loss
-
-    problem = random_problem(get_loss(loss), bias, rng, n=25, d=1, weight_decay=0.02)
+    problem = random_problem(loss, bias, rng, n=25, d=1, weight_decay=0.02)
     solution = train(problem, tol=1e-4)
     assert solution.status is Status.OPTIMAL
     cert = solution.certificate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -69,6 +69,9 @@ class _Cornered(Separable):
 
     def corner(self, Y: Array) -> tuple[Array, Array, Array] | None:
         return None if self.smoothing > 0 else (Y, *self.dual_box(Y))
+
+    def smoothed(self, mu: float) -> Loss:
+        return self if self.smoothing > 0 else replace(self, smoothing=mu)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -207,9 +210,6 @@ class Hinge(_Margin, _Cornered):
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return 1.0 + self.smoothing
 
-    def smoothed(self, mu: float) -> Hinge:
-        return Hinge(smoothing=mu)
-
 
 @dataclass(frozen=True)
 class Pinball(_Cornered):
@@ -259,9 +259,6 @@ class Pinball(_Cornered):
 
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         return np.full(Y.shape, -self.quantile), np.full(Y.shape, 1.0 - self.quantile)
-
-    def smoothed(self, mu: float) -> Pinball:
-        return Pinball(self.quantile, mu)
 
     def scaled(self, t: float) -> Pinball:
         return Pinball(self.quantile, self.smoothing * t)
