@@ -274,7 +274,6 @@ class Optimality(Verdict):
         "Upper bound: the network attains the objective, and a better one may exist; "
         "lower_bound says how much better at most."
     )
-    LOWER_BOUND = "Lower bound: no network is below the formula, and this one does not attain it."
     KNOWN_SUBOPTIMAL = (
         "Not optimal in general: for this depth and number of classes networks of lower rank "
         "with a smaller objective have been found, at a large weight decay at least."
