@@ -65,6 +65,8 @@ def test_some_rows(design, index):
 def test_other_units_precision_and_a_column_of_ones(design):
     A = design.array()
     np.testing.assert_array_equal(design.scaled(0.5).array(), 0.5 * A)
+    for t in (2.0**-600, 2.0**600):  # whose squares leave the floats
+        np.testing.assert_allclose(design.scaled(t).row_norms() / t, design.row_norms())
     np.testing.assert_array_equal(design.with_ones().array(), np.hstack([A, np.ones((12, 1))]))
     single = design.astype(np.float32)
     assert single.scores(np.eye(5, dtype=np.float32)).dtype == np.float32

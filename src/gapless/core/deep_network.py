@@ -223,9 +223,9 @@ class DeepNetwork:
 class ParallelNetwork:
     """A sum of deep networks (branches), penalised so that the problem stays convex.
 
-    ``penalty="power"``
+    ``regulariser="power"``
         ``1/2 sum_j sum_l ||W_{l,j}||_F^L``: at its best L/2 times the product of the norms.
-    ``penalty="fixed"``
+    ``regulariser="fixed"``
         ``sum_j ||W_{L,j}||_F``, under the constraints ``||W_{l,j}||_F <= layer_norm`` for
         l <= L - 2 and ``||W_{L-1,j}||_F <= 1``.
     """

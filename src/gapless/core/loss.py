@@ -31,7 +31,7 @@ and declares what proofs and solvers ask of it, so that none asks for a loss by 
 Fenchel-Young, ``value(F, Y) + conjugate(V, Y) >= <V, F>`` with equality at
 ``V = gradient(F, Y)``, is what makes a certificate valid.  :func:`check_loss` is the law for all
 this: the tests apply it to every loss of :mod:`gapless.core.losses`, a problem to a loss
-of the user's own.
+of the user's own.  One that is a sum over outputs and nowhere below zero may be :class:`Separable`.
 """
 
 from __future__ import annotations
