@@ -44,6 +44,7 @@ def test_another_way_to_say_the_same(solver, loss):
     by_rows = solved(X_rows, Y_rows, loss, 0.05, "free", weights)
     by_columns = solved(x * X @ turn, y * Y, loss.scaled(y), decay, "free", counts)
     assert one.relative_gap <= TOL
+    assert by_rows.objective == pytest.approx(one.objective, rel=1e-9)  # no other problem at all
     for other, unit in ((by_rows, 1.0), (by_columns, y**degree)):
         assert other.relative_gap <= TOL
         assert one.lower_bound * unit <= other.objective * (1 + 1e-12)
