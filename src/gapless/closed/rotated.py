@@ -117,11 +117,13 @@ def separable_minimum(data: Rotated, beta: float, L: int, keep: int | None) -> M
 
     ``keep`` is the narrowest width: the largest ``keep`` singular values are the best of its rank.
     """
-    Z, value = _of_equal(data, float(np.mean(data.s)), beta, L, keep)
+    c = float(np.mean(data.s))
+    Z, value = _of_equal(data, c, beta, L, keep)
     # where singular values differ within the tolerance, all are as large as the largest
     lower = _of_equal(data, float(data.s[0]), beta, L, keep)[1]
-    tight = L == 2 and (keep is None or keep >= np.linalg.matrix_rank(Z))
-    return Minimum(Z, value, lower, bool(tight), (data.whiteness(),))
+    # no dual point knows of a width: it must have cut nothing
+    tight = L == 2 and (keep is None or value <= _of_equal(data, c, beta, L, None)[1])
+    return Minimum(Z, value, lower, tight, (data.whiteness(),))
 
 
 def _of_equal(
