@@ -28,7 +28,8 @@ from typing import ClassVar
 import numpy as np
 
 from gapless import Problem, ReLURegressor, certify, train
-from gapless.core.losses import EPS, Loss, check_loss
+from gapless.core.losses import Loss, check_loss
+from gapless.core.rounding import EPS
 
 
 @dataclass(frozen=True)  # its fields are its parameters: they tell it from others of its kind

@@ -29,6 +29,7 @@ NUMERICAL = {
     "test_closed_form", "test_closed_linear", "test_deep_bound", "test_direction",
     "test_estimators",
     "test_extreme_points", "test_gauge", "test_gda", "test_homogeneous", "test_interpolate",
+    "test_invariances",
     "test_mixture", "test_moment", "test_newton",
     "test_path", "test_descent", "test_relaxation", "test_relaxed", "test_soundness",
     "test_spike_free", "test_spline", "test_random_network", "test_train", "test_verify",

@@ -1,6 +1,7 @@
 """Nothing false is called proven: the attacks that once broke a proof, and their relatives."""
 
 import dataclasses
+import inspect
 import itertools
 
 import numpy as np
@@ -314,18 +315,24 @@ def test_train_is_free_of_the_units(seed, t, s):
 @settings(max_examples=25, deadline=None)
 def test_closed_forms_are_free_of_the_units(seed, t, s):
     rng = np.random.default_rng(seed)
-    depth = int(rng.integers(2, 5))
-    X, y = rng.standard_normal((4, 6)), rng.standard_normal(4)
+    X, y, depth = rng.standard_normal((4, 6)), rng.standard_normal(4), int(rng.integers(2, 5))
     solve, X = [
         (gl.solve_whitened_relu, gl.whiten(X)),
+        (gl.solve_whitened_interval, gl.whiten(X)),
         (gl.solve_rank_one_relu, np.outer(rng.uniform(0.5, 1, 4), X[0])),
         (gl.solve_deep_linear, X),
         (gl.solve_nearly_whitened_relu, X),
-    ][seed % 4]
+        (gl.solve_two_layer_linear, X),
+        (gl.solve_spike_free, gl.whiten(X)),
+        (gl.solve_singular_values, gl.whiten(X)),
+    ][seed % 8]
+    options = {"depth": depth} if "depth" in inspect.signature(solve).parameters else {}
+    depth = options.get("depth", 2)
+    y = np.abs(y) if solve is gl.solve_singular_values else y  # its hypothesis
     # powers that the depth divides are exact; the others change the last digits
     t, s = 2.0 ** (t // depth * depth), 2.0 ** (s // depth * depth)
     decay = 0.02 * 2.0 ** (np.log2(t) * 2 / depth + np.log2(s) * (2 - 2 / depth))
-    one, other = solve(X, y, 0.02, depth=depth), solve(t * X, s * y, decay, depth=depth)
+    one, other = solve(X, y, 0.02, **options), solve(t * X, s * y, decay, **options)
     assert other.optimality is one.optimality
     assert other.objective == pytest.approx(one.objective * s * s, rel=1e-9)
     assert other.lower_bound == pytest.approx(one.lower_bound * s * s, rel=1e-9)

@@ -95,6 +95,9 @@ def test_width_limits():
     assert narrow.network.widths == (1,)
     expected = (0.08 * s[0] - 0.08**2 / 2 + 0.5 * np.sum(s[1:] ** 2)) / 8
     assert narrow.objective == pytest.approx(expected, rel=1e-12)
+    assert narrow.dual is None  # wider networks are below
+    wide = solve_deep_linear(W, T, 0.01, 2, width=5)
+    assert wide.dual == pytest.approx(wide.objective, rel=1e-12)
     assert solve_deep_linear(W, T, 0.01, 3, width=[7, 5]).network.widths == (7, 5)
     with pytest.raises(ValueError, match="below the rank"):
         solve_two_layer_linear(X, Y, 0.01, width=1)

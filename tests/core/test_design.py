@@ -65,6 +65,8 @@ def test_some_rows(design, index):
 def test_other_units_precision_and_a_column_of_ones(design):
     A = design.array()
     np.testing.assert_array_equal(design.scaled(0.5).array(), 0.5 * A)
+    for t in (2.0**-600, 2.0**600):  # whose squares leave the floats
+        np.testing.assert_allclose(design.scaled(t).row_norms() / t, design.row_norms())
     np.testing.assert_array_equal(design.with_ones().array(), np.hstack([A, np.ones((12, 1))]))
     single = design.astype(np.float32)
     assert single.scores(np.eye(5, dtype=np.float32)).dtype == np.float32
@@ -103,6 +105,11 @@ def test_a_large_one_stays_as_it_is(design, monkeypatch):
     np.testing.assert_allclose(outputs + reduction.shift, network.predict(design), atol=1e-9)
     back = reduction.invert(there)
     np.testing.assert_allclose(back.predict(design), network.predict(design), atol=1e-9)
+
+
+def test_every_kind_is_listed():
+    for kind in Design.__subclasses__():
+        assert any(isinstance(design, kind) for design in DESIGNS.values()), kind
 
 
 def test_design_of_what_is_one_already():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapless.core.losses import LOSSES, Huber, get_loss
+from gapless.core.losses import LOG_LINK, LOSSES, Huber, get_loss
 from problems import ALL_LOSSES, targets
 
 
@@ -51,16 +51,20 @@ def test_conjugate_is_infinite_outside_the_domain(loss, rng):
     assert np.all(loss.conjugate(np.zeros_like(Y), Y) <= 0)  # every loss is >= 0
 
 
-def test_smoothing_stays_close():
-    hinge = get_loss("hinge")
-    F, Y = np.linspace(-3, 3, 301)[:, None], np.ones((301, 1))
-    difference = hinge.value(F, Y) - hinge.smoothed(0.2).value(F, Y)
-    assert difference.min() >= 0
-    assert difference.max() <= 0.1 + 1e-12
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
+def test_smoothing_stays_close(loss, rng):
+    F, Y = 3 * rng.standard_normal((300, 3)), targets(loss, 300, 3, rng)
+    smooth = loss.smoothed(0.2)
+    assert not smooth.sharp
+    assert smooth.smoothed(0.1) == smooth
+    difference = loss.value(F, Y) - smooth.value(F, Y)
+    assert difference.min() >= -1e-12
+    assert difference.max() <= 3 * 0.1 + 1e-12
 
 
 def test_names_and_mistakes():
     assert set(LOSSES) == {"squared", "huber", "logistic", "hinge", "pinball", "softmax"}
+    assert {loss.name for loss in ALL_LOSSES} == {*LOSSES, *LOG_LINK}  # laws are about all
     with pytest.raises(ValueError, match="loss='nope' is unknown; choose one of"):
         get_loss("nope")
     with pytest.raises(ValueError, match="delta must be a positive number"):

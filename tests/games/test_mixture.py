@@ -144,7 +144,7 @@ def test_colour_images_have_stages():
         ({"scales": (4, 2)}, "must end with 1"),
         ({"scales": ()}, "must end with 1"),
         ({"n_components": (1, 2)}, "2 numbers for 3 stages"),
-        ({"n_components": 2, "weight_decay": 0.1}, "leave one of them out"),
+        ({"n_components": 2, "weight_decay": 0.1}, "or leave it out"),
     ],
 )
 def test_parameters_are_refused(digits, changes, words):

@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from gapless import GaussianGenerator, MomentGAN, certify_generator
 from gapless.core.checks import InputError
 from gapless.games import second_moment
+from gapless.games.moment import DISCRIMINATORS
 
 SHAPES = [(30, 4), (6, 10), (40, 1)]
 
@@ -201,8 +202,8 @@ def test_generator_files(tmp_path):
     [
         (MomentGAN("cubic"), "choose one of"),
         (MomentGAN(weight_decay=-1), "at least zero"),
-        (MomentGAN(weight_decay=0.1, n_components=2), "leave one of them out"),
-        (MomentGAN("linear", n_components=2), "leave one of them out"),
+        (MomentGAN(weight_decay=0.1, n_components=2), "or leave it out"),
+        (MomentGAN("linear", n_components=2), "is for the quadratic discriminator"),
         (MomentGAN(n_components=0), "positive"),
     ],
 )
@@ -254,3 +255,12 @@ def test_generators_are_checked():
         MomentGAN().fit(data(10, 3)).sample(1, label=3)
     with pytest.raises(ValueError, match="features"):
         certify_generator(data(10, 3), data(10, 2), 0.1)
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_objectives_are_rounded_up(name, rng):
+    X = 1e3 + rng.standard_normal((12, 2))
+    mark = certify_generator(X, 0.9 * X, 0.1, name, features=4)
+    centre = np.zeros(2) if name == "linear" else X.mean(axis=0)
+    exact = np.mean(np.sum((0.9 * X - centre).astype(np.longdouble) ** 2, axis=1))
+    assert exact <= mark.objective <= exact * (1 + 1e-12)

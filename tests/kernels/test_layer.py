@@ -172,6 +172,13 @@ def test_rounding_of_the_kernel_is_charged(rng):
     assert np.abs(kernel.matrix(Z, Z) - exact).max() <= kernel.rounding(Z) < 1e-9
 
 
+def test_copies_among_centres_are_no_obstacle(rng):
+    X, T = data(rng, 20)
+    X, T = np.repeat(X, 3, axis=0), np.repeat(T, 3, axis=0)
+    some, all_ = (fitted(X, T, gamma=1.0, ridge=1e-2, max_centres=m) for m in (59, 60))
+    assert some.objective == pytest.approx(all_.objective, rel=1e-6)
+
+
 def test_what_float64_cannot_solve_is_refused():
     X = np.repeat(np.eye(3), 5, axis=0)
     with pytest.raises(ValueError, match="give a larger ridge"):

@@ -8,6 +8,7 @@ import pytest
 from sklearn.model_selection import KFold
 
 from gapless import Network, Problem, Status, solve_spline, train_readable
+from gapless.core import losses
 from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS
 from gapless.losses import Pinball
@@ -17,17 +18,7 @@ from gapless.readable.neurons import feature_pairs
 from gapless.readable.planes import Sweep
 from gapless.readable.table import Table
 
-LOSSES = [
-    "squared",
-    "huber",
-    "logistic",
-    "hinge",
-    "pinball",
-    "softmax",
-    "two outputs",
-    "poisson",
-    "gamma",
-]
+LOSSES = [*losses.LOSSES, *losses.LOG_LINK, "two outputs"]
 RULES = ["free", "penalized", "none"]
 
 

@@ -134,7 +134,7 @@ def test_alignment():
         ((H, LABELS[:-1], HEAD), "labels must have shape"),
         ((H, LABELS, HEAD[:3]), "head_weights must have shape"),
         ((H, LABELS, HEAD, np.ones(3)), "head_bias"),
-        ((np.ones((20, 6)), LABELS, HEAD), "coincide"),
+        ((1e9 + 1e-5 * H, LABELS, HEAD), "coincide"),
         ((H, LABELS, 0 * HEAD), "zero"),
     ],
 )

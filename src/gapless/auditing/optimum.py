@@ -12,10 +12,11 @@ from ..closed.norm_bounds import deep_lower_bound
 from ..closed.rank_one import solve_rank_one_relu
 from ..closed.whitened import solve_whitened_relu
 from ..core.checks import Array
-from ..core.losses import EPS, Squared
+from ..core.losses import Squared
 from ..core.network import Network
 from ..core.problem import Problem, size_of_sums
 from ..core.result import Status
+from ..core.rounding import EPS
 from ..core.watch import Watch
 from ..training.path import STARTS, largest_weight_decay
 from ..training.train import solve

@@ -21,7 +21,7 @@ from .command import Answer, exit_code, given_weight_decay
 from .image_files import ImageModel, load_images, read_arrays, save_images
 from .job import check_split, split_rows
 from .outputs import check_picture, csv_text, pyplot, save_figure
-from .terminal import as_options, print_notes, print_table
+from .terminal import as_options, print_facts, print_notes, print_table
 
 # Whole numbers of more different values are numbers, not classes.
 MOST_CLASSES = 100
@@ -191,12 +191,4 @@ def image_info(args: argparse.Namespace) -> Answer:
         "filters": list(w.size), "stride": list(w.stride), "padding": list(w.padding),
         "pool": list(w.pool), "places": list(w.cells), **model.facts,
     }  # fmt: skip
-    return Answer(facts, _show_info)
-
-
-def _show_info(facts: dict[str, Any]) -> None:
-    print_table(
-        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else str(v))
-        for name, v in facts.items()
-        if v is not None
-    )
+    return Answer(facts, print_facts)

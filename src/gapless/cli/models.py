@@ -25,7 +25,7 @@ from .preparing import Encoder
 from .readable import info_readable, predict_readable
 from .scores import probabilities
 from .tables import read_table
-from .terminal import plain_console, print_notes, print_table
+from .terminal import plain_console, print_facts, print_notes
 
 
 def add_predict(command: Any) -> None:
@@ -118,7 +118,7 @@ def run_info(args: argparse.Namespace) -> Answer:
     if is_image_model(args.model):
         return image_info(args)
     if is_readable(args.model):
-        return Answer(info_readable(args.model), _show_info)
+        return Answer(info_readable(args.model), print_facts)
     network, header = load(args.model)
     facts = {
         "task": header.task,
@@ -132,16 +132,4 @@ def run_info(args: argparse.Namespace) -> Answer:
         **header.certificate,
         **{name: header.training.get(name) for name in ("loss", "weight_decay", "bias")},
     }
-    return Answer(facts, _show_info)
-
-
-def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _show_info(facts: dict[str, Any]) -> None:
-    print_table(
-        (name.replace("_", " "), ", ".join(map(str, v)) if isinstance(v, list) else _short(v))
-        for name, v in facts.items()
-        if v is not None
-    )
+    return Answer(facts, print_facts)

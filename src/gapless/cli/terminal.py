@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column
@@ -65,6 +66,17 @@ def print_notes(notes: Iterable[str]) -> None:
     console = plain_console()
     for note in notes:
         console.print(note, style="dim", soft_wrap=True)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Those that are known, one a line; numbers to six digits, lists with commas."""
+
+    def told(value: Any) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(str, value))
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+    print_table((name.replace("_", " "), told(v)) for name, v in facts.items() if v is not None)
 
 
 def print_table(rows: Iterable[Iterable[str]], *heads: str) -> None:

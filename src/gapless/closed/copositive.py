@@ -39,6 +39,7 @@ from ..core.checks import Array, optional_import
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction, down
+from ..core.result import Bounded
 from ..core.rounding import EPS
 from ..gauge.faces import FORM, Hyperplanes
 from ..gauge.low_rank import by_enumeration
@@ -53,7 +54,7 @@ NEURON = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class CopositiveRelaxation:
+class CopositiveRelaxation(Bounded):
     """What a relaxation of training says of networks, and of itself.
 
     Attributes
@@ -82,11 +83,6 @@ class CopositiveRelaxation:
     objective: float
     n_cells: int
     gated: bool
-
-    @property
-    def relative_gap(self) -> float:
-        """``(objective - lower_bound) / objective``: how far the network can be from the best."""
-        return (self.objective - self.lower_bound) / (self.objective or 1.0)
 
 
 def copositive_relaxation(problem: Problem, *, gated: bool = False) -> CopositiveRelaxation:

@@ -15,7 +15,6 @@ from ..core.checks import Array, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
 from ..core.reduction import Reduction, down
-from ..core.watch import Watch
 from ..gauge.base import GaugeMethod
 from ..gauge.choose import METHODS
 
@@ -49,9 +48,7 @@ class FrankWolfe:
     lower_bound: float
 
 
-def frank_wolfe(
-    problem: Problem, radius: float, *, n_steps: int = 1000, time_limit: float | None = None
-) -> FrankWolfe:
+def frank_wolfe(problem: Problem, radius: float, *, n_steps: int = 1000) -> FrankWolfe:
     """Minimise the mean loss over networks with ``sum_j ||u_j|| ||v_j|| <= radius``.
 
     Parameters
@@ -62,8 +59,6 @@ def frank_wolfe(
     radius : float
         ``network.penalty(problem.bias)`` of an optimal network gives the optimum.
     n_steps : int, default 1000
-    time_limit : float, optional
-        Seconds.
 
     Returns
     -------
@@ -98,11 +93,11 @@ def frank_wolfe(
             f"Frank-Wolfe takes smooth losses and bias 'none' or 'penalized', got "
             f"{problem.loss.name!r} and {problem.bias!r}; use train()"
         )
-    watch, reduction = Watch.of(time_limit), Reduction(problem)
+    reduction = Reduction(problem)
     core = reduction.core
     # what a penalty is in the units of the core
     radius *= problem.weight_decay / reduction.raised(core.weight_decay)
-    steps = _steps(core, _exact_gauge(core), radius, n_steps, watch)
+    steps = _steps(core, _exact_gauge(core), radius, n_steps)
     network = reduction.invert(steps.network)
     objective = network.objective(problem)
     return FrankWolfe(
@@ -125,9 +120,7 @@ def _exact_gauge(core: Problem) -> GaugeMethod:
     return gauge
 
 
-def _steps(
-    core: Problem, gauge: GaugeMethod, radius: float, n_steps: int, watch: Watch
-) -> FrankWolfe:
+def _steps(core: Problem, gauge: GaugeMethod, radius: float, n_steps: int) -> FrankWolfe:
     """One neuron a step, all in the units of the core."""
     U, a = np.zeros((core.n_features, n_steps)), np.zeros((n_steps, core.n_outputs))
     F, losses, lower = np.zeros_like(core.Y), [core.data_fit(np.zeros_like(core.Y))], -np.inf
@@ -137,7 +130,7 @@ def _steps(
         bound = gauge.bound(core, Lam)
         lower = max(lower, core.proven_bound(Lam, bound.upper))
         gap = radius * bound.upper - float(np.sum(Lam * F))
-        if bound.neurons is None or watch.due():
+        if bound.neurons is None:
             break
         u = bound.neurons.U[:, 0]
         z = core.design.activations(u[:, None])[:, 0]

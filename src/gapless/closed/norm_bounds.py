@@ -166,9 +166,9 @@ def _layered(units: Units, spectral_norm: float | None, watch: Watch) -> Layered
     """The data in these units, centred when the bias is free."""
     X = units.problem.X
     if units.problem.free:
-        return LayeredData.of(X - X.mean(axis=0), True, watch=watch)
+        return LayeredData.of(X - X.mean(axis=0), free=True, watch=watch)
     norm = None if spectral_norm is None else spectral_norm / units.x
-    return LayeredData.of(X, False, norm, watch)
+    return LayeredData.of(X, spectral_norm=norm, watch=watch)
 
 
 def _dense(problem: Problem) -> Problem:

@@ -117,11 +117,13 @@ def separable_minimum(data: Rotated, beta: float, L: int, keep: int | None) -> M
 
     ``keep`` is the narrowest width: the largest ``keep`` singular values are the best of its rank.
     """
-    Z, value = _of_equal(data, float(np.mean(data.s)), beta, L, keep)
+    c = float(np.mean(data.s))
+    Z, value = _of_equal(data, c, beta, L, keep)
     # where singular values differ within the tolerance, all are as large as the largest
     lower = _of_equal(data, float(data.s[0]), beta, L, keep)[1]
-    tight = L == 2 and (keep is None or keep >= np.linalg.matrix_rank(Z))
-    return Minimum(Z, value, lower, bool(tight), (data.whiteness(),))
+    # no dual point knows of a width: it must have cut nothing
+    tight = L == 2 and (keep is None or value <= _of_equal(data, c, beta, L, None)[1])
+    return Minimum(Z, value, lower, tight, (data.whiteness(),))
 
 
 def _of_equal(
@@ -146,7 +148,7 @@ def single_output_minimum(data: Rotated, beta: float, L: int) -> Minimum:
     top = float(np.linalg.norm(sb))
     if top == 0 or (L == 2 and top <= beta):
         at_zero = data.fit(data.zero)
-        return Minimum(data.zero, at_zero, at_zero, L == 2)
+        return Minimum(data.zero, at_zero, at_zero, tight=L == 2)
     if L == 2:
         # ||u|| = rho and u = (S^2 + beta / rho)^-1 S b
         upper = 0.5 * float(b @ b) / beta
@@ -161,7 +163,7 @@ def single_output_minimum(data: Rotated, beta: float, L: int) -> Minimum:
             )
         Z = (sb * rho / (s * s * rho + beta))[:, None]
         value = data.fit(Z) + beta * float(np.linalg.norm(Z))
-        return Minimum(Z, value, data.dual(data.T - s[:, None] * Z, beta), True)
+        return Minimum(Z, value, data.dual(data.T - s[:, None] * Z, beta), tight=True)
 
     def fit(rho: Array) -> tuple[Array, Array]:
         mu = _ridges(rho, s, sb, top)
@@ -215,7 +217,7 @@ def nuclear_minimum(data: Rotated, beta: float) -> Minimum:
         if value - dual <= tolerance:
             break
     gap = Check("duality gap of the nuclear-norm program", value - dual, tolerance)
-    return Minimum(Z, value, dual, True, (gap,))
+    return Minimum(Z, value, dual, tight=True, checks=(gap,))
 
 
 def _steps(data: Rotated, beta: float, Z: Array, step: float) -> Array:
@@ -248,7 +250,7 @@ def local_minimum(data: Rotated, beta: float, L: int) -> Minimum:
     best_Z, checks = data.zero, (data.whiteness(),)
     best = data.fit(best_Z)
     if top == 0:  # the targets have nothing in the column space: zero is best
-        return Minimum(best_Z, best, best, False, checks, Optimality.UPPER_BOUND)
+        return Minimum(best_Z, best, best, checks=checks, optimality=Optimality.UPPER_BOUND)
     zero = best - data.offset
     d, c = [], []
     ranks: dict[int, Array] = {}
@@ -271,7 +273,7 @@ def local_minimum(data: Rotated, beta: float, L: int) -> Minimum:
             best, best_Z = value, found
     lower = envelope_minimum(np.array(d), np.array(c), 0.5 * beta * L, L)
     lower = min(max(lower, 0.0), zero) + data.offset
-    return Minimum(best_Z, best, lower, False, checks, Optimality.UPPER_BOUND)
+    return Minimum(best_Z, best, lower, checks=checks, optimality=Optimality.UPPER_BOUND)
 
 
 def _descended(data: Rotated, beta: float, layers: tuple[Array, ...], **options: Any) -> Array:

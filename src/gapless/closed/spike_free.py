@@ -22,18 +22,18 @@ from ..gauge.spike_free import SPIKE_FREE_TOL, SpikeFree, rays, spike_free_test
 from .proximal import accelerated
 from .units import Units, dense_problem
 
-# Steps between two looks at the duality gap, which costs as much as a step.
-LOOK = 20
+# Steps between two looks at the duality gap, which costs as much as a step, and steps at most.
+LOOK, MAX_STEPS = 20, 5000
+# Duality gap that ends them, as a share of the objective at zero.
+TOL = 1e-9
 
 
-def solve_spike_free(
-    X: Any, y: Any, weight_decay: float, tol: float = 1e-9, max_iter: int = 5000
-) -> DeepSolution:
+def solve_spike_free(X: Any, y: Any, weight_decay: float) -> DeepSolution:
     """Best two-layer ReLU network (one output, squared loss, no bias) for spike-free data.
 
     Accelerated proximal gradient on the cone program; projections on the cone are
     non-negative least squares.  The dual point's gauge is a projection too, so the gap is
-    proven; ``UPPER_BOUND`` when it stays above ``tol`` times the objective at zero.  What the
+    proven; ``UPPER_BOUND`` when it stays above :data:`TOL` times the objective at zero.  What the
     test of the data tolerates is charged to the bound.
 
     Parameters
@@ -41,9 +41,6 @@ def solve_spike_free(
     X : array of shape (n_samples, n_features)
     y : array of shape (n_samples,)
     weight_decay : float
-    tol : float, default 1e-9
-    max_iter : int, default 5000
-        Steps of the gradient method.
 
     Returns
     -------
@@ -63,7 +60,7 @@ def solve_spike_free(
             "solve one output at a time or use train()"
         )
     units = Units(given, 2)
-    return units.back(_cone_network(units.problem, tol, max_iter))
+    return units.back(_cone_network(units.problem))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,13 +89,13 @@ class _Cone:
                 p *= max(0.0, 1 - size * self.beta / norm)
         return new
 
-    def best_pair(self, tol: float, max_iter: int) -> tuple[Array, float]:
-        """The best pair looked at and its value, from a gap of ``tol`` on or after ``max_iter``."""
+    def best_pair(self) -> tuple[Array, float]:
+        """The best pair looked at, and its value."""
         at_zero = 0.5 * float(self.target @ self.target)
         best, value, lower = np.zeros((2, self.A.shape[1])), at_zero, 0.0
         size = float(0.5 / np.linalg.norm(self.A, 2) ** 2)
         pairs = accelerated(lambda x: self.step(x, size), best)
-        for iteration, x in zip(range(max_iter), pairs):
+        for iteration, x in zip(range(MAX_STEPS), pairs):
             if iteration % LOOK != LOOK - 1 and iteration != 0:
                 continue
             r = self.target - self.A @ (x[0] - x[1])
@@ -110,12 +107,12 @@ class _Cone:
             scale = min(1.0, self.beta / gauge) if gauge > 0 else 1.0
             dual = scale * float(r @ self.target) - 0.5 * scale**2 * float(r @ r)
             lower = max(lower, dual)
-            if value - lower <= tol * at_zero:
+            if value - lower <= TOL * at_zero:
                 break
         return best, value
 
 
-def _cone_network(problem: Problem, tol: float, max_iter: int) -> DeepSolution:
+def _cone_network(problem: Problem) -> DeepSolution:
     # 1. the hypothesis
     test = spike_free_test(problem.X)
     violation = test.violation if test.holds is False else test.excess
@@ -125,7 +122,7 @@ def _cone_network(problem: Problem, tol: float, max_iter: int) -> DeepSolution:
     R, B = rays(problem.X)
     Q, T = np.linalg.qr(R.T)
     cone = _Cone(B @ T.T, target, n * problem.weight_decay, np.linalg.inv(T).T)
-    best, value = cone.best_pair(tol, max_iter)
+    best, value = cone.best_pair()
     # 3. its network
     norms = np.linalg.norm(best, axis=1)
     on = norms > 0
@@ -138,7 +135,7 @@ def _cone_network(problem: Problem, tol: float, max_iter: int) -> DeepSolution:
     dual = problem.proven_bound(Lam, SpikeFree().of_data(problem.X, Lam).upper)
     objective = network.objective(problem)
     # the bound is rounded up by what spike-free data may lack
-    allowed = 2 * (tol + 2 * SPIKE_FREE_TOL) * (0.5 * float(target @ target)) / n
+    allowed = 2 * (TOL + 2 * SPIKE_FREE_TOL) * (0.5 * float(target @ target)) / n
     closed = Check("duality gap of the cone program", objective - dual, allowed)
     optimality = Optimality.PROVED if closed.holds else Optimality.UPPER_BOUND
     return DeepSolution(network, objective, value / n, dual, dual, optimality, (check, closed))

@@ -180,9 +180,8 @@ def _interpolated(problem: Problem, L: int) -> DeepSolution:
 def solve_whitened_interval(X: Any, Y: Any, weight_decay: float, depth: int = 2) -> DeepSolution:
     """Squared loss, whitened data, targets that are NOT one-hot: a network and a lower bound.
 
-    Two layers: the exact penalty is a semi-non-negative factorisation norm, hard in general.
-    The lower
-    bound is the soft-thresholded SVD of the targets (what a linear network reaches); it is
+    Two layers: the exact penalty is a semi-non-negative factorisation norm, hard in general.  The
+    lower bound is the soft-thresholded SVD of the targets (what a linear network reaches); it is
     attained iff ``B = U (S - beta)_+ U^T`` is completely positive.  B with a negative entry
     is not; B of rank at most two without one is, and then the network attains the bound
     (``PROVED``).  Otherwise, and for more layers, every output is split into its positive and

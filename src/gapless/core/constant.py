@@ -7,8 +7,9 @@ from scipy.optimize import brentq
 
 from .checks import Array
 from .lbfgs import lbfgs
-from .losses import EPS, Loss
+from .losses import Loss
 from .problem import Problem
+from .rounding import EPS
 from .watch import never
 
 # Constants that separate labels: exp(-FARTHEST) is below the rounding of 1.

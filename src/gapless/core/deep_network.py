@@ -223,9 +223,9 @@ class DeepNetwork:
 class ParallelNetwork:
     """A sum of deep networks (branches), penalised so that the problem stays convex.
 
-    ``penalty="power"``
+    ``regulariser="power"``
         ``1/2 sum_j sum_l ||W_{l,j}||_F^L``: at its best L/2 times the product of the norms.
-    ``penalty="fixed"``
+    ``regulariser="fixed"``
         ``sum_j ||W_{L,j}||_F``, under the constraints ``||W_{l,j}||_F <= layer_norm`` for
         l <= L - 2 and ``||W_{L-1,j}||_F <= 1``.
     """
@@ -274,7 +274,6 @@ class Optimality(Verdict):
         "Upper bound: the network attains the objective, and a better one may exist; "
         "lower_bound says how much better at most."
     )
-    LOWER_BOUND = "Lower bound: no network is below the formula, and this one does not attain it."
     KNOWN_SUBOPTIMAL = (
         "Not optimal in general: for this depth and number of classes networks of lower rank "
         "with a smaller objective have been found, at a large weight decay at least."

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from .checks import Array
-from .loss import DOMAIN_SLACK, Loss
+from .loss import DOMAIN_SLACK, Separable
 from .rounding import EPS
 
 # Above the logarithms of all positive floats and their products, which bound slopes.
@@ -23,12 +23,10 @@ LOGARITHM = 2000.0
 
 
 @dataclass(frozen=True)
-class Deviance(Loss):
+class Deviance(Separable):
     """What both share: half a deviance that goes on as a line beyond ``most``."""
 
     most: float = 1000.0
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
     constant_curvature: ClassVar[bool] = False
     degree: ClassVar[int | None] = None
     #: what targets are, in words
@@ -53,9 +51,6 @@ class Deviance(Loss):
     @property
     def smoothness(self) -> float:
         return self.most
-
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
 
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return LOGARITHM

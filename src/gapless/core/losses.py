@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,22 +10,20 @@ from scipy.special import expit, log_softmax, logit, softmax, xlogy
 
 from .checks import Array, choose
 from .log_link import Gamma, Poisson
-from .loss import DECLARED, DOMAIN_SLACK
+from .loss import DECLARED, DOMAIN_SLACK, Separable
 from .loss import Loss as Loss
 from .loss import check_loss as check_loss
-from .rounding import EPS as EPS
+from .rounding import EPS
 
 # Above the logarithm of any float, by which the slope of an entropy is bounded.
 LOGARITHM = 1000.0
 
 
 @dataclass(frozen=True)
-class _Quadratic(Loss):
+class _Quadratic(Separable):
     """Quadratic near the target: the conjugate is ``1/2 ||v||^2 + v.y`` on a box."""
 
     targets: ClassVar[str] = "real"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
     degree: ClassVar[int | None] = 2
 
     @property
@@ -43,17 +41,37 @@ class _Quadratic(Loss):
 
 
 @dataclass(frozen=True)
-class _Margin(Loss):
+class _Margin(Separable):
     """A function of ``y f`` for y = +-1: the conjugate lives on ``0 <= -v y <= 1``."""
 
     targets: ClassVar[str] = "sign"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
     constant_curvature: ClassVar[bool] = False
     degree: ClassVar[int | None] = None
 
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         return np.minimum(-Y, 0.0), np.maximum(-Y, 0.0)
+
+
+class _Cornered(Separable):
+    """Piecewise linear; ``smoothing = mu > 0`` is its Moreau envelope, smooth within the box."""
+
+    smoothing: float
+
+    @property
+    def smoothness(self) -> float:
+        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
+
+    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
+        if self.smoothing == 0:
+            return np.zeros_like(V)
+        slope, (low, high) = self.gradient(F, Y), self.dual_box(Y)
+        return ((low < slope) & (slope < high)) * V / self.smoothing
+
+    def corner(self, Y: Array) -> tuple[Array, Array, Array] | None:
+        return None if self.smoothing > 0 else (Y, *self.dual_box(Y))
+
+    def smoothed(self, mu: float) -> Loss:
+        return self if self.smoothing > 0 else replace(self, smoothing=mu)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
@@ -69,9 +87,6 @@ class Squared(_Quadratic):
 
     def gradient(self, F: Array, Y: Array) -> Array:
         return F - Y
-
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.ones(len(F))
 
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
         return V
@@ -107,9 +122,6 @@ class Huber(_Quadratic):
     def gradient(self, F: Array, Y: Array) -> Array:
         return np.clip(F - Y, -self.delta, self.delta)
 
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.any(np.abs(F - Y) < self.delta, axis=1).astype(float)
-
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
         return (np.abs(F - Y) < self.delta) * V
 
@@ -143,10 +155,6 @@ class Logistic(_Margin):
     def gradient(self, F: Array, Y: Array) -> Array:
         return -Y * expit(-Y * F)
 
-    def curvature(self, F: Array, Y: Array) -> Array:
-        p = expit(F)
-        return np.max(p * (1 - p), axis=1)
-
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
         p = expit(F)
         return p * (1 - p) * V
@@ -159,14 +167,14 @@ class Logistic(_Margin):
         return -Y * logit(np.clip(-V * Y, DOMAIN_SLACK, 1 - DOMAIN_SLACK))
 
     def conjugate_error(self, V: Array, Y: Array) -> Array:
-        return np.full(len(V), 16 * V.shape[1] * EPS)  # terms of at most 1, of sums of 1 and V
+        return _unit_error(V)
 
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return LOGARITHM
 
 
 @dataclass(frozen=True)
-class Hinge(_Margin):
+class Hinge(_Margin, _Cornered):
     """``max(0, 1 - y f)`` for y = +-1, summed over outputs.
 
     With ``t = -v y`` the conjugate is ``-t`` on ``0 <= t <= 1`` (JMLR 2021, Theorem 10).
@@ -175,10 +183,6 @@ class Hinge(_Margin):
 
     smoothing: float = 0.0
     name: ClassVar[str] = "hinge"
-
-    @property
-    def smoothness(self) -> float:
-        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
 
     def _slope(self, F: Array, Y: Array) -> tuple[Array, Array]:
         margin = 1.0 - Y * F
@@ -193,15 +197,6 @@ class Hinge(_Margin):
     def gradient(self, F: Array, Y: Array) -> Array:
         return -Y * self._slope(F, Y)[1]
 
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
-
-    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
-        if self.smoothing == 0:
-            return np.zeros_like(V)
-        t = self._slope(F, Y)[1]
-        return ((t > 0) & (t < 1)) * V / self.smoothing
-
     def conjugate(self, V: Array, Y: Array) -> Array:
         T, outside = _unit_interval(-V * Y)
         return np.where(outside, np.inf, np.sum(T * (0.5 * self.smoothing * T - 1.0), axis=1))
@@ -215,15 +210,9 @@ class Hinge(_Margin):
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return 1.0 + self.smoothing
 
-    def corner(self, Y: Array) -> tuple[Array, Array, Array] | None:
-        return None if self.smoothing > 0 else (Y, *self.dual_box(Y))
-
-    def smoothed(self, mu: float) -> Hinge:
-        return Hinge(smoothing=mu)
-
 
 @dataclass(frozen=True)
-class Pinball(Loss):
+class Pinball(_Cornered):
     """``q (y - f)_+ + (1 - q) (f - y)_+``: its minimiser is the conditional q-quantile.
 
     The conjugate is ``v.y`` on ``-q <= v <= 1 - q``.  ``smoothing = mu > 0`` gives the Moreau
@@ -235,8 +224,6 @@ class Pinball(Loss):
     smoothing: float = 0.0
     name: ClassVar[str] = "pinball"
     targets: ClassVar[str] = "real"
-    infimum: ClassVar[float] = 0.0
-    domain: ClassVar[str] = "box"
     constant_curvature: ClassVar[bool] = False
     degree: ClassVar[int | None] = 1
 
@@ -244,31 +231,15 @@ class Pinball(Loss):
         if not 0 < self.quantile < 1:
             raise ValueError(f"the quantile must lie between 0 and 1, got {self.quantile!r}")
 
-    @property
-    def smoothness(self) -> float:
-        return 1.0 / self.smoothing if self.smoothing > 0 else np.inf
+    def value(self, F: Array, Y: Array) -> Array:
+        V = self.gradient(F, Y)
+        return np.sum(V * (F - Y - 0.5 * self.smoothing * V), axis=1)
 
-    def _slope(self, F: Array, Y: Array) -> Array:
+    def gradient(self, F: Array, Y: Array) -> Array:
         q, R = self.quantile, F - Y
         if self.smoothing > 0:
             return np.clip(R / self.smoothing, -q, 1 - q)
         return np.where(R > 0, 1 - q, np.where(R < 0, -q, 0.0))
-
-    def value(self, F: Array, Y: Array) -> Array:
-        V = self._slope(F, Y)
-        return np.sum(V * (F - Y - 0.5 * self.smoothing * V), axis=1)
-
-    def gradient(self, F: Array, Y: Array) -> Array:
-        return self._slope(F, Y)
-
-    def curvature(self, F: Array, Y: Array) -> Array:
-        return np.max(self.hessian_product(F, Y, np.ones_like(F)), axis=1)
-
-    def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
-        if self.smoothing == 0:
-            return np.zeros_like(V)
-        slope = self._slope(F, Y)
-        return ((-self.quantile < slope) & (slope < 1 - self.quantile)) * V / self.smoothing
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         outside = np.any(
@@ -288,12 +259,6 @@ class Pinball(Loss):
 
     def dual_box(self, Y: Array) -> tuple[Array, Array]:
         return np.full(Y.shape, -self.quantile), np.full(Y.shape, 1.0 - self.quantile)
-
-    def corner(self, Y: Array) -> tuple[Array, Array, Array] | None:
-        return None if self.smoothing > 0 else (Y, *self.dual_box(Y))
-
-    def smoothed(self, mu: float) -> Pinball:
-        return Pinball(self.quantile, mu)
 
     def scaled(self, t: float) -> Pinball:
         return Pinball(self.quantile, self.smoothing * t)
@@ -341,7 +306,7 @@ class Softmax(Loss):
         return np.log(np.clip(V + Y, DOMAIN_SLACK, 1.0))
 
     def conjugate_error(self, V: Array, Y: Array) -> Array:
-        return np.full(len(V), 16 * V.shape[1] * EPS)  # terms of at most 1, of sums of 1 and V
+        return _unit_error(V)
 
     def conjugate_slope(self, V: Array, Y: Array) -> float:
         return LOGARITHM
@@ -350,6 +315,11 @@ class Softmax(Loss):
 def _unit_interval(T: Array) -> tuple[Array, Array]:
     outside = np.any((T < -DOMAIN_SLACK) | (T > 1 + DOMAIN_SLACK), axis=1)
     return np.clip(T, 0.0, 1.0), outside
+
+
+def _unit_error(V: Array) -> Array:
+    """The rounding of an entropy of probabilities, which are sums of ``V`` and 0 or 1."""
+    return np.full(len(V), 16 * V.shape[1] * EPS)
 
 
 def _product_error(V: Array, size: Array) -> Array:

@@ -14,6 +14,9 @@ from .checks import Array, to_2d
 from .design import Design, design_of
 from .problem import Problem
 
+# Scores below this share of a neuron's largest are zero but for rounding.
+ZERO = 1e-9
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Network:
@@ -207,10 +210,10 @@ class Network:
             c,
         )
 
-    def merge(self, X: Any, bias: str = "free", tol: float = 1e-9) -> Network:
+    def merge(self, X: Any, bias: str = "free") -> Network:
         """Join neurons of equal pattern on ``X`` and parallel output weights; drop idle ones.
 
-        A score below ``tol`` times the neuron's largest counts as zero: neurons that lie on
+        A score below :data:`ZERO` times the neuron's largest counts as zero: neurons that lie on
         a data hyperplane up to rounding have the pattern of those below it.
 
         On those samples both are linear, so their sum is one neuron; by the triangle
@@ -221,7 +224,6 @@ class Network:
         ----------
         X : array, sparse matrix or Design of shape (n_samples, n_features)
         bias : {"free", "penalized", "none"}, default "free"
-        tol : float, default 1e-9
 
         Returns
         -------
@@ -232,20 +234,20 @@ class Network:
             return net
         unit = net.output_weights / np.linalg.norm(net.output_weights, axis=1, keepdims=True)
         keys: dict[tuple[bytes, bytes], list[int]] = {}
-        names = design_of(X).patterns(net.hidden_weights, net.hidden_bias, tol)
+        names = design_of(X).patterns(net.hidden_weights, net.hidden_bias, ZERO)
         for j, name in enumerate(names):
             if name:
                 keys.setdefault((name, np.round(unit[j], 9).tobytes()), []).append(j)
         groups = list(keys.values())
         if len(groups) == net.n_neurons:
             return net
-        if not groups:
-            U, b, a = net.hidden_weights[:, :0], net.hidden_bias[:0], net.output_weights[:0]
-            return Network(U, b, a, net.output_bias)
         size = np.linalg.norm(net.output_weights, axis=1)
-        U = np.stack([net.hidden_weights[:, g] @ size[g] for g in groups], axis=1)
-        b = np.array([net.hidden_bias[g] @ size[g] for g in groups])
-        return Network(U, b, unit[[g[0] for g in groups]], net.output_bias).balance(bias)
+        U, b = np.zeros((net.n_features, len(groups))), np.zeros(len(groups))
+        for k, group in enumerate(groups):
+            U[:, k] = net.hidden_weights[:, group] @ size[group]
+            b[k] = net.hidden_bias[group] @ size[group]
+        first = np.array([group[0] for group in groups], dtype=int)
+        return Network(U, b, unit[first], net.output_bias).balance(bias)
 
     def prune(self, X: Any, bias: str = "free") -> Network:
         """The same outputs on ``X`` with at most ``rank`` neurons a sample and output.

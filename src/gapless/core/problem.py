@@ -43,7 +43,8 @@ from scipy.optimize import minimize_scalar
 from .arrays import row_norms
 from .checks import Array, choose, positive, to_2d, to_floats
 from .design import Design, design_of
-from .losses import EPS, Loss, check_loss, get_loss, is_known
+from .losses import Loss, check_loss, get_loss, is_known
+from .rounding import EPS
 
 BIAS_RULES = ("free", "penalized", "none")
 # NumPy's pairwise sums are off by less than this many EPS times the sum of the sizes.

@@ -41,7 +41,29 @@ FAR = 1e-2
 
 
 class Reduction:
-    """``core`` with ``apply`` and ``invert`` for networks."""
+    """``core`` with ``apply`` and ``invert`` for networks.
+
+    Attributes
+    ----------
+    problem, core : Problem
+        As given, and as solved.
+    first : array of int of shape (n_rows,)
+        A sample for each row of the core.
+    group : array of int of shape (n_samples,)
+        The row of the core that each sample became.
+    mean, turn, basis : arrays or None
+        What samples were centred by, the normal of the plane they were reflected at, and the
+        orthonormal columns that span them.
+    scale : float
+        Of samples: those of the core times this are those given, after the steps above.
+    shift : array of shape (n_outputs,)
+    unit, degree : float, int
+        Targets are ``unit`` times those of the core, plus ``shift``; the objective is
+        ``unit^degree`` times.
+    step, decay : float
+        A dual point of the core times ``step`` is one of the problem, a weight decay of the problem
+        times ``decay`` that of the core.
+    """
 
     def __init__(self, problem: Problem) -> None:
         check_problem(problem)
@@ -50,7 +72,6 @@ class Reduction:
         small = design.shape[1] > len(design) or design.size <= DENSE
         if small and not design.dense and not design.pooled:
             design = design_of(design.array())
-        #: sample i of the problem is row ``group[i]`` of the core, whose own is ``first[group[i]]``
         self.first = self.group = np.arange(len(weights))
         if (design.dense or design.pooled) and design.size <= CANONICAL:
             self.first, self.group = _canonical(np.hstack([Y, design.samples()]))
@@ -71,7 +92,6 @@ class Reduction:
                 "the samples of X are smaller than float64 holds beside their weights: "
                 "divide each column by its size"
             )
-        #: a weight decay of the problem times this is that of the core
         self.decay = 1 / self.scale / self.step
         bias = "free" if problem.free else "none"
         self.core = Problem(X, Y, loss, problem.weight_decay * self.decay, bias, weights)
@@ -126,7 +146,6 @@ class Reduction:
     def _targets(self, Y: Array, weights: Array) -> tuple[Array, Loss]:
         """Centred and scaled, and their loss."""
         loss = self.problem.loss
-        #: a dual point of the core times ``step`` is one of the problem
         self.shift, self.unit, self.degree, self.step = np.zeros(Y.shape[1]), 1.0, 0, 1.0
         if loss.degree is None:
             return Y, loss

@@ -81,20 +81,25 @@ class Status(Verdict):
 
 
 class Bounded:
-    """What has an ``objective`` and a proven ``lower_bound`` of it has a gap."""
+    """What has an ``objective`` and a proven ``lower_bound`` has a gap."""
 
     objective: float
     lower_bound: float
 
     @property
+    def attained(self) -> float:
+        """What is proven to be at least ``lower_bound``: the objective."""
+        return self.objective
+
+    @property
     def gap(self) -> float:
-        """Proven: objective - lower_bound."""
-        return max(self.objective - self.lower_bound, 0.0)
+        """Proven: attained - lower_bound."""
+        return max(self.attained - self.lower_bound, 0.0)
 
     @property
     def relative_gap(self) -> float:
-        """Proven: gap / objective."""
-        return _ratio(self.gap, self.objective)
+        """Proven: gap / attained."""
+        return _ratio(self.gap, self.attained)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -94,7 +96,7 @@ def facts(estimator: Any) -> list[tuple[str, str]]:
         rows.append(("known", told))
     if bounds := _bounds(estimator):
         widest = max(bounds, key=lambda pair: pair.relative_gap)
-        told = f"{widest.objective:.6g}, proven to be at least {widest.lower_bound:.6g}"
+        told = f"{widest.attained:.6g}, proven to be at least {widest.lower_bound:.6g}"
         parts = f" (the widest gap of {len(bounds)})" if len(bounds) > 1 else ""
         rows.append(("objective", told + parts))
     if advice := getattr(getattr(estimator, "solution_", None), "advice", ""):
@@ -127,22 +129,20 @@ def _known(estimator: Any) -> str:
     return known(max(gaps), other="network of this form") if gaps else ""
 
 
+@dataclass(frozen=True)
 class _Pair(Bounded):
-    def __init__(self, objective: float, lower_bound: float) -> None:
-        self.objective, self.lower_bound = objective, lower_bound
+    objective: float
+    lower_bound: float
 
 
-def _bounds(estimator: Any) -> list[_Pair]:
-    """Objective and proven bound of each certificate that a fit leaves."""
-    certificates = getattr(estimator, "certificates_", None)
+def _bounds(estimator: Any) -> Sequence[Bounded]:
+    """All that a fit leaves with a proven bound."""
     if hasattr(estimator, "certificate_"):
-        certificates = [estimator.certificate_]
-    elif certificates is None and hasattr(estimator, "solution_"):
-        certificates = [estimator.solution_]
-    if certificates is not None:
-        # a game that is penalised is bounded at its price
-        priced = (c.price if hasattr(c, "multiplier") else c.objective for c in certificates)
-        return [_Pair(value, c.lower_bound) for value, c in zip(priced, certificates)]
+        return [estimator.certificate_]
+    if hasattr(estimator, "certificates_"):
+        return list(estimator.certificates_)
+    if hasattr(estimator, "solution_"):
+        return [estimator.solution_]
     if hasattr(estimator, "lower_bound_"):  # one number, or one a class
         values = np.ravel(estimator.objective_), np.ravel(estimator.lower_bound_)
         return [_Pair(float(a), float(b)) for a, b in zip(*values)]

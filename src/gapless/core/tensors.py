@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from .checks import Array, InputError
@@ -28,6 +30,11 @@ def has_format(path: str | Path, form: str) -> bool:
             return bool((opened.metadata() or {}).get("format") == form)
     except (SafetensorError, OSError):
         return False
+
+
+def plain(label: Any) -> Any:
+    """A NumPy scalar as JSON has it; anything else as it is."""
+    return label.item() if isinstance(label, np.generic) else label
 
 
 def read_tensors(

@@ -98,10 +98,7 @@ class Watch:
         return Watch(share * (self.left - kept), callback)
 
     def shorter(
-        self,
-        callback: Callable[[Any], object] | None = None,
-        share: float = 1.0,
-        kept: float = 0.0,
+        self, callback: Callable[[Any], object] | None, share: float = 1.0, kept: float = 0.0
     ) -> Watch:
         """As :meth:`part`, with seconds that count from the start of this one."""
         part = self.part(callback, share, kept)

@@ -85,10 +85,8 @@ class ImageWhitener(TransformerMixin, Summarised, BaseEstimator):
         ValueError
             For an even size or one larger than the images, and a negative ridge.
         """
-        X = validated(self, X, dtype=np.float64, allow_nd=True)
+        X = validated(self, X, dtype=np.float64, allow_nd=True, ensure_min_features=2)
         ridge = not_negative("ridge", self.ridge)
-        if X.ndim == 2 and X.shape[1] == 1:  # in the words that scikit-learn's checks ask for
-            raise ValueError("a signal needs 2 numbers at least, X has n_features = 1")
         if any(k % 2 == 0 for k in np.ravel(self.size)):
             raise ValueError(f"size={self.size!r} must be odd: a patch has a middle")
         patches = Patches(X, self.size, pool="global")

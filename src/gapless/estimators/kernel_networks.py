@@ -13,12 +13,13 @@ from sklearn.utils.validation import check_is_fitted, check_random_state
 
 from ..core.checks import Array, choose, positive_int
 from ..kernels.alignment import HiddenTarget, alignment, hidden_targets, pairwise_loss
-from ..kernels.layer import LayerRule
+from ..kernels.layer import LayerRule, fit_layer
+from ..kernels.machine import KernelMachine
 from ..kernels.network import KernelNetwork, Output, scale_of
 from ..kernels.paired import fit_by_pairs
 from .counted import Counted, checked_weights, counted
 from .kernel_base import ACCEPTED, BaseKernelNetwork, HiddenLayer
-from .kernel_outputs import in_units, logistic_output, relu_output, ridge_output, svm_output
+from .kernel_outputs import in_units, logistic_output, relu_output, svm_output
 from .targets import Classification, Regression, validated
 from .units import moments
 
@@ -228,8 +229,11 @@ class KernelNetworkClassifier(Classification, BaseKernelNetwork):
         elif self.output == "logistic":
             output, self.output_ = logistic_output(F, labels, weights, *how)
         elif self.output == "ridge":
-            T = simplex(labels, n_classes)
-            output, self.output_ = ridge_output(F, T, weights, rule, n_classes == 2, rng)
+            self.output_ = fit_layer(F, simplex(labels, n_classes), rule, rng, weights)
+            output = machine = self.output_.machine
+            if n_classes == 2:  # one column says it all, positive for the second
+                second = machine.coefficients[:, 1:], machine.intercept[1:]
+                output = KernelMachine(machine.centres, *second, machine.kernel)
         else:
             seed = int(rng.randint(2**31))
             output, self.output_ = relu_output(F, labels, weights, self.weight_decay, True, seed)
@@ -353,7 +357,8 @@ class KernelNetworkRegressor(Regression, BaseKernelNetwork):
         """Sets ``output_`` and ``network_``."""
         output: Output
         if self.output == "ridge":
-            output, self.output_ = ridge_output(F, T, weights, rule, False, rng)
+            self.output_ = fit_layer(F, T, rule, rng, weights)
+            output = self.output_.machine
         else:
             seed = int(rng.randint(2**31))
             output, self.output_ = relu_output(F, T, weights, self.weight_decay, False, seed)

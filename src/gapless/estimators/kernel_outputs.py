@@ -14,7 +14,6 @@ from sklearn.svm import SVC
 
 from ..core.checks import Array, positive
 from ..core.network import Network
-from ..kernels.layer import LayerRule, fit_layer
 from ..kernels.machine import Kernel, KernelMachine, spread_scale
 from ..kernels.network import LinearOutput, Output, ReLUOutput
 from .counted import NOTHING, fold_weights
@@ -130,34 +129,6 @@ def relu_output(
     given = {} if choosing else {"weight_decay": weight_decay}
     model = kinds[int(choosing)](random_state=seed, **given).fit(F, targets, weights)
     return ReLUOutput(model.network_), model
-
-
-def ridge_output(
-    F: Any, T: Array, weights: Array, rule: LayerRule, binary: bool, rng: np.random.RandomState
-) -> tuple[KernelMachine, Any]:
-    """One more layer in closed form.
-
-    Parameters
-    ----------
-    F : array or sparse matrix of shape (n_samples, width)
-    T : array of shape (n_samples, n_outputs)
-    weights : array of shape (n_samples,)
-    rule : LayerRule
-    binary : bool
-        Whether T are those of two classes, of which one column is kept.
-    rng : RandomState
-
-    Returns
-    -------
-    machine : KernelMachine
-    layer : FittedLayer
-    """
-    layer = fit_layer(F, T, rule, rng, weights)
-    machine = layer.machine
-    if binary:
-        only = machine.coefficients[:, 1:], machine.intercept[1:]
-        machine = KernelMachine(machine.centres, *only, machine.kernel)
-    return machine, layer
 
 
 def in_units(output: Output, mean: Array, spread: Array) -> Output:

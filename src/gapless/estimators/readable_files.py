@@ -16,7 +16,7 @@ from ..core.checks import Array, InputError
 from ..core.files import write
 from ..core.network import Network
 from ..core.result import History, Status
-from ..core.tensors import has_format, read_tensors
+from ..core.tensors import has_format, plain, read_tensors
 from ..readable.effects import Effect
 from ..readable.solve import ReadableCertificate, ReadableSolution
 from .purify import States, Term
@@ -125,11 +125,11 @@ def is_readable(path: str | Path) -> bool:
 
 def _plain(labels: Any) -> list[Any]:
     """Labels as JSON has them."""
-    plain = [v.item() if isinstance(v, np.generic) else v for v in labels]
-    for v in plain:
+    named = [plain(v) for v in labels]
+    for v in named:
         if not isinstance(v, (str, int, float)):
             raise ValueError(f"labels must be texts or numbers to be kept in a file, got {v!r}")
-    return plain
+    return named
 
 
 def _feature(f: FeatureColumns) -> dict[str, Any]:

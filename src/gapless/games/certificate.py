@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..core.result import Bounded
+
 
 @dataclass(frozen=True)
-class GameCertificate:
+class GameCertificate(Bounded):
     """Proven bounds of a generator's place in a game.
 
     The game is ``min ||generator||^2`` such that no discriminator of weight one tells generated
@@ -43,14 +45,9 @@ class GameCertificate:
         return self.objective + cost
 
     @property
-    def gap(self) -> float:
-        """Proven: price - lower_bound, which is the duality gap of the penalised game."""
-        return max(self.price - self.lower_bound, 0.0)
-
-    @property
-    def relative_gap(self) -> float:
-        """Proven: gap / price."""
-        return self.gap / self.price if self.price > 0 else 0.0
+    def attained(self) -> float:
+        """The price: ``gap`` is the duality gap of the penalised game."""
+        return self.price
 
     def as_dict(self) -> dict[str, Any]:
         """The fields and the gap, for a table or a file.

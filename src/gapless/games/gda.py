@@ -260,7 +260,10 @@ def _step(spectrum: Array, mu: float, given: float | None) -> float:
 
 
 class _Game:
-    """``h(theta)`` and its derivative for a generator that moves."""
+    """``h(theta)`` and its derivative for a generator that moves.
+
+    :meth:`mismatch` has it generate; the rest is about what it then made.
+    """
 
     def __init__(self, player: _Trained, A: Array | None, X: Array) -> None:
         self.player, self.A = player, A

@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
 
-from ..core.checks import Array, not_negative, positive_int
+from ..core.checks import Array, positive_int
 from .certificate import GameCertificate
 from .discriminators import Quadratic
 from .generator import GaussianGenerator
@@ -86,15 +86,9 @@ class MixtureMomentGAN(Generative):
         """
         data = read_samples(self, X)
         n_clusters = positive_int("n_clusters", self.n_clusters)
-        weight_decay = not_negative("weight_decay", self.weight_decay)
-        count = self.n_components
+        weight_decay, count = self._weight_decay(), self.n_components
         if count is not None:
             count = positive_int("n_components", count)
-            if weight_decay > 0:
-                raise ValueError(
-                    f"n_components={count} stands for the weight decay, got weight_decay="
-                    f"{weight_decay} as well; give n_components=None, or leave it out"
-                )
         rng = check_random_state(self.random_state)
         groups = self._classes(data, y)
         parts, labels = [], []

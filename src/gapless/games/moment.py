@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..core.checks import Array, choose, not_negative, positive_int
+from ..core.checks import Array, choose, not_negative, positive_int, shown
 from ..core.summary import Summarised
 from .certificate import GameCertificate
 from .discriminators import Discriminator, Linear, Quadratic
@@ -41,8 +41,10 @@ class Generative(DensityMixin, Summarised, BaseEstimator):
 
     discriminator: str = "quadratic"
     features: Any = None
-    generator_: GaussianGenerator
+    weight_decay: float
+    n_components: Any
     random_state: Any
+    generator_: GaussianGenerator
 
     def sample(self, n_samples: int = 1, random_state: Any = None, *, label: Any = None) -> Array:
         """Draw new samples.
@@ -86,6 +88,16 @@ class Generative(DensityMixin, Summarised, BaseEstimator):
         data = read_samples(self, X, reset=False)
         game = game_of(self.discriminator, data, self.features, self.random_state)
         return -game.discrepancy(self.generator_)
+
+    def _weight_decay(self) -> float:
+        """As given; zero where ``n_components`` stands for it."""
+        weight_decay = not_negative("weight_decay", self.weight_decay)
+        if self.n_components is not None and weight_decay > 0:
+            raise ValueError(
+                f"n_components={shown(self.n_components)} stands for the weight decay, got "
+                f"weight_decay={weight_decay} as well; give n_components=None, or leave it out"
+            )
+        return weight_decay
 
 
 @dataclass(eq=False, repr=False)
@@ -171,20 +183,14 @@ class MomentGAN(Generative):
         """
         data = read_samples(self, X)
         game = game_of(self.discriminator, data, self.features, self.random_state)
-        weight_decay = not_negative("weight_decay", self.weight_decay)
-        quadratic = isinstance(game, Quadratic)
-        if self.n_components is not None and (weight_decay > 0 or not quadratic):
-            raise ValueError(
-                f"n_components={self.n_components} stands for the weight decay of a quadratic "
-                f"discriminator, got weight_decay={weight_decay} and {self.discriminator!r}; "
-                "leave one of them out"
-            )
-        if self.n_components is not None and isinstance(game, Quadratic):
+        weight_decay = self._weight_decay()
+        if self.n_components is not None:
+            if not isinstance(game, Quadratic):
+                raise ValueError(
+                    f"n_components is for the quadratic discriminator, got {self.discriminator!r}; "
+                    "give its weight_decay"
+                )
             weight_decay = game.weight_decay_of(positive_int("n_components", self.n_components))
-        self._keep(game, weight_decay)
-        return self
-
-    def _keep(self, game: Discriminator, weight_decay: float) -> None:
         self.generator_ = game.solve(weight_decay)
         self.certificate_ = game.certify(self.generator_, weight_decay)
         self.weight_decay_, self.mean_ = weight_decay, game.centre
@@ -194,6 +200,7 @@ class MomentGAN(Generative):
             factor / np.sqrt(np.where(self.variances_ > 0, self.variances_, 1.0))[:, None]
         )
         self.n_components_ = len(factor)
+        return self
 
 
 def certify_generator(

@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from ..core.checks import Array, not_negative, positive_int, shown
+from ..core.checks import Array, positive_int, shown
 from .certificate import GameCertificate
 from .discriminators import Quadratic, gaussian
 from .moment import Generative, read_samples
@@ -103,7 +103,7 @@ class ProgressiveMomentGAN(Generative):
         """
         data = read_samples(self, X)
         shape = self._shape(data.shape[1])
-        scales = self._scales(shape)
+        scales, weight_decay = self._scales(shape), self._weight_decay()
         counts = self._counts(len(scales))
         rng = check_random_state(self.random_state)
         self.certificates_: list[GameCertificate] = []
@@ -113,7 +113,7 @@ class ProgressiveMomentGAN(Generative):
         before = np.zeros((0, math.prod(_coarse(shape, scales[0]))))
         for i, (scale, count) in enumerate(zip(scales, counts)):
             game = Quadratic(pooled(data, shape, scale), rng)
-            decay = self.weight_decay if count is None else game.weight_decay_of(count)
+            decay = weight_decay if count is None else game.weight_decay_of(count)
             values, V, _ = game.leading(None, decay)
             if i:
                 before = upsampled(self.maps_[-1], _coarse(shape, scales[i - 1]),
@@ -174,15 +174,9 @@ class ProgressiveMomentGAN(Generative):
         return scales
 
     def _counts(self, n_stages: int) -> list[int | None]:
-        decay = not_negative("weight_decay", self.weight_decay)
-        if self.n_components is None:
-            return [None] * n_stages
-        if decay > 0:
-            raise ValueError(
-                f"n_components stands for the weight decay, got weight_decay={decay} as well; "
-                "leave one of them out"
-            )
         given = self.n_components
+        if given is None:
+            return [None] * n_stages
         counts = list(given) if isinstance(given, Sequence) else [given] * n_stages
         if len(counts) != n_stages:
             raise ValueError(f"n_components has {len(counts)} numbers for {n_stages} stages")

@@ -155,7 +155,7 @@ class SecondMoment:
         values, turn = scipy.linalg.eigh(Q.T @ self.times(Q))
         return values[::-1], Q @ turn[:, ::-1]
 
-    def distance(self, R: Array, guess: float = 0.0) -> float:
+    def distance(self, R: Array, guess: float) -> float:
         """A proven upper bound of ``||S - R^T R||_2`` for rows R (k, n_features).
 
         ``guess`` as for :func:`proven_norm`.

@@ -33,13 +33,13 @@ DISTANCE = float(np.sqrt(2.0))
 NO_LOSS = 1e-3
 
 
-def gram_of_classes(features: Any, scale: float = 1.0) -> Array:
+def gram_of_classes(features: Any, scale: float) -> Array:
     """``exp(-scale ||f_i - f_j||^2)``.
 
     Parameters
     ----------
     features : array of shape (n_samples, k)
-    scale : float, default 1.0
+    scale : float
 
     Returns
     -------

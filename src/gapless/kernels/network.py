@@ -18,7 +18,7 @@ from scipy import sparse
 from ..core.checks import Array, InputError, to_2d
 from ..core.files import write
 from ..core.network import Network
-from ..core.tensors import read_tensors
+from ..core.tensors import plain, read_tensors
 from .machine import Kernel, KernelMachine, spread_scale
 
 FORMAT = "gapless-kernel-network-1"
@@ -184,7 +184,7 @@ class KernelNetwork:
         }
         header = {
             "layers": [_kind(layer) for layer in layers],
-            "classes": None if self.classes is None else [_plain(c) for c in self.classes],
+            "classes": None if self.classes is None else [plain(c) for c in self.classes],
             "votes": self.votes,
         }
         content = safetensors.numpy.save(tensors, {"format": FORMAT, "header": json.dumps(header)})
@@ -236,11 +236,6 @@ def count_votes(F: Array, n_classes: int) -> Array:
         sums[:, first] -= column
     # less than half a vote
     return votes + sums / (3.0 * (np.abs(sums) + 1.0))
-
-
-def _plain(label: Any) -> Any:
-    """A label as JSON has it."""
-    return label.item() if isinstance(label, np.generic) else label
 
 
 def _kind(layer: Output) -> list[Any]:

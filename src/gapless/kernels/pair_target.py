@@ -34,8 +34,6 @@ from .machine import Kernel, KernelMachine
 STEEPEST = 0.638172686
 # Far more than exp, W and their products round.
 ROUNDING = 1e-12
-# As many as pairwise_loss looks at whole.
-MOST = PAIRED_ROWS
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,8 @@ def pair_target(
     """
     tau, power = not_negative("tau", tau), positive("power", power)
     labels = np.asarray(labels)
-    if len(labels) > MOST:
-        raise ValueError(f"pairs of at most {MOST} samples are compared, got {len(labels)}")
+    if len(labels) > PAIRED_ROWS:  # of which pairwise_loss would take some
+        raise ValueError(f"pairs of at most {PAIRED_ROWS} samples are compared, got {len(labels)}")
     loss = pairwise_loss(machine.outputs(inputs), labels, scale, power)
     gram = Kernel(machine.kernel.scale).matrix(machine.centres, machine.centres)
     A = machine.coefficients

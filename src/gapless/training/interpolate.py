@@ -31,11 +31,11 @@ import scipy.linalg
 
 from ..core.candidates import Candidates
 from ..core.checks import Array, choose, positive, positive_int
-from ..core.losses import EPS
 from ..core.network import Network, constant_network
 from ..core.problem import SUM, Problem
 from ..core.reduction import Reduction
 from ..core.result import Certificate, History, Solution, Status
+from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from ..core.watch import Watch
 from ..gauge.base import GaugeBound
