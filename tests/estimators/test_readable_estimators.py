@@ -155,6 +155,14 @@ def test_weight_decay_by_cross_validation_finds_what_generalises():
     assert model.score(X[300:], y[300:]) > 0.4
 
 
+def test_the_walk_goes_on_while_folds_gain():
+    X = np.random.default_rng(0).uniform(-1, 1, (150, 1))
+    model = AdditiveReLURegressor(cv=3).fit(X, np.sin(12 * X[:, 0]))  # no noise: ever more kinks
+    lost = model.losses_.mean(axis=0)
+    assert model.weight_decay_ < 2e-4 * model.weight_decays_[0]
+    assert lost[-2] - lost[-1] < 1e-3 * lost[0]
+
+
 def test_classes_probabilities_and_several_outputs():
     X, y = load_breast_cancer(return_X_y=True)
     model = AdditiveReLUClassifier(weight_decay=0.02).fit(X, y)

@@ -22,19 +22,20 @@ from ..core.watch import Watch
 from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
-# The grid of weight decays, as shares of the least that leaves only a constant.
+# The grid of weight decays, as shares of the least that leaves only a constant.  Its steps go on
+# below the last where the loss of the folds still falls.
 VALUES, LEAST = 18, 3e-4
 # Prices of pairs: so far apart, and so many at most.
 STEP, PRICES = 1.5, 10
-# Gap of the networks that only rank values, and with pairs, whose last steps take long.
-RANKING, RANKING_PAIRS = 1e-2, 3e-2
-# Values without a better one after which a walk ends: weight decays of lines, prices, and weight
-# decays with pairs, of which the smallest take most of the time.
-PATIENCE, PATIENCE_PRICES, PATIENCE_PAIRS = 3, 2, 1
+# Gap of the networks that only rank values.
+RANKING = 3e-2
+# Values without a better one after which a walk ends: weight decays of the grid, prices, and the
+# weight decays below the grid or with pairs, of which the smallest take most of the time.
+PATIENCE, PATIENCE_PRICES, PATIENCE_SMALL = 3, 2, 1
 # Those of lines where not all of them clearly lose more.
 ENDURANCE = 6
-# Share of what a constant loses that a value with pairs has to gain to count as better, or to lose
-# for the walk to end at once.
+# Share of what a constant loses that a value below the grid or with pairs has to gain to count as
+# better, or to lose for the walk to end at once.
 LITTLE = 5e-4
 # Numbers of X in all folds up to which all their tables are held at once.
 HELD = 1 << 24
@@ -139,9 +140,14 @@ class Walk:
     def lines(self) -> None:
         """Falling weight decays of neurons of one feature."""
         top = flat_weight_decay(Table(self.problem, 0, self.how[1]))
-        grid = np.geomspace(top, LEAST * top, VALUES)
-        self.along([(value, np.inf) for value in grid.tolist()], PATIENCE)
+        steps = top * LEAST ** (np.arange(2 * VALUES) / (VALUES - 1))
+        values = [(value, np.inf) for value in steps.tolist()]
+        self.along(values[:VALUES], PATIENCE)
         self.n_lines = len(self.values)
+        # pairs fit what is left from a weight decay that still leaves them few neurons
+        if self.best == VALUES - 1 and not self.how[0]:
+            self.along(values[VALUES:], PATIENCE_SMALL)
+            self.n_lines = len(self.values)
 
     def pairs(self) -> None:
         """From the best lines: falling prices of pairs, then falling weight decays."""
@@ -150,7 +156,7 @@ class Walk:
         if self.best >= self.n_lines:
             weight_decay, price = self.values[self.best]
             further = weight_decay * LEAST ** (np.arange(1, VALUES) / (VALUES - 1))
-            self.along([(value, price) for value in further.tolist()], PATIENCE_PAIRS)
+            self.along([(value, price) for value in further.tolist()], PATIENCE_SMALL)
 
     def _prices(self, weight_decay: float) -> list[float]:
         """Falling, from just below the one at which the first pair pays, down to 1."""
@@ -193,7 +199,7 @@ class Walk:
                     return
 
     def _without(self, begun: int, done: int) -> int:
-        """Values of the walk begun so far without a better one; with pairs a clear loss is two."""
+        """Values of this walk so far without a better one; past the grid a clear loss is two."""
         mean = self.losses[:, :done].mean(axis=0) if self.folds else np.zeros(done)
         little = LITTLE * float(mean[0]) if self.n_lines else 0.0
         best, last = np.inf, begun - 1
@@ -240,8 +246,7 @@ class _Fold:
             if watch.due():
                 return
             table = self._at(price)
-            gap = RANKING_PAIRS if len(table.pairs) else RANKING
-            fit = Fit(table, weight_decay, gap, self.start)
+            fit = Fit(table, weight_decay, RANKING, self.start)
             solution = fit.run(watch)
             if watch.due() and solution.status.unfinished:
                 return

@@ -46,8 +46,9 @@ SLACK, FINER = 0.3, 0.15
 WIDTH, NARROWER = 0.3, 0.2
 # Smoothing of hinge and pinball at first, and its factor each time it is what keeps the gap open.
 SMOOTHING, SHARPER = 0.3, 0.4
-# Accuracy of the master: relative to the tolerance, and to the square of a wide gap.
-MASTER, WIDE = 1e-6, 0.1
+# Accuracy of the master: the square of this share of the gap at hand, or of a wide one, as weights
+# that are off by so much have a dual point that is, and an objective by the square of it.
+MASTER, WIDE = 0.03, 0.1
 # More rows than this start from the network of a tenth: for neurons of one and of two features.
 MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
@@ -344,8 +345,8 @@ class Fit:
 
     def _weigh(self, neurons: Neurons, a: Array, c: Array, watch: Watch) -> None:
         """The best weights of these neurons, from ``a`` and ``c``; those left are at hand."""
-        gap = min(self.certificate.relative_gap, WIDE)
-        accuracy = max(MASTER * self.tol, 1e-6 * gap * gap)
+        gap = max(self.tol, min(self.certificate.relative_gap, WIDE))
+        accuracy = (MASTER * gap) ** 2
         accuracy *= self.smoothing if self.core.loss.sharp else 1.0
         X = self.table.X
         signs = self.table.signs(neurons)
