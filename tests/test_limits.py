@@ -414,3 +414,15 @@ def test_looks_at_very_many_patches_are_kept_back(clock, monkeypatch, rng):
     solution = train(given, tol=1e-9, time_limit=limit)
     assert clock[0] - begun <= limit + 1.0
     assert solution.network.n_neurons > 0
+
+
+@pytest.mark.parametrize(("promised", "least", "most"), [(False, 0.0, 0.5), (True, 4.0, 7.0)])
+def test_a_proof_that_promises_nothing_is_short(promised, least, most, rng, monkeypatch):
+    X, given = rng.standard_normal((60, 8)), []
+    monkeypatch.setattr(
+        "gapless.training.train.prove", lambda *_, time_limit: given.append(time_limit) or iter(())
+    )
+    monkeypatch.setattr("gapless.gauge.direction.Directional.promise", lambda *_: promised)
+    ReLURegressor(0.01, tol=1e-2).fit(X, rng.standard_normal(60))
+    assert len(given) == 1
+    assert least < given[0] <= most
