@@ -215,7 +215,7 @@ def test_training_leaves_its_time_to_the_proof(clock, monkeypatch):
 
 
 def test_a_proof_takes_as_long_as_training(clock, monkeypatch):
-    monkeypatch.setattr(Directional, "promise", lambda *given: False)
+    monkeypatch.setattr(Directional, "fits", lambda *_: False)  # else it takes what they promise
     given = problem(weight_decay=0.1)
     took = []
     for prove_time in (0.0, None):
@@ -227,7 +227,7 @@ def test_a_proof_takes_as_long_as_training(clock, monkeypatch):
     assert trained + 0.5 < all_of_it <= 2 * max(trained, 1.0) + 1
 
 
-def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
+def test_a_proof_is_short_where_boxes_promise_nothing_and_long_where_much(monkeypatch):
     given, seconds = problem(weight_decay=0.1, n=60), []
 
     def prove(*_, time_limit):
@@ -239,7 +239,8 @@ def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
     for promised in (False, True):
         monkeypatch.setattr(Directional, "promise", lambda *_, promised=promised: promised)
         ReLURegressor(0.1).fit(given.X, given.Y[:, 0])
-    assert seconds[0] < seconds[1] <= 7  # training takes a part of a second
+    assert seconds[0] <= 0.5  # however long training took
+    assert 4 < seconds[1] <= 7
 
 
 @pytest.mark.parametrize("bad", [0, -1, "soon"])
@@ -414,15 +415,3 @@ def test_looks_at_very_many_patches_are_kept_back(clock, monkeypatch, rng):
     solution = train(given, tol=1e-9, time_limit=limit)
     assert clock[0] - begun <= limit + 1.0
     assert solution.network.n_neurons > 0
-
-
-@pytest.mark.parametrize(("promised", "least", "most"), [(False, 0.0, 0.5), (True, 4.0, 7.0)])
-def test_a_proof_that_promises_nothing_is_short(promised, least, most, rng, monkeypatch):
-    X, given = rng.standard_normal((60, 8)), []
-    monkeypatch.setattr(
-        "gapless.training.train.prove", lambda *_, time_limit: given.append(time_limit) or iter(())
-    )
-    monkeypatch.setattr("gapless.gauge.direction.Directional.promise", lambda *_: promised)
-    ReLURegressor(0.01, tol=1e-2).fit(X, rng.standard_normal(60))
-    assert len(given) == 1
-    assert least < given[0] <= most
