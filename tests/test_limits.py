@@ -215,7 +215,7 @@ def test_training_leaves_its_time_to_the_proof(clock, monkeypatch):
 
 
 def test_a_proof_takes_as_long_as_training(clock, monkeypatch):
-    monkeypatch.setattr(Directional, "promise", lambda *given: False)
+    monkeypatch.setattr(Directional, "fits", lambda *_: False)  # else it takes what they promise
     given = problem(weight_decay=0.1)
     took = []
     for prove_time in (0.0, None):
@@ -227,7 +227,7 @@ def test_a_proof_takes_as_long_as_training(clock, monkeypatch):
     assert trained + 0.5 < all_of_it <= 2 * max(trained, 1.0) + 1
 
 
-def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
+def test_a_proof_is_short_where_boxes_promise_nothing_and_long_where_much(monkeypatch):
     given, seconds = problem(weight_decay=0.1, n=60), []
 
     def prove(*_, time_limit):
@@ -239,7 +239,8 @@ def test_a_proof_takes_longer_where_boxes_promise_much(monkeypatch):
     for promised in (False, True):
         monkeypatch.setattr(Directional, "promise", lambda *_, promised=promised: promised)
         ReLURegressor(0.1).fit(given.X, given.Y[:, 0])
-    assert seconds[0] < seconds[1] <= 7  # training takes a part of a second
+    assert seconds[0] <= 0.5  # however long training took
+    assert 4 < seconds[1] <= 7
 
 
 @pytest.mark.parametrize("bad", [0, -1, "soon"])

@@ -35,6 +35,10 @@ def test_gradient_and_hessian_match_differences(loss, rng):
     bend = (loss.gradient(F + h * V, Y) - loss.gradient(F - h * V, Y)) / (2 * h)
     smooth = np.abs(bend - loss.hessian_product(F, Y, V)).max(axis=1) < 1e-6
     assert smooth.mean() > 0.95  # kinks of Huber and hinge are rare
+    product, diagonal = loss.second_derivative(F, Y)
+    np.testing.assert_allclose(product(V), loss.hessian_product(F, Y, V), atol=1e-14)
+    first = np.eye(3)[[0] * 50]
+    np.testing.assert_allclose(diagonal[:, 0], product(first)[:, 0], atol=1e-14)
     quadratic = np.sum(V * loss.hessian_product(F, Y, V), axis=1)
     assert np.all(quadratic <= loss.curvature(F, Y) * np.sum(V * V, axis=1) + 1e-12)
     assert np.all(loss.curvature(F, Y) <= loss.smoothness + 1e-12)

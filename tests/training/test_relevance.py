@@ -1,10 +1,16 @@
 """Columns that do not help are left out, and what is said of the network is about the others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn.exceptions import ConvergenceWarning
 
-from gapless import Problem, ReLURegressorCV
+from gapless import Problem, ReLURegressorCV, Status
+from gapless.training import cross_validation
+from gapless.training.cross_validation import choose_weight_decay
+from gapless.training.path import solve_along
 from gapless.training.relevance import eliminate, few_columns
 
 QUICK = {"n_values": 4, "ratio": 0.03, "scale": True, "prove_time": 0, "tol": 0.1}
@@ -99,3 +105,28 @@ def test_rows_that_a_fold_holds_out_have_no_say_in_its_columns():
 def test_what_select_may_be():
     with pytest.raises(ValueError, match="select='some' is unknown"):
         ReLURegressorCV(select="some").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+
+
+def test_ordering_columns_leaves_time_for_walks(monkeypatch):
+    def few_columns(problem, parts, random_state, stop):
+        left.append(stop.__self__.left)
+
+    left: list[float] = []
+    monkeypatch.setattr(cross_validation, "few_columns", few_columns)
+    X, y = table()
+    choose_weight_decay(Problem(X, y), time_limit=8.0, n_values=2, select=True)
+    assert 0 < left[0] <= 4.0
+
+
+def test_a_walk_that_hardly_began_chooses_the_middle(rng, monkeypatch):
+    """Of noise the first network loses least."""
+    X, y = rng.standard_normal((40, 20)), rng.standard_normal((40, 1))
+    grid = np.geomspace(0.3, 1e-3, 10)
+
+    def walk(part, grid, watch, **options):
+        for i, solution in enumerate(solve_along(part, grid, watch, **options)):
+            yield replace(solution, status=Status.TIME_LIMIT) if i == 2 else solution
+
+    monkeypatch.setattr(cross_validation, "solve_along", walk)
+    with pytest.warns(ConvergenceWarning, match="the middle of the grid"):
+        assert choose_weight_decay(Problem(X, y), grid).best == 5

@@ -46,6 +46,23 @@ def test_master_meets_its_optimality_conditions(loss, free, C, rng):
         np.testing.assert_allclose(R.sum(axis=0), 0, atol=1e-6)
 
 
+def test_master_of_many_classes_ends_before_its_steps_do(rng):
+    n, C, m = 400, 30, 16
+    labels = np.arange(n) % C
+    X = rng.standard_normal((C, 8))[labels] + 0.5 * rng.standard_normal((n, 8))
+    problem = Problem(X, np.eye(C)[labels], "softmax", 1e-3)
+    U = rng.standard_normal((8, m))
+    Z = np.maximum(X @ (U / np.linalg.norm(U, axis=0)), 0)
+
+    def objective(a, c):
+        size = np.linalg.norm(a, axis=1).sum()
+        return problem.data_fit(Z @ a + c) + problem.weight_decay * size
+
+    found = solve_master(problem, Z, np.zeros((m, C)), np.zeros(C))
+    again = solve_master(problem, Z, *found)
+    assert objective(*found) - objective(*again) < 1e-10
+
+
 @pytest.mark.parametrize("bias", BIAS_RULES)
 @pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
 def test_one_dimensional_data_are_solved_with_proof(loss, bias, rng):

@@ -12,6 +12,7 @@ taken in :mod:`gapless.core.problem`.  Every loss offers
 * ``curvature(F, Y)``   for each sample a number at or above the largest eigenvalue of the
   second derivative (equal to it for one output), shape ``(n_samples,)``;
 * ``hessian_product(F, Y, V)``  the second derivative applied to ``V``, row by row;
+* ``second_derivative(F, Y)``  the same as a function of ``V``, and its diagonal, shape of ``F``;
 * ``smoothness``        a Lipschitz constant of the gradient (``inf`` for hinge and pinball).
 
 and declares what proofs and solvers ask of it, so that none asks for a loss by name:
@@ -37,6 +38,7 @@ of the user's own.  One that is a sum over outputs and nowhere below zero may be
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import fields
 from typing import ClassVar
 
@@ -81,6 +83,16 @@ class Loss(ABC):
 
     @abstractmethod
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array: ...
+
+    def second_derivative(self, F: Array, Y: Array) -> tuple[Callable[[Array], Array], Array]:
+        """:meth:`hessian_product` at ``F`` of any V, and what it has on the diagonal (n, C)."""
+
+        def product(V: Array) -> Array:
+            return self.hessian_product(F, Y, V)
+
+        units = np.eye(F.shape[1])
+        own = [product(np.broadcast_to(e, F.shape))[:, c] for c, e in enumerate(units)]
+        return product, np.stack(own, axis=1)
 
     @abstractmethod
     def conjugate(self, V: Array, Y: Array) -> Array: ...

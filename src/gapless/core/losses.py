@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -294,8 +295,11 @@ class Softmax(Loss):
         return np.minimum(2 * np.max(p * (1 - p), axis=1), 0.5)
 
     def hessian_product(self, F: Array, Y: Array, V: Array) -> Array:
-        p = softmax(F, axis=1)
-        return p * (V - np.einsum("ij,ij->i", p, V)[:, None])
+        return self.second_derivative(F, Y)[0](V)
+
+    def second_derivative(self, F: Array, Y: Array) -> tuple[Callable[[Array], Array], Array]:
+        p = softmax(F, axis=1)  # takes longer than the product
+        return lambda V: p * (V - np.einsum("ij,ij->i", p, V)[:, None]), p * (1 - p)
 
     def conjugate(self, V: Array, Y: Array) -> Array:
         P, outside = _unit_interval(V + Y)

@@ -37,6 +37,8 @@ from .units import Units, warn_of_scales
 # Share of the time limit for the choice of a weight decay.  Where nobody limits it, seconds beside
 # that share of what a large X may take, and the part of them that training has at least.
 CHOOSING, UNASKED, TRAINING = 0.5, 15.0, 0.2
+# Outputs from which those seconds are twice as many: weights of each class are fitted to it alone.
+MANY = 160
 
 
 class Fitted(Summarised, BaseEstimator):
@@ -88,7 +90,7 @@ def chosen(
         Whether the user has set it.  If not, training has as long as the choice took,
         half of that where the folds leave a start, a fifth of ``unasked`` at least.
     unasked : float, default :data:`UNASKED`
-        Seconds of the choice then, and more for a large X.
+        Seconds of the choice then, and more for a large X and up to twice as many for many outputs.
     shown : bool, optional
         As ``enabled`` of :func:`gapless.training.progress.counter`.
     chooser : callable, default :func:`choose_weight_decay`
@@ -100,6 +102,7 @@ def chosen(
     Choice
     Watch
     """
+    unasked *= 1 + min(problem.n_outputs / MANY, 1.0)
     seconds = watch.left if limited else EACH * problem.design.size
     part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
     with counter("choosing weight_decay", shown, part) as report:

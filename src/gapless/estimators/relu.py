@@ -91,9 +91,10 @@ class ReLURegressor(AtWeightDecay, ReLURegression):
         best network so far, and the best proof, in the attributes.
     prove_time : float, optional
         Seconds, at most, to prove how good the network is once it is trained; the proof ends as
-        soon as the gap is within ``tol``.  By default as long as training took, from 1 to 4; up to
+        soon as the gap is within ``tol``.  By default as long as training took, from .5 to 4; up to
         7 where boxes of directions are predicted to bring the gap below 10% in them, until it is
-        3%; or what training leaves of the ``time_limit``.  0 proves only what costs no time.
+        3%, and .5 where they apply and are not; or what training leaves of the ``time_limit``.  0
+        proves only what costs no time.
     random_state : int, RandomState or None, default 0
         Seed of the search; the same seed gives the same network.
     warm_start : bool, default False

@@ -33,6 +33,9 @@ ROUNDS = 1
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
 # Seconds that processes take to start: folds as quick as that are not worth them.
 PROCESSES = 1.0
+# Share of the time for models that order columns: what walks reach in too short a time, which is
+# what fewer columns are compared by, says little of a training ten times as long.
+LOOKING = 0.5
 # Share of the time for the first fold, and of that in which all must promise to end: else the first
 # decides alone, as its rows say more where each fold takes long.
 ALONE, TOGETHER = 2 / 3, 0.4
@@ -121,7 +124,7 @@ def choose_weight_decay(
         tenths, if the others are as quick, it decides alone, else with those that came to their
         end.  A warning says so when it was cut short itself: the choice is then among the weight
         decays that every fold has finished; the middle of the grid where there is none, or where
-        the loss still fell before that.
+        the loss may still fall before that.
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds.
     callback : callable, optional
@@ -129,8 +132,9 @@ def choose_weight_decay(
     select : bool, default False
         Whether to leave columns out of a dense table where that helps.  Each fold orders them by
         its own rows; where fewer of them predict held-out rows better in ridge regressions
-        (:mod:`gapless.training.relevance`), all folds walk on so many as well, and those are kept
-        if networks then lose less, by more than the standard error of that.
+        (:mod:`gapless.training.relevance`, for half of the time at most), all folds walk on so
+        many as well, and those are kept if networks then lose less, by more than the standard error
+        of that.
 
     Returns
     -------
@@ -148,7 +152,7 @@ def choose_weight_decay(
     parts = list(folds)
     few = None
     if select and len(parts) > 1:
-        few = few_columns(problem, parts, random_state, watch.due)
+        few = few_columns(problem, parts, random_state, watch.part(share=LOOKING).due)
     # a start from the value before lacks little of what other random networks would bring
     options = {
         "tol": tol, "max_neurons": max_neurons, "random_state": random_state, "joins": False,
@@ -260,11 +264,12 @@ def _chosen(grid: Array, results: list[Fold], rule: str) -> Choice:
     table = np.apply_along_axis(_extend, 1, losses)[:, : min(reached, walked)]
     best = _best(table, rule)
     if reached < len(grid):
-        falling = best == reached - 1 < middle
+        # as a fold before FIRST says little
+        falling = best < middle and (best == reached - 1 or reached <= FIRST)
         best = middle if falling else best
         _warn(
             f": weight decays below {grid[reached - 1]:.3g} were not compared"
-            + f", and as the loss still fell {taken}" * falling
+            + f", and as the loss may still fall {taken}" * falling
         )
     start = _mean([fold.networks[: best + 1][-1] for fold in results])
     held_out = tuple(fold.held_out[: best + 1][-1] for fold in results)

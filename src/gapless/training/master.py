@@ -14,6 +14,11 @@ where column j of V holds a_j / ||a_j|| in block j.  By Woodbury one Newton step
 m x m factorisations whatever the number of outputs C.  For one output D - E cancels and this
 is the sign-by-sign lasso step.
 
+Where curvature is no number, as of a softmax, conjugate gradients take the step on the exact
+Hessian.  One number a sample is then a poor preconditioner: of a hundred classes a sample bends
+towards a few.  With the curvature of each output alone G differs from output to output, which
+costs C factorisations, and the rest is the same.
+
 Where activations are pooled at Q places, a neuron has Q columns of Z and a group is its Q C output
 weights.  Then G has m Q rows, each of its own neuron's D, V the Q unit vectors of a neuron in one
 column, and the second factorisation stays m x m.  With many columns those take too long, and
@@ -41,8 +46,9 @@ FLAT = 1e-4
 ROUNDING = 1e-15
 # New neurons enter once the decrement has fallen by this factor.
 FORCING = 1e-2
-# Steps of conjugate gradients where the curvature of a sample is not one number.
-CG_STEPS = 12
+# Steps of conjugate gradients where the curvature of a sample is not one number, and columns from
+# which factors for each output would take longer than those.
+CG_STEPS, FINE = 12, 128
 # Columns from which a factorisation costs more than a hundred proximal steps, those steps at most,
 # and how many apart the gain is looked at.
 WIDE, PROXIMAL_STEPS, LOOK = 1024, 400, 10
@@ -304,15 +310,16 @@ class _Master:
             gradient = np.vstack([gradient, -R.sum(axis=0)])
         if gradient.size == 0:
             return 0.0
-        if self.gram is not None:
-            index = np.append(columns, self.Z.shape[1]) if self.problem.free else columns
-            G = self.gram[np.ix_(index, index)]
+        D = beta / size
+        if self.gram is None and width > 1:
+            step = self._conjugate_gradients(Z, gradient, D, unit)
         else:
-            G = self._bordered_gram(Z, curvature(self.problem, self.F))
-        hessian = _Hessian(G, beta / size, unit, width)
-        step = -hessian.solve(gradient)
-        if width > 1 and self.gram is None:
-            step = self._conjugate_gradients(hessian, Z, gradient, step)
+            if self.gram is None:
+                G = self._bordered_gram(Z, curvature(self.problem, self.F))
+            else:
+                index = np.append(columns, self.Z.shape[1]) if self.problem.free else columns
+                G = self.gram[np.ix_(index, index)]
+            step = -_Hessian(G, D, unit, width).solve(gradient)
         decrement = -float(np.sum(gradient * step))
         if not decrement > ROUNDING * abs(self.value):
             return 0.0
@@ -332,19 +339,29 @@ class _Master:
                 return decrement
         return 0.0
 
-    def _conjugate_gradients(
-        self, scalar: _Hessian, Z: Array, gradient: Array, first: Array
-    ) -> Array:
-        """The Newton step of the exact Hessian, preconditioned by the scalar-curvature one."""
+    def _conjugate_gradients(self, Z: Array, gradient: Array, D: Array, unit: Array) -> Array:
+        """The Newton step of the exact Hessian, preconditioned by one without what couples outputs,
+        or of scalar curvature."""
         problem, m = self.problem, Z.shape[1]
+        w, width = problem.sample_weight[:, None], gradient.shape[1]
+        bends, h = problem.loss.second_derivative(self.F, problem.Y)
+        factored: _Hessian | _ByOutput
+        if self.places == 1 and m <= FINE:
+            h = w * np.maximum(h, FLAT * problem.loss.smoothness)
+            B = np.hstack([Z, np.ones((len(Z), 1))]) if problem.free else Z
+            factored = _ByOutput(np.array([(B * c[:, None]).T @ B for c in h.T]), D, unit)
+        else:
+            G = self._bordered_gram(Z, curvature(problem, self.F))
+            factored = _Hessian(G, D, unit, width)
 
         def hessian(step: Array) -> Array:
-            V = Z @ step[:m] + (step[-1] if problem.free else 0.0)
-            V = problem.loss.hessian_product(self.F, problem.Y, V)
-            V = V * problem.sample_weight[:, None]
-            out = Z.T @ V + scalar.bent(step[:m])
+            V = w * bends(Z @ step[:m] + (step[-1] if problem.free else 0.0))
+            own = step[:m].reshape(unit.shape)
+            across = own - unit * np.einsum("jc,jc->j", unit, own)[:, None]
+            out = Z.T @ V + (D[:, None] * across).reshape(-1, width)  # of the penalty
             return np.vstack([out, V.sum(axis=0)]) if problem.free else out
 
+        first = -factored.solve(gradient)
         x = np.zeros_like(gradient)
         r, p = -gradient, first
         z = first
@@ -360,7 +377,7 @@ class _Master:
                 break  # more than there is to gain: along what is flat here
             x = x + t * p
             r = r - t * Hp
-            z = scalar.solve(r)
+            z = factored.solve(r)
             rz_new = float(np.sum(r * z))
             if not rz_new > target:
                 break
@@ -420,15 +437,37 @@ class _Hessian:
         y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
         return np.asarray(x + self.inverse @ (self.unit * y[:, None]).reshape(-1, self.width))
 
-    def bent(self, step: Array) -> Array:
-        """``(D (x) I - V D V^T) step``: the curvature of the penalty."""
-        across = step.reshape(self.unit.shape) - self.unit * self._along(step)[:, None]
-        return (self.D[:, None] * across).reshape(-1, self.width)
-
     def _along(self, x: Array) -> Array:
         """``V^T x``, of the rows of activations."""
         own = x[: self.unit.size // self.width]  # without a free bias
         return np.asarray(np.einsum("jc,jc->j", self.unit, own.reshape(self.unit.shape)))
+
+
+class _ByOutput:
+    """Inverts ``blockdiag(G_c + D) - V D V^T``, a block for each output; as :class:`_Hessian`."""
+
+    def __init__(self, G: Array, D: Array, unit: Array) -> None:
+        m = len(unit)
+        own, every = np.arange(m), np.arange(G.shape[1])
+        G[:, own, own] += D
+        G[:, every, every] *= 1 + 1e-9  # a preconditioner need not be exact
+        G[:, every, every] += np.finfo(float).tiny
+        self.inverse, self.unit, self.root = np.linalg.inv(G), unit, np.sqrt(D)
+        shared = np.einsum("jc,cjk,kc->jk", unit, self.inverse[:, :m, :m], unit, optimize=True)
+        self.inner = _cholesky(np.eye(m) * (1 + 1e-6) - self.root[:, None] * shared * self.root)
+
+    def solve(self, right: Array) -> Array:
+        x = self._blocks(right)
+        if self.inner is None:
+            return x
+        along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
+        y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
+        back = np.zeros_like(right)
+        back[: len(y)] = self.unit * y[:, None]
+        return x + self._blocks(back)
+
+    def _blocks(self, right: Array) -> Array:
+        return np.asarray((self.inverse @ right.T[:, :, None])[:, :, 0].T)
 
 
 def _inverse(factor: Array, lower: bool) -> Array:
