@@ -346,7 +346,7 @@ class _Master:
         w, width = problem.sample_weight[:, None], gradient.shape[1]
         bends, h = problem.loss.second_derivative(self.F, problem.Y)
         factored: _Hessian | _ByOutput
-        if self.places == 1 and m <= FINE:
+        if self.places == 1 and 0 < m <= FINE:
             h = w * np.maximum(h, FLAT * problem.loss.smoothness)
             B = np.hstack([Z, np.ones((len(Z), 1))]) if problem.free else Z
             factored = _ByOutput(np.array([(B * c[:, None]).T @ B for c in h.T]), D, unit)
