@@ -5,7 +5,7 @@ below the bound.  By weak duality it follows from ONE statement on the dual poin
 A, ``||Lam^T (A u + b)_+|| <= gauge`` for all ``||u|| <= 1`` (b = 0 unless it is free), proven
 by ``norm``, the spectral norm of A; ``directions`` (rank <= 4, a free bias counting): cones of
 (u, b) are bisected until on each the ReLUs, held between two linear functions, stay below the
-gauge; ``boxes`` (one output): the same with boxes of directions and quadratic functions, in
+gauge, in :mod:`verify_directions`; ``boxes`` (one output): boxes and quadratic functions, in
 :mod:`verify_boxes`; ``columns``: of neurons of one feature only, by prefix sums, in
 :mod:`verify_columns`; ``pairs``: and of two features, by half-turns in cells, in
 :mod:`verify_pairs`, both by directions of each group where the bias is not free; or ``conic``: in
@@ -310,38 +310,12 @@ def _norm(proof: Any, A: Any, Lam: Any, free: int) -> float:
 
 
 def _directions(proof: Any, A: Any, Lam: Any, free: int, most: float = MAX_WORK) -> float:
-    """The gauge claimed, unless some cone of directions (u, b) tops ``gauge ||u||``."""
-    r, gauge, size = int(proof["rank"]), float(proof["gauge"]), np.linalg.norm(Lam, axis=1)
-    _need(1 <= r <= 4 - free, "directions are for rank 4 at most, a free bias counting as one")
-    A, one = np.split(A, [A.shape[1] - free], axis=1)
-    Vt = np.linalg.svd(A, full_matrices=False)[2][:r]
-    P = np.hstack([A @ Vt.T, one])
-    cones = (1 - 2 * np.indices([2] * r).reshape(r, -1).T[:, :, None]) * np.eye(r)  # orthants
-    if free:  # prisms, in cones
-        low, high = (np.insert(cones, r, b, axis=2) for b in (-1.0, 1.0))
-        cones = np.concatenate([np.hstack([low[:, i:], high[:, : i + 1]]) for i in range(r)])
-    i, j = np.triu_indices(cones.shape[1])
-    work, batch = 0, 1 + 2**22 // P.size
-    while len(cones):
-        V, cones = cones[:batch], cones[batch:]
-        S, U = V @ P.T, V[..., :r]
-        # on the cone a ReLU is at most its interpolation, at least 0 and A u + b
-        top, bottom = np.maximum(S, 0), S * (S.sum(1, keepdims=True) > 0)
-        above = np.linalg.norm((top + bottom) @ Lam, axis=2) / 2 + (top - bottom) @ size / 2
-        mean, norms = U.mean(1, keepdims=True), np.linalg.norm(U, axis=2)
-        least = (U * mean).sum(2) / np.linalg.norm(mean, axis=2)  # of ||u||, as linear as above
-        _need(np.all(np.linalg.norm(top @ Lam, axis=2) <= gauge * norms), "a neuron tops the gauge")
-        _need((work := work + S.size) < most, "the directions are too many to check")
-        keep = ~np.all(above <= gauge * least, axis=1)
-        # cut in two where ReLUs that bend, and directions, differ most
-        bends = np.any(top > bottom, axis=1, keepdims=True) * size
-        V, U, S, c = V[keep], U[keep], (S * bends)[keep], np.arange(keep.sum())
-        apart = gauge * np.sum((U[:, i] - U[:, j]) ** 2, axis=2)
-        edge = np.argmax(np.abs(S[:, i] - S[:, j]).sum(2) + apart, axis=1)
-        halves = np.stack([V, V])
-        halves[0, c, i[edge]] = halves[1, c, j[edge]] = (V[c, i[edge]] + V[c, j[edge]]) / 2
-        cones = np.concatenate([*halves, cones])
-    return float(gauge + np.linalg.norm(A - A @ Vt.T @ Vt) * np.linalg.norm(Lam))
+    """The gauge claimed, unless some direction tops it; see :mod:`verify_directions`."""
+    rank, gauge = int(proof["rank"]), float(proof["gauge"])
+    directions = _beside("verify_directions")
+    upper, flaw = directions.gauge_by_directions(A, Lam, free, rank, gauge, most)
+    _need(not flaw, flaw)
+    return float(upper)
 
 
 def _boxes(proof: Any, A: Any, Lam: Any, free: int) -> float:
