@@ -64,7 +64,7 @@ FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.85, 0.1
 # To which power a step takes longer than the last if that took a time longer: this for the last
 # steps, and so much more times the root of what G is above the best neuron; or this at most.  How
 # much longer at least and at most.
-FALLING, FAR, STEEPEST, GROWTH = 0.2, 2.5, 1.2, (1.1, 12.0)
+FALLING, FAR, STEEPEST, GROWTH = 0.2, 2.5, 1.2, (1.1, 16.0)
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
 EASY = 0.3
 # A free bias counting as one.  Products of coordinates are kept, so many for FEW dimensions, and
