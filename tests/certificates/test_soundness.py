@@ -397,7 +397,7 @@ def test_planes_far_from_zero(bias, rng):
     paid = moved.objective(Problem(X, y, "squared", 1e-9, "penalized"))
     if bias == "penalized":
         # searched, not enumerated: where it ends hangs on the last digits
-        assert far.certificate.objective <= 2 * paid < 0.01 * np.mean(y**2)
+        assert far.certificate.objective <= 3 * paid < 0.01 * np.mean(y**2)
     assert far.certificate.lower_bound <= far.certificate.objective * (1 + 1e-12)
 
 
