@@ -365,6 +365,18 @@ def test_networks_of_pairs_are_proven(loss, bias):
     assert not np.any((listed[1] != 0) & (np.sum(listed != 0, axis=0) == 2))
 
 
+@pytest.mark.parametrize("known", [0.1, 0.5, 0.9])
+def test_neurons_at_hand_hide_none_that_are_better(known):
+    pairs = Table(table(n=40), "pairs")
+    Lam = np.random.default_rng(3).standard_normal((40, 1))
+    Lam -= Lam.mean()
+    everything = pairs.look(Lam, 0.0)
+    top = everything.values.max()
+    at_hand = everything.neurons.take(np.flatnonzero(everything.values > known * top))
+    look = pairs.look(Lam, known * top, neurons=at_hand)
+    assert top * (1 - 1e-12) <= look.values.max() <= look.bound.upper < np.inf
+
+
 def test_words_are_of_the_networks_that_the_proof_is_about(rng):
     X = rng.standard_normal((40, 3))
     solution = train_readable(Problem(X, np.abs(X[:, 0]), weight_decay=0.05))

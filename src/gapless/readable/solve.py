@@ -41,14 +41,16 @@ ROOM = 0.3
 # How far above the weight decay neurons of two features are looked for at first, and the factor
 # each time there are none.
 SLACK, FINER = 0.3, 0.15
-# Softening of kinks in the descent after a sweep, as a share of that slack, and its factor from
-# there to the next descent.
-WIDTH, NARROWER = 0.3, 0.2
+# Softening of kinks in the descent, as shares of that slack, in turn: new neurons have far to go,
+# and where it is wide old ones stay beside their kinks.
+WIDTHS = (0.3, 0.045, 0.007)
 # Smoothing of hinge and pinball at first, and its factor each time it is what keeps the gap open.
 SMOOTHING, SHARPER = 0.3, 0.4
 # Accuracy of the master: the square of this share of the gap at hand, or of a wide one, as weights
-# that are off by so much have a dual point that is, and an objective by the square of it.
-MASTER, WIDE = 0.03, 0.1
+# that are off by so much have a dual point that is, and an objective by the square of it.  Of pairs
+# a wide one is still small: neurons of two features are many and alike, and at a weight decay far
+# below the loss those at hand would look above it, and be moved, for no reason.
+MASTER, WIDE, WIDE_PAIRS = 0.03, 0.1, 3e-3
 # More rows than this start from the network of a tenth: for neurons of one and of two features.
 MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
@@ -265,7 +267,6 @@ class Fit:
         least = self.core.loss.infimum
         self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
         self.dual: Dual | None = None  # that proves the bound
-        self.width = WIDTH * SLACK
         self.history, self.slack = History(), SLACK
         self.first, self.past = self.value, [self.value]
 
@@ -294,8 +295,6 @@ class Fit:
         new = certificate(self.core, self.value, Lam, look.bound, look.bound.lower)
         if look.bound.upper <= coarse * (1 + 1e-6):  # a sweep that found nothing: a finer one next
             self.slack *= min(max(FINER, 0.9 * self.tol / max(new.relative_gap, self.tol)), 0.5)
-        elif np.isfinite(look.bound.upper):  # new ones from a sweep have far to go
-            self.width = WIDTH * self.slack
         if new.lower_bound >= self.certificate.lower_bound:
             self.dual = Lam, look.bound
         self.certificate = with_best_bound(self.certificate, new)
@@ -345,7 +344,8 @@ class Fit:
 
     def _weigh(self, neurons: Neurons, a: Array, c: Array, watch: Watch) -> None:
         """The best weights of these neurons, from ``a`` and ``c``; those left are at hand."""
-        gap = max(self.tol, min(self.certificate.relative_gap, WIDE))
+        wide = WIDE_PAIRS if len(self.table.pairs) else WIDE
+        gap = max(self.tol, min(self.certificate.relative_gap, wide))
         accuracy = (MASTER * gap) ** 2
         accuracy *= self.smoothing if self.core.loss.sharp else 1.0
         X = self.table.X
@@ -359,8 +359,8 @@ class Fit:
         """The neurons at hand after a joint descent, where that brings anything."""
         smooth, X = self.smooth, self.table.X
         at_hand: Weighted = (self.neurons, self.a, self.c)
-        moved = descend_neurons(smooth, X, *at_hand, self.width, watch.due)
-        self.width *= NARROWER
+        width = WIDTHS[self.history.n_rounds % len(WIDTHS)] * self.slack
+        moved = descend_neurons(smooth, X, *at_hand, width, watch.due)
         before = objective(smooth, self.F, self.a)
         after = objective(smooth, moved[0].outputs(X, *moved[1:]), moved[1])
         return moved if after < before else at_hand

@@ -178,8 +178,7 @@ class Table:
         stop : callable
             Asked now and then; the bound is then infinite.
         neurons : Neurons, optional
-            At hand: those of two features move to local maxima first, and where that brings any
-            above the limit no others are looked for.
+            At hand: those of two features that move to local maxima above the limit count too.
         coarse : float, default 0
             Pairs are swept for neurons above this limit where it is higher.
 
@@ -217,11 +216,9 @@ class Table:
             if neurons is not None:
                 own = np.flatnonzero(neurons.weights[:, 1])
                 more, worth = self._climbed(Lam, neurons.take(own), limit, stop)
-            above, coarse = np.inf, max(limit, coarse)
-            if worth.max(initial=0.0) <= coarse:
-                above, others, values_ = self._sweep(Lam, coarse, stop)
-                more, worth = Neurons.joined([more, others]), np.append(worth, values_)
-            found, values = Neurons.joined([found, more]), np.append(values, worth)
+            above, others, worths_ = self._sweep(Lam, max(limit, coarse), stop)
+            found = Neurons.joined([found, more, others])
+            values = np.concatenate([values, worth, worths_])
             upper = max(upper, above)
             proof = "neurons of two features: half-turns in cells"
         return Look(_bound(values, upper, proof), found, values)
