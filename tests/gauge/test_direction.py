@@ -115,6 +115,16 @@ def test_compiled_bounds_are_the_same(kind, free, bounder, near, rng):
             assert np.all(off <= near * (spread + G) + 1e-14)
 
 
+@pytest.mark.parametrize("bounder", BOUNDERS, ids=BOUNDERS)
+@pytest.mark.filterwarnings("ignore:.*encountered:RuntimeWarning")
+def test_guesses_are_numbers_where_the_inverse_of_a_form_is_none(bounder):
+    """Outputs of which a cap has next to nothing leave a dual point of subnormal numbers."""
+    cone = Cone.of(np.array([[1.0, 0.0]]), np.array([-5.4e-321]), np.ones(2))
+    U, W = roots(np.ones(2))
+    found = BOUNDERS[bounder](cone, 0.0, U, W, 0 * U, np.ones((2, 2), bool))
+    assert np.all(np.abs(found.mean) <= 1)
+
+
 @given(seed=st.integers(0, 10**6), D=st.integers(1, 6))
 @settings(max_examples=60)
 def test_the_maximum_on_a_box(seed, D):

@@ -368,7 +368,7 @@ def _improved(g: Array, Q: Array, mu: Array, still: Array) -> tuple[Array, Array
             column = V[:, k].copy()
             x -= (shrink * x[:, k])[:, None] * column
             V -= shrink[:, None, None] * column[:, :, None] * column[:, None, :]
-    return mu, np.clip(x, -1.0, 1.0)
+    return mu, np.fmax(np.fmin(x, 1.0), -1.0)  # 1 for what is no number
 
 
 def _inverse_forms(M: Array, g: Array) -> tuple[Array, Array]:

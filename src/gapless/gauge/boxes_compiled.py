@@ -410,7 +410,7 @@ def _maximum(g, Q, at, C, bound, z, guess):  # type: ignore[no-untyped-def]
         for i in range(LANES):
             box = boxes[i]
             for k in range(D):
-                guess[box, k] = min(max(x[k, i], -1.0), 1.0)
+                guess[box, k] = max(min(1.0, x[k, i]), -1.0)  # 1 for what is no number
             if positive[i] == 1:
                 bound[box] = min(bound[box], dual[i])
 
