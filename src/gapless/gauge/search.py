@@ -108,7 +108,8 @@ class Oracle:
         # 2. gradient steps in single precision, twice as fast: the exact steps that follow start
         # from U alone, so that the scale of Lam does not matter
         size = float(np.abs(Lam).max(initial=0.0)) or 1.0
-        A = self.A.rows(rows).astype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not a number is not better
+            A = self.A.rows(rows).astype(np.float32)
         U, b, h = self._ascend(A, (Lam[rows] / size).astype(np.float32), U.astype(np.float32), stop)
         # 3. the best, exactly
         best = np.argsort(-h)[: max(KEPT, 2 * m)]
@@ -138,8 +139,7 @@ class Oracle:
         parts = [slice(start, start + TOGETHER) for start in range(0, K, TOGETHER)]
 
         def climbed(part: slice) -> Climb:
-            # what is not a number is not better
-            with np.errstate(over="ignore", invalid="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # each thread has its own
                 climb = Climb(A, Lam, U[:, part], np.zeros(len(U[0, part]), U.dtype))
                 self._climb(climb, signs[:, part], stop)
             return climb

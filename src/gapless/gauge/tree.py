@@ -227,8 +227,11 @@ class Tiling:
                 self._parts.append(part)
         if not opened:
             return []
-        boxes = _ordered(tuple(np.concatenate(x) for x in zip(*opened)))
-        starts = reversed(range(0, len(boxes[0]), batch))
+        order = np.argsort(-np.concatenate([_top(part) for part in opened]), kind="stable")
+        columns = [list(x) for x in zip(*opened)]
+        opened.clear()  # one column twice, not all of them
+        boxes = tuple(np.concatenate(columns.pop(0))[order] for _ in range(len(columns)))
+        starts = reversed(range(0, len(order), batch))
         return [tuple(x[i : i + batch] for x in boxes) for i in starts]
 
     def _halved(self, steps: list[_Step]) -> list[Boxes]:
