@@ -50,10 +50,10 @@ def gauge_by_boxes(
 ) -> tuple[float, str]:
     """A bound of ``|sum_i lam_i (a_i.u + b)_+|``, ``||u|| <= 1``, and why it is none, or "".
 
-    Let ``p_i = V^T a_i``, less their mean if b is free, and ``z = V^T u``, for any V.  Then
-    ``||z||`` is at most the norm of V, and ``a_i.u``, less what all share, is ``p_i.z`` to within
-    ``||a_i - V V^T a_i||``.  A neuron of best b bends at a sample: where ``|z_j| <= 1``, |b| is at
-    most the largest ``||p_i||_1``.  In a unit as large or larger b is one more coordinate.
+    Let ``p_i = V^T a_i``, less their mean by ``|lam_i|`` if b is free, and ``z = V^T u``, for any
+    V.  Then ``||z||`` is at most the norm of V, and ``a_i.u``, less what all share, is ``p_i.z`` to
+    within ``||a_i - V V^T a_i||``.  A neuron of best b bends at a sample: where ``|z_j| <= 1``, |b|
+    is at most the largest ``||p_i||_1``.  In a unit as large or larger b is one more coordinate.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def gauge_by_boxes(
     if not (V.ndim == 2 and len(V) == A.shape[1] and 0 < V.shape[1] <= len(V) and G >= 0):
         return np.inf, "the boxes have no such coordinates"
     (m, r), P = V.shape, A @ V
-    shift = P.mean(axis=0) * free
+    shift = free * (np.abs(lam) @ P) / max(np.abs(lam).sum(), TINY)
     P = P - shift
     P[np.abs(P) < TINY] = 0.0  # no square or product underflows
     near, size = P + shift, np.linalg.norm(V)

@@ -57,17 +57,19 @@ STEPS = np.array(SHIFTS)
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _above(p, t, T, spread, shift, sums, sizes, least):  # type: ignore[no-untyped-def]
+def _above(p, t, T, spread, shift, which, sums, sizes, least):  # type: ignore[no-untyped-def]
+    """Slopes of the samples in place of t, and bows in place of ``shift``; a row a box, T and the
+    ``spread`` in row ``which`` of it."""
     of = p.dtype.type
     zero, half, one, two, few, small = of(0), of(0.5), of(1), of(2), of(1e-3), of(least)
     share = of(1 / TRUST - 1)
     for box in range(len(t)):
-        total, size = zero, zero
+        total, size, edges = zero, zero, which[box]
         for i in range(len(p)):
             turn = -one if t[box, i] < 0 else one
-            a, most = abs(t[box, i]), T[box, i]
+            a, most = abs(t[box, i]), T[edges, i]
             mean = a + turn * shift[box, i]
-            s = spread[box, i] + share * shift[box, i] * shift[box, i]
+            s = spread[edges, i] + share * shift[box, i] * shift[box, i]
             L = most - a if most > a else zero
             c = np.sqrt(mean * mean + s) + small
             far = mean + L if mean + L > few * most else few * most
@@ -81,21 +83,22 @@ def _above(p, t, T, spread, shift, sums, sizes, least):  # type: ignore[no-untyp
             total += p[i] * constant
             size += p[i] * (constant + most + bow * most * most)
             t[box, i] = p[i] * turn * linear
-            T[box, i] = p[i] * bow
+            shift[box, i] = p[i] * bow
         sums[box], sizes[box] = total, size
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
+def _below(p, t, T, spread, shift, which, sums, sizes, errors):  # type: ignore[no-untyped-def]
+    """As :func:`_above`; and the ``errors`` per square of an edge."""
     of = p.dtype.type
     zero, one, share, below = of(0), of(1), of(1 / TRUST - 1), of(BELOW)
     for box in range(len(t)):
-        total, size = zero, zero
+        total, size, edges = zero, zero, which[box]
         for i in range(len(p)):
             turn = -one if t[box, i] < 0 else one
-            a, most = abs(t[box, i]), T[box, i]
+            a, most = abs(t[box, i]), T[edges, i]
             mean = a + turn * shift[box, i]
-            s = spread[box, i] + share * shift[box, i] * shift[box, i]
+            s = spread[edges, i] + share * shift[box, i] * shift[box, i]
             crossed = a < most
             steep = one / (most if crossed else one)
             secant = crossed & (mean * mean + s - a * mean > most * abs(mean))
@@ -103,45 +106,68 @@ def _below(p, t, T, spread, shift, sums, sizes):  # type: ignore[no-untyped-def]
             total -= p[i] * (zero if secant else side * a)
             size += p[i] * (a + most)
             t[box, i] = -p[i] * turn * (a * steep if secant else side)
-            T[box, i] = -p[i] * steep if secant else zero
-            spread[box, i] = p[i] * below * (one - a * steep) * steep if crossed else zero
+            shift[box, i] = -p[i] * steep if secant else zero
+            errors[box, i] = p[i] * below * (one - a * steep) * steep if crossed else zero
         sums[box], sizes[box] = total, size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _collect(side, above, scale, off, least, rows, C, slope, packed, widths):  # type: ignore[no-untyped-def]
-    """Add the samples of one side, and ``off`` times their sizes."""
+def _rows(order, U, W, mean, u, r, w, s, which):  # type: ignore[no-untyped-def]
+    """Centres and guesses of boxes, a row each, and widths and spreads, a row for those that are
+    alike: how many."""
+    of, count = u.dtype.type, 0
+    for i in range(len(order)):
+        box, alike = order[i], i > 0
+        for k in range(U.shape[1]):
+            u[i, k], r[i, k] = of(U[box, k]), of(TRUST * W[box, k] * mean[box, k])
+            alike &= W[box, k] == W[order[max(i - 1, 0)], k]
+        if not alike:
+            for k in range(U.shape[1]):
+                w[count, k], s[count, k] = of(W[box, k]), of(SPREAD * W[box, k] * W[box, k])
+            count += 1
+        which[i] = count - 1
+    return count
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _collect(side, above, scale, off, least, order, U, W, mean, C, slope, packed, widths):  # type: ignore[no-untyped-def]
+    """Add the samples of one side, and ``off`` times their sizes; the fewer dot products the more
+    boxes of the same widths are next to each other in the ``order``."""
     p, X, turned, sizes, squares, pairs = side
-    U, W, spread, guess = rows
     n, D = U.shape
-    lanes, small = np.empty((4, BOXES, p.shape[1]), p.dtype), np.empty((2, BOXES, D), p.dtype)
+    lanes, small = np.empty((5, BOXES, p.shape[1]), p.dtype), np.empty((6, BOXES, D), p.dtype)
     forms, sums = np.empty((BOXES, packed.shape[1]), p.dtype), np.empty((2, BOXES), p.dtype)
+    which = np.empty(BOXES, np.int64)
     for first in range(0, n, BOXES):
-        last = min(n, first + BOXES)
-        m = last - first
-        t, T, s, r = lanes[0, :m], lanes[1, :m], lanes[2, :m], lanes[3, :m]
-        linear, width, form = small[0, :m], small[1, :m], forms[:m]
+        some = order[first : first + BOXES]
+        m = len(some)
+        u, r, linear, width = small[0, :m], small[1, :m], small[2, :m], small[3, :m]
+        count = _rows(some, U, W, mean, u, r, small[4], small[5], which)
+        w, s, form = small[4, :count], small[5, :count], forms[:m]
+        t, shift, errors = lanes[0, :m], lanes[1, :m], lanes[2, :m]
+        T, spread = lanes[3, :count], lanes[4, :count]
         for block in range(len(p)):
-            np.dot(U[first:last], turned[block], t)
-            np.dot(W[first:last], sizes[block], T)
-            np.dot(spread[first:last], squares[block], s)
-            np.dot(guess[first:last], turned[block], r)
+            np.dot(u, turned[block], t)
+            np.dot(r, turned[block], shift)
+            np.dot(w, sizes[block], T)
+            np.dot(s, squares[block], spread)
             if above:
-                _above(p[block], t, T, s, r, sums[0], sums[1], least)
+                _above(p[block], t, T, spread, shift, which, sums[0], sums[1], least)
             else:
-                _below(p[block], t, T, s, r, sums[0], sums[1])
-                np.dot(s, X[block] * X[block], width)
+                _below(p[block], t, T, spread, shift, which, sums[0], sums[1], errors)
+                np.dot(errors, X[block] * X[block], width)
             np.dot(t, X[block], linear)
-            np.dot(T, pairs[block], form)
+            np.dot(shift, pairs[block], form)
             for i in range(m):
-                C[first + i] += scale * (sums[0, i] + off * sums[1, i])
+                box = some[i]
+                C[box] += scale * (sums[0, i] + off * sums[1, i])
                 at = 0
                 for k in range(D):
-                    slope[first + i, k] += scale * linear[i, k]
-                    widths[first + i, k] += scale * (form[i, at] if above else width[i, k])
+                    slope[box, k] += scale * linear[i, k]
+                    widths[box, k] += scale * (form[i, at] if above else width[i, k])
                     at += D - k
                 for k in range(packed.shape[1]):
-                    packed[first + i, k] += scale * form[i, k]
+                    packed[box, k] += scale * form[i, k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -475,17 +501,16 @@ def forms(
     n, D = U.shape
     C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
     packed = np.zeros((n, D * (D + 1) // 2))
-    rows: tuple[Array, ...] = (U, W, SPREAD * W * W, TRUST * W * mean)
+    order = np.argsort(W @ np.sqrt(np.arange(2.0, 2 + D)))  # those of the same widths together
     off, least = 0.0, SMALL
     if single:
-        rows = tuple(x.astype(np.float32) for x in rows)
         off, least = roundoff(D), SMALLEST
         C += 1.01 * ROUNDOFF * (D + 4) * (np.abs(U) @ cone.sizes)
     for side, above in ((cone.above, True), (cone.below, False)):
         blocks, (x, p) = side.single if single else side.stacked, side.scale
         # products that float32 does not hold: a sample's bound is off by less
         C += single * len(side.p) * FLUSHED * x * p
-        _collect(blocks, above, x * p, off, least, rows, C, slope, packed, widths)
+        _collect(blocks, above, x * p, off, least, order, U, W, mean, C, slope, packed, widths)
     g, Q = np.empty((n, D)), np.empty((n, D, D))
     _less_norm(C, slope, packed, G, U, W, mean, cone.normed, g, Q)
     return g, Q, C, widths

@@ -7,8 +7,9 @@ nearer, each time from where it was; what has been proven is known at any time. 
 better neuron that one is the best known.
 
 What matters most is in which coordinates boxes are cut: the eigenvectors of
-``sum_i |lam_i| x_i x_i^T``.  A free bias b is one more coordinate, left out of the norm: on a face
-of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1``.
+``sum_i |lam_i| x_i x_i^T / ||x_i||^(1/2)``, as long samples are crossed by fewer boxes.  A free
+bias b is one more coordinate, left out of the norm, samples less their mean by ``|lam_i|``: on a
+face of the cube no neuron that bends at a sample has ``|b|`` above ``max_i ||x_i||_1``.
 
 Two or three outputs are one output for each of the caps that cover their sphere
 (:mod:`gapless.gauge.caps`), the finer the nearer G is to the best neuron.
@@ -71,6 +72,8 @@ EASY = 0.3
 # no more for more.
 MOST_DIMENSIONS, MOST_OUTPUTS = 64, 3
 FEW, PRODUCTS = 18, 5e7
+# Samples count in the choice of axes as if they were so long at least, of the longest.
+SHORTEST, TINY = 1e-3, 1e-300
 # Outputs in which a dual point has less than this are left out, and charged.
 OUTPUT_TOL = 1e-12
 # Of a bound asked for by itself: how near it has to be, and seconds at most.
@@ -419,11 +422,14 @@ class _Rotated:
         np.add.at(part, group, whole)
         sizes = np.bincount(group, row_norms(whole)) * (1 + (64 + len(group)) * EPS)
         space = row_space(core)
-        X, rank = space.samples[first], space.rank
-        turn = np.eye(0) if rank == 0 else np.linalg.eigh((X.T * row_norms(part)) @ X)[1][:, ::-1]
+        X, rank, weights = space.samples[first], space.rank, row_norms(part)
+        mean = core.free * (weights @ X) / max(weights.sum(), TINY)
+        rounded = 2 * EPS * (row_norms(X) + np.linalg.norm(mean)) * core.free
+        X = X - mean
+        turn = _axes(X, weights)
         P = X @ turn
         stretch = 1 + float(np.linalg.norm(turn.T @ turn - np.eye(rank))) + 16 * rank * EPS
-        lost = row_norms(X - P @ turn.T) + 16 * (rank + 4) * EPS * rank * row_norms(X)
+        lost = row_norms(X - P @ turn.T) + 16 * (rank + 4) * EPS * rank * row_norms(X) + rounded
         left = space.left[first] * stretch + lost
         if core.free:  # a neuron measures the samples from the one it bends at
             left = left + left.max()
@@ -437,8 +443,9 @@ class _Rotated:
             P = np.hstack([P, np.full((len(P), 1), reach)])
             normed = np.append(normed, 0.0)
         spread = float(sizes @ np.abs(P).sum(axis=1))
-        basis, stretch = space.basis @ turn, space.stretch * stretch * unit
-        return cls(P, part, len(Lam), basis, space.mean, normed, spread, stretch, beside)
+        mean, basis = space.mean + space.basis @ mean, space.basis @ turn
+        stretch *= space.stretch * unit
+        return cls(P, part, len(Lam), basis, mean, normed, spread, stretch, beside)
 
     def cone(self, v: tuple[float, ...]) -> Cone:
         """The one output ``Lam v``."""
@@ -473,6 +480,14 @@ class _Rotated:
         u, b = u / size, b / size - float(self.mean @ u) / size
         active = np.maximum(core.design.scores(u) + b, 0.0)
         return Candidates.one(u, float(np.linalg.norm(Lam.T @ active)), b)
+
+
+def _axes(X: Array, weights: Array) -> Array:
+    """The axes (r, r) that boxes are cut along, longest first; see the module."""
+    sizes = row_norms(X)
+    short = SHORTEST * sizes.max(initial=0.0) + TINY
+    weights = weights / np.sqrt(np.maximum(sizes, short))
+    return np.linalg.eigh((X.T * weights) @ X)[1][:, ::-1]
 
 
 @lru_cache(maxsize=8)  # problems are immutable
