@@ -88,7 +88,8 @@ def test_starts_double_at_most_once_a_round(monkeypatch):
         seen.clear()
         train(diabetes(weight_decay=weight_decay), tol=1e-3)
         assert seen[-1] > seen[0] == FIRST_STARTS
-        assert all(before <= after <= 2 * before for before, after in pairwise(seen))
+        # where boxes find a neuron that searches missed, training begins anew
+        assert all(a in (b, 2 * b, FIRST_STARTS) for b, a in pairwise(seen))
 
 
 @settings(max_examples=50, deadline=None)

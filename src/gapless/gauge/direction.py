@@ -58,14 +58,13 @@ from .row_space import dimensions, row_space
 from .search import Oracle
 from .tree import KEPT, RECORDED, SAMPLED, Team, Tiling, batch_size, predict_boxes, roots
 
-# G over the best neuron known, less one: at first and at last, and what it is multiplied by in a
-# step, the share of the time left that it may be predicted to take, and parts of a step too small
-# to learn from.
-FIRST, NEAREST, NEARER, BOLD, LITTLE = 8.0, 1e-4, 0.3, 0.85, 0.1
-# To which power a step takes longer than the last if that took a time longer: this for the last
-# steps, and so much more times the root of what G is above the best neuron; or this at most.  How
-# much longer at least and at most.
-FALLING, FAR, STEEPEST, GROWTH = 0.2, 2.5, 1.2, (1.1, 16.0)
+# G over the best neuron known, less one: at first and at last, and what a step multiplies it by.
+FIRST, NEAREST, NEARER = 8.0, 1e-4, 0.3
+# There are so many times more boxes after a step at least and at most, and as many times as after
+# the last one to this power.
+GROWTH, FALLING = (1.1, 32.0), 0.72
+# Parts of a step.
+STEPS = np.arange(1, 65) / 64
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
 EASY = 0.3
 # A free bias counting as one.  Products of coordinates are kept, so many for FEW dimensions, and
@@ -147,32 +146,28 @@ class Directional(Relaxation):
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
             return
         best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
-        proven, above, step = np.inf, FIRST, 1.0
-        before, growth, cost, again = np.inf, GROWTH[0], np.inf, 0.0
+        proven, above, step, before, outlook = np.inf, FIRST, 1.0, 1, np.inf
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
             for goal in search.lower((1 + above) * known, 1 + above):
                 closed, better = goal
                 if (G := float(search.levels(1 + above).max())) < proven:
-                    seconds = cost * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
-                    half = seconds, known + (G - known) / 2
+                    half = outlook, known + (G - known) / 2
                     yield Lam, replace(search.proven(proven := G, best), outlook=half)
             if better is not None:
                 best = space.neuron(core, Lam, better)
                 continue
             if not closed or watch.due():
                 return
-            took = max(watch.seconds - begun - again, SIDE)
-            if step == 1:  # whole ones take longer and longer, by factors that fall
-                power = min(FALLING + FAR * np.sqrt(NEARER * above), STEEPEST)
-                growth, before = float(np.clip((took / before) ** power, *GROWTH)), took
-            if step > LITTLE:
-                cost = took / (1 - growth**-step)
-            # what was forgotten begins anew
-            again = watch.seconds if search.forgetful else 0.0
-            step = _stride((BOLD * watch.left - again) / cost, growth)
-            if step <= 0:
+            # how far there is time for: boxes grow by factors that fall
+            size, pace = search.size, max(watch.seconds - begun, SIDE) / max(search.bounded, 1)
+            growth = float(np.clip((size / before) ** (FALLING / step), *GROWTH))
+            before, outlook = size, pace * size * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
+            boxes = search.foretold(known * (1 + above * NEARER**STEPS), growth**STEPS)
+            steps = STEPS[boxes * pace <= watch.left]
+            if len(steps) == 0:
                 return
+            step = float(steps[-1])
             above *= NEARER**step
 
     def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
@@ -223,14 +218,14 @@ class Directional(Relaxation):
         return search.proven(float(search.levels(ratio).max()), None)
 
 
-def _stride(room: float, growth: float) -> float:
-    """How far the next step goes, whole ones a time ``growth`` longer, if there is time for so much
-    ``room`` times all that a search has taken: a whole one, or as far as there is time for."""
-    return min(float(np.log1p(max(room, 0.0)) / np.log(growth)), 1.0)
-
-
 class _Search:
-    """The directions of one dual point: a tiling for each cap of outputs and sign."""
+    """The directions of one dual point: a tiling for each cap of outputs and sign.
+
+    Attributes
+    ----------
+    bounded : int
+        Boxes of the last :meth:`lower`.
+    """
 
     def __init__(self, space: _Rotated, watch: Watch, record: bool = False) -> None:
         self.space, self.watch, self._loops = space, watch, _loops(watch.left)
@@ -238,7 +233,7 @@ class _Search:
         self._cone = lru_cache(maxsize=2)(space.cone)
         self._fewer = lru_cache(maxsize=2)(space.fewer)
         self._tilings: dict[tuple[float, ...], Tiling] = {}
-        self._record, self._largest = record, 0.0
+        self._record, self._largest, self.bounded = record, 0.0, 0
         # seconds that the checker of proof files takes for a box
         self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
 
@@ -259,6 +254,7 @@ class _Search:
         self._tilings = {
             v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
         }
+        self.bounded = 0
         closed, better = bool(sides), None
         for goal in self._goals(G, ratio):
             with _team() as team:
@@ -267,6 +263,7 @@ class _Search:
                     of = cosine * G, bounder, self._stop, team, cosine * goal
                     outcome = self._tilings[v].lower(self._cone(v), *of)
                     closed, better = outcome.closed, outcome.direction
+                    self.bounded += outcome.boxes
                     if not closed:
                         break
             yield closed, better
@@ -289,6 +286,19 @@ class _Search:
         if not sides or not all(v in self._tilings for v, _ in sides):
             return np.array([np.inf])
         return np.concatenate([self._tilings[v].levels / cosine for v, cosine in sides])
+
+    @property
+    def size(self) -> int:
+        """Boxes that there are or have been."""
+        return sum(tiling.size for tiling in self._tilings.values())
+
+    def foretold(self, G: Array, growth: Array) -> Array:
+        """About how many boxes :meth:`lower` takes up to get to each G, if that makes them
+        ``growth`` times as many: those not yet below, and new ones."""
+        if self.forgetful:
+            return self.size * growth
+        levels = np.sort(np.concatenate([tiling.levels for tiling in self._tilings.values()]))
+        return self.size * (growth - 1) + len(levels) - np.searchsorted(levels, G)
 
     @property
     def forgetful(self) -> bool:
@@ -321,7 +331,7 @@ class _Search:
 
     def _stop(self) -> bool:
         """Whether time is up, or would be once the checker has repeated what there is."""
-        size = sum(tiling.size for tiling in self._tilings.values()) * self._record
+        size = self.size * self._record
         return self.watch.due() or (
             size * self._check > min(self.watch.left, LONGEST) or size > RECORDED
         )

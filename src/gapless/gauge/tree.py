@@ -166,7 +166,7 @@ class Tiling:
             with blas_threads(1):  # each of the team has one
                 while stack and not stop():
                     boxes = _take(stack, batch)
-                    bounded += len(boxes[0])
+                    bounded += int(np.sum(boxes[4] == UNKNOWN))
                     steps = list(team.map(step, _shares(boxes, team)))
                     better = next((s.direction for s in steps if s.direction is not None), None)
                     if better is not None or any(s.narrow for s in steps):
