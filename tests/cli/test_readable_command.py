@@ -209,3 +209,22 @@ def test_keys_and_free_text_are_left_out_unless_kept(tmp_path):
     kept = answer(*fit, "--keep", "id")
     assert not any("number or name the rows" in note for note in kept["notes"])
     assert "no column 'ID'" in gapless(*fit, "--keep", "ID", code=2).stderr
+
+
+def test_doubts_about_the_table_are_those_of_plain_fit(tmp_path):
+    rng = np.random.default_rng(0)
+    size, age = rng.uniform(1, 9, 60), rng.integers(20, 70, 60)
+    price = size + 0.1 * age
+    age[::9], size[7], price[8] = 999, 1e7, 1e9
+    city = np.resize(["Bern", "bern ", "Rom"], 60)
+    with open(tmp_path / "t.csv", "w", newline="") as file:
+        csv.writer(file).writerows([["size", "age", "city", "price"], *zip(size, age, city, price)])
+    fit = ["fit", tmp_path / "t.csv", "--target", "price", "--weight-decay", 1]
+    told, plain = (answer(*fit, *kind)["notes"] for kind in (["--readable"], ["--prove-time", 0]))
+    doubts = (
+        "may mean missing: age", "numbers far from all others: size",
+        "texts that differ in capitals", "targets far from all others: price",
+    )  # fmt: skip
+    for doubt in doubts:
+        (said,) = [note for note in told if note.startswith(doubt)]
+        assert said in plain

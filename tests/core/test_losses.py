@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapless import Problem
 from gapless.core.losses import LOG_LINK, LOSSES, Huber, get_loss
 from problems import ALL_LOSSES, targets
 
@@ -77,3 +78,16 @@ def test_names_and_mistakes():
         get_loss("hinge").check_targets(np.array([[0.0], [1.0]]))
     with pytest.raises(ValueError, match="one-hot"):
         get_loss("softmax").check_targets(np.array([[1.0, 1.0]]))
+
+
+@pytest.mark.parametrize("loss", ALL_LOSSES, ids=repr)
+@pytest.mark.parametrize("size", [0.1, 3.0])  # values rise up to the end, or only at first
+def test_no_multiple_of_a_dual_point_is_better_than_the_best(loss, size, rng):
+    problem = Problem(rng.standard_normal((40, 2)), targets(loss, 40, 3, rng), loss, 0.1)
+    Lam = problem.dual_point(size * rng.standard_normal((40, 3)))
+    for limit in (0.1, 1.0):
+        scale, value = problem.best_scale(Lam, limit)
+        assert 0 <= scale <= limit
+        assert value == problem.dual_value(scale * Lam)
+        others = [problem.dual_value(s * Lam) for s in np.linspace(0, limit, 200)]
+        assert value >= max(others) - 1e-6

@@ -153,6 +153,13 @@ def test_weight_decay_by_cross_validation_finds_what_generalises():
     assert model.status_ is Status.OPTIMAL
     assert model.losses_.shape == (3, len(model.weight_decays_))
     assert model.score(X[300:], y[300:]) > 0.4
+    values, finest = model.weight_decays_, 3e-4 ** (1 / 16)
+    steps = values[1:] / values[:-1]
+    assert np.all(steps < 1)
+    chosen = list(values).index(model.weight_decay_)
+    # coarse but for the values beside the best
+    assert steps[chosen - 1 : chosen + 1] == pytest.approx([finest, finest])
+    assert np.min(steps) == pytest.approx(finest**2)
 
 
 def test_the_walk_goes_on_while_folds_gain():

@@ -218,7 +218,7 @@ def read_job(args: argparse.Namespace) -> Job:
     encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
     X = encoder.encode(Table(features, table.cells))
     units = _units(X[train], Y[train], task, loss, args.raw)
-    notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
+    notes = [*table.notes, *[without] * bool(without), *done, *doubts(features, target, y, task)]
     balanced = args.class_weight == "balanced"
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
@@ -237,8 +237,23 @@ def _units(X: Array, Y: Array, task: str, loss: str, raw: bool) -> Units:
     return Units.learn(X, Y, centred=True, targets=targets)
 
 
-def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:
-    """What a person who knows the data should look at."""
+def doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:
+    """What a person who knows the data should look at, a line each.
+
+    Parameters
+    ----------
+    features : dict of str to array of shape (n_rows,)
+    target : str
+    y : array of shape (n_rows,)
+        As the table has it.
+    task : {"classification", "regression"}
+
+    Yields
+    ------
+    str
+        Numbers that may mean missing or lie far from all others, texts that are almost alike,
+        columns that repeat the target.
+    """
     columns = {**features, target: y}
     words = {name: column for name, column in columns.items() if column.dtype.kind != "f"}
     marks = {name: ", ".join(codes(column)) for name, column in columns.items()}

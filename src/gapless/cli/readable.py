@@ -22,7 +22,7 @@ from .absent import is_absent
 from .columns import LARGE, check_sizes, check_slips, numbers_of
 from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
-from .job import check_split, find_task, split_rows
+from .job import check_split, doubts, find_task, split_rows
 from .kinds import Reading
 from .measures import check_targets, find_loss
 from .numbers import is_missing
@@ -133,6 +133,7 @@ def _read(args: argparse.Namespace) -> _Samples:
     names = [name for name in table if name != target and name not in args.drop]
     check_names(table, args.keep)
     kinds, learned = _learn(table, names, args.keep)
+    learned += doubts({name: table[name] for name in names}, target, y, task)
     if task == "classification":
         y = texts(table, target)
         labels = np.unique(y, return_inverse=True)[1]

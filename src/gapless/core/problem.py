@@ -49,6 +49,8 @@ from .rounding import EPS
 BIAS_RULES = ("free", "penalized", "none")
 # NumPy's pairwise sums are off by less than this many EPS times the sum of the sizes.
 SUM = 64
+# Share of an interval, at its end, in which a concave value rises if it rises all the way.
+NEAR = 1e-5
 # Targets on which a user's own loss is tried.
 TRIED = 200
 
@@ -305,10 +307,13 @@ class Problem:
             top = limit if np.isfinite(limit) else 1.0
             if not np.isfinite(self.dual_value(top * Lam)):
                 top = min(top, 1.0)
-            found = minimize_scalar(
-                lambda s: -self.dual_value(s * Lam), bounds=(0.0, top), method="bounded"
-            )
-            candidates = [float(found.x), top, min(1.0, top)]
+            candidates = [top, min(1.0, top)]
+            # where it rises up to the end, as near an optimum, there is nothing to look for
+            if not self.dual_value(top * Lam) > self.dual_value(top * (1 - NEAR) * Lam):
+                found = minimize_scalar(
+                    lambda s: -self.dual_value(s * Lam), bounds=(0.0, top), method="bounded"
+                )
+                candidates.append(float(found.x))
         value, s = max((self.dual_value(s * Lam), s) for s in (0.0, *candidates))
         return s, value
 

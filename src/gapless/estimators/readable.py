@@ -73,8 +73,8 @@ class AdditiveReLURegressor(Regression, ReadableFit):
         The mean prediction; with pairs, what it would be if features were independent.
     weight_decay_ : float
     weight_decays_, prices_, losses_ : arrays of shape (n_values,), twice, and (n_folds, n_values)
-        What ``weight_decay="auto"`` has tried: prices of pairs are infinite where there were none,
-        and losses NaN where the time was over.
+        What ``weight_decay="auto"`` has tried, falling, first without pairs: prices of pairs are
+        infinite where there were none, and losses NaN where the time was over.
     network_ : Network
         On the standardised columns; :meth:`to_network` is the one on the features.
     certificate_, solution_, status_, n_neurons_, n_iter_

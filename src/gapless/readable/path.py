@@ -22,23 +22,25 @@ from ..core.watch import Watch
 from .solve import SMOOTHING, Fit, Weighted
 from .table import Table
 
-# The grid of weight decays, as shares of the least that leaves only a constant.  Its steps go on
-# below the last where the loss of the folds still falls.
-VALUES, LEAST = 18, 3e-4
+# The grid of weight decays, as shares of the least that leaves only a constant: every second value
+# is tried, then those beside the best.  Its steps go on below the last where the loss of the folds
+# still falls.
+VALUES, LEAST = 17, 3e-4
 # Prices of pairs: so far apart, and so many at most.
 STEP, PRICES = 1.5, 10
 # Gap of the networks that only rank values.
 RANKING = 3e-2
 # Values without a better one after which a walk ends: weight decays of the grid, prices, and the
 # weight decays below the grid or with pairs, of which the smallest take most of the time.
-PATIENCE, PATIENCE_PRICES, PATIENCE_SMALL = 3, 2, 1
+PATIENCE, PATIENCE_PRICES, PATIENCE_SMALL = 1, 2, 1
 # Those of lines where not all of them clearly lose more.
-ENDURANCE = 6
+ENDURANCE = 3
 # Share of what a constant loses that a value below the grid or with pairs has to gain to count as
 # better, or to lose for the walk to end at once.
 LITTLE = 5e-4
-# Numbers of X in all folds up to which all their tables are held at once.
-HELD = 1 << 24
+# Numbers of X in all folds up to which all their tables are held at once, and values that a table
+# which is not stays for.
+HELD, AT_ONCE = 1 << 24, 3
 
 #: a weight decay, and the price of a pair; infinite: no pairs
 Value: TypeAlias = tuple[float, float]
@@ -71,7 +73,7 @@ class Walk:
 
     All folds walk together and end when their mean loss has risen for good: what one fold alone
     finds too small may still be the best for the others.  Of large tables one is held at a time and
-    sorted anew for every :data:`PATIENCE` values.
+    sorted anew for every :data:`AT_ONCE` values.
 
     Parameters
     ----------
@@ -138,16 +140,21 @@ class Walk:
         return pair if named or _clear(gains) else line
 
     def lines(self) -> None:
-        """Falling weight decays of neurons of one feature."""
+        """Falling weight decays of neurons of one feature, coarse and then fine."""
         top = flat_weight_decay(Table(self.problem, 0, self.how[1]))
         steps = top * LEAST ** (np.arange(2 * VALUES) / (VALUES - 1))
         values = [(value, np.inf) for value in steps.tolist()]
-        self.along(values[:VALUES], PATIENCE)
+        self.along(values[:VALUES:2], PATIENCE)
+        best = 2 * self.best
+        if not self.watch.due():
+            self.along([values[k] for k in (best - 1, best + 1) if 0 <= k < VALUES], ENDURANCE)
         self.n_lines = len(self.values)
         # pairs fit what is left from a weight decay that still leaves them few neurons
-        if self.best == VALUES - 1 and not self.how[0]:
+        if self.values[self.best] == values[VALUES - 1] and not self.how[0]:
             self.along(values[VALUES:], PATIENCE_SMALL)
             self.n_lines = len(self.values)
+        order = np.argsort([-weight_decay for weight_decay, _ in self.values])
+        self.values, self.losses = [self.values[k] for k in order], self.losses[:, order]
 
     def pairs(self) -> None:
         """From the best lines: falling prices of pairs, then falling weight decays."""
@@ -173,7 +180,7 @@ class Walk:
 
     def along(self, values: Sequence[Value], patience: int) -> None:
         """These from the best networks so far, until ``patience`` of them bring nothing better."""
-        begun, step = len(self.values), 1 if self.held else patience
+        begun, step = len(self.values), 1 if self.held else AT_ONCE
         for fold, network in zip(self.folds, self.networks):
             fold.begin(network)
         with blas_threads(1):
@@ -231,12 +238,13 @@ class _Fold:
     ) -> None:
         self.problem, (self.interactions, self.monotone), self.held = problem, how, held
         self.fit, self.test = parts
+        self.price = np.nan
+        self.table: Table | None = None
         self.begin(None)
 
     def begin(self, network: Network | None) -> None:
-        """From this network, on a table that is still to be made."""
-        self.network, self.price = network, np.nan
-        self.table: Table | None = None
+        """From this network."""
+        self.network = network
         self.start: Weighted | None = None
 
     def seen(self, values: Sequence[Value], watch: Watch) -> Iterator[tuple[float, Network]]:

@@ -59,7 +59,7 @@ def solve_weights(
     if len(neurons) == 0 or (not square and problem.n_outputs > 1 and small):
         return solve_master(problem, neurons.activations(X), a, c, accuracy, stop, signs)
     F = neurons.outputs(X, a, c)
-    value, moments = objective(problem, F, a), None
+    value, last, moments = objective(problem, F, a), 0.0, None
     for _ in range(MODELS):
         if stop():
             break
@@ -76,8 +76,11 @@ def solve_weights(
         else:
             break
         (F, a, c), gained, value = step, value - stepped, stepped
-        if gained <= accuracy * abs(value):
+        # gains fall faster and faster: the next would be at most this
+        following = gained * min(gained / last, 1.0) if last else gained
+        if following <= accuracy * abs(value):
             break
+        last = gained
     return a, c
 
 

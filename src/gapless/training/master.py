@@ -413,12 +413,13 @@ class _Hessian:
         K = G.copy()
         if unit.shape[1] > 1:
             K[np.diag_indices(m * places)] += np.repeat(D, places)
+        diagonal = np.einsum("ii->i", K)  # a view
         while self.factor is None and ridge < 1:
-            K[np.diag_indices_from(K)] += ridge * self.diagonal
+            diagonal += ridge * self.diagonal
             ridge *= 100
             self.factor = _cholesky(K)
         if unit.shape[1] > 1 and m > 0 and self.factor is not None:
-            self.inverse = _inverse(*self.factor)[:, : m * places]
+            self.inverse = _inverse(self.factor)[:, : m * places]
             # (D^-1 - V^T K V) scaled by D on both sides; positive definite but for rounding
             self.root = np.sqrt(D)
             rows = unit.reshape(m * places, width)
@@ -430,11 +431,10 @@ class _Hessian:
     def solve(self, right: Array) -> Array:
         if self.factor is None:
             return right / self.diagonal[:, None]
-        x = scipy.linalg.cho_solve(self.factor, right, check_finite=False)
+        x = _solved(self.factor, right)
         if self.inner is None:
-            return np.asarray(x)
-        along = self.root * self._along(x)
-        y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
+            return x
+        y = self.root * _solved(self.inner, self.root * self._along(x))
         return np.asarray(x + self.inverse @ (self.unit * y[:, None]).reshape(-1, self.width))
 
     def _along(self, x: Array) -> Array:
@@ -461,7 +461,7 @@ class _ByOutput:
         if self.inner is None:
             return x
         along = self.root * np.einsum("jc,jc->j", self.unit, x[: len(self.unit)])
-        y = self.root * scipy.linalg.cho_solve(self.inner, along, check_finite=False)
+        y = self.root * _solved(self.inner, along)
         back = np.zeros_like(right)
         back[: len(y)] = self.unit * y[:, None]
         return x + self._blocks(back)
@@ -470,15 +470,17 @@ class _ByOutput:
         return np.asarray((self.inverse @ right.T[:, :, None])[:, :, 0].T)
 
 
-def _inverse(factor: Array, lower: bool) -> Array:
+def _inverse(factor: Array) -> Array:
     """Of the matrix factored; a third of the work of solving for the identity."""
-    half = scipy.linalg.lapack.dpotri(factor, lower=lower)[0]
-    half = np.tril(half) if lower else np.triu(half)
+    half = np.triu(scipy.linalg.lapack.dpotri(factor)[0])
     return np.asarray(half + half.T - np.diag(np.diag(half)))
 
 
-def _cholesky(K: Array) -> tuple[Array, bool] | None:
-    try:
-        return scipy.linalg.cho_factor(K, check_finite=False)
-    except np.linalg.LinAlgError:
-        return None
+def _cholesky(K: Array) -> Array | None:
+    """The upper factor, of small matrices in half the time of ``scipy.linalg.cho_factor``."""
+    factor, failed = scipy.linalg.lapack.dpotrf(K, clean=False)
+    return None if failed else factor
+
+
+def _solved(factor: Array, right: Array) -> Array:
+    return np.asarray(scipy.linalg.lapack.dpotrs(factor, right)[0]).reshape(right.shape)
