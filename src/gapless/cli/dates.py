@@ -103,21 +103,22 @@ def _looks_dated(cell: str) -> bool:
 def _moments(cells: Array, form: str) -> Array:
     """Moments of time, NaT for texts of another format; datetime64 (n_rows,)."""
     pandas = optional_import("pandas", "pandas", "reading dates")
-    written = [ZONE.sub("", str(cell).strip()) for cell in cells]
+    place, kinds = pandas.factorize(np.asarray(cells, object), use_na_sentinel=False)
+    written = [ZONE.sub("", str(cell).strip()) for cell in kinds]
     if form in NUMBERED:
         numbers = pandas.to_numeric(pandas.Series(written), errors="coerce")
         if unit := NUMBERED[form][2]:
-            return pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
+            moments = pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
+            return moments[place]
         written = [f"{number:.0f}" for number in numbers]
     elif form in SPELT:
-        spelt = {cell: SPELT[form](cell) for cell in set(written)}
-        written = [spelt[cell] for cell in written]
+        written = list(map(SPELT[form], written))
     elif form == "%G-W%V":  # its Monday
         form, written = f"{form}-%u", [f"{cell}-1" for cell in written]
     index: Any = pandas.to_datetime(
         written, format="ISO8601" if form in SPELT else form, errors="coerce", utc=True
     )
-    return index.tz_localize(None).to_numpy("datetime64[ns]")
+    return index.tz_localize(None).to_numpy("datetime64[ns]")[place]
 
 
 def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:

@@ -30,7 +30,7 @@ from .dates import date_format
 from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import MAX_CODES, is_number
-from .preparing import Encoder
+from .preparing import Encoder, Levels
 from .tables import Table, check_names, check_target, read_data, rows_with, texts, without_lone
 
 # Rows from which it is told that a column repeats the target.
@@ -218,7 +218,8 @@ def read_job(args: argparse.Namespace) -> Job:
     encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
     X = encoder.encode(Table(features, table.cells))
     units = _units(X[train], Y[train], task, loss, args.raw)
-    notes = [*table.notes, *[without] * bool(without), *done, *_doubts(features, target, y, task)]
+    notes = [*table.notes, *[without] * bool(without), *done]
+    notes += _doubts(features, target, y, task, encoder)
     balanced = args.class_weight == "balanced"
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
@@ -237,10 +238,13 @@ def _units(X: Array, Y: Array, task: str, loss: str, raw: bool) -> Units:
     return Units.learn(X, Y, centred=True, targets=targets)
 
 
-def _doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:
+def _doubts(
+    features: dict[str, Array], target: str, y: Array, task: str, encoder: Encoder
+) -> Iterator[str]:
     """What a person who knows the data should look at."""
     columns = {**features, target: y}
-    words = {name: column for name, column in columns.items() if column.dtype.kind != "f"}
+    words = {kind.name: columns[kind.name] for kind in encoder.kinds if isinstance(kind, Levels)}
+    words |= {target: y} if y.dtype.kind != "f" else {}
     marks = {name: ", ".join(codes(column)) for name, column in columns.items()}
     if marked := [f"{name} ({found})" for name, found in marks.items() if found]:
         yield f"may mean missing: {listed(marked)}; if so, say --na COLUMN=NUMBER"

@@ -22,7 +22,7 @@ UNITS = 3
 # Blanks, the zeros that pad a file, the mark that ends one of DOS, that which begins one of UTF-8.
 BLANK = " \t\r\n\f\v\u00a0\0\x1a\ufeff"
 # What lines are drawn with.
-RULED = frozenset("-=+:|_ ")
+RULED = "-=+:|_ "
 
 
 @dataclass
@@ -135,7 +135,7 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
 
 def _is_ruled(row: list[str]) -> bool:
     """Whether a line is drawn, as below the header of a printed table."""
-    return RULED.issuperset(row[0]) and RULED.issuperset(line := "".join(row)) and "---" in line
+    return not (row[0].strip(RULED) or (line := "".join(row)).strip(RULED)) and "---" in line
 
 
 def _is_number(cell: str) -> bool:

@@ -408,7 +408,8 @@ def _column(
     lacks = missing(values)
     there, n_lacking = values[~lacks], int(lacks.sum())
     indicator = n_lacking >= _rare(len(values))
-    distinct = np.unique(there)
+    number = values.dtype.kind == "f"
+    distinct = np.unique(there) if number else np.array([*set(there)], object)
     reason = None
     if not len(distinct):
         reason = said.empty
@@ -419,7 +420,6 @@ def _column(
     if reason is not None:
         reason.append(name)
         return None
-    number = values.dtype.kind == "f"
     form = dated_numbers(name, there) if number else date_format(there)
     if form is None and number:
         said.fill(name, lacks, "median")
@@ -431,9 +431,9 @@ def _column(
         said.dates.append(f"{name} ({form}: {', '.join(names)})")
         fills = tuple(_median(parts[part], train) for part in names) if impute else None
         return Dates(name, form, names, fills, indicator)
-    levels, other = _frequent(there, len(values), kept)
+    levels, other, covered = _frequent(there, len(values), kept)
     doubt = some_numbers(there) or several_formats(there)
-    if not kept and other and np.isin(values, levels).sum() < COVERED * len(values):
+    if not kept and other and covered < COVERED * len(values):
         if 2 * n_lacking > len(values):
             said.sparse.append(f"{name} ({n_lacking} of {len(values)} cells empty)")
         else:
@@ -484,12 +484,12 @@ def _median(values: Array, train: Any) -> float:
     return float(np.median(there if len(there) else values[~np.isnan(values)]))
 
 
-def _frequent(cells: Array, n_rows: int, kept: bool) -> tuple[list[str], bool]:
-    """The levels in their order, and whether rare ones are left over."""
+def _frequent(cells: Array, n_rows: int, kept: bool) -> tuple[list[str], bool, int]:
+    """The levels in their order, whether rare ones are left over, and the rows that they have."""
     counts = Counter(map(str, cells))
     rare = 1 if kept else _rare(n_rows)
     few = sum(count < rare for count in counts.values())
     if few < 2 and len(counts) <= MAX_CATEGORIES:
-        return sorted(counts), False
+        return sorted(counts), False, len(cells)
     frequent = [level for level, count in counts.most_common(MAX_CATEGORIES - 1) if count >= rare]
-    return sorted(frequent), True
+    return sorted(frequent), True, sum(counts[level] for level in frequent)

@@ -201,7 +201,7 @@ def check_target(table: Table, target: str | None, drop: list[str], did: str) ->
 def texts(table: dict[str, Array], name: str) -> Array:
     """The cells of a column as texts, as they stand in the file; an object array (n_rows,)."""
     cells: Any = table.cells if isinstance(table, Table) else table
-    return np.array([str(cell) for cell in cells[name]], dtype=object)
+    return np.array([str(cell) for cell in np.asarray(cells[name], object)], dtype=object)
 
 
 def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[Table, str]:
