@@ -79,6 +79,17 @@ def look_alike(cells: Array) -> list[str]:
     return next((written for written in kinds.values() if len(written) > 1), [])
 
 
+def heads_groups(column: Array) -> bool:
+    """Whether a column may have a label in the first row of each group alone: it begins with one,
+    most cells are empty, and no label is that before it."""
+    lacks = missing(column)
+    there = column[~lacks]
+    if lacks[0] or 2 * lacks.sum() < len(column) or len(there) < 2:
+        return False
+    fractions = column.dtype.kind == "f" and bool(np.any(there != np.round(there)))
+    return not fractions and bool(np.all(there[1:] != there[:-1]))
+
+
 def far_off(name: str, column: Array) -> str:
     """Numbers of a column that lie far from all others, in words; nothing where there are none."""
     if column.dtype.kind != "f":

@@ -19,9 +19,11 @@ FORMATS = (
     "%m/%d/%Y %I:%M:%S %p", "%Y/%m/%d %I:%M:%S %p",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
-    "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S",
+    "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d.%m.%y %H:%M",
+    "%d.%m.%y %H:%M:%S", "%H:%M", "%H:%M:%S",
     "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V", "%G-W%V-%u", "week",
     "%m/%Y", "%d/%m/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p", "month name",
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%Ym%m", "%YM%m",
 )  # fmt: skip
 # What is no format to those who do not know its name.
 EXAMPLES = {

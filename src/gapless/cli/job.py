@@ -23,6 +23,7 @@ from .columns import (
     check_sizes,
     check_slips,
     far_off,
+    heads_groups,
     look_alike,
 )
 from .command import add_data_arguments
@@ -260,6 +261,8 @@ def _doubts(
             f"{name} ({', '.join(map(repr, found))})" for name, found in twins.items() if found
         ]
         yield f"texts that differ in capitals or spaces alone, taken as different: {listed(shown)}"
+    if grouped := [name for name in features if heads_groups(features[name])]:
+        yield f"empty cells may mean as above: {listed(grouped)}; if so, say --fill-down NAME"
     again = [name for name in features if _repeats(features[name], y)]
     if again:
         yield (

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.checks import InputError, counted, listed, optional_import
 from .dates import date_format
 from .numbers import MISSING_NUMBER
-from .text_files import SNIFFED
+from .text_files import ALIKE, SNIFFED
 
 # Rows that become columns together.
 CHUNK = 20_000
@@ -85,13 +85,14 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
         above += 1
     if header is None:
-        above = _below_remarks(first, above)
-        if _is_merged([row for _, row in first[above : above + 3]]):
+        above = _below_facts(first, _below_remarks(first, above), width)
+        if _is_merged([row for _, row in first[above : above + 4]]):
             over, above = first[above][1], above + 1
     if above:
         title = next(filter(None, map(str.strip, first[0][1])))
         notes.append(f"{counted(above, 'line')} above the table left out: {title}")
     head, body = first[above][1], [row for _, row in first[above + 1 :]]
+    head = _filled(head, over)
 
     # 2. names
     if header is None:
@@ -155,13 +156,25 @@ def _is_above(rows: list[list[str]], width: int) -> bool:
 
 
 def _is_merged(rows: list[list[str]]) -> bool:
-    """Whether the first of three rows has titles over several columns, and the second the names."""
+    """Whether the first of some rows has titles over several columns, and the second the names."""
     if len(rows) < 3 or len(set(map(len, rows))) > 1:
         return False
     over = [cell.strip() for cell in rows[0]]
-    # the first may be an index without a name
+    names = _filled(rows[1], over)
+    index = not names[0]  # without a name
     alike = len(set(over) - {""}) < len(over) - (not over[0])
-    return alike and any(over) and _are_names(rows[1], rows[2], over)
+    return (
+        alike
+        and any(over)
+        and any(_are_names(names[index:], row[index:], over[index:]) for row in rows[2:])
+    )
+
+
+def _filled(names: list[str], over: list[str]) -> list[str]:
+    """Names, those that are empty from the titles over them: cells may be merged downwards."""
+    return [
+        name if name.strip() else title for name, title in zip_longest(names, over, fillvalue="")
+    ]
 
 
 def _under(over: list[str], names: list[str]) -> list[str]:
@@ -192,6 +205,25 @@ def _below_remarks(rows: list[tuple[int, list[str]]], start: int) -> int:
         end += 1
     apart = end > start and len(rows[end - 1][1]) > 1 and not any(map(str.strip, rows[end - 1][1]))
     return end if apart and _are_names(rows[end][1], rows[end + 1][1]) else start
+
+
+def _below_facts(rows: list[tuple[int, list[str]]], start: int, width: int) -> int:
+    """Where the table begins: below rows of other widths, as banks and instruments write them, at
+    the first of ``width`` that has names, where nearly all below it are as wide."""
+    if len(rows[start][1]) == width:
+        return start
+    for k in range(start + 1, (start + len(rows)) // 2):
+        row, below = rows[k][1], rows[k + 1 :]
+        names = [cell.strip() for cell in row if cell.strip()]
+        named = len(row) == width and len(set(names)) == len(names) > 1
+        if (
+            named
+            and not any(name[0].isdigit() for name in names)
+            and any(map(str.isdigit, "".join(below[0][1])))
+            and sum(len(other) == width for _, other in below) > ALIKE * len(below)
+        ):
+            return k
+    return start
 
 
 def _is_below(body: list[list[str]], before: int) -> bool:

@@ -33,7 +33,7 @@ MISSING_NUMBER = MISSING | {
 TRUTHS = {"false": 0.0, "true": 1.0}
 # At most one of them stands before or after the numbers of a column; so may a currency's code
 # before them, or a unit after them.
-SIGNS = "$€£¥₹%"
+SIGNS = "$€£¥₹%‰"
 CODE = re.compile(
     r"[A-Z]{3}(?=[ \u00a0\u202f])|(?:[A-Z]{1,2}\$|Fr\.|Rs\.?|kr\.?)(?=[ \u00a0\u202f]?[\d(-])"
 )

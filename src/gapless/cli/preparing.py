@@ -393,7 +393,7 @@ class _Said:
             ("dates as numbers", self.dates),
             ("missing cells filled in", self.missing),
             ("columns of many different texts left out (--keep NAME)", self.texts),
-            ("columns of few texts left out; fill cells in that mean as above", self.sparse),
+            ("columns of few texts left out", self.sparse),
             ("columns that number or name the rows left out (--keep NAME)", self.keys),
             ("empty columns left out", self.empty),
             ("constant columns left out", self.constant),
