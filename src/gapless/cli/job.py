@@ -28,10 +28,11 @@ from .columns import (
 )
 from .command import add_data_arguments
 from .dates import date_format
+from .features import Levels
 from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import MAX_CODES, is_number
-from .preparing import Encoder, Levels
+from .preparing import Encoder
 from .tables import Table, check_names, check_target, read_data, rows_with, texts, without_lone
 
 # Rows from which it is told that a column repeats the target.

@@ -80,44 +80,21 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     width = Counter(len(row) for _, row in first[1:] or first).most_common(1)[0][0]
     notes: list[str] = []
 
-    # 1. what is above the table
-    above, over = 0, []
-    while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
-        above += 1
-    if header is None:
-        above = _below_facts(first, _below_remarks(first, above), width)
-        if _is_merged([row for _, row in first[above : above + 4]]):
-            over, above = first[above][1], above + 1
-    if above:
-        title = next(filter(None, map(str.strip, first[0][1])))
-        notes.append(f"{counted(above, 'line')} above the table left out: {title}")
-    head, body = first[above][1], [row for _, row in first[above + 1 :]]
-    head = _filled(head, over)
-
-    # 2. names
+    # 1. what is above the table, and names
+    above, over = _titles(first, width, header is None, notes)
+    head, body = _filled(first[above][1], over), [row for _, row in first[above + 1 :]]
     if header is None:
         header = not _is_data(head, body)
     if header and not body:
         raise InputError(f"{name}: needs a header line and at least one row of data")
-    if not header:
+    if header:
+        names, below = _header(head, body, over, width, notes)
+        start = above + 1 + below
+    else:
         names, start = [f"x{j}" for j in range(len(head))], above
         notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
-    else:
-        written, start = _names(head, body, width), above + 1
-        names = _under(over, written)
-        if longer := [name for name, short in zip(names, written) if name != short]:
-            notes.append(f"names that come twice, behind the titles above: {listed(longer)}")
-        below = 0
-        while _is_below(body[below:], below):
-            below += 1
-        if below:
-            words = ", ".join(filter(None, chain(*body[:below])))
-            notes.append(f"{counted(below, 'line')} below the header left out: {words}")
-        start += below
-        if names and names[0].startswith("#"):
-            names[0] = names[0].lstrip("#").lstrip()
 
-    # 3. rows, all of one width
+    # 2. rows, all of one width
     around = _Around()
     again: list[int] = []
     rest = _but(chain(first[start:], numbered), head if header else None, again)
@@ -132,6 +109,43 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     names, twins = distinct(names, notes)
     cells.columns = names
     return _without_index(Arranged(cells, notes, twins))
+
+
+def _titles(
+    rows: list[tuple[int, list[str]]], width: int, looked: bool, notes: list[str]
+) -> tuple[int, list[str]]:
+    """How many rows are above that of the names, and the titles over several columns in the last of
+    them; more than titles and comments only where the header is ``looked`` at."""
+    above, over = 0, []
+    while above < len(rows) - 1 and _is_above([row for _, row in rows[above : above + 2]], width):
+        above += 1
+    if looked:
+        above = _below_facts(rows, _below_remarks(rows, above), width)
+        if _is_merged([row for _, row in rows[above : above + 4]]):
+            over, above = rows[above][1], above + 1
+    if above:
+        title = next(filter(None, map(str.strip, rows[0][1])))
+        notes.append(f"{counted(above, 'line')} above the table left out: {title}")
+    return above, over
+
+
+def _header(
+    head: list[str], body: list[list[str]], over: list[str], width: int, notes: list[str]
+) -> tuple[list[str], int]:
+    """The names of the columns, and how many rows below them have units or kinds."""
+    written = _names(head, body, width)
+    names = _under(over, written)
+    if longer := [name for name, short in zip(names, written) if name != short]:
+        notes.append(f"names that come twice, behind the titles above: {listed(longer)}")
+    below = 0
+    while _is_below(body[below:], below):
+        below += 1
+    if below:
+        words = ", ".join(filter(None, chain(*body[:below])))
+        notes.append(f"{counted(below, 'line')} below the header left out: {words}")
+    if names and names[0].startswith("#"):
+        names[0] = names[0].lstrip("#").lstrip()
+    return names, below
 
 
 def _is_ruled(row: list[str]) -> bool:
