@@ -17,9 +17,7 @@ MARK = ":"
 SHAPES = "give a list of objects, one object a line, or an object of columns"
 
 
-def read_json(
-    stream: BinaryIO, name: str, encoding: str | None = None, header: bool | None = None
-) -> Arranged:
+def read_json(stream: BinaryIO, name: str, encoding: str | None, header: bool | None) -> Arranged:
     """A table of JSON, as if its cells were those of a text file.
 
     Records ``[{"a": 1, "b": 2}, ...]``, alone or as the only such list in an object, or in one
@@ -32,9 +30,9 @@ def read_json(
     stream : binary stream
     name : str
         Of the file, for messages.
-    encoding : str, optional
-        An encoding that the file has to have; by default it is looked at.
-    header : bool, optional
+    encoding : str or None
+        An encoding that the file has to have; None is looked at.
+    header : bool or None
         Whether the first of rows has the names.
 
     Returns

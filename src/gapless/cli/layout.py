@@ -47,7 +47,7 @@ class Arranged:
     mark: str = ""
 
 
-def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) -> Arranged:
+def arrange(rows: Iterable[list[str]], name: str, header: bool | None) -> Arranged:
     """The table in ``rows``.
 
     Blank and drawn lines, lines that begin with # and are no rows, titles above the table and
@@ -58,8 +58,8 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     rows : iterable of list of str
     name : str
         Of the file, for messages.
-    header : bool, optional
-        Whether the first row has the names of the columns; by default it is looked at.
+    header : bool or None
+        Whether the first row has the names of the columns; None is looked at.
 
     Returns
     -------
