@@ -247,6 +247,7 @@ def test_what_cannot_be_read_or_written_is_said_before_the_work(folder, tmp_path
         (["certify", model], "give a data file, or --dataset NAME"),
         (["verify", "p.npz"], "give a data file, or --dataset NAME"),
         (["audit", model, "--loss", "mse", "--weight-decay", 1], "give a data file, or --dataset"),
+        (["audit", model, shop, "--target", "price"], "from the best gapless certify proves"),
         (["fit", tmp_path], folder_given),
         (["fit", ""], empty),
         (["predict", model, tmp_path], folder_given),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,8 +21,14 @@ Absent: TypeAlias = Mapping[str, Sequence[str]]
 # Words among numbers that may mean missing, and the rows that each of them is in.
 FEW_WORDS, OFTEN = 3, 2
 DIGIT = re.compile(r"\d").search
-# What surveys write for no answer.
-CODE = re.compile(r"-9{1,5}|-[78]{1,4}|9{2,6}|9{1,4}[78]|8{2,5}|7{2,5}")
+# What surveys write for no answer: -9 to -99999, 99 to 999999, 97, 998; 7 and 8 as 9, and mixed
+# below zero.
+CODES = [
+    *(-(10**k - 1) for k in range(1, 6)), *(10**k - 1 for k in range(2, 7)),
+    *(10 * (10**k - 1) + last for k in range(1, 5) for last in (7, 8)),
+    *(digit * (10**k - 1) // 9 for digit in (7, 8) for k in range(2, 6)),
+    *(-int("".join(digits)) for k in range(1, 5) for digits in product("78", repeat=k)),
+]  # fmt: skip
 
 
 def asked(given: Iterable[str], names: Iterable[str]) -> dict[str, list[str]]:
@@ -47,25 +54,25 @@ def words_among(columns: dict[str, Array]) -> dict[str, list[str]]:
             continue
         if 2 * sum(map(bool, map(DIGIT, column[:GLANCE]))) < len(column[:GLANCE]):
             continue
-        words = {cell for cell in set(column) if not DIGIT(cell)}
-        words = {cell.strip() for cell in words if cell.strip().lower() not in MISSING_NUMBER}
-        if not 0 < len(words) <= FEW_WORDS:
+        rows: Counter[str] = Counter()  # of each word
+        others = []
+        for cell, times in Counter(column).items():
+            if DIGIT(cell):
+                others.append(cell)
+            elif (word := cell.strip()).lower() not in MISSING_NUMBER:
+                rows[word] += times
+        if not 0 < len(rows) <= FEW_WORDS:
             continue
-        counts = Counter(map(str.strip, column))
-        others = [cell for cell in counts if DIGIT(cell)]
-        rows = [counts[word] for word in words]
-        often = min(rows) >= OFTEN and 2 * sum(rows) <= len(column)
+        often = min(rows.values()) >= OFTEN and 2 * rows.total() <= len(column)
         if often and len(others) > MAX_CODES and _are_values(others):
-            absent[name] = sorted(words)
+            absent[name] = sorted(rows)
     return absent
 
 
 def _are_values(cells: list[str]) -> bool:
     """Whether texts are all numbers, or all dates."""
     written = Written.of(cells)
-    if written is not None and any(written.values(mark) is not None for mark in ".,"):
-        return True
-    return date_format(np.array(cells, object)) is not None
+    return bool(written and written.meant) or date_format(np.array(cells, object)) is not None
 
 
 def blank(cells: Any, absent: Absent) -> tuple[Any, dict[str, list[str]]]:
@@ -86,8 +93,10 @@ def blank(cells: Any, absent: Absent) -> tuple[Any, dict[str, list[str]]]:
         column = pandas.Series(cells[name])
         written = column.astype(str).str.strip()
         values = {float(word) for word in words if is_number(word)}
-        kinds = {text for text in written.unique()
-                 if text in words or (is_number(text) and float(text) in values)}  # fmt: skip
+        kinds = {
+            text for text in written.unique()
+            if text in words or (values and is_number(text) and float(text) in values)
+        }  # fmt: skip
         if kinds:
             empty = "" if pandas.api.types.is_string_dtype(column) else None
             changed[name] = column.mask(written.isin(kinds), empty)
@@ -112,12 +121,12 @@ def codes(column: Array) -> list[str]:
     farther above all others than those lie apart; each in several rows."""
     if column.dtype.kind != "f":
         return []
-    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-    named = np.array([bool(CODE.fullmatch(f"{value:.15g}")) for value in values], bool)
-    named &= counts >= OFTEN
-    rest = values[~named]
-    if not len(rest):
+    there = column[~np.isnan(column)]
+    values, counts = np.unique(there[np.isin(there, CODES)], return_counts=True)
+    values = values[counts >= OFTEN]
+    rest = there[~np.isin(there, values)]
+    if not len(values) or not len(rest):
         return []
-    low, high = rest[0], rest[-1]
-    named &= ((values < 0) & (low >= 0)) | (values > high + max(high - low, 1.0))
+    low, high = rest.min(), rest.max()
+    named = ((values < 0) & (low >= 0)) | (values > high + max(high - low, 1.0))
     return [f"{value:.15g}" for value in values[named]]

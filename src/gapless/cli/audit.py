@@ -82,7 +82,8 @@ def read_trained(args: argparse.Namespace) -> Trained:
     """
     if args.loss is None or args.weight_decay is None:
         raise InputError(
-            "say how the model was trained with --loss and --weight-decay: its file does not"
+            "say how the model was trained with --loss and --weight-decay; how far one of "
+            "gapless fit is from the best gapless certify proves"
         )
     weight_decay = positive("--weight-decay", args.weight_decay)
     table, target = read_data(args.data, args.dataset, Reading.of(args))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import islice
 
 import numpy as np
 
@@ -23,7 +24,8 @@ def missing(column: Array) -> Array:
     """Which cells say nothing; bool (n_rows,)."""
     if column.dtype.kind == "f":
         return np.isnan(column)
-    return np.array([is_missing(v) for v in column], dtype=bool)
+    nothing = {cell for cell in set(column) if is_missing(cell)}
+    return np.array([cell in nothing for cell in column], dtype=bool)
 
 
 def check_complete(name: str, column: Array) -> None:
@@ -62,7 +64,8 @@ def some_numbers(cells: Array) -> str:
     in units, those; else nothing."""
     if 1 < len(units := units_of(cells)) <= FEW:
         return f", numbers in different units, {', '.join(units)}: write them in one"
-    number = np.array([is_number(cell) for cell in cells])
+    numbers = {cell for cell in set(cells) if is_number(cell)}
+    number = np.array([cell in numbers for cell in cells])
     if 2 * number.sum() < len(cells) or number.all():
         return ""
     return f", numbers in {number.sum()} rows, but {str(cells[np.argmin(number)])!r}"
@@ -74,6 +77,17 @@ def look_alike(cells: Array) -> list[str]:
     for cell in sorted(set(cells[~missing(cells)])):
         kinds.setdefault(" ".join(cell.split()).casefold(), []).append(cell)
     return next((written for written in kinds.values() if len(written) > 1), [])
+
+
+def heads_groups(column: Array) -> bool:
+    """Whether a column may have a label in the first row of each group alone: it begins with one,
+    most cells are empty, and no label is that before it."""
+    lacks = missing(column)
+    there = column[~lacks]
+    if lacks[0] or 2 * lacks.sum() < len(column) or len(there) < 2:
+        return False
+    fractions = column.dtype.kind == "f" and bool(np.any(there != np.round(there)))
+    return not fractions and bool(np.all(there[1:] != there[:-1]))
 
 
 def far_off(name: str, column: Array) -> str:
@@ -138,14 +152,14 @@ def check_slips(name: str, column: Array, otherwise: str) -> None:
     if column.dtype.kind == "f":
         return
     there = column[~missing(column)]
-    number = np.array([is_number(v) for v in there], dtype=bool)
-    n_slips = len(there) - int(number.sum())
-    if not 0 < n_slips <= (1 - SLIPS) * len(there):
+    most = int((1 - SLIPS) * len(there))
+    slips = list(islice((cell for cell in there if not is_number(cell)), most + 1))
+    if not 0 < len(slips) <= most:
         return
-    if not are_codes(there[number].astype(float)):
-        slip = there[np.argmin(number)]
-        row = int(np.argmax(column == slip)) + 1
+    numbers = there[~np.isin(there, slips)]
+    if not are_codes(numbers.astype(float)):
+        row = int(np.argmax(column == slips[0])) + 1
         raise InputError(
-            f"column {name!r} has numbers in {number.sum()} of {len(column)} rows, but "
-            f"{str(slip)!r} in data row {row}; correct it, or {otherwise}"
+            f"column {name!r} has numbers in {len(numbers)} of {len(column)} rows, but "
+            f"{str(slips[0])!r} in data row {row}; correct it, or {otherwise}"
         )

@@ -19,9 +19,11 @@ FORMATS = (
     "%m/%d/%Y %I:%M:%S %p", "%Y/%m/%d %I:%M:%S %p",
     "%d/%m/%Y", "%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S",
     "%d-%m-%Y", "%m-%d-%Y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %B %Y", "%b %d, %Y",
-    "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%H:%M", "%H:%M:%S",
+    "%B %d, %Y", "%b %Y", "%b-%y", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y", "%d.%m.%y %H:%M",
+    "%d.%m.%y %H:%M:%S", "%H:%M", "%H:%M:%S",
     "%I:%M %p", "%a, %d %b %Y %H:%M:%S %z", "quarter", "%G-W%V", "%G-W%V-%u", "week",
     "%m/%Y", "%d/%m/%Y %I:%M:%S %p", "%d/%m/%Y %I:%M %p", "month name",
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%Ym%m", "%YM%m",
 )  # fmt: skip
 # What is no format to those who do not know its name.
 EXAMPLES = {
@@ -103,21 +105,22 @@ def _looks_dated(cell: str) -> bool:
 def _moments(cells: Array, form: str) -> Array:
     """Moments of time, NaT for texts of another format; datetime64 (n_rows,)."""
     pandas = optional_import("pandas", "pandas", "reading dates")
-    written = [ZONE.sub("", str(cell).strip()) for cell in cells]
+    place, kinds = pandas.factorize(np.asarray(cells, object), use_na_sentinel=False)
+    written = [ZONE.sub("", str(cell).strip()) for cell in kinds]
     if form in NUMBERED:
         numbers = pandas.to_numeric(pandas.Series(written), errors="coerce")
         if unit := NUMBERED[form][2]:
-            return pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
+            moments = pandas.to_datetime(numbers, unit=unit, errors="coerce").to_numpy("M8[ns]")
+            return moments[place]
         written = [f"{number:.0f}" for number in numbers]
     elif form in SPELT:
-        spelt = {cell: SPELT[form](cell) for cell in set(written)}
-        written = [spelt[cell] for cell in written]
+        written = list(map(SPELT[form], written))
     elif form == "%G-W%V":  # its Monday
         form, written = f"{form}-%u", [f"{cell}-1" for cell in written]
     index: Any = pandas.to_datetime(
         written, format="ISO8601" if form in SPELT else form, errors="coerce", utc=True
     )
-    return index.tz_localize(None).to_numpy("datetime64[ns]")
+    return index.tz_localize(None).to_numpy("datetime64[ns]")[place]
 
 
 def parts_of(name: str, cells: Array, form: str) -> dict[str, Array]:

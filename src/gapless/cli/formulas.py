@@ -11,9 +11,10 @@ from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK
 from ..core.network import Network
 from .dates import PARTS
+from .features import Dates, Numbers
 from .model_files import Header
 from .outputs import csv_text
-from .preparing import Dates, Encoder, Numbers
+from .preparing import Encoder
 
 # Characters of a formula that spreadsheets take.
 LONGEST_CELL = 8192

@@ -23,10 +23,12 @@ from .columns import (
     check_sizes,
     check_slips,
     far_off,
+    heads_groups,
     look_alike,
 )
 from .command import add_data_arguments
 from .dates import date_format
+from .features import Levels
 from .kinds import Reading
 from .measures import NUMBER_LOSSES, check_targets, find_loss, measure, score
 from .numbers import MAX_CODES, is_number
@@ -218,7 +220,9 @@ def read_job(args: argparse.Namespace) -> Job:
     encoder, done = Encoder.learn(Table(features, table.cells), train, args.keep, impute)
     X = encoder.encode(Table(features, table.cells))
     units = _units(X[train], Y[train], task, loss, args.raw)
-    notes = [*table.notes, *[without] * bool(without), *done, *doubts(features, target, y, task)]
+    levels = [kind.name for kind in encoder.kinds if isinstance(kind, Levels)]
+    notes = [*table.notes, *[without] * bool(without), *done]
+    notes += doubts(features, target, y, task, levels)
     balanced = args.class_weight == "balanced"
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
@@ -237,7 +241,9 @@ def _units(X: Array, Y: Array, task: str, loss: str, raw: bool) -> Units:
     return Units.learn(X, Y, centred=True, targets=targets)
 
 
-def doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iterator[str]:
+def doubts(
+    features: dict[str, Array], target: str, y: Array, task: str, levels: list[str]
+) -> Iterator[str]:
     """What a person who knows the data should look at, a line each.
 
     Parameters
@@ -247,6 +253,8 @@ def doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iter
     y : array of shape (n_rows,)
         As the table has it.
     task : {"classification", "regression"}
+    levels : list of str
+        Features whose texts count each for itself.
 
     Yields
     ------
@@ -255,7 +263,8 @@ def doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iter
         columns that repeat the target.
     """
     columns = {**features, target: y}
-    words = {name: column for name, column in columns.items() if column.dtype.kind != "f"}
+    words = {name: columns[name] for name in levels}
+    words |= {target: y} if y.dtype.kind != "f" else {}
     marks = {name: ", ".join(codes(column)) for name, column in columns.items()}
     if marked := [f"{name} ({found})" for name, found in marks.items() if found]:
         yield f"may mean missing: {listed(marked)}; if so, say --na COLUMN=NUMBER"
@@ -271,6 +280,8 @@ def doubts(features: dict[str, Array], target: str, y: Array, task: str) -> Iter
             f"{name} ({', '.join(map(repr, found))})" for name, found in twins.items() if found
         ]
         yield f"texts that differ in capitals or spaces alone, taken as different: {listed(shown)}"
+    if grouped := [name for name in features if heads_groups(features[name])]:
+        yield f"empty cells may mean as above: {listed(grouped)}; if so, say --fill-down NAME"
     again = [name for name in features if _repeats(features[name], y)]
     if again:
         yield (

@@ -17,24 +17,22 @@ MARK = ":"
 SHAPES = "give a list of objects, one object a line, or an object of columns"
 
 
-def read_json(
-    stream: BinaryIO, name: str, encoding: str | None = None, header: bool | None = None
-) -> Arranged:
+def read_json(stream: BinaryIO, name: str, encoding: str | None, header: bool | None) -> Arranged:
     """A table of JSON, as if its cells were those of a text file.
 
-    Records ``[{"a": 1, "b": 2}, ...]``, alone or as the only such list in an object; a record a
-    line; columns ``{"a": [1, 3], "b": [2, 4]}``; what ``pandas.DataFrame.to_json`` writes; rows
-    ``[["a", "b"], [1, 2], ...]``.  Objects within records are spread over columns ``a.b``, lists
-    are texts.
+    Records ``[{"a": 1, "b": 2}, ...]``, alone or as the only such list in an object, or in one
+    within it; a record a line; columns ``{"a": [1, 3], "b": [2, 4]}``; what
+    ``pandas.DataFrame.to_json`` writes; rows ``[["a", "b"], [1, 2], ...]``.  Objects within records
+    are spread over columns ``a.b``, lists are texts.
 
     Parameters
     ----------
     stream : binary stream
     name : str
         Of the file, for messages.
-    encoding : str, optional
-        An encoding that the file has to have; by default it is looked at.
-    header : bool, optional
+    encoding : str or None
+        An encoding that the file has to have; None is looked at.
+    header : bool or None
         Whether the first of rows has the names.
 
     Returns
@@ -88,9 +86,12 @@ def _rows(data: Any, name: str) -> list[Any]:
     if isinstance(data.get("columns"), list) and isinstance(data.get("data"), list):
         return [data["columns"], *data["data"]]
     lists = [value for value in data.values() if isinstance(value, list)]
-    records = [rows for rows in lists if rows and all(isinstance(row, dict) for row in rows)]
-    if len(records) == 1:
-        return records[0]
+    objects = [value for value in data.values() if isinstance(value, dict)]
+    for found in (lists, [cell for value in objects for cell in value.values()]):
+        records = [rows for rows in found if rows and isinstance(rows, list)
+                   and all(isinstance(row, dict) for row in rows)]  # fmt: skip
+        if len(records) == 1:
+            return records[0]
     if len(lists) == len(data) > 0:
         if len(set(map(len, lists))) > 1:
             raise InputError(f"{name}: its columns differ in length; {SHAPES}")

@@ -31,6 +31,10 @@ from .typed_files import read_arrow, read_excel, read_parquet
 Read: TypeAlias = Arranged | Array
 
 COMPRESSED: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
+# How such files begin, whatever they are called.
+PACKED = {b"\x1f\x8b\x08": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz"}
+# What an archive that is a book of sheets has in it.
+BOOKS = {"[Content_Types].xml", "mimetype"}
 # How files of a kind begin, blanks apart, where no name says it, or a wrong one.
 MAGIC = {
     b"PAR1": ".parquet", b"ARROW1": ".arrow", b"PK\x03\x04": ".xlsx", b"\x93NUMPY": ".npy",
@@ -62,6 +66,8 @@ ELSEWHERE = {
     **dict.fromkeys((".svm", ".libsvm"), "in Python sklearn.datasets.load_svmlight_file(file)"),
     **dict.fromkeys((".numbers", ".xlsb", ".dbf", ".html", ".htm", ".xml"), SHEET),
     **dict.fromkeys((".pdf", ".docx"), "copy the table into a spreadsheet"),
+    **dict.fromkeys((".tar", ".tgz", ".7z", ".rar"), "unpack it and give one of its files"),
+    ".sql": "load it into a database and export the table as CSV",
 }  # fmt: skip
 
 
@@ -76,19 +82,22 @@ class Reading:
     header : bool, optional
         Whether the first row names the columns.
     na : tuple of str
-        Texts that mean missing, for :func:`.absent.said`.
+        Texts that mean missing, for :func:`.absent.asked`.
+    down : tuple of str
+        Columns whose empty cells mean as above.
     """
 
     encoding: str | None = None
     decimal: str | None = None
     header: bool | None = None
     na: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Reading:
         """What the arguments of :func:`add_reading_arguments` say."""
         header = None if args.header is None else args.header == "yes"
-        return cls(args.encoding, args.decimal, header, tuple(args.na))
+        return cls(args.encoding, args.decimal, header, tuple(args.na), tuple(args.fill_down))
 
 
 # Nothing is said: all of it is looked at.
@@ -105,6 +114,10 @@ def add_reading_arguments(command: Any) -> None:
     command.add_argument(
         "--na", action="append", default=[], metavar="WORD",
         help="a cell that means missing, as -999, or income=99999 in one column; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--fill-down", action="append", default=[], metavar="COL",
+        help="a column whose empty cells mean as above; may be repeated",
     )  # fmt: skip
 
 
@@ -153,11 +166,8 @@ def _reader(name: str, suffix: str) -> Callable[[Any, str, Reading], Read]:
 def _read_zip(stream: Any, name: str, how: Reading) -> Read:
     """The one file in an archive."""
     try:
+        inside = _inside(stream)
         with zipfile.ZipFile(stream) as archive:
-            inside = [
-                entry for entry in archive.namelist()
-                if not entry.endswith("/") and not entry.startswith("__MACOSX/")
-            ]  # fmt: skip
             if len(inside) != 1:
                 raise InputError(
                     f"{name}: holds {len(inside)} files ({listed(inside)}); unpack it and give one "
@@ -170,15 +180,28 @@ def _read_zip(stream: Any, name: str, how: Reading) -> Read:
     return read(io.BytesIO(content), member, how)
 
 
+def _inside(stream: Any) -> list[str]:
+    """The files in an archive, but for what macOS adds."""
+    with zipfile.ZipFile(stream) as archive:
+        entries = archive.namelist()
+    return [name for name in entries if not name.endswith("/") and not name.startswith("__MACOSX/")]
+
+
 def read_untold(stream: BinaryIO, name: str, how: Reading) -> Read:
     """A text file, or what it is by its first bytes."""
     if not stream.seekable():
         stream = io.BytesIO(stream.read())
-    start = b"".join(stream.read(BEGINNING).removeprefix(codecs.BOM_UTF8).split())
+    start = stream.read(BEGINNING)
     stream.seek(0)
+    if packed := next((s for magic, s in PACKED.items() if start.startswith(magic)), ""):
+        return read_untold(COMPRESSED[packed](stream), name, how)
+    start = b"".join(start.removeprefix(codecs.BOM_UTF8).split())
     if start.lower().startswith(PAGES):
         raise InputError(f"{name}: is a web page or XML, not a table; {SHEET}")
     kind = next((s for magic, s in MAGIC.items() if start.startswith(magic)), "")
+    if kind == ".xlsx" and zipfile.is_zipfile(stream) and not BOOKS & {*_inside(stream)}:
+        return _read_zip(stream, name, how)
+    stream.seek(0)
     return _reader(name, kind)(stream, name, how) if kind else _read_text(stream, name, how)
 
 

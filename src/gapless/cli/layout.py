@@ -11,7 +11,7 @@ from typing import Any
 from ..core.checks import InputError, counted, listed, optional_import
 from .dates import date_format
 from .numbers import MISSING_NUMBER
-from .text_files import SNIFFED
+from .text_files import ALIKE, SNIFFED
 
 # Rows that become columns together.
 CHUNK = 20_000
@@ -22,7 +22,7 @@ UNITS = 3
 # Blanks, the zeros that pad a file, the mark that ends one of DOS, that which begins one of UTF-8.
 BLANK = " \t\r\n\f\v\u00a0\0\x1a\ufeff"
 # What lines are drawn with.
-RULED = frozenset("-=+:|_ ")
+RULED = "-=+:|_ "
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Arranged:
     mark: str = ""
 
 
-def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) -> Arranged:
+def arrange(rows: Iterable[list[str]], name: str, header: bool | None) -> Arranged:
     """The table in ``rows``.
 
     Blank and drawn lines, lines that begin with # and are no rows, titles above the table and
@@ -58,8 +58,8 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     rows : iterable of list of str
     name : str
         Of the file, for messages.
-    header : bool, optional
-        Whether the first row has the names of the columns; by default it is looked at.
+    header : bool or None
+        Whether the first row has the names of the columns; None is looked at.
 
     Returns
     -------
@@ -80,43 +80,21 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     width = Counter(len(row) for _, row in first[1:] or first).most_common(1)[0][0]
     notes: list[str] = []
 
-    # 1. what is above the table
-    above, over = 0, []
-    while above < len(first) - 1 and _is_above([row for _, row in first[above : above + 2]], width):
-        above += 1
-    if header is None:
-        above = _below_remarks(first, above)
-        if _is_merged([row for _, row in first[above : above + 3]]):
-            over, above = first[above][1], above + 1
-    if above:
-        title = next(filter(None, map(str.strip, first[0][1])))
-        notes.append(f"{counted(above, 'line')} above the table left out: {title}")
-    head, body = first[above][1], [row for _, row in first[above + 1 :]]
-
-    # 2. names
+    # 1. what is above the table, and names
+    above, over = _titles(first, width, header is None, notes)
+    head, body = _filled(first[above][1], over), [row for _, row in first[above + 1 :]]
     if header is None:
         header = not _is_data(head, body)
     if header and not body:
         raise InputError(f"{name}: needs a header line and at least one row of data")
-    if not header:
+    if header:
+        names, below = _header(head, body, over, width, notes)
+        start = above + 1 + below
+    else:
         names, start = [f"x{j}" for j in range(len(head))], above
         notes.append(f"no header line, so columns are called x0 to x{len(head) - 1} (--header yes)")
-    else:
-        written, start = _names(head, body, width), above + 1
-        names = _under(over, written)
-        if longer := [name for name, short in zip(names, written) if name != short]:
-            notes.append(f"names that come twice, behind the titles above: {listed(longer)}")
-        below = 0
-        while _is_below(body[below:], below):
-            below += 1
-        if below:
-            words = ", ".join(filter(None, chain(*body[:below])))
-            notes.append(f"{counted(below, 'line')} below the header left out: {words}")
-        start += below
-        if names and names[0].startswith("#"):
-            names[0] = names[0].lstrip("#").lstrip()
 
-    # 3. rows, all of one width
+    # 2. rows, all of one width
     around = _Around()
     again: list[int] = []
     rest = _but(chain(first[start:], numbered), head if header else None, again)
@@ -133,9 +111,46 @@ def arrange(rows: Iterable[list[str]], name: str, header: bool | None = None) ->
     return _without_index(Arranged(cells, notes, twins))
 
 
+def _titles(
+    rows: list[tuple[int, list[str]]], width: int, looked: bool, notes: list[str]
+) -> tuple[int, list[str]]:
+    """How many rows are above that of the names, and the titles over several columns in the last of
+    them; more than titles and comments only where the header is ``looked`` at."""
+    above, over = 0, []
+    while above < len(rows) - 1 and _is_above([row for _, row in rows[above : above + 2]], width):
+        above += 1
+    if looked:
+        above = _below_facts(rows, _below_remarks(rows, above), width)
+        if _is_merged([row for _, row in rows[above : above + 4]]):
+            over, above = rows[above][1], above + 1
+    if above:
+        title = next(filter(None, map(str.strip, rows[0][1])))
+        notes.append(f"{counted(above, 'line')} above the table left out: {title}")
+    return above, over
+
+
+def _header(
+    head: list[str], body: list[list[str]], over: list[str], width: int, notes: list[str]
+) -> tuple[list[str], int]:
+    """The names of the columns, and how many rows below them have units or kinds."""
+    written = _names(head, body, width)
+    names = _under(over, written)
+    if longer := [name for name, short in zip(names, written) if name != short]:
+        notes.append(f"names that come twice, behind the titles above: {listed(longer)}")
+    below = 0
+    while _is_below(body[below:], below):
+        below += 1
+    if below:
+        words = ", ".join(filter(None, chain(*body[:below])))
+        notes.append(f"{counted(below, 'line')} below the header left out: {words}")
+    if names and names[0].startswith("#"):
+        names[0] = names[0].lstrip("#").lstrip()
+    return names, below
+
+
 def _is_ruled(row: list[str]) -> bool:
     """Whether a line is drawn, as below the header of a printed table."""
-    return RULED.issuperset(row[0]) and RULED.issuperset(line := "".join(row)) and "---" in line
+    return not (row[0].strip(RULED) or (line := "".join(row)).strip(RULED)) and "---" in line
 
 
 def _is_number(cell: str) -> bool:
@@ -155,13 +170,25 @@ def _is_above(rows: list[list[str]], width: int) -> bool:
 
 
 def _is_merged(rows: list[list[str]]) -> bool:
-    """Whether the first of three rows has titles over several columns, and the second the names."""
+    """Whether the first of some rows has titles over several columns, and the second the names."""
     if len(rows) < 3 or len(set(map(len, rows))) > 1:
         return False
     over = [cell.strip() for cell in rows[0]]
-    # the first may be an index without a name
+    names = _filled(rows[1], over)
+    index = not names[0]  # without a name
     alike = len(set(over) - {""}) < len(over) - (not over[0])
-    return alike and any(over) and _are_names(rows[1], rows[2], over)
+    return (
+        alike
+        and any(over)
+        and any(_are_names(names[index:], row[index:], over[index:]) for row in rows[2:])
+    )
+
+
+def _filled(names: list[str], over: list[str]) -> list[str]:
+    """Names, those that are empty from the titles over them: cells may be merged downwards."""
+    return [
+        name if name.strip() else title for name, title in zip_longest(names, over, fillvalue="")
+    ]
 
 
 def _under(over: list[str], names: list[str]) -> list[str]:
@@ -192,6 +219,25 @@ def _below_remarks(rows: list[tuple[int, list[str]]], start: int) -> int:
         end += 1
     apart = end > start and len(rows[end - 1][1]) > 1 and not any(map(str.strip, rows[end - 1][1]))
     return end if apart and _are_names(rows[end][1], rows[end + 1][1]) else start
+
+
+def _below_facts(rows: list[tuple[int, list[str]]], start: int, width: int) -> int:
+    """Where the table begins: below rows of other widths, as banks and instruments write them, at
+    the first of ``width`` that has names, where nearly all below it are as wide."""
+    if len(rows[start][1]) == width:
+        return start
+    for k in range(start + 1, (start + len(rows)) // 2):
+        row, below = rows[k][1], rows[k + 1 :]
+        names = [cell.strip() for cell in row if cell.strip()]
+        named = len(row) == width and len(set(names)) == len(names) > 1
+        if (
+            named
+            and not any(name[0].isdigit() for name in names)
+            and any(map(str.isdigit, "".join(below[0][1])))
+            and sum(len(other) == width for _, other in below) > ALIKE * len(below)
+        ):
+            return k
+    return start
 
 
 def _is_below(body: list[list[str]], before: int) -> bool:

@@ -18,7 +18,8 @@ from ..core.losses import LOG_LINK
 from ..core.network import Network
 from .absent import is_absent
 from .columns import LARGE
-from .preparing import Encoder, column_of
+from .features import column_of
+from .preparing import Encoder
 
 FORMAT = "gapless-network-1"
 LOSSES = ("squared", "huber", "logistic", "softmax", "hinge", *LOG_LINK)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -32,11 +33,13 @@ MISSING_NUMBER = MISSING | {
 TRUTHS = {"false": 0.0, "true": 1.0}
 # At most one of them stands before or after the numbers of a column; so may a currency's code
 # before them, or a unit after them.
-SIGNS = "$€£¥₹%"
+SIGNS = "$€£¥₹%‰"
 CODE = re.compile(
     r"[A-Z]{3}(?=[ \u00a0\u202f])|(?:[A-Z]{1,2}\$|Fr\.|Rs\.?|kr\.?)(?=[ \u00a0\u202f]?[\d(-])"
 )
 UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
+# A number with nothing around it but a minus.
+BARE = re.compile(r"-?\d(?:.*\d)?").fullmatch
 # Thousands and millions, as in 20k beside 1.5M.
 SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
@@ -93,19 +96,18 @@ def plain_numbers(cells: Array) -> Array | None:
     except ValueError:  # a text, or a missing cell: each kind is looked at once
         pass
     numbers: dict[str, float] = {}
-    truths = True
+    words: dict[str, float] = {}
     for cell in set(cells):
-        word = cell.strip().lower()
-        if word in MISSING_NUMBER:
-            numbers[cell] = np.nan
-        elif word in TRUTHS:
-            numbers[cell] = TRUTHS[word]
-        elif is_number(cell):
-            numbers[cell], truths = float(cell), False
-        else:
-            return None
-    if not truths and any(cell.strip().lower() in TRUTHS for cell in numbers):
+        try:
+            numbers[cell] = float(cell)
+        except ValueError:
+            word = cell.strip().lower()
+            words[cell] = TRUTHS.get(word, np.nan)
+            if word not in MISSING_NUMBER and word not in TRUTHS:
+                return None
+    if not np.all(np.isnan([*numbers.values()])) and not np.all(np.isnan([*words.values()])):
         return None
+    numbers |= words
     return np.array([numbers[cell] for cell in cells])
 
 
@@ -138,7 +140,11 @@ class Written:
         signs, limits, cells = set(), [], list(cells)
         behind = any(cell.endswith("-") and BEHIND.search(cell) for cell in map(str.strip, cells))
         for cell in cells:
-            text = MINUS.sub("-", FORMULA.sub(r"\1", cell.strip()))
+            if BARE(text := cell.strip()) and text not in MISSING:
+                bare[cell] = text
+                signs.add("")
+                continue
+            text = MINUS.sub("-", FORMULA.sub(r"\1", text))
             if text.lower() in MISSING_NUMBER:
                 continue
             if text[:1] in BEYOND and (limit := LIMIT.match(text)):
@@ -157,15 +163,20 @@ class Written:
             if (not text[-1:].isdigit() and text[-1:] not in {",", "."}) or len(signs) > 1:
                 return None
             bare[cell] = "-" * minus + text
-        return cls(bare, "".join(signs), scales, limits) if bare else None
+        return cls(bare, "".join(signs), scales, limits) if len(signs) == 1 else None
 
-    def values(self, decimal: str) -> dict[str, float] | None:
-        """The number of each text if the decimal mark is ``decimal``; None where one is none, and
-        where texts with limits are so few or so many that they may be groups."""
+    @cached_property
+    def meant(self) -> dict[str, dict[str, float]]:
+        """The number of each text, by the decimal marks with which all are some; nothing where
+        texts with limits are so few or so many that they may be groups."""
         if self.limits and (
             len(self.cells) <= MAX_CODES or len(self.limits) > LIMITS * len(self.cells)
         ):
-            return None
+            return {}
+        return {mark: values for mark in ".," if (values := self.values(mark)) is not None}
+
+    def values(self, decimal: str) -> dict[str, float] | None:
+        """The number of each text if the decimal mark is ``decimal``; None where one is none."""
         out = {}
         for cell, text in self.cells.items():
             if GROUPED[decimal].fullmatch(text.lstrip("-")):
@@ -186,7 +197,7 @@ def _less(text: str, behind: bool) -> tuple[bool, str]:
         return True, text[1:].lstrip()
     if text.startswith("(") and text.endswith(")"):  # as accountants do
         return True, text[1:-1].strip()
-    minus = BEHIND.search(text) or (behind and text.endswith("-") and text[-2:-1].isdigit())
+    minus = text.endswith("-") and (BEHIND.search(text) or (behind and text[-2:-1].isdigit()))
     return (True, text[:-1]) if minus else (False, text)
 
 
@@ -246,25 +257,26 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
         if unit and (values := _all(MEASURES[unit], cells)):
             table[name] = np.array([values.get(cell, np.nan) for cell in cells])
             measured[unit].append(_example(name, values, 6))
-        elif Written.of(glance) is not None and (found := Written.of(dict.fromkeys(cells))):
-            written[name] = found
+        elif (seen := Written.of(glance)) and any(map(seen.values, ".,")):
+            found = Written.of(dict.fromkeys(cells))
+            written |= {name: found} if found else {}
     told = decimal or _decimal(written, frame, table, mark)
     if told == ",":  # 1.234 is a number in both writings
-        for name in frame.columns:
-            cells = frame[name].to_numpy(object)
-            dotted = table[name].dtype.kind == "f" and "." in "".join(cells)
-            found = Written.of(dict.fromkeys(cells)) if dotted else None
-            if found and all(map(GROUPED[","].fullmatch, (c for c in found.cells if "." in c))):
-                written[name] = found
+        for name in (name for name, column in table.items() if column.dtype.kind == "f"):
+            grouped = _grouped(frame[name])
+            if next(grouped, False) and all(grouped):
+                found = Written.of(dict.fromkeys(frame[name]))
+                written |= {name: found} if found else {}
     examples, beyond = [], []
     for name, found in written.items():
-        values = found.values(told)
+        cells = frame[name].to_numpy(object)
+        values = found.meant.get(told)
         if values is None and decimal is None:
-            values = found.values("." if told == "," else ",")
+            values = found.meant.get("." if told == "," else ",")
         if values is not None:
-            table[name] = np.array([values.get(cell, np.nan) for cell in frame[name]])
+            table[name] = np.array([values.get(cell, np.nan) for cell in cells])
             if found.limits:
-                rows = counted(sum(map(set(found.limits).__contains__, frame[name])), "row")
+                rows = counted(sum(map(set(found.limits).__contains__, cells)), "row")
                 example = _example(name, {found.limits[0]: values[found.limits[0]]})
                 beyond.append(f"{example[:-1]}; {rows})")
             else:
@@ -292,13 +304,13 @@ def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], m
     """The decimal mark of a table."""
     sure, unsure = set(), []
     for name, found in written.items():
-        meant = {m: values for m in ".," if (values := found.values(m)) is not None}
-        if len(meant) == 1:
-            sure |= set(meant)
-        elif meant and meant["."] != meant[","]:
+        if len(found.meant) == 1:
+            sure |= set(found.meant)
+        elif found.meant and found.meant["."] != found.meant[","]:
             unsure.append(name)
     if not sure and unsure and mark != ",":
-        if any(_has_points(frame[name]) for name in frame if table[name].dtype.kind == "f"):
+        numbers = (name for name in frame if table[name].dtype.kind == "f")
+        if not all(all(_grouped(frame[name])) for name in numbers):
             return "."
         cell = max(written[unsure[0]].cells, key=len)
         raise InputError(
@@ -308,7 +320,11 @@ def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], m
     return "," if sure == {","} else "."
 
 
-def _has_points(cells: Iterable[str]) -> bool:
-    """Whether numbers have decimal points, which are no groups of thousands."""
+def _grouped(cells: Iterable[str]) -> Iterator[bool]:
+    """Of each number with points whether those may part thousands."""
     pointed = (cell.strip() for cell in cells if "." in cell)
-    return not all(map(GROUPED[","].fullmatch, pointed))
+    return (
+        GROUPED[","].fullmatch(cell) is not None
+        for cell in pointed
+        if cell.lower() not in MISSING_NUMBER
+    )

@@ -133,7 +133,8 @@ def _read(args: argparse.Namespace) -> _Samples:
     names = [name for name in table if name != target and name not in args.drop]
     check_names(table, args.keep)
     kinds, learned = _learn(table, names, args.keep)
-    learned += doubts({name: table[name] for name in names}, target, y, task)
+    levels = [name for name, kind in kinds.items() if kind is True]
+    learned += doubts({name: table[name] for name in names}, target, y, task, levels)
     if task == "classification":
         y = texts(table, target)
         labels = np.unique(y, return_inverse=True)[1]

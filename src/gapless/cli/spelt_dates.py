@@ -8,10 +8,11 @@ from collections.abc import Callable
 from datetime import date
 from functools import lru_cache
 
-# 2024Q1, 2024-T1, Q1 2024, 1T2024, 4Q24
+# 2024Q1, 2024-T1, Q1 2024, 1T2024, 4Q24, 2024q1
 QUARTER = re.compile(
     r"(?P<year>\d{4})[\s/-]?[QT](?P<quarter>[1-4])"
-    r"|(?:[QT](?P<q2>[1-4])|(?P<q3>[1-4])[QT])[\s/-]?(?P<y2>(?:\d\d)?\d\d)"
+    r"|(?:[QT](?P<q2>[1-4])|(?P<q3>[1-4])[QT])[\s/-]?(?P<y2>(?:\d\d)?\d\d)",
+    re.IGNORECASE,
 )
 # KW 05/2024, W5 2024, 2024 KW05
 WEEK_NAMED = re.compile(
@@ -44,7 +45,7 @@ WEEKDAY = re.compile(
 ORDERS = {
     "dmy": "dmy", "mdy": "mdy", "ymd": "ymd", "my": "my", "ym": "ym", "dmd": "dmy", "mdd": "mdy",
 }  # fmt: skip
-CLOCK = re.compile(r"[ t]\d{1,2}:\d\d(?::\d\d)?$")
+CLOCK = re.compile(r"[ t:](\d{1,2}:\d\d(?::\d\d)?)$")
 
 
 def _quarter(cell: str) -> str:
@@ -73,8 +74,8 @@ def _day_of_month_name(cell: str) -> str:
     plain = unicodedata.normalize("NFKD", cell.lower())
     plain = "".join(letter for letter in plain if not unicodedata.combining(letter))
     found = CLOCK.search(plain)
-    clock = found.group() if found else ""
-    words = re.findall(r"\d+|[^\W\d_]+", plain.removesuffix(clock))
+    clock = f" {found[1]}" if found else ""
+    words = re.findall(r"\d+|[^\W\d_]+", CLOCK.sub("", plain))
     words = [word for word in words if word not in BESIDE]
     if len(words) > 2 and WEEKDAY.match(words[0]) and not (_month(words[0]) and len(words) == 3):
         words = words[1:]

@@ -201,7 +201,7 @@ def check_target(table: Table, target: str | None, drop: list[str], did: str) ->
 def texts(table: dict[str, Array], name: str) -> Array:
     """The cells of a column as texts, as they stand in the file; an object array (n_rows,)."""
     cells: Any = table.cells if isinstance(table, Table) else table
-    return np.array([str(cell) for cell in cells[name]], dtype=object)
+    return np.array([str(cell) for cell in np.asarray(cells[name], object)], dtype=object)
 
 
 def rows_with(table: Table, name: str, missing_is_error: bool = False) -> tuple[Table, str]:
@@ -254,7 +254,8 @@ def _table(parts: list[Read], how: Reading) -> Table:
     if not isinstance(part, Arranged):
         table = _of_matrix(part)
         return table.lacking(asked(how.na, table), ASKED)
-    cells, notes = part.cells, list(part.notes)
+    notes = list(part.notes)
+    cells = _filled_down(part.cells, how.down, notes)
     if not part.mark:
         table = Table(_typed(cells)[0], cells, notes, part.twins)
         return table.lacking(asked(how.na, table), ASKED)
@@ -268,6 +269,19 @@ def _table(parts: list[Read], how: Reading) -> Table:
     table = Table(columns, cells, [*notes, *said], part.twins, understood)
     table = table.lacking(asked(how.na, table), ASKED)
     return table.lacking(words_among(table), "words among numbers or dates, taken as missing")
+
+
+def _filled_down(cells: Any, names: Sequence[str], notes: list[str]) -> Any:
+    """The cells, those that are empty in these columns as the last above that is not."""
+    if names:
+        check_names({name: cells[name].to_numpy(object) for name in cells}, names)
+    for name in names:
+        column = cells[name]
+        empty = column.isna() | (column.astype(str).str.strip() == "")
+        above = column.mask(empty).ffill()
+        cells = cells.assign(**{name: column.where(~empty | above.isna(), above)})
+        notes.append(f"{counted(int(empty.sum()), 'empty cell')} of {name} filled from above")
+    return cells
 
 
 def _typed(cells: Any) -> tuple[dict[str, Array], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ SNIFFED = 100
 PLACES, PRINTED, WIDEST = "places", 3, 2000
 # Bytes that are looked at together; UTF-16 is told from the first of them.
 BLOCK = 1 << 20
+# Share of the lines of a table that are as wide as the first, where others are above it.
+ALIKE = 0.9
 MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
@@ -123,17 +126,19 @@ def rows_of(text: TextIO, name: str, tabs: bool) -> tuple[Iterator[list[str]], s
         if columns := _places(lines):
             return ([line[column].strip() for column in columns] for line in lines), PLACES
         mark = ","
-    return _rows(chain(lines, text), mark, name), mark
+    quoted = re.compile(rf'{re.escape(mark)} +"(?:[^"]|"")*"\s*(?:{re.escape(mark)}|$)')
+    return _rows(chain(lines, text), mark, any(map(quoted.search, lines)), name), mark
 
 
-def _cut(lines: Iterable[str], mark: str) -> Any:
+def _cut(lines: Iterable[str], mark: str, spaced: bool) -> Any:
+    """Rows; blanks before a cell are none of it where the lines are ``spaced``."""
     if mark == " ":
         lines = (line.strip() + "\n" for line in lines)
-    return csv.reader(lines, delimiter=mark, strict=True, skipinitialspace=mark == " ")
+    return csv.reader(lines, delimiter=mark, strict=True, skipinitialspace=spaced)
 
 
-def _rows(lines: Iterable[str], mark: str, name: str) -> Iterator[list[str]]:
-    reader = _cut(lines, mark)
+def _rows(lines: Iterable[str], mark: str, spaced: bool, name: str) -> Iterator[list[str]]:
+    reader = _cut(lines, mark, spaced or mark == " ")
     try:
         yield from reader
     except csv.Error as error:
@@ -169,14 +174,16 @@ def _places(lines: list[str]) -> list[slice]:
 
 
 def _alike(lines: list[str], mark: str) -> tuple[bool, float, int, str]:
-    """Whether the first row of several cells has the width of most, their share, that width, and
-    the mark."""
+    """Whether the first row of several cells has the width of most, or a table of that width is
+    below others, the share of that width, the width, and the mark."""
     widths: list[int] = []
     with suppress(csv.Error):  # a quote is open where the lines end
-        widths.extend(len(row) for row in _cut(lines, mark) if any(map(str.strip, row)))
+        widths.extend(len(row) for row in _cut(lines, mark, True) if any(map(str.strip, row)))
     width, times = Counter(widths).most_common(1)[0] if widths else (1, 0)
     if width == 1:
         return False, 0.0, 0, mark
     head = next(w for w in widths if w > 1)  # a title above is alone in its line
     agrees = head == width or head == width - 1 > 1  # names of rows have no head
+    table = widths[widths.index(width) :]  # below what banks and instruments write
+    agrees |= table.count(width) > ALIKE * len(table) > ALIKE * len(widths) / 2
     return agrees, times / len(widths), width, mark
