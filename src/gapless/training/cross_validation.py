@@ -288,7 +288,7 @@ def _warn(what: str) -> None:
     from sklearn.exceptions import ConvergenceWarning  # as in shuffled_folds
 
     warnings.warn(
-        f"the time was over before every fold had finished{what}; raise time_limit",
+        f"the time was over before every fold had finished{what}; time_limit allows more",
         ConvergenceWarning,
         stacklevel=5,  # the caller of choose_weight_decay
     )
