@@ -14,6 +14,7 @@ from ..certificates.verify import data_digest
 from ..core.checks import not_negative, positive
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.processes import can_fork
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
 from ..gauge.direction import begin_compiling
@@ -150,7 +151,7 @@ def _choice(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Choice, W
     return chosen(
         job.problem(1.0), watch, limited=args.time_limit is not None, unasked=QUICK,
         shown=args.progress, select=args.select == "auto", max_neurons=args.max_neurons,
-        random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS),
+        random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS), forks=can_fork(),
     )  # fmt: skip
 
 
