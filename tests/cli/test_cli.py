@@ -124,7 +124,8 @@ def test_time_limit_has_its_exit_code(folder):
 
 
 def test_a_limit_that_nobody_gave_is_not_said_to_have_been(folder, monkeypatch):
-    monkeypatch.setattr("gapless.cli.fit.QUICK", 1e-3)
+    for name in ("QUICK", "LEAST"):
+        monkeypatch.setattr(f"gapless.cli.fit.{name}", 1e-3)
     run = gapless("fit", "--dataset", "breast_cancer", "--prove-time", "0")
     told = " ".join((run.stdout + run.stderr).split())
     assert "status Time limit: its time was over" in told
@@ -230,6 +231,14 @@ def test_what_a_person_waits_for_imports_no_more_than_it_needs(folder, code, nev
     there = done.stdout.split()
     assert "gapless" in there
     assert not never & set(there)
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure():
+    words = [sys.executable, "-m", "gapless", "fit", "--dataset", "iris"]
+    options = ["--weight-decay", "0.1", "--prove-time", "0"]
+    with subprocess.Popen([*words, *options], stdout=subprocess.PIPE) as fit:
+        fit.stdout.close()
+    assert fit.returncode == 0
 
 
 def test_other_mistakes(folder):

@@ -11,8 +11,8 @@ from .cross_validation import Choice, choose_weight_decay
 from .progress import counter
 
 # Share of the time limit for the choice of a weight decay.  Where nobody limits it, seconds beside
-# that share of what a large X may take, and the part of them that training has at least.
-CHOOSING, UNASKED, TRAINING = 0.5, 15.0, 0.2
+# that share of what a large X may take, and those that training has at least.
+CHOOSING, UNASKED, LEAST = 0.5, 15.0, 3.0
 # Outputs from which those seconds are twice as many: weights of each class are fitted to it alone.
 MANY = 160
 
@@ -23,6 +23,7 @@ def chosen(
     *,
     limited: bool,
     unasked: float = UNASKED,
+    least: float = LEAST,
     shown: bool | None = None,
     chooser: Callable[..., Choice] = choose_weight_decay,
     **options: Any,
@@ -37,9 +38,10 @@ def chosen(
         Of choice and training together.
     limited : bool
         Whether the user has set it.  If not, training has as long as the choice took,
-        half of that where the folds leave a start, a fifth of ``unasked`` at least.
-    unasked : float, default :data:`UNASKED`
-        Seconds of the choice then, and more for a large X and up to twice as many for many outputs.
+        half of that where the folds leave a start, ``least`` at least.
+    unasked, least : float, default :data:`UNASKED` and :data:`LEAST`
+        Seconds of the choice then, and more for a large X, and of training; up to twice as many
+        for many outputs.
     shown : bool, optional
         As ``enabled`` of :func:`gapless.training.progress.counter`.
     chooser : callable, default :func:`choose_weight_decay`
@@ -51,12 +53,12 @@ def chosen(
     Choice
     Watch
     """
-    unasked *= 1 + min(problem.n_outputs / MANY, 1.0)
+    times = 1 + min(problem.n_outputs / MANY, 1.0)
     seconds = watch.left if limited else EACH * problem.design.size
-    part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
+    part = Watch(CHOOSING * seconds + (0.0 if limited else times * unasked))
     with counter("choosing weight_decay", shown, part) as report:
         choice = chooser(problem, time_limit=max(part.left, 1e-9), callback=report, **options)
     if limited:
         return choice, watch
     seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
-    return choice, Watch(max(seconds, TRAINING * unasked))
+    return choice, Watch(max(seconds, times * least))
