@@ -20,7 +20,7 @@ def test_of_classes(n_classes):
     y = np.r_[np.arange(n_classes), RNG.integers(n_classes, size=60 - n_classes)]
     theirs = LogisticRegression(tol=1e-8, max_iter=2000).fit(X, y).predict_proba(THERE)
     P = probabilities(linear_outputs("logistic", n_classes, X, y, THERE))
-    np.testing.assert_allclose(P, theirs, atol=1e-4)
+    np.testing.assert_allclose(P, theirs, atol=5e-3)
     rounded = np.round(P, 1)  # ties, and classes said to be impossible
     for Q in (P, rounded / rounded.sum(axis=1, keepdims=True)):
         scores = Q[:, 1] if n_classes == 2 else Q
@@ -43,5 +43,5 @@ def test_of_counts_and_amounts(loss, kind, unit):
     linear = kind(alpha=1e-3, tol=1e-8, max_iter=1000).fit(X, AMOUNTS)
     theirs = linear.predict(THERE)
     said = linear_outputs(loss, 0, X, unit * AMOUNTS, THERE)[:, 0] / unit
-    np.testing.assert_allclose(said, theirs, rtol=1e-3)
+    np.testing.assert_allclose(said, theirs, rtol=5e-3)
     assert explained(loss, AMOUNTS, linear.predict(X)) == pytest.approx(linear.score(X, AMOUNTS))

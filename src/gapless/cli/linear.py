@@ -16,7 +16,7 @@ from ..estimators.labels import encode_labels
 # Penalties of ridge regressions, that of a logistic one, and a row's of a model of logarithms.
 RIDGES, ONE, LIGHT = np.logspace(-3, 3, 13), 1.0, 1e-3
 # Steps and slope at which a fit ends.
-STEPS, FLAT = 2000, 1e-6
+STEPS, FLAT = 2000, 1e-4
 # Beyond this logarithm there is no float.
 LARGEST = 700.0
 
@@ -86,5 +86,5 @@ def generalised(loss: str, X: Array, Y: Array, penalty: float) -> tuple[Array, A
         slope = X.T @ G + penalty / n * W
         return float(kind.value(F, Y).mean()) + size, np.concatenate([slope.ravel(), G.sum(axis=0)])
 
-    flat = lbfgs(value, np.zeros((d + 1) * C), never, maxiter=STEPS, gtol=FLAT, ftol=1e-12)
+    flat = lbfgs(value, np.zeros((d + 1) * C), never, maxiter=STEPS, gtol=FLAT, ftol=1e-10)
     return flat[: d * C].reshape(d, C), flat[d * C :]
