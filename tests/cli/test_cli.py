@@ -123,6 +123,17 @@ def test_time_limit_has_its_exit_code(folder):
     assert (folder / "early.safetensors").exists()
 
 
+def test_a_limit_that_nobody_gave_is_not_said_to_have_been(folder, monkeypatch):
+    for name in ("QUICK", "LEAST"):
+        monkeypatch.setattr(f"gapless.cli.fit.{name}", 1e-3)
+    run = gapless("fit", "--dataset", "breast_cancer", "--prove-time", "0")
+    told = " ".join((run.stdout + run.stderr).split())
+    assert "status Time limit: its time was over" in told
+    assert "at --time-limit" not in told
+    assert "raise --time-limit" not in told
+    assert "--time-limit allows more" in told
+
+
 def table(folder, text):
     (folder / "bad.csv").write_text(text)
     return folder / "bad.csv"
@@ -201,19 +212,33 @@ def test_marks_and_codes_are_texts_where_numbers_are_few():
             check_slips("x", column, "")
 
 
+FIT = ["fit", "shop.csv", "--target", "price", "--weight-decay", "0.1", "--prove-time", "0"]
+
+
 @pytest.mark.parametrize(
-    "code",
+    ("code", "never"),
     [
-        "from gapless.cli.main import parsed\nparsed(['--help'])",
-        "import gapless.training.cross_validation",  # a process that trains a fold
+        ("from gapless.cli.main import parsed\nparsed(['--help'])", {"sklearn", "pandas"}),
+        # a process that trains a fold
+        ("import gapless.training.cross_validation", {"sklearn", "pandas"}),
+        (f"from gapless.cli.main import main\nmain({FIT})", {"sklearn", "matplotlib", "torch"}),
     ],
 )
-def test_what_a_person_waits_for_imports_no_more_than_it_needs(code):
+def test_what_a_person_waits_for_imports_no_more_than_it_needs(folder, code, never):
     told = "import atexit, sys\natexit.register(lambda: print(*sys.modules))\n"
     words = [sys.executable, "-c", told + code]
-    there = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    done = subprocess.run(words, capture_output=True, text=True, check=True, cwd=folder)
+    there = done.stdout.split()
     assert "gapless" in there
-    assert not {"sklearn", "pandas"} & set(there)
+    assert not never & set(there)
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure():
+    words = [sys.executable, "-m", "gapless", "fit", "--dataset", "iris"]
+    options = ["--weight-decay", "0.1", "--prove-time", "0"]
+    with subprocess.Popen([*words, *options], stdout=subprocess.PIPE) as fit:
+        fit.stdout.close()
+    assert fit.returncode == 0
 
 
 def test_other_mistakes(folder):

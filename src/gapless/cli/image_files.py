@@ -27,11 +27,6 @@ _WEIGHTS = ("hidden_weights", "hidden_bias", "output_weights", "output_bias")
 _WINDOWS = ("shape", "size", "stride", "padding", "pool")
 
 
-def are_images(path: str | None) -> bool:
-    """Whether the name is that of a file of images."""
-    return path is not None and path.lower().endswith(".npz")
-
-
 def read_arrays(path: str) -> dict[str, Array]:
     """The arrays X, y, X_train, y_train, X_test, y_test that a .npz file has.
 

@@ -27,21 +27,6 @@ from .terminal import as_options, print_facts, print_notes, print_table
 MOST_CLASSES = 100
 
 
-def add_image_arguments(command: Any) -> None:
-    """The arguments of :func:`fit_images`, beside those of a table."""
-    images = command.add_argument_group(
-        "images",
-        "a .npz file with X (n, H, W[, channels]) and y, or X_train, y_train, X_test, y_test",
-    )
-    images.add_argument("--size", type=int, default=5, help="of the filters (default 5)")
-    images.add_argument("--stride", type=int, default=1)
-    images.add_argument("--padding", type=int, default=0)
-    images.add_argument(
-        "--pool", default="grid", help="grid (default), global, none or places an axis"
-    )
-    images.add_argument("--whiten", action="store_true", help="filter what neighbours share first")
-
-
 def fit_images(args: argparse.Namespace) -> Answer:
     """Train, write what was asked for, and the answer."""
     started = time.perf_counter()

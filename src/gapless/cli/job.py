@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from ..core.checks import Array, InputError, listed, shown
 from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
-from ..estimators.targets import balanced, encode_labels
+from ..estimators.labels import balanced, encode_labels
 from ..estimators.units import Units
+from ..training.folds import two_parts
 from .absent import codes
 from .columns import (
     are_codes,
@@ -353,9 +353,7 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
         When a part would be empty, or have no row of a class.
     """
     try:
-        train, test = train_test_split(
-            np.arange(n), test_size=test_size, random_state=seed, stratify=labels
-        )
+        return two_parts(n, test_size, seed, labels)
     except ValueError as error:
         n_classes = 1 if labels is None else int(labels.max()) + 1
         of = f" of {n_classes} classes, each of which needs a row in both parts," * (n_classes > 1)
@@ -363,7 +361,6 @@ def split_rows(n: int, labels: Array | None, test_size: float, seed: int) -> tup
             f"{n} rows{of} cannot be split with --test-size {test_size}; more rows or another "
             "--test-size are needed"
         ) from error
-    return train, test
 
 
 def find_task(target: str, y: Array, args: argparse.Namespace) -> tuple[str, str]:

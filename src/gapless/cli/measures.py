@@ -1,23 +1,21 @@
-"""What a loss asks of a target, what its score is called, and what a linear model reaches."""
+"""What a loss asks of a target, and how a model of it is measured."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, RidgeCV
-from sklearn.metrics import mean_tweedie_deviance
+from scipy.special import xlogy
 
 from ..core.checks import Array, InputError
 from ..core.losses import LOG_LINK, loss_of_targets
-from ..core.rounding import TINY
+from ..core.rounding import EPS, TINY
 
 # Losses of numbers.
 NUMBER_LOSSES = ("squared", "huber", *LOG_LINK)
-# The power of the mean that the variance of a target is, where outputs are logarithms.
-POWER = {"poisson": 1, "gamma": 2}
-# Penalties of the linear model of logarithms, which has no cross-validation of its own.
-LIGHT = 1e-3
+# Half the deviance of a target y where m is predicted.
+HALF_DEVIANCE = {
+    "poisson": lambda y, m: xlogy(y, y / m) - y + m,
+    "gamma": lambda y, m: y / m - 1 - np.log(y / m),
+}
 
 
 def find_loss(task: str, asked: str | None) -> str:
@@ -69,8 +67,8 @@ def explained(loss: str, y: Array, predicted: Array) -> float:
         3.11); at most one.  Of no deviance at all: 0.
     """
     if loss in LOG_LINK:
-        both = np.maximum(predicted, TINY), np.full(len(y), max(y.mean(), TINY))
-        left, whole = (float(mean_tweedie_deviance(y, mean, power=POWER[loss])) for mean in both)
+        both = np.maximum(predicted, TINY), max(y.mean(), TINY)
+        left, whole = (float(np.sum(HALF_DEVIANCE[loss](y, mean))) for mean in both)
         return 1 - left / whole if whole > 0 else 0.0
     return float(1 - np.sum((predicted - y) ** 2) / max(np.sum((y - y.mean()) ** 2), TINY))
 
@@ -86,11 +84,37 @@ def score(loss: str, classes: bool, y: Array, F: Array) -> float:
     return float(np.mean(guesses(F) == y)) if classes else explained(loss, y, F[:, 0])
 
 
-def linear_model(loss: str, classes: bool, X: Array, y: Array) -> Any:
-    """A linear model of the same target, fitted: logistic, of logarithms, or ridge regression."""
-    if classes:
-        return LogisticRegression(max_iter=2000).fit(X, y)
-    if loss in LOG_LINK:
-        kind = {"poisson": PoissonRegressor, "gamma": GammaRegressor}[loss]
-        return kind(alpha=LIGHT, max_iter=1000).fit(X, y)
-    return RidgeCV(np.logspace(-3, 3, 13)).fit(X, y)
+def log_loss(y: Array, P: Array) -> float:
+    """The mean of ``-log`` of the probability (n, n_classes) of the class that is, as near to 0 as
+    rounding allows."""
+    return float(-np.log(np.maximum(P[np.arange(len(y)), y], EPS)).mean())
+
+
+def area(y: Array, P: Array) -> float | None:
+    """The area under the curve: how often a row of a class scores more for it than one that is
+    not, a tie being half of that; the mean over classes; None if one has no row.
+
+    By ranks, as Hanley & McNeil (Radiology 1982, section II).
+
+    Parameters
+    ----------
+    y : array of int (n,)
+        Places among the classes.
+    P : array (n, n_classes)
+
+    Returns
+    -------
+    float or None
+    """
+    counts = np.bincount(y, minlength=P.shape[1])
+    if np.any(counts == 0):
+        return None
+    # of two classes one says all
+    return float(np.mean([_area(P[:, k], y == k) for k in range(P.shape[1] == 2, P.shape[1])]))
+
+
+def _area(scores: Array, own: Array) -> float:
+    alike, counts = np.unique(scores, return_inverse=True, return_counts=True)[1:]
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[alike]
+    n = own.sum()
+    return float((ranks[own].sum() - n * (n + 1) / 2) / (n * (len(own) - n)))

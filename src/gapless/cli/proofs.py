@@ -19,7 +19,7 @@ from ..core.losses import LOG_LINK, loss_of_targets
 from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Certificate, about
-from ..estimators.targets import encode_labels
+from ..estimators.labels import encode_labels
 from ..estimators.units import Units
 from ..gauge.choose import METHODS, conditions
 from .columns import check_numbers, check_sizes

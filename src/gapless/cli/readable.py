@@ -14,9 +14,9 @@ import numpy as np
 from ..core.checks import Array, InputError, listed
 from ..core.losses import LOG_LINK
 from ..core.result import Status
+from ..estimators.labels import balanced
 from ..estimators.readable import AdditiveReLUClassifier, AdditiveReLURegressor
 from ..estimators.readable_files import load_readable, save_readable
-from ..estimators.targets import balanced
 from ..plotting.readable import EffectsDisplay, unused
 from .absent import is_absent
 from .columns import LARGE, check_sizes, check_slips, numbers_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score
 
 from ..core.checks import Array
 from ..core.network import Network
 from .job import Job
-from .measures import explained, guesses, linear_model, measure, score
+from .linear import linear_outputs
+from .measures import area, explained, guesses, log_loss, measure, score
 
 # Test rows that say something: of fewer, one row more or less changes all.
 ENOUGH = 12
@@ -83,7 +83,7 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
     -------
     dict
         ``score``: the measure; ``train_score``, ``test_score``, ``baseline_test_score`` (of
-        :func:`.measures.linear_model`), ``untested``: why there is no test score, else empty.  For
+        :func:`.linear.linear_outputs`), ``untested``: why there is no test score, else empty.  For
         numbers also ``typical_error`` and ``baseline_typical_error``, which half of the test rows
         are below, None where there is no test score.  For
         classes also ``majority_test_score`` (always the most frequent class), ``auc``,
@@ -108,9 +108,9 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
         facts |= dict.fromkeys((*named, "confusion"))
     if why:
         return facts
-    linear = linear_model(loss, classes, train.X, train.y)
+    linear = linear_outputs(loss, n_classes, train.X, train.y, test.X)
     if not classes:
-        said = linear.predict(test.X)
+        said = linear[:, 0]
         return facts | {
             "baseline_test_score": explained(loss, test.y, said),
             "typical_error": float(np.median(np.abs(test.y - test.F[:, 0]))),
@@ -119,28 +119,23 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
     return facts | _of_classes(train, test, linear, loss, n_classes)
 
 
-def _of_classes(train: Rows, test: Rows, linear: Any, loss: str, n_classes: int) -> dict[str, Any]:
-    labels = test.y
-    P, Q = probabilities(test.F), linear.predict_proba(test.X)
+def _of_classes(
+    train: Rows, test: Rows, linear: Array, loss: str, n_classes: int
+) -> dict[str, Any]:
+    labels, said = test.y, guesses(test.F)
+    P, Q = probabilities(test.F), probabilities(linear)
     most = np.bincount(train.y).argmax()
     smooth = loss in ("logistic", "softmax")
-    everywhere = range(n_classes)
+    confusion = np.bincount(labels * n_classes + said, minlength=n_classes**2)
     return {
-        "baseline_test_score": float(linear.score(test.X, labels)),
+        "baseline_test_score": float(np.mean(guesses(linear) == labels)),
         "majority_test_score": float(np.mean(labels == most)),
-        "auc": _auc(labels, P),
-        "log_loss": float(log_loss(labels, P, labels=everywhere)) if smooth else None,
-        "baseline_auc": _auc(labels, Q),
-        "baseline_log_loss": float(log_loss(labels, Q, labels=everywhere)),
-        "confusion": confusion_matrix(labels, guesses(test.F), labels=everywhere).tolist(),
+        "auc": area(labels, P),
+        "log_loss": log_loss(labels, P) if smooth else None,
+        "baseline_auc": area(labels, Q),
+        "baseline_log_loss": log_loss(labels, Q),
+        "confusion": confusion.reshape(n_classes, n_classes).tolist(),
     }  # fmt: skip
-
-
-def _auc(labels: Array, P: Array) -> float | None:
-    """Area under the curve, the mean over classes against the rest; None if one has no row."""
-    if len(np.unique(labels)) < P.shape[1]:
-        return None
-    return float(roc_auc_score(labels, P[:, 1] if P.shape[1] == 2 else P, multi_class="ovr"))
 
 
 def summary(target: str, n_classes: int, n_neurons: int, facts: dict[str, Any]) -> str:

@@ -56,9 +56,14 @@ def as_options(text: str) -> str:
     return text.replace("time_limit", "--time-limit").replace("max_neurons", "--max-neurons")
 
 
+class _Plain(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # rich would exit with code 1
+
+
 def plain_console() -> Console:
     """For texts as they are: a column may be called [red] or :smile:."""
-    return Console(highlight=False, markup=False, emoji=False)
+    return _Plain(highlight=False, markup=False, emoji=False)
 
 
 def print_notes(notes: Iterable[str]) -> None:

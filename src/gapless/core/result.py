@@ -32,7 +32,9 @@ class Status(Verdict):
         "is wider than the tolerance; certify with more time to narrow it."
     )
     ITERATION_LIMIT = "Iteration limit: stopped before the search was exhausted; raise max_iter."
-    TIME_LIMIT = "Time limit: stopped at time_limit with the best network so far; allow more time."
+    TIME_LIMIT = (
+        "Time limit: its time was over, with the best network so far; time_limit allows more."
+    )
     NEURON_LIMIT = (
         "Neuron limit: max_neurons keeps better networks out; raise max_neurons or weight_decay."
     )

@@ -16,7 +16,8 @@ from ..core.losses import Loss, Pinball, get_loss
 from ..core.summary import Summarised
 from ..curves.choose import choose_spline_weight_decay
 from ..curves.spline import solve_spline
-from .targets import Classification, Regression, encode_labels, validated
+from .labels import encode_labels
+from .targets import Classification, Regression, validated
 
 
 @dataclass(eq=False, repr=False)

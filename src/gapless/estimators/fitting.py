@@ -26,19 +26,15 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.result import Solution, Status
 from ..core.summary import Summarised
-from ..core.watch import EACH, Watch
+from ..core.watch import Watch
+from ..training.choosing import chosen
 from ..training.cross_validation import Choice, choose_weight_decay
 from ..training.folds import shuffled_folds, strata
-from ..training.progress import counter, progress
+from ..training.progress import progress
 from ..training.train import proof_times, solve
-from .targets import Classification, Regression, balanced, encode_labels, validated
+from .labels import balanced, encode_labels
+from .targets import Classification, Regression, validated
 from .units import Units, warn_of_scales
-
-# Share of the time limit for the choice of a weight decay.  Where nobody limits it, seconds beside
-# that share of what a large X may take, and the part of them that training has at least.
-CHOOSING, UNASKED, TRAINING = 0.5, 15.0, 0.2
-# Outputs from which those seconds are twice as many: weights of each class are fitted to it alone.
-MANY = 160
 
 
 class Fitted(Summarised, BaseEstimator):
@@ -66,51 +62,6 @@ class Fitted(Summarised, BaseEstimator):
         self.status_ = solution.status
         self.n_neurons_ = solution.network.n_neurons
         self.n_iter_ = solution.history.n_rounds
-
-
-def chosen(
-    problem: Problem,
-    watch: Watch,
-    *,
-    limited: bool,
-    unasked: float = UNASKED,
-    shown: bool | None = None,
-    chooser: Callable[..., Choice] = choose_weight_decay,
-    **options: Any,
-) -> tuple[Choice, Watch]:
-    """A weight decay, and columns, by cross-validation, and the watch of training with them.
-
-    Parameters
-    ----------
-    problem : Problem
-        Its own weight decay is not used.
-    watch : Watch
-        Of choice and training together.
-    limited : bool
-        Whether the user has set it.  If not, training has as long as the choice took,
-        half of that where the folds leave a start, a fifth of ``unasked`` at least.
-    unasked : float, default :data:`UNASKED`
-        Seconds of the choice then, and more for a large X and up to twice as many for many outputs.
-    shown : bool, optional
-        As ``enabled`` of :func:`gapless.training.progress.counter`.
-    chooser : callable, default :func:`choose_weight_decay`
-    **options
-        Of the chooser.
-
-    Returns
-    -------
-    Choice
-    Watch
-    """
-    unasked *= 1 + min(problem.n_outputs / MANY, 1.0)
-    seconds = watch.left if limited else EACH * problem.design.size
-    part = Watch(CHOOSING * seconds + (0.0 if limited else unasked))
-    with counter("choosing weight_decay", shown, part) as report:
-        choice = chooser(problem, time_limit=max(part.left, 1e-9), callback=report, **options)
-    if limited:
-        return choice, watch
-    seconds = watch.seconds if choice.start is None else 0.5 * watch.seconds
-    return choice, Watch(max(seconds, TRAINING * unasked))
 
 
 def held_out_rows(

@@ -21,7 +21,8 @@ from ..core.arrays import row_blocks
 from ..core.checks import Array, positive, positive_int
 from ..core.rounding import TINY
 from ..core.summary import Summarised
-from .targets import Scoring, encode_labels, validated
+from .labels import encode_labels
+from .targets import Scoring, validated
 
 # Weight decays, as multiples of the one asked for, whose solutions are the warm starts on the way:
 # with nearly collinear features a cold start takes many times the passes.

@@ -9,8 +9,9 @@ import numpy as np
 
 from ..core.checks import Array, choose
 from ..core.losses import LOG_LINK, Loss, Pinball, get_loss
+from .labels import encode_labels
 from .readable_fit import ReadableFit
-from .targets import Classification, Regression, encode_labels
+from .targets import Classification, Regression
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.preprocessing import StandardScaler
 
 from ..core.checks import Array, listed
 from ..core.network import Network
+from ..core.rounding import EPS
 
 # Columns whose deviations are this far apart are penalised so differently that a user should know.
 FAR_APART = 100.0
@@ -128,11 +128,28 @@ def moments(X: Any, weights: Array | None = None) -> tuple[Array, Array]:
     ValueError
         For numbers whose squares overflow.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        known = StandardScaler(with_mean=not sp.issparse(X)).fit(X, sample_weight=weights)
-    if not np.all(np.isfinite(known.scale_)):
+    mean, deviation = _spread(X, weights)
+    if not np.all(np.isfinite(deviation)):
         raise ValueError("X or y has numbers whose squares overflow; rescale them")
-    return known.mean_, known.scale_
+    return mean, np.where(deviation == 0, 1.0, deviation)
+
+
+@np.errstate(all="ignore")  # what overflows is no number here
+def _spread(X: Any, weights: Array | None) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column, 0 for one that is constant but for rounding."""
+    n = X.shape[0]
+    w = np.full(n, 1 / n) if weights is None else weights / np.sum(weights)
+    mean = w @ X
+    if sp.issparse(X):
+        R, there = X.tocsr(copy=True), X.tocsr(copy=True)
+        R.data = (R.data - mean[R.indices]) ** 2
+        there.data = np.ones_like(there.data)
+        variance = w @ R + np.maximum(1 - w @ there, 0.0) * mean**2
+    else:
+        R = X - mean
+        variance = np.maximum(w @ R**2 - (w @ R) ** 2, 0.0)
+    rounding = n * EPS * variance + (n * EPS * mean) ** 2
+    return mean, np.where(variance <= rounding, 0.0, np.sqrt(variance))
 
 
 def warn_of_scales(X: Any, weights: Array, names: Any) -> None:
@@ -146,10 +163,8 @@ def warn_of_scales(X: Any, weights: Array, names: Any) -> None:
         Of the columns.
     """
     step = -(-X.shape[0] // ENOUGH)
-    with np.errstate(all="ignore"):
-        known = StandardScaler(with_mean=False).fit(X[::step], sample_weight=weights[::step])
-    spread = np.sqrt(known.var_)
-    used = np.flatnonzero((known.scale_ == spread) & np.isfinite(spread))  # not the constant ones
+    spread = _spread(X[::step], weights[::step])[1]
+    used = np.flatnonzero((spread > 0) & np.isfinite(spread))  # not the constant ones
     if len(used) < 2 or spread[used].max() <= FAR_APART * spread[used].min():
         return
     order = used[np.argsort(spread[used])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
@@ -15,6 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from ..core.checks import Array, choose
 from ..core.network import Network
 from ..core.problem import Problem
+from ..core.processes import forked
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
@@ -31,8 +32,9 @@ ROUNDS = 1
 # From value number FIRST on a fold is left where the loss falls by less than GAIN standard errors;
 # with up to PATIENT numbers in X, where it rises above its least by more than as many.
 GAIN, FIRST, PATIENT = 1.0, 3, 5_000
-# Seconds that processes take to start: folds as quick as that are not worth them.
-PROCESSES = 1.0
+# Seconds that processes take to start, from scratch and forked: folds as quick as that are not
+# worth them.
+PROCESSES, FORKED = 1.0, 0.05
 # Share of the time for models that order columns: what walks reach in too short a time, which is
 # what fewer columns are compared by, says little of a training ten times as long.
 LOOKING = 0.5
@@ -94,6 +96,7 @@ def choose_weight_decay(
     max_neurons: int | None = None,
     time_limit: float | None = None,
     n_jobs: int | None = None,
+    forks: bool = False,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
     select: bool = False,
@@ -127,6 +130,8 @@ def choose_weight_decay(
         the loss may still fall before that.
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds.
+    forks : bool, default False
+        Whether those processes are forked from this one (:func:`gapless.core.processes.forked`).
     callback : callable, optional
         Called with (folds done, folds in all).
     select : bool, default False
@@ -159,7 +164,7 @@ def choose_weight_decay(
         "max_iter": ROUNDS,
     }  # fmt: skip
     count = len(parts) * (1 if few is None else 2)
-    walker = _Walker(problem, parts, rule, n_jobs, options, _Count(callback, count))
+    walker = _Walker(problem, parts, rule, n_jobs, forks, options, _Count(callback, count))
 
     def walk(watch: Watch, few: FewColumns | None = None) -> Choice:
         table = problem if few is None else on_columns(problem, few.everywhere)
@@ -196,6 +201,7 @@ class _Walker:
     parts: list[tuple[Array, Array]]
     rule: str
     n_jobs: int | None
+    forks: bool
     options: dict[str, Any]
     report: Callable[[], None]
 
@@ -214,9 +220,8 @@ class _Walker:
         self.report()
         n_jobs, rounds = self.team(watch.seconds - begun, len(others), watch.left)
         if rounds:
-            share = watch.left / rounds
-            jobs = (delayed(fold)(seconds=share) for fold in others)
-            for result in Parallel(n_jobs, return_as="generator")(jobs):
+            jobs = [partial(fold, seconds=watch.left / rounds) for fold in others]
+            for result in self.beside(jobs, n_jobs):
                 results.append(result)
                 self.report()
         # where the first is whole, folds that time cut short would only hide what it has seen
@@ -231,12 +236,18 @@ class _Walker:
     def team(self, took: float, count: int, left: float) -> tuple[int, int]:
         """Processes for ``count`` folds after one that ``took`` so many seconds, and the rounds
         that they need; no rounds where the first is to decide alone."""
-        starting, n_jobs = 0.0, 1
-        if took > PROCESSES and (n_jobs := effective_n_jobs(self.n_jobs)) > 1:
-            starting = PROCESSES
+        starting, n_jobs = FORKED if self.forks else PROCESSES, 1
+        if took <= starting or (n_jobs := effective_n_jobs(self.n_jobs)) == 1:
+            starting = 0.0
         rounds = -(-count // n_jobs)
         promised = took + starting + rounds * took
         return n_jobs, rounds if promised <= TOGETHER * (took + left) else 0
+
+    def beside(self, folds: Sequence[Callable[[], Fold]], n_jobs: int) -> Iterable[Fold]:
+        """The folds in their order, so many at once."""
+        if self.forks and n_jobs > 1:
+            return forked(folds, n_jobs)
+        return Parallel(n_jobs, return_as="generator")(delayed(fold)() for fold in folds)
 
     def gain(self, before: Choice, now: Choice) -> bool:
         """Whether held-out rows are predicted better than before, by more than chance."""
@@ -288,7 +299,7 @@ def _warn(what: str) -> None:
     from sklearn.exceptions import ConvergenceWarning  # as in shuffled_folds
 
     warnings.warn(
-        f"the time was over before every fold had finished{what}; raise time_limit",
+        f"the time was over before every fold had finished{what}; time_limit allows more",
         ConvergenceWarning,
         stacklevel=5,  # the caller of choose_weight_decay
     )

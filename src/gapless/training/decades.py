@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 
 from ..core.problem import Problem
 from ..core.result import Status
 from ..core.watch import Watch
 from .cross_validation import RANKING, Choice
-from .folds import strata
+from .folds import strata, two_parts
 from .path import largest_weight_decay, score
 from .train import solve
 
@@ -89,7 +88,6 @@ def choose_decade(
 
 def _split(problem: Problem, random_state: int) -> list[np.ndarray]:
     """Rows to train on, and those held out; classes in the same shares where they allow it."""
-    rows = np.arange(problem.n_samples)
     labels = None if problem.loss.targets == "real" else strata(problem.Y, 2)
-    parts = train_test_split(rows, test_size=HELD_OUT, random_state=random_state, stratify=labels)
+    parts = two_parts(problem.n_samples, HELD_OUT, random_state, labels)
     return [np.sort(part) for part in parts]

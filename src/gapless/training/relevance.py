@@ -121,9 +121,11 @@ def few_columns(
     best = 0
     for fit, test in parts:
         folds.append(eliminate(problem, fit, test, random_state, stop))
+        if stop():  # then even the first model may be missing
+            return None
         # most tables need all their columns, which one fold tells
         best = _best(folds, SURE if len(folds) == len(parts) else 0.0)
-        if best == 0 or stop():
+        if best == 0:
             return None
     sets = [fold.columns[best] for fold in folds]
     rows = np.arange(problem.n_samples)
