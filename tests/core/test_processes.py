@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gapless import Problem
-from gapless.core.processes import forked
+from gapless.core.processes import beside, forked
 from gapless.training.cross_validation import choose_weight_decay
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux")
@@ -32,6 +32,17 @@ def test_errors_come_back_and_a_process_that_died_is_said():
         list(forked([wrong], 2))
     with pytest.raises(RuntimeError, match="code -9"):
         list(forked([lambda: os.kill(os.getpid(), signal.SIGKILL)], 2))
+
+
+def test_one_beside_begins_at_once(tmp_path):
+    def job():
+        (tmp_path / "begun").touch()
+        return os.getpid()
+
+    answer = beside(job)
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    assert answer() != os.getpid()
 
 
 def test_what_is_left_early_leaves_nothing_running(tmp_path):

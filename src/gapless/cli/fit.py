@@ -29,7 +29,7 @@ from .command import Answer, exit_code, given_weight_decay
 from .job import Job, add_job_arguments, read_job
 from .model_files import Header, save
 from .outputs import check_picture, pyplot, save_figure
-from .scores import job_scores, score_rows, summary, untested
+from .scores import job_scores, linear_beside, score_rows, summary, untested
 from .terminal import as_options, plain_console, print_notes, print_table
 
 # Seconds for the choice of a weight decay where nobody says, and for training at least: of 18
@@ -125,7 +125,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
         by = "a third of the training rows" if alone else f"{FOLDS}-fold cross-validation"
         done.append(f"weight_decay {weight_decay:.3g} chosen by {by}")
 
-    # 2. the network, back in the units of the table
+    # 2. the network, back in the units of the table, and a linear model beside
+    linear = linear_beside(job)
     problem = job.problem(weight_decay)
     solution = _solved(problem, watch, start, args)
     if job.n_left_out:
@@ -133,7 +134,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
     network = job.units.raw(solution.network)
 
     # 3. what it is worth, and the files
-    facts = _facts(job, solution, network, weight_decay)
+    facts = _facts(job, solution, network, weight_decay, job_scores(job, network, linear))
     facts["notes"] = [*job.notes, *done]
     if args.out:
         save(args.out, network, _header(job, problem, solution, args))
@@ -168,9 +169,10 @@ def _solved(
         )  # fmt: skip
 
 
-def _facts(job: Job, solution: Solution, network: Network, weight_decay: float) -> dict[str, Any]:
+def _facts(
+    job: Job, solution: Solution, network: Network, weight_decay: float, told: dict[str, Any]
+) -> dict[str, Any]:
     """What the network, in the units of the table, is worth, and what is proven of it."""
-    told = job_scores(job, network)
     return {
         "summary": summary(job.target, len(job.classes or ()), network.n_neurons, told),
         "known": solution.known,

@@ -24,6 +24,7 @@ from .command import Answer, exit_code, given_weight_decay
 from .dates import PARTS, date_format, known_format, parts_of, varying_parts
 from .job import check_split, doubts, find_task, split_rows
 from .kinds import Reading
+from .linear import linear_outputs
 from .measures import check_targets, find_loss
 from .numbers import is_missing
 from .outputs import check_picture, pyplot, save_figure
@@ -345,9 +346,11 @@ def _scores(model: Any, data: _Samples) -> dict[str, Any]:
     columns = model._encode(model._table(data.X))
     y = data.y if data.labels is None else data.labels
     F = model.predict(data.X) if data.labels is None else model.decision_function(data.X)
-    F = F.reshape(len(y), -1)
-    train, test = (Rows(columns[rows], y[rows], F[rows]) for rows in (data.train, data.test))
-    return scores(train, test, data.loss, len(getattr(model, "classes_", ())))
+    F, n_classes = F.reshape(len(y), -1), len(getattr(model, "classes_", ()))
+    train, test = (Rows(y[rows], F[rows]) for rows in (data.train, data.test))
+    of = columns[data.train], train.y, columns[data.test]
+    linear = partial(linear_outputs, data.loss, n_classes, *of)
+    return scores(train, test, data.loss, n_classes, linear)
 
 
 def predict_readable(path: str, table: Table) -> dict[str, Array]:

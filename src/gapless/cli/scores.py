@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.checks import Array
 from ..core.network import Network
+from ..core.processes import beside
 from .job import Job
 from .linear import linear_outputs
 from .measures import area, explained, guesses, log_loss, measure, score
@@ -25,15 +28,12 @@ class Rows(NamedTuple):
 
     Attributes
     ----------
-    X : array (n, n_numbers)
-        As training takes them.
     y : array (n,)
         Targets, or places among the classes.
     F : array (n, n_outputs)
         Predictions, or scores of classes.
     """
 
-    X: Array
     y: Array
     F: Array
 
@@ -58,17 +58,26 @@ def probabilities(F: Array) -> Array:
     return E / E.sum(axis=1, keepdims=True)
 
 
-def job_scores(job: Job, network: Network) -> dict[str, Any]:
+def job_scores(job: Job, network: Network, linear: Callable[[], Array]) -> dict[str, Any]:
     """:func:`scores` of a network in the units of the table."""
 
     def rows(index: Array) -> Rows:
-        features = job.units.features(job.X[index])
-        return Rows(features, job.answers(index), job.outputs(network, index))
+        return Rows(job.answers(index), job.outputs(network, index))
 
-    return scores(rows(job.train), rows(job.test), job.loss, len(job.classes or ()))
+    return scores(rows(job.train), rows(job.test), job.loss, len(job.classes or ()), linear)
 
 
-def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, Any]:
+def linear_beside(job: Job) -> Callable[[], Array]:
+    """The linear model of :func:`scores`, fitted beside what this process does."""
+    X, n_classes = job.units.features(job.X), len(job.classes or ())
+    of = X[job.train], job.answers(job.train), X[job.test]
+    model = partial(linear_outputs, job.loss, n_classes, *of)
+    return model if untested(job.answers(job.test), n_classes > 0) else beside(model)
+
+
+def scores(
+    train: Rows, test: Rows, loss: str, n_classes: int, linear: Callable[[], Array]
+) -> dict[str, Any]:
     """What ``gapless fit`` says of a network: how good it is, beside a linear model.
 
     Parameters
@@ -78,6 +87,8 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
         Of the training problem.
     n_classes : int
         0 for numbers.
+    linear : callable
+        :func:`.linear.linear_outputs` of the test rows, asked if there is a test score.
 
     Returns
     -------
@@ -108,15 +119,14 @@ def scores(train: Rows, test: Rows, loss: str, n_classes: int = 0) -> dict[str, 
         facts |= dict.fromkeys((*named, "confusion"))
     if why:
         return facts
-    linear = linear_outputs(loss, n_classes, train.X, train.y, test.X)
     if not classes:
-        said = linear[:, 0]
+        said = linear()[:, 0]
         return facts | {
             "baseline_test_score": explained(loss, test.y, said),
             "typical_error": float(np.median(np.abs(test.y - test.F[:, 0]))),
             "baseline_typical_error": float(np.median(np.abs(test.y - said))),
         }
-    return facts | _of_classes(train, test, linear, loss, n_classes)
+    return facts | _of_classes(train, test, linear(), loss, n_classes)
 
 
 def _of_classes(

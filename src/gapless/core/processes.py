@@ -7,6 +7,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
@@ -58,6 +59,25 @@ def forked(jobs: Sequence[Callable[[], Done]], count: int) -> Iterator[Done]:
             process.join()
 
 
+def beside(job: Callable[[], Done]) -> Callable[[], Done]:
+    """What a job returns, from a copy of this process that begins now; where there is none, from
+    this one when it is asked.  As :func:`forked` otherwise.
+
+    Parameters
+    ----------
+    job : callable
+
+    Returns
+    -------
+    callable
+        To be asked once.
+    """
+    if not can_fork():
+        return job
+    running = _begun(job)
+    return lambda: _answer(*running)
+
+
 def _begun(job: Callable[[], object]) -> tuple[Any, Connection]:
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)
@@ -75,7 +95,8 @@ def _work(job: Callable[[], object], there: Connection) -> None:
         answer = job(), None
     except BaseException as error:  # the parent raises it
         answer = None, error
-    there.send(answer)
+    with suppress(OSError):  # nobody waits for it any more
+        there.send(answer)
 
 
 def _answer(process: Any, here: Connection) -> Any:
