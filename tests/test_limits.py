@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 from gapless import (
+    AdditiveReLURegressor,
     Network,
     Patches,
     Problem,
@@ -24,6 +25,7 @@ from gapless import (
     certify,
     path,
     train,
+    train_readable,
 )
 from gapless.cli.main import main
 from gapless.gauge import direction
@@ -37,6 +39,7 @@ TICK = 0.01
 def loaded():
     """numba looks at the clock as it loads what is compiled."""
     direction.compile_loops()
+    train_readable(problem(n=20, d=2), "pairs", tol=0.5)
 
 
 @pytest.fixture
@@ -62,6 +65,25 @@ def problem(loss="squared", bias="free", n=150, d=6, weight_decay=1e-3, outputs=
 
 def null_objective(given):
     return train(given.variant(given.loss, 1e6)).certificate.objective
+
+
+@pytest.mark.parametrize("bias", ["free", "penalized"])
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_pairs_obey_the_clock(bias, seconds, request):
+    given = problem(bias=bias, n=60, d=8, weight_decay=1e-4)
+    clock = request.getfixturevalue("clock")
+    begun = clock[0]
+    solution = train_readable(given, "pairs", tol=1e-9, time_limit=seconds)
+    assert clock[0] - begun <= seconds + 60 * TICK
+    assert solution.status is Status.TIME_LIMIT
+    if bias == "penalized" and seconds < 0.2:  # each of 28 pairs asks: nothing is known of them all
+        assert solution.certificate.lower_bound == 0
+    X, y = given.X, given.Y[:, 0]
+    begun = clock[0]
+    with pytest.warns(ConvergenceWarning):  # of the choice, or of the fit
+        model = AdditiveReLURegressor("pairs", bias=bias, time_limit=seconds).fit(X, y)
+    assert clock[0] - begun <= seconds + 60 * TICK
+    assert model.n_iter_ <= 4
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 0.1, 1.0, 5.0, 15.0])

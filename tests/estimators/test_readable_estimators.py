@@ -96,6 +96,16 @@ def test_labels_and_missing_values_have_effects_of_their_own(kind):
         assert np.all(np.isfinite(model.predict(table)))
 
 
+def test_columns_of_nearly_one_number_are_counted_in_bins():
+    """Few floats lie between them, or between a quantile and the number it is rounded from."""
+    rare = np.where(np.arange(435) < 15, 5.930339813232422, -0.16823700070381165)
+    near, rng = 1 + 2.0**-52 * np.arange(435), np.random.default_rng(0)
+    X = np.column_stack([rng.permutation(column) for column in (rare, near, near % 1)])
+    model = AdditiveReLURegressor(weight_decay=0.01).fit(X, X[:, 0])
+    for effect in model.effects_:
+        assert effect.density[0].sum() == 435
+
+
 @pytest.mark.parametrize("interactions", [0, [("age", "ward")]])
 def test_contributions_sum_to_the_prediction(interactions):
     table, y = mixed_table()

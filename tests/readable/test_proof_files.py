@@ -10,6 +10,7 @@ from gapless.certificates import verify_pairs
 from gapless.certificates.verify_columns import gauge_by_columns
 from gapless.certificates.verify_pairs import flaw
 from gapless.losses import Pinball
+from gapless.readable import solve
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((60, 4))
@@ -75,6 +76,22 @@ def test_what_was_proven_passes_and_says_of_which_networks(proofs, name):
     assert "no network whose neurons look at one feature" in words
     assert ("rising" in words) == ("rising" in name or name == "wide")
     assert WORDS.get(name, "") in words
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (Problem(X * 1e61, y), "X"),
+        (Problem(X, y * 1e-80), "y"),
+        (Problem(X, y, weight_decay=1e70), "weight_decay"),
+        (Problem(X, y, sample_weight=np.append(np.ones(64), 1e-63)), "sample_weight"),
+        (Problem(X, np.exp(f / 9), "gamma"), "the checker knows"),
+    ],
+)
+def test_what_no_file_can_hold_is_refused_before_training(problem, said, monkeypatch, tmp_path):
+    monkeypatch.setattr(solve, "Fit", None)  # no training begins
+    with pytest.raises(ValueError, match=f"proof file .*{said}"):
+        train_readable(problem, proof=tmp_path / "none.npz")
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -196,77 +196,47 @@ def test_columns_and_planes_know_the_gauge(outputs):
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
-def test_no_direction_of_a_cell_exceeds_its_bound(outputs):
-    """Few samples, for which the bound is nearly attained."""
-    from gapless.readable.planes import _cell_bounds
-
-    rng, nearest = np.random.default_rng(0), 0.0
-    for T in np.tile([0.5, 0.1], 60):
-        p, q = rng.standard_normal((2, 4))
-        Lam = rng.standard_normal((4, outputs))
-        Lam -= Lam.mean(axis=0)
-        bound = _cell_bounds(p[None], q[None], Lam, np.linalg.norm(Lam, axis=1), T)[0]
-        for tau in np.linspace(-T, T, 21):
-            s = p + tau * q
-            for side in (1, -1):
-                worth = [np.linalg.norm(np.maximum(side * (s - t), 0) @ Lam) for t in s]
-                assert max(worth) <= bound * (1 + 1e-12)
-                nearest = max(nearest, max(worth) / bound)
-    assert nearest > 0.99
-
-
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_the_grid_is_above_the_bound_of_sorted_places_by_little_more_than_its_charge(outputs):
-    from gapless.readable.planes import bound_cells
-    from gapless.readable.planes_compiled import bound_cells as on_grid
-
-    rng = np.random.default_rng(outputs)
-    n, k = 300, 40
-    columns = rng.standard_normal((5, n))
-    columns[0] = np.round(columns[0])  # ties
-    columns[4] = 0.0
-    Lam = rng.standard_normal((n, outputs))
-    Lam -= Lam.mean(axis=0)
-    sizes = np.linalg.norm(Lam, axis=1)
-    pairs = np.array([(i, j) for j in range(5) for i in range(j)] * 4)
-    angles = rng.uniform(0, np.pi, k)
-    turns = np.column_stack([np.cos(angles), np.sin(angles)])
-    first, second = columns[pairs[:, 0]], columns[pairs[:, 1]]
-    p = first * turns[:, :1] + second * turns[:, 1:]
-    q = second * turns[:, :1] - first * turns[:, 1:]
-    for T, bins in itertools.product((0.4, 0.05, 1e-3), (7, 64, 512)):
-        bounds, charges, spans = np.empty((3, k))
-        places, worth = np.empty((2, k, 2))
-        grid = (bounds, charges, spans, places, worth)
-        on_grid(columns, pairs, turns, Lam, sizes, T, bins, 0.0, *grid)
-        exact, _, best = bound_cells(p, q, Lam, sizes, T)
-        assert np.all(bounds >= exact * (1 - 1e-12))
-        assert bins < 512 or np.all(bounds - charges <= 1.02 * exact)
-        assert np.all(worth <= best * (1 + 1e-12))
-        s = p[:, None] - places[:, :, None]
-        ramps = np.linalg.norm(np.maximum(s * [[-1], [1]], 0) @ Lam, axis=2)
-        assert np.allclose(ramps, worth)
-    assert np.all(worth > 0.9 * best)
+def test_no_ramp_exceeds_what_a_sweep_proves(outputs):
+    """Whatever the limit and wherever it ends."""
+    rng, nearest = np.random.default_rng(outputs), np.inf
+    for n in np.tile([3, 4, 12, 40], 4):
+        X, Lam = rng.standard_normal((n, 2)), rng.standard_normal((n, outputs))
+        X[:, 1] *= 10.0 ** rng.integers(-9, 1)
+        X[: n // 3] = np.round(X[: n // 3])  # ties
+        X, Lam = X - X.mean(axis=0), Lam - Lam.mean(axis=0)
+        whole = METHODS["low-rank"].bound(Problem(X, Lam, weight_decay=1.0), Lam)
+        gauge, looks = whole.lower * (1 - 1e-9), int(rng.integers(1, 9))
+        for factor in (0.3, 0.9, 1 - 1e-6, 1.0, 1 + 1e-6, 1.01):
+            asked = itertools.count()
+            for stop in (lambda: False, lambda: next(asked) > looks):  # noqa: B023
+                sweep = Sweep(X, Lam, whole.lower * factor, stop)
+                sweep.run(np.array([[0, 1]]))
+                assert sweep.upper >= gauge
+                nearest = min(nearest, sweep.upper / gauge)
+    assert nearest < 1 + 1e-5
 
 
-def test_threads_and_compiled_cells_lead_to_the_same_proof(monkeypatch):
-    from gapless.readable import planes
-
+def test_threads_and_parts_lead_to_the_same_bound(monkeypatch):
     rng = np.random.default_rng(3)
-    X = rng.standard_normal((150, 4))
-    y = np.abs(X[:, 0] + X[:, 1]) + np.maximum(X[:, 2] - X[:, 3], 0)
-    problem = Problem(X, y, weight_decay=0.02)
-    slow = train_readable(problem, "pairs")
-    monkeypatch.setattr(planes, "LARGE", 0)
-    fast = train_readable(problem, "pairs")
-    for solution in (slow, fast):
-        assert solution.status is Status.OPTIMAL
-    assert fast.certificate.objective == pytest.approx(slow.certificate.objective, rel=1e-3)
+    X, Lam = rng.standard_normal((2, 150, 4))
+    X, Lam = X - X.mean(axis=0), Lam - Lam.mean(axis=0)
+    pairs, uppers = np.array(feature_pairs("pairs", 4)), []
+    limit = 1.001 * max(
+        METHODS["low-rank"].bound(Problem(X[:, S], Lam, weight_decay=1.0), Lam).lower for S in pairs
+    )
+    for size in (planes.LARGE, 1000):
+        for name in ("BATCH", "LARGE", "TOGETHER"):
+            monkeypatch.setattr(planes, name, size)
+        sweep = Sweep(X, Lam, limit)
+        assert len(sweep.run(pairs)[0]) == 0
+        uppers.append(sweep.upper)
+    assert limit / 1.001 <= uppers[0] <= limit
+    assert uppers[1] == pytest.approx(uppers[0], rel=1e-12)
 
 
 def test_cells_that_rounding_keeps_open_end(monkeypatch):
     """Samples equal but for their targets, of which no neuron is worth anything."""
-    monkeypatch.setattr(planes, "CELLS", 1 << 12, raising=False)
+    monkeypatch.setattr(planes, "LOOKS", 3000)
     X, Lam = np.repeat([[0.8, 0.6], [0.3, -0.2]], 2, axis=0), np.array([[1.0], [-1], [1], [-1]])
     asked = itertools.count()
     table = Table(Problem(X, [0.0, 1, 2, 3]), "pairs")

@@ -29,7 +29,7 @@ from ..gauge.cells import SHARE
 from ..gauge.proof_boxes import BoxProof
 from ..gauge.proof_cells import CheckedSamples
 from ..gauge.row_space import RANK_TOL, rank
-from .verify import Invalid, data_digest, design, proven, slack, table
+from .verify import SIZES, Invalid, data_digest, design, proven, slack, table
 
 # What another machine's rounding may take from the bound the checker finds on this one.
 MARGIN = 1e-9
@@ -67,18 +67,13 @@ def write_proof(
     Raises
     ------
     ValueError
-        When the checker cannot repeat the proof: relaxations with more than 2000 samples, and
-        losses other than the six.
+        When the checker cannot repeat the proof: relaxations with more than 2000 samples; and as
+        :func:`check_writable`.
     """
-    if not is_known(problem.loss):
-        raise ValueError(
-            f"there is no proof file for the loss {type(problem.loss).__name__}: the checker knows "
-            f"{', '.join(LOSSES)}"
-        )
+    X = check_writable(problem)
     reduction = Reduction(problem)
     core = reduction.core
     images = problem.X if isinstance(problem.X, Patches) else None
-    X = design_of(problem.X).array() if images is None else images.unpadded
     limit = core.weight_decay / bound.upper if bound.upper > 0 else np.inf
     scale = core.best_scale(Lam, limit)[0]
     fields = _by_norm(reduction, X, scale * reduction.step * Lam)
@@ -115,6 +110,40 @@ def write_proof(
     np.savez_compressed(buffer, **arrays)
     write(path, buffer.getvalue())
     return claim
+
+
+def check_writable(problem: Problem) -> Array:
+    """Refuse a problem of which no proof can be written, before anything is trained or proven.
+
+    Parameters
+    ----------
+    problem : Problem
+
+    Returns
+    -------
+    array
+        The samples as a file has them.
+
+    Raises
+    ------
+    ValueError
+        For losses other than the six, and numbers beyond :data:`gapless.certificates.verify.SIZES`.
+    """
+    if not is_known(problem.loss):
+        raise ValueError(
+            f"there is no proof file for the loss {type(problem.loss).__name__}: the checker knows "
+            f"{', '.join(LOSSES)}"
+        )
+    X = problem.X.unpadded if isinstance(problem.X, Patches) else design_of(problem.X).array()
+    ends = {name: np.abs(M).max(initial=0.0) for name, M in (("X", X), ("y", problem.Y))}
+    ends |= {"weight_decay": problem.weight_decay, "sample_weight": problem.sample_weight.min()}
+    for name, size in ends.items():
+        if size and not SIZES[0] < size < SIZES[1]:
+            raise ValueError(
+                f"a proof file holds numbers from {SIZES[0]:g} to {SIZES[1]:g} (of weights their "
+                f"share of the sum), and {name} has {size:.3g}: scale it, or write no file"
+            )
+    return X
 
 
 def _by_norm(reduction: Reduction, X: Array, Lam: Array) -> dict[str, Any]:

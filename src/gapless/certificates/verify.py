@@ -34,6 +34,7 @@ MAX_WORK = 10**10  # ReLUs looked at in a proof by directions
 MAX_CELLS, MAX_SIGNS = 512, 2001  # of a conic proof; branch and bound makes a third as many
 MAX_BOXES, MAX_RANK = 1 << 25, 64  # of a proof by boxes, in whose many dimensions no search ends
 MAX_TEXT, MAX_PAIRS = 1 << 28, 1 << 26  # bytes
+SIZES = 1e-60, 1e60  # of the largest numbers and the least weight, whose products are floats
 READABLE = {"columns", "pairs"}  # kinds about networks whose neurons look at few features
 
 TEXTS = {"digest", "loss", "bias", "kind", "preparation"}
@@ -207,7 +208,8 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
     _need(beta > 0 and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights or weight decay")
     ends = [w.min(), beta, *(np.abs(M).max(initial=0.0) for M in (X, Y, Lam))]
-    _need(all(1e-60 < size < 1e60 or size == 0 for size in ends), "numbers beyond 1e-60 and 1e60")
+    fit = all(SIZES[0] < size < SIZES[1] or size == 0 for size in ends)
+    _need(fit, "numbers beyond 1e-60 and 1e60")
     w, one = (w / w.sum())[:, None], str(fields["loss"]) in ("logistic", "hinge", "softmax")
     V, _ = _dual(proof, Lam / w, Y)
     lost = free * sum(abs(math.fsum(column)) for column in (w * V).T)  # a free c wants zero sums

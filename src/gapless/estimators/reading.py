@@ -261,11 +261,13 @@ def _density(x: Array, feature: FeatureColumns) -> Any:
 def _edges(known: Array) -> Array:
     """Edges of alike bins, with one bin more on a side for numbers far from all others."""
     least, low, high, most = np.quantile(known, (0, TAIL, 1 - TAIL, 1))
-    span = high - low
+    span, finest = high - low, 2 * BINS * np.spacing(max(-least, most))  # floats to tell bins apart
     begin, end = least, most
-    if 0 < 2 * span < low - least:
+    if finest < 2 * span < low - least:
         begin = known[known >= low - span].min()
-    if 0 < 2 * span < most - high:
+    if finest < 2 * span < most - high:
         end = np.nextafter(known[known <= high + span].max(), np.inf)  # in the bin that ends there
+    if 0 < end - begin <= finest:
+        return np.array([least, most])
     edges = np.histogram_bin_edges(known, BINS, (begin, end))
     return np.unique([least, *edges, most]) if begin > least or end < most else edges

@@ -174,7 +174,8 @@ class Walk:
             lines = Fit(Table(problem), weight_decay, RANKING).run(self.watch).network
             table = Table(problem, self.how[0])
             fit = Fit(table, weight_decay, RANKING, table.neurons_of(lines))
-            pays = table.largest(fit.smooth.dual_point(fit.F)) / fit.core.weight_decay
+            gauge = table.largest(fit.smooth.dual_point(fit.F), self.watch.due)
+            pays = gauge / fit.core.weight_decay
         count = int(np.ceil(np.log(max(pays, 1.0)) / np.log(STEP)))
         return np.geomspace(max(pays / STEP, 1.0), 1.0, min(max(count, 1), PRICES)).tolist()
 

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..certificates.certify import certificate, with_best_bound
-from ..certificates.proof_files import write_proof
+from ..certificates.proof_files import check_writable, write_proof
 from ..core.checks import Array, positive
 from ..core.constant import null_model
 from ..core.network import Network
@@ -139,7 +139,9 @@ def train_readable(
         output, a free bias and neurons of one feature.  The proof is about networks of such
         effects, by multipliers of that constraint (:mod:`gapless.readable.monotone`).
     proof : path, optional
-        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone.
+        A file for the lower bound that :func:`gapless.verify` checks with NumPy alone.  It is
+        checked so before it is written, which ``time_limit`` does not count: of pairs it takes
+        minutes where rows are thousands.
     price : float, default 1
         How many times as much as one of one feature a neuron of two costs, at least 1: its penalty
         is ``price ||u|| ||a||`` in place of ``||u|| ||a||``.
@@ -157,8 +159,8 @@ def train_readable(
     ValueError
         For other interactions, a ``tol`` or ``time_limit`` that is not positive, data too large
         for an exact gauge (penalised bias with pairs on more than 20,000 rows), and monotone
-        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` where
-        nothing was proven.
+        effects beside pairs, several outputs, another bias rule or ``init``; for a ``proof`` of
+        numbers beyond 1e-60 and 1e60 or another loss than the six, and where nothing was proven.
 
     References
     ----------
@@ -191,6 +193,8 @@ def solve_readable(
     price: float = 1.0,
 ) -> ReadableSolution:
     """:func:`train_readable` until ``watch`` ends it."""
+    if proof is not None:
+        check_writable(problem)
     with blas_threads(1):
         table = Table(problem, interactions, monotone, price)
         if monotone and init is not None:

@@ -207,7 +207,7 @@ class Table:
     ) -> Look:
         """:meth:`look` at a dual point whose largest number is about one."""
         if not self.core.free:
-            return self._by_groups(Lam, limit)
+            return self._by_groups(Lam, limit, stop)
         uppers, founds, worths = zip(*(columns.bound(Lam, limit) for columns in self.columns))
         upper, found, values = max(uppers), Neurons.joined(founds), np.concatenate(worths)
         proof = "neurons of one feature: exact by prefix sums"
@@ -231,9 +231,9 @@ class Table:
             return None
         return self.monotone[neurons.features[:, 0]] * np.sign(neurons.weights[:, 0])
 
-    def largest(self, Lam: Array) -> float:
+    def largest(self, Lam: Array, stop: Callable[[], bool] = never) -> float:
         """About the gauge of ``Lam``: exact for one feature, the best first cell for pairs."""
-        look = self.look(Lam, 0.0, never)
+        look = self.look(Lam, 0.0, stop)
         return max(look.bound.lower, float(look.values.max(initial=0.0)))
 
     def _sweep(
@@ -254,6 +254,8 @@ class Table:
         pair = np.sort(neurons.features, axis=1) @ [self.d, 1]
         moved, worth, rng = [Neurons.none()], [np.zeros(0)], np.random.default_rng(0)
         for one in np.unique(pair):
+            if stop():
+                break
             own = neurons.take(np.flatnonzero(pair == one))
             S = np.array(divmod(int(one), self.d))
             U = np.where(own.features[:, :1] == S[0], own.weights, own.weights[:, ::-1])
@@ -279,10 +281,13 @@ class Table:
         LowRank().require(sub)
         return S, sub
 
-    def _by_groups(self, Lam: Array, limit: float) -> Look:
+    def _by_groups(self, Lam: Array, limit: float, stop: Callable[[], bool]) -> Look:
         """Each group of features by enumeration."""
         upper, parts, worth, method = 0.0, [Neurons.none()], [np.zeros(0)], LowRank()
         for S, sub in self.groups:
+            if stop():  # one takes up to a second, and they are many
+                upper = np.inf
+                break
             bound = method.bound(sub, Lam)
             upper = max(upper, bound.upper)
             if bound.neurons is None or bound.lower <= limit:
