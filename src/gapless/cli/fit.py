@@ -113,6 +113,8 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if args.prove_time is None and args.time_limit is None:
         begin_compiling(job.problem(1.0))  # as solve does, beside the choice
 
+    linear = linear_beside(job)
+
     # 1. the weight decay, and the columns
     if not watch.limited:
         watch = Watch.patient(None, job.X.size)
@@ -125,8 +127,7 @@ def run_fit(args: argparse.Namespace) -> Answer:
         by = "a third of the training rows" if alone else f"{FOLDS}-fold cross-validation"
         done.append(f"weight_decay {weight_decay:.3g} chosen by {by}")
 
-    # 2. the network, back in the units of the table, and a linear model beside
-    linear = linear_beside(job)
+    # 2. the network, back in the units of the table
     problem = job.problem(weight_decay)
     solution = _solved(problem, watch, start, args)
     if job.n_left_out:

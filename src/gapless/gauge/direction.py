@@ -81,9 +81,9 @@ NEAR, SECONDS = 1.06, 10.0
 STARTS = 128
 # Caps and signs that a prediction looks at; seconds that a search of one takes whatever it bounds.
 FEW_SIDES, SIDE = 6, 1e-3
-# Share of the time left that a level of a prediction may take, for fewer boxes than it is best of,
-# and those at least.
-PREDICTING, LEAST_SAMPLE = 5e-4, 32
+# Share of the time left that a prediction may take, and that a level of it may, for fewer boxes
+# than it is best of, and those at least.
+LOOKING, PREDICTING, LEAST_SAMPLE = 0.1, 5e-4, 32
 # Compiling takes some eight seconds, once on a machine: not in less time than this.
 COMPILING = 20.0
 # Samples are bounded in double precision where what is left to prove is less than so many times
@@ -319,15 +319,17 @@ class _Search:
         pace = self._pace(self._bounder(sides[0][0], sides[0][1] * G, known))
         enough = PATIENCE * left / pace
         sample = int(np.clip(PREDICTING * left / len(some) / pace, LEAST_SAMPLE, SAMPLED))
+        looking = Watch(LOOKING * left)
         with _team() as team:
             for v, cosine in some:
-                bounder, stop = self._bounder(v, cosine * G, known), self.watch.due
-                of = cosine * G, bounder, stop, enough, team, sample
+                bounder = self._bounder(v, cosine * G, known)
+                of = cosine * G, bounder, looking.due, enough, team, sample
                 found = predict_boxes(self._cone(v), *of)
                 if found.direction is not None:
                     return 0.0, found.direction
                 boxes += found.boxes * len(sides) / len(some)
-        return boxes * pace + SIDE * len(sides), None
+        seconds = np.inf if looking.due() else boxes * pace + SIDE * len(sides)
+        return seconds, None
 
     def _stop(self) -> bool:
         """Whether time is up, or would be once the checker has repeated what there is."""

@@ -39,14 +39,11 @@ SETTLING, MOST_TIME = 12.0, 0.8
 ROOM, MOST_GAUGE, BISECTIONS = 0.95, 16.0, 30
 # Seconds for a proof, at least and at most, where it may take as long as training did: hundreds of
 # small fits are to stay quick, and what is not proven by then takes minutes.
-LEAST, MOST_PROOF = 0.5, 4.0
-# And at most where the gap is above WIDE and no boxes of directions apply: of nine tables of four
-# to ten classes one came below .85 then, and none only later.
-RELAXED = 1.0
+LEAST, MOST_PROOF = 0.4, 4.0
 # Seconds that one waits longer where boxes of directions are predicted to bring the gap below
 # certificates.wide.WIDE in them, and the gap that ends the wait.  Where they are not, little comes
 # of more than the least: of 16 tables 14 stayed above WIDE for as long as training took, two were
-# proven at once.
+# proven at once; of nine of four to ten classes one came below .85, and none only later.
 WAIT, MEANT = 7.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
@@ -377,7 +374,7 @@ def usual(
     """How long a proof takes at least and at most where nobody says: about as long as training.
 
     Some seconds more where boxes of directions are predicted to prove much in them,
-    :data:`LEAST` alone where they apply and are not, and up to :data:`RELAXED` where they do not.
+    :data:`LEAST` alone where they are not and the gap is wide.
 
     Parameters
     ----------
@@ -395,13 +392,11 @@ def usual(
     for compiler in compilers if gap > state.tol else ():
         compiler.wait()
     seconds = most = min(max(trained, LEAST), MOST_PROOF)
-    if gap > WIDE and boxes.fits(core):
+    if gap > WIDE:
         Lam, known = state.dual_point(), state.found.value.max(initial=0.0)
         G = enough(core, Lam, known, state.value - WIDE * abs(state.value))
-        more = G > known > 0 and boxes.promise(core, Lam, G, known, WAIT)
+        more = G > known > 0 and boxes.fits(core) and boxes.promise(core, Lam, G, known, WAIT)
         seconds, most = (seconds, WAIT) if more else (LEAST, LEAST)
-    elif gap > WIDE:
-        seconds = most = min(seconds, RELAXED)
     return Watch(seconds), Watch(most)
 
 
