@@ -63,6 +63,8 @@ FIRST, NEAREST, NEARER = 8.0, 1e-4, 0.3
 # There are so many times more boxes after a step at least and at most, and as many times as after
 # the last one to this power.
 GROWTH, FALLING = (1.1, 32.0), 0.72
+# Share of all boxes that a step has to bound for its pace and growth to say anything.
+LEARNT = 0.1
 # Parts of a step.
 STEPS = np.arange(1, 65) / 64
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
@@ -77,8 +79,8 @@ SHORTEST, TINY = 1e-3, 1e-300
 OUTPUT_TOL = 1e-12
 # Of a bound asked for by itself: how near it has to be, and seconds at most.
 NEAR, SECONDS = 1.06, 10.0
-# Starts of the search for the best neuron.
-STARTS = 128
+# Starts of the search for the best neuron; by how much another is better.
+STARTS, BETTER = 128, 1e-6
 # Caps and signs that a prediction looks at; seconds that a search of one takes whatever it bounds.
 FEW_SIDES, SIDE = 6, 1e-3
 # Share of the time left that a prediction may take, and that a level of it may, for fewer boxes
@@ -147,6 +149,7 @@ class Directional(Relaxation):
             return
         best, search = _best_neuron(core, Lam, watch), _Search(space, watch, self.record)
         proven, above, step, before, outlook = np.inf, FIRST, 1.0, 1, np.inf
+        pace, growth = SIDE, GROWTH[1]
         while above >= NEAREST:
             begun, known = watch.seconds, float(best.value[0])
             for goal in search.lower((1 + above) * known, 1 + above):
@@ -154,15 +157,19 @@ class Directional(Relaxation):
                 if (G := float(search.levels(1 + above).max())) < proven:
                     half = outlook, known + (G - known) / 2
                     yield Lam, replace(search.proven(proven := G, best), outlook=half)
-            if better is not None:
-                best = space.neuron(core, Lam, better)
-                continue
-            if not closed or watch.due():
+            if watch.due() or not (closed or better is not None):
                 return
+            if better is not None:  # nearer to G than was known, or above
+                best = space.neuron(core, Lam, better)
+                above = (1 + above) * known / float(best.value[0]) - 1 if closed else above
+                if not closed or above < NEAREST:
+                    continue
             # how far there is time for: boxes grow by factors that fall
-            size, pace = search.size, max(watch.seconds - begun, SIDE) / max(search.bounded, 1)
-            growth = float(np.clip((size / before) ** (FALLING / step), *GROWTH))
-            before, outlook = size, pace * size * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
+            if search.bounded >= LEARNT * (size := search.size):
+                pace = max(watch.seconds - begun, SIDE) / search.bounded
+                growth = float(np.clip((size / before) ** (FALLING / step), *GROWTH))
+                before = size
+            outlook = pace * size * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
             boxes = search.foretold(known * (1 + above * NEARER**STEPS), growth**STEPS)
             steps = STEPS[boxes * pace <= watch.left]
             if len(steps) == 0:
@@ -211,7 +218,8 @@ class Directional(Relaxation):
         if seconds > watch.left / PATIENCE:
             return None
         if better is None:
-            *_, (_, better) = search.lower(G, ratio)
+            *_, (closed, better) = search.lower(G, ratio)
+            better = None if closed else better
         if better is not None:
             best = space.neuron(core, Lam, better)
             return GaugeBound(float(best.value[0]), np.inf, best, self.name)
@@ -245,8 +253,7 @@ class _Search:
         closed : bool
             Whether that goal was reached.
         direction : array or None
-            One above ``G / ratio`` at least, and above G where there is one output, that it ended
-            at.
+            The best met, if it is above ``G / ratio``.
         """
         self._largest, sides = max(self._largest, G), self._sides(ratio)
         normed, old = self.space.normed, self._tilings
@@ -255,15 +262,16 @@ class _Search:
             v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
         }
         self.bounded = 0
-        closed, better = bool(sides), None
+        closed, better, known = bool(sides), None, G / ratio * (1 + BETTER)
         for goal in self._goals(G, ratio):
             with _team() as team:
                 for v, cosine in sides:
                     bounder = self._bounder(v, cosine * G, G / ratio)
-                    of = cosine * G, bounder, self._stop, team, cosine * goal
+                    of = cosine * G, bounder, self._stop, team, cosine * goal, known
                     outcome = self._tilings[v].lower(self._cone(v), *of)
-                    closed, better = outcome.closed, outcome.direction
-                    self.bounded += outcome.boxes
+                    closed, self.bounded = outcome.closed, self.bounded + outcome.boxes
+                    if outcome.direction is not None:
+                        better, known = outcome.direction, outcome.value
                     if not closed:
                         break
             yield closed, better

@@ -41,6 +41,10 @@ UNKNOWN = 255
 #: Centres, half-widths, means, levels of both signs or whether they are open, and what else is
 #: known of boxes: in a tiling which edge to halve and their names.
 Boxes: TypeAlias = tuple[Array, ...]
+#: ``h(u) / ||u||`` of a direction u, and that.
+Best: TypeAlias = tuple[float, Array | None]
+
+NOTHING: Best = (-np.inf, None)
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,16 @@ class Outcome:
     closed : bool
         Whether every box was: no direction has ``h(u) > G ||u||``, but for rounding.
     direction : array of shape (D,) or None
-        One that has, where it ended at it.
+        The best met, if it is better than what was known; it ended where ``h(u) > G ||u||``.
+    value : float
+        Its ``h(u) / ||u||``.
     boxes : int
         Boxes bounded.
     """
 
     closed: bool
     direction: Array | None
+    value: float
     boxes: int
 
 
@@ -133,6 +140,7 @@ class Tiling:
         stop: Callable[[], bool],
         team: Team = ALONE,
         goal: float = 0.0,
+        known: float = np.inf,
     ) -> Outcome:
         """Bound boxes at G and halve them, until no level is above ``goal``.
 
@@ -147,6 +155,8 @@ class Tiling:
         team : Team
         goal : float
             G itself, if that is more.  The next one, at the same G, goes on where this one ends.
+        known : float
+            What a direction is to have of ``h(u) / ||u||`` to be worth a word: G, if that is less.
 
         Returns
         -------
@@ -158,7 +168,8 @@ class Tiling:
             self._begin()
         if G != self._G:  # what is known of edges is known at another
             self._G, self._parts = G, [_unknown(part) for part in self._parts]
-        batch, bounded, better = batch_size(data, team), 0, None
+        batch, bounded = batch_size(data, team), 0
+        best: Best = (min(known, G), None)
         step = partial(_step, data, G, goal, bounder)
         try:
             stack = self._above(goal, batch)
@@ -168,8 +179,8 @@ class Tiling:
                     boxes = _take(stack, batch)
                     bounded += int(np.sum(boxes[4] == UNKNOWN))
                     steps = list(team.map(step, _shares(boxes, team)))
-                    better = next((s.direction for s in steps if s.direction is not None), None)
-                    if better is not None or any(s.narrow for s in steps):
+                    best = max([best, *(s.best for s in steps)], key=lambda found: found[0])
+                    if best[0] > G or any(s.narrow for s in steps):
                         stack.append(boxes)
                         break
                     stack += self._halved(steps)
@@ -182,7 +193,7 @@ class Tiling:
         except BaseException:
             self._forgotten = np.inf  # those in the air are lost
             raise
-        return Outcome(not stack, better, bounded)
+        return Outcome(not stack, best[1], best[0], bounded)
 
     def tree(self, batch: int) -> Array:
         """For each box, 0, or the edge it was halved at, counted from 1.
@@ -247,10 +258,10 @@ class Tiling:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """What came of boxes: a better direction, if there is one; whether one is too narrow to halve;
+    """What came of boxes: the best direction looked at; whether one is too narrow to halve;
     those closed, packed; names of those cut, their edges from 1, and their halves."""
 
-    direction: Array | None
+    best: Best
     narrow: bool
     closed: Boxes
     cut: Array
@@ -261,8 +272,8 @@ class _Step:
 def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> _Step:
     U, W, mean, *known, names = _unpacked(boxes)
     level, edge = (x.copy() for x in known)
-    new = np.flatnonzero(edge == UNKNOWN)
-    asked, better = level[new] > G, None
+    new, best = np.flatnonzero(edge == UNKNOWN), NOTHING
+    asked = level[new] > G
     if len(new):
         found = bounder(data, G, U[new], W[new], mean[new], asked)
         # over the longest of the box or the shortest; what is no number proves nothing
@@ -273,11 +284,11 @@ def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> 
         proven = G + found.bound / np.where(found.bound <= 0, longest, shortest)
         level[new] = np.where(asked, np.fmin(level[new], proven), level[new])
         mean[new], edge[new] = found.mean, found.edge
-        better = _better(data, G, found)
+        best = _best(data, found)
     open_ = (level > goal).any(axis=1)
     at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
     return _Step(
-        better,
+        best,
         bool(np.any(W[at, edge[at]] < NARROWEST)),  # halves would no longer be exact
         _ordered(_packed((U[done], W[done], mean[done], level[done], edge[done], names[done]))),
         names[at],
@@ -329,13 +340,14 @@ def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
     return [tuple(np.ascontiguousarray(x[i::count]) for x in boxes) for i in range(count)]
 
 
-def _better(data: Cone, G: float, found: Found) -> Array | None:
-    """A direction above G, where a vertex is one."""
+def _best(data: Cone, found: Found) -> Best:
+    """The best of the vertices of boxes."""
     # looking at vertices costs as much as a bound: a few of the best will do
     best = np.argsort(-found.bound.max(axis=1), kind="stable")[:LOOKED_AT]
     corners = found.vertex[best]
-    excess = data.value(corners) - G * np.linalg.norm(corners * data.normed, axis=1)
-    return corners[np.argmax(excess)] if np.any(excess > 0) else None
+    values = data.value(corners) / np.linalg.norm(corners * data.normed, axis=1)
+    first = int(np.argmax(values))
+    return float(values[first]), corners[first]
 
 
 def _whole(normed: Array) -> Boxes:
@@ -409,9 +421,9 @@ def predict_boxes(
             total += weight.sum()
             looked_at += n
             better, halved = zip(*team.map(level, _shares((*boxes, weight), team)))
-            for direction in better:
-                if direction is not None:
-                    return Prediction(total, direction, looked_at)
+            value, direction = max(better, key=lambda found: found[0])
+            if value > G:
+                return Prediction(total, direction, looked_at)
             both = (half for pair in halved for half in pair)
             *opened, weight, excess = (np.concatenate(x) for x in zip(*both))
             boxes = tuple(opened)
@@ -427,8 +439,8 @@ def predict_boxes(
 
 def _level(
     data: Cone, G: float, bounder: Bounder, boxes: Boxes
-) -> tuple[Array | None, tuple[Boxes, Boxes]]:
-    """A better direction, if there is one; halves of the boxes that are open, with their weights
+) -> tuple[Best, tuple[Boxes, Boxes]]:
+    """The best direction looked at; halves of the boxes that are open, with their weights
     and how far their bound is above."""
     U, W, mean, open_, weight = boxes
     found = bounder(data, G, U, W, mean, open_)
@@ -437,7 +449,7 @@ def _level(
     excess = found.bound[at].max(axis=1)
     more = weight[at], np.where(excess < np.inf, excess, 1.0)
     open_halves = halves(U[at], W[at], found.mean[at], still[at], found.edge[at], *more)
-    return _better(data, G, found), open_halves
+    return _best(data, found), open_halves
 
 
 def _take(stack: list[Boxes], most: int) -> Boxes:
