@@ -562,6 +562,31 @@ def test_memory_that_runs_out_is_one_line(folder, monkeypatch):
     assert "fit fewer rows" in gapless(*fit, code=2).stderr
 
 
+LEFT_EARLY = """
+import sys, time
+from pathlib import Path
+from gapless.__main__ import run
+from gapless.cli import fit
+from gapless.core.processes import beside
+
+def stopped(*_):
+    raise KeyboardInterrupt
+
+fit._solved = stopped
+fit.linear_beside = lambda _: beside(lambda: (time.sleep(5), Path(ended).touch()))
+ended, *sys.argv = sys.argv[1:]
+run()
+"""
+
+
+def test_a_command_that_is_left_leaves_no_process(folder):
+    ended, fit = folder / "ended", ["gapless", "fit", folder / "shop.csv", "--target", "price"]
+    words = [sys.executable, "-c", LEFT_EARLY, ended, *fit, "--weight-decay", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)  # until pipes close
+    assert (done.returncode, done.stderr) == (130, "gapless: interrupted, nothing was written\n")
+    assert not ended.exists()
+
+
 def test_balanced_classes_train_certify_and_verify(folder):
     rng = np.random.default_rng(3)
     x = rng.standard_normal(150)
