@@ -1,6 +1,7 @@
 """``python -m gapless``, and the script ``gapless``."""
 
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ def run() -> NoReturn:
         print("gapless: interrupted", file=sys.stderr)
         code = 130
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for process in multiprocessing.active_children():  # nobody asks for their answers any more
+        process.kill()
     # all is written: taking the interpreter apart module by module would last a third of a second
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -18,6 +20,7 @@ from gapless.cli.job import split_rows
 from gapless.cli.model_files import load, save
 from gapless.cli.preparing import Encoder
 from gapless.core.checks import InputError
+from gapless.core.processes import forked
 
 
 @pytest.fixture(scope="module")
@@ -543,6 +546,45 @@ def test_texts_unseen_in_training_are_named(tmp_path):
     table.write_text("kind,size\nc,3\na,4\n")
     done = gapless("predict", model, table)
     assert "'c'" in done.stderr
+
+
+def test_memory_that_runs_out_is_one_line(folder, monkeypatch):
+    def full(*_):
+        raise MemoryError
+
+    def killed(_):
+        return lambda: next(forked([lambda: os.kill(os.getpid(), signal.SIGKILL)], 1))
+
+    fit = ["fit", folder / "shop.csv", "--target", "price", "--weight-decay", 1, "--prove-time", 0]
+    monkeypatch.setattr("gapless.cli.fit.linear_beside", full)
+    assert gapless(*fit, code=2).stderr == "gapless: memory ran out\n"
+    monkeypatch.setattr("gapless.cli.fit.linear_beside", killed)
+    assert "fit fewer rows" in gapless(*fit, code=2).stderr
+
+
+LEFT_EARLY = """
+import sys, time
+from pathlib import Path
+from gapless.__main__ import run
+from gapless.cli import fit
+from gapless.core.processes import beside
+
+def stopped(*_):
+    raise KeyboardInterrupt
+
+fit._solved = stopped
+fit.linear_beside = lambda _: beside(lambda: (time.sleep(5), Path(ended).touch()))
+ended, *sys.argv = sys.argv[1:]
+run()
+"""
+
+
+def test_a_command_that_is_left_leaves_no_process(folder):
+    ended, fit = folder / "ended", ["gapless", "fit", folder / "shop.csv", "--target", "price"]
+    words = [sys.executable, "-c", LEFT_EARLY, ended, *fit, "--weight-decay", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)  # until pipes close
+    assert (done.returncode, done.stderr) == (130, "gapless: interrupted, nothing was written\n")
+    assert not ended.exists()
 
 
 def test_balanced_classes_train_certify_and_verify(folder):

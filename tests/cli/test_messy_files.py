@@ -375,6 +375,9 @@ FILES = {
     "labels of groups, filled down": Messy(
         add("year", ["2001", *[""] * 19, "2002", *[""] * 19]), "38 empty cells of year filled",
         args=["--fill-down", "year"], columns=["year", "size", "age"]),
+    "a first cell with nothing above": Messy(
+        add("year", ["", "2001", *[""] * 18, "2002", *[""] * 19]), "37 empty cells of year filled",
+        args=["--fill-down", "year"], columns=None),
     "a column that is not there, filled down": Messy(PLAIN, "do you mean 'age'?", True,
                                                      args=["--fill-down", "Age"]),
     **{f"dates as {day}": Messy(add("on", days, mark=";"), f"on ({form}: day", columns=None)

@@ -30,7 +30,7 @@ def test_errors_come_back_and_a_process_that_died_is_said():
 
     with pytest.raises(ZeroDivisionError, match="here"):
         list(forked([wrong], 2))
-    with pytest.raises(RuntimeError, match="code -9"):
+    with pytest.raises(ChildProcessError, match="code -9"):
         list(forked([lambda: os.kill(os.getpid(), signal.SIGKILL)], 2))
 
 

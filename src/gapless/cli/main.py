@@ -93,7 +93,7 @@ def answered(args: argparse.Namespace) -> int:
     except BrokenPipeError:  # the reader, say head, has seen enough
         forget_output()
         return 0
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, MemoryError) as error:
         print(f"gapless: {_sentence(error)}", file=sys.stderr)
         if isinstance(error, OSError):
             forget_output()
@@ -105,7 +105,7 @@ def answered(args: argparse.Namespace) -> int:
 
 def _sentence(error: Exception) -> str:
     """The message of an error as one line."""
-    told = str(error)
+    told = str(error) or "memory ran out"
     if isinstance(error, OSError) and error.filename is not None:
         told = f"{error.filename}: {error.strerror}"
     told = " ".join(told.split())

@@ -279,8 +279,9 @@ def _filled_down(cells: Any, names: Sequence[str], notes: list[str]) -> Any:
         column = cells[name]
         empty = column.isna() | (column.astype(str).str.strip() == "")
         above = column.mask(empty).ffill()
-        cells = cells.assign(**{name: column.where(~empty | above.isna(), above)})
-        notes.append(f"{counted(int(empty.sum()), 'empty cell')} of {name} filled from above")
+        filled = empty & above.notna()  # above the first there is nothing
+        cells = cells.assign(**{name: column.mask(filled, above)})
+        notes.append(f"{counted(int(filled.sum()), 'empty cell')} of {name} filled from above")
     return cells
 
 

@@ -40,7 +40,7 @@ def forked(jobs: Sequence[Callable[[], Done]], count: int) -> Iterator[Done]:
     ------
     Exception
         What a job raised.
-    RuntimeError
+    ChildProcessError
         When a process ended without an answer, as one whose memory ran out does.
     """
     running: deque[tuple[Any, Connection]] = deque()
@@ -104,7 +104,7 @@ def _answer(process: Any, here: Connection) -> Any:
         done, error = here.recv()
     except EOFError:
         process.join()
-        raise RuntimeError(
+        raise ChildProcessError(
             f"a process that trains beside this one ended with code {process.exitcode}, as when "
             "memory runs out; fit fewer rows"
         ) from None
