@@ -44,7 +44,7 @@ LEAST, MOST_PROOF = 0.4, 4.0
 # certificates.wide.WIDE in them, and the gap that ends the wait.  Where they are not, little comes
 # of more than the least: of 16 tables 14 stayed above WIDE for as long as training took, two were
 # proven at once; of nine of four to ten classes one came below .85, and none only later.
-WAIT, MEANT = 7.0, 0.03
+WAIT, MEANT = 5.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
 
