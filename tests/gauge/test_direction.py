@@ -14,7 +14,8 @@ from gapless.gauge import boxes_compiled
 from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
 from gapless.gauge.caps import caps
 from gapless.gauge.choose import gauge_bound
-from gapless.gauge.direction import Directional, begin_compiling, outputs_of
+from gapless.gauge.direction import Directional, begin_compiling
+from gapless.gauge.rotated import outputs_of
 from gapless.gauge.search import Oracle
 from gapless.gauge.tree import Team, Tiling, halves, predict_boxes, roots
 

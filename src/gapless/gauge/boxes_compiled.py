@@ -1,7 +1,7 @@
 """The kernels of :mod:`gapless.gauge.boxes`, compiled: the same formulas.
 
 The maximum over a box takes :data:`LANES` boxes at a time, so that a compiler may do the same to
-all of them at once.  Sums may be added in any order, which :mod:`gapless.gauge.direction` charges.
+all of them at once.  Sums may be added in any order, which :mod:`gapless.gauge.rotated` charges.
 
 Samples may be bounded in single precision, of unit roundoff ``u = 2^-24``; their sums over blocks
 are added up in double precision, and all else is computed in it.  Any guess gives a valid bound, so
