@@ -29,7 +29,7 @@ from ..gauge.cells import SHARE
 from ..gauge.proof_boxes import BoxProof
 from ..gauge.proof_cells import CheckedSamples
 from ..gauge.row_space import RANK_TOL, rank
-from .verify import SIZES, Invalid, data_digest, design, proven, slack, table
+from .verify import SIZES, Invalid, data_digest, design, fits, proven, slack, table
 
 # What another machine's rounding may take from the bound the checker finds on this one.
 MARGIN = 1e-9
@@ -138,7 +138,7 @@ def check_writable(problem: Problem) -> Array:
     ends = {name: np.abs(M).max(initial=0.0) for name, M in (("X", X), ("y", problem.Y))}
     ends |= {"weight_decay": problem.weight_decay, "sample_weight": problem.sample_weight.min()}
     for name, size in ends.items():
-        if size and not SIZES[0] < size < SIZES[1]:
+        if not fits(size):
             raise ValueError(
                 f"a proof file holds numbers from {SIZES[0]:g} to {SIZES[1]:g} (of weights their "
                 f"share of the sum), and {name} has {size:.3g}: scale it, or write no file"

@@ -174,6 +174,11 @@ def data_digest(X: Any, Y: Any) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+def fits(size: float) -> bool:
+    """Whether a largest number, or a least weight, is one that a file may hold."""
+    return size == 0 or bool(SIZES[0] < size < SIZES[1])
+
+
 @np.errstate(all="ignore")  # what is not a number fails the comparisons
 def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     """The lower bound that the fields prove.
@@ -208,8 +213,7 @@ def proven(fields: dict[str, Any], X: Any, Y: Any) -> float:
     _need(Lam.shape == Y.shape and w.shape == Y[:, 0].shape, "the fields have other shapes")
     _need(beta > 0 and np.all(w > 0) and abs(w.sum() - 1) < 1e-9, "bad weights or weight decay")
     ends = [w.min(), beta, *(np.abs(M).max(initial=0.0) for M in (X, Y, Lam))]
-    fit = all(SIZES[0] < size < SIZES[1] or size == 0 for size in ends)
-    _need(fit, "numbers beyond 1e-60 and 1e60")
+    _need(all(map(fits, ends)), "numbers beyond 1e-60 and 1e60")
     w, one = (w / w.sum())[:, None], str(fields["loss"]) in ("logistic", "hinge", "softmax")
     V, _ = _dual(proof, Lam / w, Y)
     lost = free * sum(abs(math.fsum(column)) for column in (w * V).T)  # a free c wants zero sums

@@ -296,7 +296,7 @@ def _mean(networks: list[Network]) -> Network:
 
 
 def _warn(what: str) -> None:
-    from sklearn.exceptions import ConvergenceWarning  # as in shuffled_folds
+    from sklearn.exceptions import ConvergenceWarning  # takes longer than a small fit
 
     warnings.warn(
         f"the time was over before every fold had finished{what}; time_limit allows more",
