@@ -42,9 +42,9 @@ from ..core.checks import Array
 
 # The guess at t: a share TRUST of it is where the guessed mean is, and all of it has the SPREAD, of
 # the squares of the edges.  How far to the guessed mean e points.
-TRUST, SPREAD, TOUCH = 0.6, 0.8, 0.9
-# Weight of the slope in the choice of the edge to halve, and of samples bounded from below.
-SLOPE, BELOW = 0.4, 1.0
+TRUST, SPREAD, TOUCH = 0.6, 0.9, 0.9
+# Weights of the slope in the choice of the edge to halve, and of bows of samples from below.
+SLOPE, BELOW = 0.3, 0.5
 # Multiples of the largest row sum that are added to mu until M is positive definite.
 SHIFTS = (1e-6, 0.03, 0.08, 0.2, 0.45, 1.01)
 # Sweeps over the multipliers then.
@@ -212,7 +212,7 @@ def norm_below(U: Array, W: Array, mean: Array, normed: Array) -> tuple[Array, A
 
 def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
     """A constant (n,), slope (n, D) and quadratic form (n, D (D + 1) / 2) that bound e from above,
-    and how much each squared edge contributes (n, D)."""
+    and how much each squared edge is believed to cost (n, D)."""
     n, D = U.shape
     j, k = np.triu_indices(D)
     own = np.flatnonzero(j == k)
@@ -220,22 +220,23 @@ def even_part(data: Cone, U: Array, W: Array, mean: Array) -> tuple[Array, ...]:
     guess, spread = TRUST * W * mean, SPREAD * W * W
     for i in range(0, n, BOXES):
         s = slice(i, i + BOXES)
-        for side, quadratics in ((data.above, _from_above), (data.below, _from_below)):
+        for side, quadratics, weight in (
+            (data.above, _from_above, 1.0),
+            (data.below, _from_below, -BELOW),
+        ):
             for p, X, turned, sizes, squares, pairs in side.blocks:
                 t, T = U[s] @ turned, W[s] @ sizes
                 coefficients = quadratics(t, T, spread[s] @ squares, guess[s] @ turned)
-                constant, linear, square, width = (
-                    np.prod(side.scale) * p * x for x in coefficients
-                )
+                constant, linear, square = (np.prod(side.scale) * p * x for x in coefficients)
                 C[s, 0] += constant.sum(axis=1)
                 slope[s] += linear @ X
-                packed[s] += square @ pairs
-                widths[s] += width @ pairs[:, own]
+                packed[s] += (form := square @ pairs)
+                widths[s] += weight * form[:, own]
     return C[:, 0], slope, packed, widths
 
 
 def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
-    """``|t + y| <= constant + linear y + square y^2`` for ``|y| <= T``; and square."""
+    """``|t + y| <= constant + linear y + square y^2`` for ``|y| <= T``."""
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
     mean, spread = a + turn * shift, spread + (1 / TRUST - 1) * shift**2
     L = np.maximum(T - a, 0.0)  # of those that are not crossed 0: they are linear
@@ -247,11 +248,11 @@ def _from_above(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
     square = np.where(parabola, 0.5 / c, 2 * L * z * z)
     linear = np.where(parabola, 2 * square * a, 1 + 4 * L * z * off)
     constant = np.where(parabola, square * a * a + 0.5 * c, a + 2 * L * off * off)
-    return constant, turn * linear, square, square
+    return constant, turn * linear, square
 
 
 def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array, ...]:
-    """``-|t + y|`` likewise, and what the error is per square of an edge."""
+    """``-|t + y|`` likewise."""
     a, turn = np.abs(t), np.where(t < 0, -1.0, 1.0)
     mean, spread = a + turn * shift, spread + (1 / TRUST - 1) * shift**2
     crossed = a < T  # the others are linear
@@ -261,8 +262,7 @@ def _from_below(t: Array, T: Array, spread: Array, shift: Array) -> tuple[Array,
     constant = np.where(secant, 0.0, side * a)
     linear = turn * np.where(secant, a * steep, side)
     square = np.where(secant, steep, 0.0)
-    width = np.where(crossed, BELOW * (1 - a * steep) * steep, 0.0)
-    return -constant, -linear, -square, width
+    return -constant, -linear, -square
 
 
 def less_norm(

@@ -88,10 +88,10 @@ def _above(p, t, T, spread, shift, which, sums, sizes, least):  # type: ignore[n
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
-def _below(p, t, T, spread, shift, which, sums, sizes, errors):  # type: ignore[no-untyped-def]
-    """As :func:`_above`; and the ``errors`` per square of an edge."""
+def _below(p, t, T, spread, shift, which, sums, sizes):  # type: ignore[no-untyped-def]
+    """As :func:`_above`."""
     of = p.dtype.type
-    zero, one, share, below = of(0), of(1), of(1 / TRUST - 1), of(BELOW)
+    zero, one, share = of(0), of(1), of(1 / TRUST - 1)
     for box in range(len(t)):
         total, size, edges = zero, zero, which[box]
         for i in range(len(p)):
@@ -107,7 +107,6 @@ def _below(p, t, T, spread, shift, which, sums, sizes, errors):  # type: ignore[
             size += p[i] * (a + most)
             t[box, i] = -p[i] * turn * (a * steep if secant else side)
             shift[box, i] = -p[i] * steep if secant else zero
-            errors[box, i] = p[i] * below * (one - a * steep) * steep if crossed else zero
         sums[box], sizes[box] = total, size
 
 
@@ -135,17 +134,16 @@ def _collect(side, above, scale, off, least, order, U, W, mean, C, slope, packed
     boxes of the same widths are next to each other in the ``order``."""
     p, X, turned, sizes, squares, pairs = side
     n, D = U.shape
-    lanes, small = np.empty((5, BOXES, p.shape[1]), p.dtype), np.empty((6, BOXES, D), p.dtype)
+    lanes, small = np.empty((4, BOXES, p.shape[1]), p.dtype), np.empty((5, BOXES, D), p.dtype)
     forms, sums = np.empty((BOXES, packed.shape[1]), p.dtype), np.empty((2, BOXES), p.dtype)
-    which = np.empty(BOXES, np.int64)
+    which, weight = np.empty(BOXES, np.int64), scale if above else -BELOW * scale
     for first in range(0, n, BOXES):
         some = order[first : first + BOXES]
         m = len(some)
-        u, r, linear, width = small[0, :m], small[1, :m], small[2, :m], small[3, :m]
-        count = _rows(some, U, W, mean, u, r, small[4], small[5], which)
-        w, s, form = small[4, :count], small[5, :count], forms[:m]
-        t, shift, errors = lanes[0, :m], lanes[1, :m], lanes[2, :m]
-        T, spread = lanes[3, :count], lanes[4, :count]
+        u, r, linear, form = small[0, :m], small[1, :m], small[2, :m], forms[:m]
+        count = _rows(some, U, W, mean, u, r, small[3], small[4], which)
+        w, s, t, shift = small[3, :count], small[4, :count], lanes[0, :m], lanes[1, :m]
+        T, spread = lanes[2, :count], lanes[3, :count]
         for block in range(len(p)):
             np.dot(u, turned[block], t)
             np.dot(r, turned[block], shift)
@@ -154,8 +152,7 @@ def _collect(side, above, scale, off, least, order, U, W, mean, C, slope, packed
             if above:
                 _above(p[block], t, T, spread, shift, which, sums[0], sums[1], least)
             else:
-                _below(p[block], t, T, spread, shift, which, sums[0], sums[1], errors)
-                np.dot(errors, X[block] * X[block], width)
+                _below(p[block], t, T, spread, shift, which, sums[0], sums[1])
             np.dot(t, X[block], linear)
             np.dot(shift, pairs[block], form)
             for i in range(m):
@@ -164,7 +161,7 @@ def _collect(side, above, scale, off, least, order, U, W, mean, C, slope, packed
                 at = 0
                 for k in range(D):
                     slope[box, k] += scale * linear[i, k]
-                    widths[box, k] += scale * (form[i, at] if above else width[i, k])
+                    widths[box, k] += weight * form[i, at]
                     at += D - k
                 for k in range(packed.shape[1]):
                     packed[box, k] += scale * form[i, k]
@@ -497,7 +494,7 @@ def forms(
     single: bool, cone: Cone, G: float, U: Array, W: Array, mean: Array
 ) -> tuple[Array, Array, Array, Array]:
     """Slopes (n, D), forms (n, D, D) and constants (n,) of the even part less G times the norm, for
-    ``v = W z``, and how much each squared edge contributes (n, D)."""
+    ``v = W z``, and how much each squared edge is believed to cost (n, D)."""
     n, D = U.shape
     C, slope, widths = np.zeros(n), np.zeros((n, D)), np.zeros((n, D))
     packed = np.zeros((n, D * (D + 1) // 2))

@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, lru_cache
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -411,6 +412,12 @@ def _compilers() -> list[subprocess.Popen[bytes]]:
         subprocess.Popen([sys.executable, "-c", code + part], env=env, stdout=quiet, stderr=quiet)
         for part in ("(samples=False)", "(maximum=False)")
     ]
+
+
+@cache  # once
+def begin_loading() -> None:
+    """Load what has been compiled in a thread of its own: two thirds of a second."""
+    Thread(target=lambda: None if _loops(0.0) is None else compile_loops()).start()
 
 
 def compile_loops(samples: bool = True, maximum: bool = True) -> None:

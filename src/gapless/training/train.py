@@ -11,6 +11,7 @@ import numpy as np
 
 from ..certificates.certify import prove
 from ..certificates.wide import WIDE, advice
+from ..core.candidates import Candidates
 from ..core.checks import Array, choose, positive, positive_int
 from ..core.network import Network
 from ..core.problem import Problem, check_problem
@@ -18,10 +19,10 @@ from ..core.reduction import Reduction
 from ..core.result import Solution, Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from ..gauge.choose import is_exact, timely_bound
-from ..gauge.direction import begin_compiling
+from ..gauge.choose import few_dimensions, is_exact, timely_bound
+from ..gauge.direction import begin_compiling, begin_loading
 from ..gauge.patch_directions import boxes_of
-from .effort import Effort
+from .effort import QUIET_SEARCHES, Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
 from .random_network import MOST, random_network
@@ -47,6 +48,8 @@ LEAST, MOST_PROOF = 0.4, 4.0
 WAIT, MEANT = 5.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
+# Searches in a row that find nothing where boxes look again, in the time that others would take.
+LOOKED = 1
 
 #: seconds for proofs: None for what a watch has left, "usual" as :func:`usual` finds them
 ProofTime: TypeAlias = float | Literal["usual"] | None
@@ -189,12 +192,16 @@ def solve(
         training, compilers = watch, []
         if proof_time == "usual" and not is_exact(reduction.core):
             compilers = begin_compiling(problem)
+        if (proof_time != 0 or settle) and boxes_of(reduction.core).fits(reduction.core):
+            begin_loading()
         if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
             training = watch.shorter(watch.callback, share=1 - KEPT)
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
             begin(state, plan, max_iter)
-            status = judged(state, plan, rounds(state, plan, Effort(plan), max_iter))
+            again = training is not watch and few_dimensions(state.core)
+            looked = LOOKED if again else QUIET_SEARCHES
+            status = judged(state, plan, rounds(state, plan, Effort(plan, looked), max_iter))
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 if proof_time == "usual":
                     least, proving = usual(state, watch.seconds, compilers)
@@ -202,7 +209,7 @@ def solve(
                     least = proving = watch if proof_time is None else Watch(proof_time)
                 deciding = Watch(max(2 * watch.seconds, SETTLING)) if settle else proving
                 status = settled(state, plan, status, max_iter, deciding)
-                status = proven(state, status, proving, least)
+                status = proven(state, plan, status, max_iter, proving, least)
             if proof_time != 0:
                 state.advice = advice(state.core, state.certificate, tol, state.outlook)
         except KeyboardInterrupt:
@@ -400,14 +407,19 @@ def usual(
     return Watch(seconds), Watch(most)
 
 
-def proven(state: State, status: Status, watch: Watch, least: Watch) -> Status:
+def proven(
+    state: State, plan: Plan, status: Status, max_iter: int, watch: Watch, least: Watch
+) -> Status:
     """Spend the time of ``watch`` on the proven bound; the status that follows.
 
     Parameters
     ----------
     state : State
         Its certificate is raised.
+    plan : Plan
     status : Status
+    max_iter : int
+        Rounds of a training that goes on with a neuron that the proof has met.
     watch : Watch
     least : Watch
         When that is over, a gap of :data:`MEANT` will do.
@@ -418,17 +430,35 @@ def proven(state: State, status: Status, watch: Watch, least: Watch) -> Status:
     """
     if watch.left <= state.kept or state.certificate.relative_gap <= state.tol:
         return status
-    last = state.kept / LOOKS  # at the network that is returned
-    for Lam, bound in prove(state.core, state.dual_point(), time_limit=watch.left - last):
-        state.prove(Lam, bound)
-        if bound.outlook is not None:
-            seconds, upper = bound.outlook
-            state.outlook = seconds, state.core.proven_bound(Lam, upper)
-        asked = state.tell() is Status.STOPPED  # the time of training may be over
-        gap = state.certificate.relative_gap
-        if asked or gap <= state.tol or (gap <= MEANT and least.due()):
-            break
+    while (missed := missed_neuron(state, watch, least)) is not None:
+        state.watch = watch.shorter(state.watch.callback, share=1 - KEPT)
+        state.solve_master(missed)
+        status = judged(state, plan, rounds(state, plan, Effort(plan, LOOKED), max_iter))
+        if status in (Status.STOPPED, Status.NUMERICAL_ERROR):
+            return status
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
     return Status.of_gap(state.certificate.relative_gap, state.tol) or status
+
+
+def missed_neuron(state: State, watch: Watch, least: Watch) -> Candidates | None:
+    """Prove until it is enough, or until a neuron that training missed counts: the gap that it
+    leaves is more than the time to begin anew is worth."""
+    last, begun = state.kept / LOOKS, watch.seconds  # at the network that is returned
+    a_round = float(np.ptp(state.history.seconds[-2:]))
+    core, Lam = state.core, state.dual_point()
+    for point, bound in prove(core, Lam, time_limit=watch.left - last):
+        state.prove(point, bound)
+        if bound.outlook is not None:
+            seconds, upper = bound.outlook
+            state.outlook = seconds, core.proven_bound(point, upper)
+        asked = state.tell() is Status.STOPPED  # the time of training may be over
+        gap = state.certificate.relative_gap
+        if asked or gap <= state.tol or (gap <= MEANT and least.due()):
+            break
+        if bound.neurons is not None and bound.lower > core.weight_decay and point is Lam:
+            left = (state.value - core.proven_bound(Lam, bound.lower)) / abs(state.value)
+            if left * watch.left > min(gap, WIDE) * (watch.seconds - begun + a_round):
+                return bound.neurons
+    return None
