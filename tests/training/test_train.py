@@ -13,6 +13,7 @@ from sklearn.preprocessing import scale
 
 from gapless import Network, Problem, Status, train
 from gapless.core.candidates import best_of_patterns
+from gapless.gauge.direction import Directional
 from gapless.gauge.search import FIRST_STARTS, Oracle
 from gapless.training.master import solve_master
 from gapless.training.path import weight_decay_max
@@ -284,8 +285,10 @@ def test_few_features_are_proven_without_a_limit(bias, loss, rng):
     assert 0 <= solution.certificate.relative_gap <= 1e-3
 
 
-def test_a_neuron_that_searches_missed_is_found_by_boxes(monkeypatch, rng):
-    """Searches that find next to nothing: boxes name what violates, and training goes on."""
+@pytest.mark.parametrize("time_limit", [None, 60])
+def test_a_neuron_that_searches_missed_is_found_by_boxes(time_limit, monkeypatch, rng):
+    """Searches that find next to nothing: boxes name what violates, and training goes on, also
+    from a proof that has begun."""
     X = rng.standard_normal((60, 4))
     problem = Problem(X, np.abs(X[:, 0]) - np.abs(X[:, 1]), weight_decay=0.05)
     whole = train(problem)
@@ -296,7 +299,9 @@ def test_a_neuron_that_searches_missed_is_found_by_boxes(monkeypatch, rng):
         return found.take(np.argsort(found.value)[:1])
 
     monkeypatch.setattr(Oracle, "search", blind)
-    found = train(problem)
+    if time_limit is not None:
+        monkeypatch.setattr(Directional, "decide", lambda *of: None)
+    found = train(problem, time_limit=time_limit)
     assert found.status is Status.OPTIMAL
     assert found.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-3)
 
