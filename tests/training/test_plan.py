@@ -72,7 +72,7 @@ def state(**terms):
         "smoothing": 0.3, "least_smoothing": 1e-3, "max_neurons": None,
         "certificate": SimpleNamespace(relative_gap=0.9),
         "core": SimpleNamespace(n_outputs=1, loss=Squared()),
-        "watch": SimpleNamespace(due=lambda: False),
+        "watch": SimpleNamespace(due=lambda: False, seconds=2.0),
         "history": SimpleNamespace(n_rounds=1), "best": SimpleNamespace(n_neurons=3),
     }  # fmt: skip
     return SimpleNamespace(**given | terms)
@@ -95,6 +95,13 @@ def test_searches_in_a_row_must_find_nothing():
     assert tried.reached(found_nothing) is Status.HEURISTIC
     tried.reached(state())
     assert tried.quiet == 0
+
+
+def test_in_a_hurry_one_search_is_enough():
+    found_nothing = state(gap=5e-4)
+    assert effort(hurry=3.0).reached(found_nothing) is None
+    assert effort(hurry=1.0).reached(found_nothing) is Status.HEURISTIC
+    assert effort(hurry=1.0).reached(state()) is None
 
 
 def test_a_search_cut_short_says_nothing():

@@ -13,8 +13,7 @@ from .state import State
 
 # Random starts of a search at most; doubled whenever one finds little.
 MOST_STARTS = 16 * FIRST_STARTS
-# Searches in a row, each with more starts, that must find nothing before the loop gives up, where
-# nothing looks again.
+# Searches in a row, each with more starts, that must find nothing before the loop gives up.
 QUIET_SEARCHES = 3
 # Rounds whose gains together must exceed this share of the tolerance.  Where every search is exact
 # a small gain is still a step towards a proof.
@@ -32,8 +31,8 @@ class Effort:
 
     Attributes
     ----------
-    enough : int
-        Searches in a row that must find nothing.
+    hurry : float
+        Seconds of training after which one search that finds nothing is enough.
     n_starts : int
         Random starts of the next search.
     quiet : int
@@ -45,7 +44,7 @@ class Effort:
     """
 
     plan: Plan
-    enough: int = QUIET_SEARCHES
+    hurry: float = np.inf
     n_starts: int = FIRST_STARTS
     quiet: int = 0
     waited: int = 0
@@ -62,7 +61,7 @@ class Effort:
         if state.certificate.relative_gap <= state.tol:
             return Status.OPTIMAL
         self.quiet = self.quiet + 1 if state.gap <= state.tol * state.size else 0
-        if self.quiet >= self.enough:
+        if self.quiet >= (1 if state.watch.seconds > self.hurry else QUIET_SEARCHES):
             return Status.HEURISTIC
         # the next master is harder; this round's dual point belonged to the last one
         cost = 0.5 * state.smoothing * state.core.n_outputs  # at most, of the objective

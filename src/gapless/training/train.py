@@ -22,7 +22,7 @@ from ..core.watch import Watch
 from ..gauge.choose import few_dimensions, is_exact, timely_bound
 from ..gauge.direction import begin_compiling, begin_loading
 from ..gauge.patch_directions import boxes_of
-from .effort import QUIET_SEARCHES, Effort
+from .effort import Effort
 from .loop import rounds
 from .plan import FIRST_WIDTHS, ORACLES, Plan
 from .random_network import MOST, random_network
@@ -48,8 +48,8 @@ LEAST, MOST_PROOF = 0.4, 4.0
 WAIT, MEANT = 5.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
-# Searches in a row that find nothing where boxes look again, in the time that others would take.
-LOOKED = 1
+# Share of it after which one search that finds nothing is enough, as boxes look again.
+LOOKED = 0.1
 
 #: seconds for proofs: None for what a watch has left, "usual" as :func:`usual` finds them
 ProofTime: TypeAlias = float | Literal["usual"] | None
@@ -200,8 +200,8 @@ def solve(
         try:
             begin(state, plan, max_iter)
             again = training is not watch and few_dimensions(state.core)
-            looked = LOOKED if again else QUIET_SEARCHES
-            status = judged(state, plan, rounds(state, plan, Effort(plan, looked), max_iter))
+            effort = Effort(plan, LOOKED * (watch.seconds + watch.left) if again else np.inf)
+            status = judged(state, plan, rounds(state, plan, effort, max_iter))
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
                 if proof_time == "usual":
                     least, proving = usual(state, watch.seconds, compilers)
@@ -433,7 +433,7 @@ def proven(
     while (missed := missed_neuron(state, watch, least)) is not None:
         state.watch = watch.shorter(state.watch.callback, share=1 - KEPT)
         state.solve_master(missed)
-        status = judged(state, plan, rounds(state, plan, Effort(plan, LOOKED), max_iter))
+        status = judged(state, plan, rounds(state, plan, Effort(plan, 0.0), max_iter))
         if status in (Status.STOPPED, Status.NUMERICAL_ERROR):
             return status
     early = status.unfinished or status is Status.NEURON_LIMIT
