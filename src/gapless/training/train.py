@@ -446,7 +446,7 @@ def missed_neuron(state: State, watch: Watch, least: Watch) -> Candidates | None
     """Prove until it is enough, or until a neuron that training missed counts: the gap that it
     leaves is more than the time to begin anew is worth."""
     last, begun = state.kept / LOOKS, watch.seconds  # at the network that is returned
-    a_round = float(np.ptp(state.history.seconds[-2:]))
+    a_round = float(np.diff(state.history.seconds[-2:]).sum())
     core, Lam = state.core, state.dual_point()
     for point, bound in prove(core, Lam, time_limit=watch.left - last):
         state.prove(point, bound)
