@@ -198,10 +198,10 @@ def prove(
 def evidence(
     problem: Problem,
     network: Network,
-    method: str = "auto",
-    time_limit: float = 10.0,
-    n_starts: int = 1000,
-    random_state: int | None = 0,
+    method: str,
+    time_limit: float,
+    n_starts: int,
+    random_state: int | None,
     files: bool = False,
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """What :func:`certificate` needs: dual points near a network, with proven bounds.
@@ -214,13 +214,13 @@ def evidence(
     problem : Problem
     network : Network
         Its residual is the first dual point.
-    method : str, default "auto"
+    method : str
         As in :func:`prove`.
-    time_limit : float, default 10
+    time_limit : float
         Seconds.
-    n_starts : int, default 1000
+    n_starts : int
         Of the search.
-    random_state : int or None, default 0
+    random_state : int or None
     files : bool, default False
         As in :func:`prove`.
 
