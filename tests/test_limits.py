@@ -343,6 +343,41 @@ def test_an_interrupt_of_the_proof_is_an_interrupt(monkeypatch):
     assert train(given).status is not Status.STOPPED
 
 
+def test_an_interrupt_while_a_proof_is_checked_has_what_is_proven(monkeypatch, tmp_path, capsys):
+    def interrupted(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("gapless.certificates.certify.write_proof", interrupted)
+    given, model = problem(n=40, d=3, bias="none"), tmp_path / "model.safetensors"
+    network, file = train(given, max_iter=2).network, tmp_path / "proof.npz"
+    terms = {"weight_decay": 1e-3, "bias": "none", "time_limit": 0.0}
+    with pytest.raises(KeyboardInterrupt, match="no network of any width is more than"):
+        certify(network, given.X, given.Y, proof=file, **terms)
+    table = np.column_stack([given.X, given.Y])
+    np.savetxt(tmp_path / "t.csv", table, delimiter=",", header="a,b,c,y", comments="")
+    fit = ["fit", str(tmp_path / "t.csv"), "--target", "y", "--weight-decay", ".1"]
+    assert main([*fit, "--prove-time", "0", "--out", str(model)]) == 0
+    command = ["certify", str(model), str(tmp_path / "t.csv"), "--proof", str(file)]
+    assert main([*command, "--time-limit", "0"]) == 130
+    assert "nothing was written; proven until then:" in capsys.readouterr().err
+    assert not file.exists()
+
+
+def test_nothing_large_begins_when_time_is_over(monkeypatch):
+    """Neither random neurons, nor a decomposition of a thousand features for a word of advice."""
+    seen = []
+    for module, name in (("training.train", "random_network"), ("certificates.wide", "dimensions")):
+        call = getattr(sys.modules[f"gapless.{module}"], name)
+        watched = lambda *of, name=name, call=call: seen.append(name) or call(*of)  # noqa: E731
+        monkeypatch.setattr(sys.modules[f"gapless.{module}"], name, watched)
+    small, large = problem(), problem(n=700, d=700)
+    found = train(large, time_limit=1e-9)
+    assert (found.status, found.network.n_neurons, seen) == (Status.TIME_LIMIT, 0, [])
+    assert "700 features, too many for boxes" in found.advice
+    assert train(small, time_limit=1e-9).network.n_neurons > 0
+    assert seen == ["random_network", "dimensions"]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_ctrl_c_during_the_import_of_the_command_is_one_line(tmp_path):
     """NumPy stands in for what is still being imported: it sends the interrupt."""

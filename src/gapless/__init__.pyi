@@ -67,10 +67,11 @@ from .kernels.pair_target import PairTarget, pair_target
 from .plotting.collapse import AlignmentDisplay, CollapseDisplay
 from .plotting.comparison import ComparisonDisplay
 from .plotting.curves import SplineDisplay
+from .plotting.explanation import ExplanationDisplay
 from .plotting.filters import FilterDisplay
 from .plotting.games import WidthSweepDisplay
 from .plotting.grams import GramDisplay
-from .plotting.readable import EffectsDisplay, ExplanationDisplay, ImportanceDisplay
+from .plotting.readable import EffectsDisplay, ImportanceDisplay
 from .plotting.report import readable_page
 from .plotting.training import GapDisplay, NeuronDisplay, PathDisplay
 from .readable.price import PriceOfReading, price_of_reading

@@ -155,7 +155,7 @@ def _read_architecture(file: Path) -> Any:
         raise InputError(f"{file}: no JSON file with a list of layers ({error})") from error
 
 
-def from_state_dict(tensors: Mapping[str, Any], architecture: Any = None) -> Chain:
+def from_state_dict(tensors: Mapping[str, Any], architecture: Any) -> Chain:
     """The chain that weights make: in their order with ReLU between, or as ``architecture`` says.
 
     Without an architecture ``NAME.weight`` of two dimensions is a Linear layer; of one
@@ -164,7 +164,7 @@ def from_state_dict(tensors: Mapping[str, Any], architecture: Any = None) -> Cha
     Parameters
     ----------
     tensors : mapping of names to arrays
-    architecture : list, optional
+    architecture : list or None
         See the module.
 
     Returns

@@ -198,10 +198,10 @@ def prove(
 def evidence(
     problem: Problem,
     network: Network,
-    method: str = "auto",
-    time_limit: float = 10.0,
-    n_starts: int = 1000,
-    random_state: int | None = 0,
+    method: str,
+    time_limit: float,
+    n_starts: int,
+    random_state: int | None,
     files: bool = False,
 ) -> tuple[Reduction, Iterator[tuple[Array, GaugeBound, float]]]:
     """What :func:`certificate` needs: dual points near a network, with proven bounds.
@@ -214,13 +214,13 @@ def evidence(
     problem : Problem
     network : Network
         Its residual is the first dual point.
-    method : str, default "auto"
+    method : str
         As in :func:`prove`.
-    time_limit : float, default 10
+    time_limit : float
         Seconds.
-    n_starts : int, default 1000
+    n_starts : int
         Of the search.
-    random_state : int or None, default 0
+    random_state : int or None
     files : bool, default False
         As in :func:`prove`.
 
@@ -293,7 +293,8 @@ def certify(
         Relative gap at which to stop.
     proof : path, optional
         Where to write a proof file for :func:`gapless.verify`.  Checking a tree of boxes takes
-        longer than finding it; the time for that is kept back of ``time_limit``.
+        longer than finding it; the time for that is kept back of ``time_limit``.  An interrupt
+        while it is checked has the certificate in its message.
     preparation : str, default ""
         Text for the proof file: how samples were made.
     n_starts : int, default 1000
@@ -333,9 +334,13 @@ def certify(
         problem, network, method, time_limit, n_starts, random_state, files=proof is not None
     )
     result, Lam, bound = _best(reduction.core, reduction.lowered(objective), points, tol)
+    known = stated(replace(reduction.certificate(result), objective=objective), ONE_SEARCH)
     if proof is not None:
-        write_proof(proof, problem, Lam, bound, preparation)
-    return stated(replace(reduction.certificate(result), objective=objective), ONE_SEARCH)
+        try:
+            write_proof(proof, problem, Lam, bound, preparation)
+        except KeyboardInterrupt:  # the checker takes as long as the proof did, or longer
+            raise KeyboardInterrupt(f"proven until then: {known}") from None
+    return known
 
 
 def _best(

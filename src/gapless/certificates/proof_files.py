@@ -170,11 +170,13 @@ def _of_patches(images: Patches) -> dict[str, Any]:
     """How images are cut, and which of their patches are equal."""
     w = images.windows
     fields: dict[str, Any] = {"windows": np.array([w.size, w.stride, w.padding, w.pool])}
-    if images.pooled:
-        rows = images.array()
-        _, first, group = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-        fields |= {"first": first, "group": group.ravel(), "ratio": np.ones(len(rows))}
-    return fields
+    return fields | _equal(images.array()) if images.pooled else fields
+
+
+def _equal(X: Array) -> dict[str, Any]:
+    """Which samples are equal, whatever their targets."""
+    _, first, group = np.unique(X, axis=0, return_index=True, return_inverse=True)
+    return {"first": first, "group": group.ravel(), "ratio": np.ones(len(X))}
 
 
 def _boxes(
@@ -182,11 +184,7 @@ def _boxes(
 ) -> dict[str, Any]:
     """The fields of a proof by boxes: the coordinates in which they are cut, and the tree."""
     core, pooled = reduction.core, reduction.core.design.pooled
-    # boxes have equal samples once, whatever their targets
-    merge: dict[str, Any] = {}
-    if not pooled:
-        first, group = np.unique(X, axis=0, return_index=True, return_inverse=True)[1:]
-        merge = {"first": first, "group": group.ravel(), "ratio": np.ones(len(X))}
+    merge = {} if pooled else _equal(X)  # boxes have equal samples once
     rows = table(fields | merge, X, fields["Lam"])
     A = design(*rows, int(core.free))[0][:, : None if not core.free else -1]
     P = (reduction.problem if pooled else core).design.array() @ proof.basis

@@ -22,6 +22,8 @@ WIDE = 0.1
 DISTANT = 1e5
 # Starts of the search for the largest useful weight decay, and seconds at most: one digit will do.
 STARTS, SECONDS = 32, 0.25
+# Samples and features from which their rank, a decomposition, takes longer than that.
+MANY = 600
 # Numbers in the design from which one step of it takes longer than that.
 LARGE = 10_000_000
 
@@ -65,13 +67,15 @@ def _soon(certificate: Certificate, seconds: float, lower: float) -> str:
 
 def _why_wide(core: Problem) -> str:
     boxes, lifted = (RELAXATIONS[m].fits(core) for m in ("directions", "doubly nonnegative"))
+    many = min(core.X.shape) > MANY
+    size = f"{core.n_features} features" if many else f"{dimensions(core)} dimensions"
     if core.design.pooled:
         why = f"pooled patches of {core.n_features} numbers: exact bounds are for filters of a few"
         return f"{why}{_share(core)}: smaller filters or more weight decay narrow the gap"
     if boxes:
-        why = f"{dimensions(core)} dimensions"
+        why = size
     elif core.n_outputs <= MOST_OUTPUTS:
-        why = f"{dimensions(core)} dimensions, too many for boxes of directions"
+        why = f"{size}, too many for boxes of directions"
     else:
         why = f"{core.n_outputs} outputs, too many for boxes of directions"
     if boxes or lifted:

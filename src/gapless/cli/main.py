@@ -98,8 +98,9 @@ def answered(args: argparse.Namespace) -> int:
         if isinstance(error, OSError):
             forget_output()
         return 2
-    except KeyboardInterrupt:
-        print("gapless: interrupted, nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        known = "".join(f"; {word}" for word in error.args)  # a proof that was not yet checked
+        print(f"gapless: interrupted, nothing was written{known}", file=sys.stderr)
         return 130
 
 

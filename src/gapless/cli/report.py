@@ -12,7 +12,7 @@ from ..core.checks import Array, InputError, listed, not_negative
 from ..core.files import write
 from ..core.losses import LOG_LINK
 from ..estimators.readable_files import is_readable, load_readable
-from ..plotting.readable import cells_of
+from ..plotting.explanation import cells_of
 from ..plotting.report import readable_page
 from ..readable.price import HEADS, PriceOfReading
 from .columns import missing

@@ -92,9 +92,7 @@ class Table(dict[str, Array]):
         return kept
 
 
-def read_data(
-    data: str | None, dataset: str | None, how: Reading = LOOKED_AT
-) -> tuple[Table, str | None]:
+def read_data(data: str | None, dataset: str | None, how: Reading) -> tuple[Table, str | None]:
     """Read the one of the two that is given.
 
     Parameters

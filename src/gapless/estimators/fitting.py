@@ -124,9 +124,7 @@ class ReLUFit(Fitted):
             not_negative("prove_time", self.prove_time)
         return Watch.patient(self.time_limit, design_of(X).size)
 
-    def _train(
-        self, problem: Problem, init: Network | None, watch: Watch, joins: bool = True
-    ) -> Solution:
+    def _train(self, problem: Problem, init: Network | None, watch: Watch, joins: bool) -> Solution:
         kept, proof_time = proof_times(watch, self.time_limit, self.prove_time)
         with progress("training", bool(self.verbose), self.tol, watch) as report:
             return solve(

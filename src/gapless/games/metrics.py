@@ -28,6 +28,9 @@ from ..core.checks import Array, not_negative, positive, positive_int, to_2d
 
 Features = Callable[[Array], Array]
 
+# Of precision and recall.
+NEIGHBOURS, SAMPLES = 3, 2000
+
 
 def frechet_distance(real: Any, fake: Any) -> float:
     """``||m - m'||^2 + trace(C + C' - 2 (C C')^(1/2))``, of means and covariances.
@@ -93,21 +96,15 @@ def _mean_kernel(A: Array, B: Array) -> float:
     return (total - own) / (len(A) * (len(A) - 1))
 
 
-def precision_recall(
-    real: Any, fake: Any, n_neighbors: int = 3, n_samples: int = 2000, random_state: Any = 0
-) -> tuple[float, float]:
+def precision_recall(real: Any, fake: Any) -> tuple[float, float]:
     """Shares of fake samples among the real ones, and of real samples among the fake ones.
 
-    A point is among samples when it is no farther from one of them than that one is from its
-    ``n_neighbors``-th neighbour.
+    A point is among samples when it is no farther from one of them than that one is from its third
+    neighbour.  Of each as many are taken at random, 2000 at most: the measure hangs on how many.
 
     Parameters
     ----------
     real, fake : arrays of shape (n, n_features) and (n', n_features)
-    n_neighbors : int, default 3
-    n_samples : int, default 2000
-        Taken at random of each, as many of both: the measure hangs on their number.
-    random_state : int, RandomState or None, default 0
 
     Returns
     -------
@@ -119,11 +116,10 @@ def precision_recall(
         For no more samples than neighbours.
     """
     real, fake = _pair(real, fake)
-    k = positive_int("n_neighbors", n_neighbors)
-    n = min(len(real), len(fake), positive_int("n_samples", n_samples))
+    n, k = min(len(real), len(fake), SAMPLES), NEIGHBOURS
     if n <= k:
-        raise ValueError(f"n_neighbors={k} needs more samples than that, got {n}")
-    rng = check_random_state(random_state)
+        raise ValueError(f"looking at {k} neighbours needs more samples than that, got {n}")
+    rng = check_random_state(0)
     real, fake = (Z[rng.choice(len(Z), n, replace=False)] for Z in (real, fake))
     radius = [np.partition(cdist(Z, Z), k, axis=1)[:, k] for Z in (real, fake)]
     between = cdist(real, fake)
@@ -181,9 +177,6 @@ def compare(
     train: Any,
     test: Any,
     features: Features,
-    *,
-    noise: float = 0.1,
-    random_state: Any = 0,
 ) -> dict[str, dict[str, float]]:
     """All measures of several generators, beside real samples and a memoriser.
 
@@ -194,19 +187,16 @@ def compare(
         Real samples: what the generators were given, and what everything is measured against.
     features : callable
         From samples to features, trained on real data.
-    noise : float, default 0.1
-        Of the memoriser.
-    random_state : int, RandomState or None, default 0
 
     Returns
     -------
     dict of str to dict
         By name, "real" and "memoriser" first: frechet, kernel, precision, recall.
     """
-    rng = check_random_state(random_state)
+    rng = check_random_state(0)
     train, test = np.asarray(train), np.asarray(test)
     some = train[rng.choice(len(train), min(len(train), len(test)), replace=False)]
-    rows = {"real": some, "memoriser": memorise(train, len(test), noise, rng), **samples}
+    rows = {"real": some, "memoriser": memorise(train, len(test), random_state=rng), **samples}
     against = features(test)
     table = {}
     for name, drawn in rows.items():

@@ -1,4 +1,4 @@
-"""Pictures of networks that can be read: effects, importances, explanations of predictions."""
+"""Pictures of networks that can be read: effects and importances."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from ..core.checks import Array, counted
-from ..readable.effects import Effect, Explanation
+from ..readable.effects import Effect
 from .axes import axes_for, plain, pyplot, shortened
 
 #: how numbers of a feature are written, by its name; "{:.4g}" where it is not there
@@ -28,8 +27,9 @@ WIDER = 1.5
 LETTERS = 5
 
 
-def _chosen_output(count: int, output: Any, names: list[str]) -> int:
+def chosen_output(estimator: Any, output: Any) -> int:
     """The number of the output to draw; the last of two classes is the only one."""
+    count, names = estimator.network_.n_outputs, output_names(estimator)
     if count == 1:
         return 0
     if output in names:
@@ -42,14 +42,15 @@ def _chosen_output(count: int, output: Any, names: list[str]) -> int:
     )
 
 
-def _output_names(estimator: Any, count: int) -> list[str]:
-    classes = getattr(estimator, "classes_", None)
+def output_names(estimator: Any) -> list[str]:
+    """Classes where there is an output for each, else numbers."""
+    count, classes = estimator.network_.n_outputs, getattr(estimator, "classes_", None)
     if classes is None or len(classes) != count:
-        return [str(c) for c in range(count)]
+        classes = range(count)
     return [str(c) for c in classes]
 
 
-def _unit(estimator: Any, output: int) -> str:
+def unit_of(estimator: Any, output: int) -> str:
     """What effects add to, in words."""
     classes = getattr(estimator, "classes_", None)
     if classes is None:
@@ -166,7 +167,7 @@ class EffectsDisplay:
             For effects that the network does not have, and other outputs.
         """
         check_is_fitted(estimator, "effects_")
-        effects, count = estimator.effects_, estimator.network_.n_outputs
+        effects = estimator.effects_
         if features is not None:
             known = {effect.name: effect for effect in effects}
             if missing := [name for name in features if name not in known]:
@@ -174,8 +175,8 @@ class EffectsDisplay:
                     f"the network has no effect {missing[0]!r}; it has {', '.join(known)}"
                 )
             effects = [known[name] for name in features]
-        chosen = _chosen_output(count, output, _output_names(estimator, count))
-        return cls(effects[:max_effects], chosen, _unit(estimator, chosen), formats).plot()
+        chosen = chosen_output(estimator, output)
+        return cls(effects[:max_effects], chosen, unit_of(estimator, chosen), formats).plot()
 
     def plot(self, axes: Any = None) -> EffectsDisplay:
         """Draw one picture an effect.
@@ -202,7 +203,9 @@ class EffectsDisplay:
         if len(axes) < len(self.effects):
             raise ValueError(f"axes must be at least {len(self.effects)}, got {len(axes)}")
         heights = [self._height(effect) for effect in self.effects if effect.kind != "pair"]
-        limits = (min(low for low, _ in heights), max(h for _, h in heights)) if heights else None
+        low = min((low for low, _ in heights), default=0.0)
+        high = max((high for _, high in heights), default=0.0)
+        margin = 0.08 * (high - low or 1.0)
         for ax, effect in zip(axes, self.effects):
             if effect.kind == "pair":
                 self._pair(ax, effect)
@@ -210,14 +213,8 @@ class EffectsDisplay:
             draw = self._levels if effect.kind == "categorical" else self._curve
             draw(ax, effect)
             ax.axhline(0, color="0.6", lw=0.8, zorder=1)
-            margin = 0.08 * (limits[1] - limits[0] or 1.0) if limits else 1.0
-            if limits:
-                ax.set_ylim(limits[0] - margin, limits[1] + margin)
-            beyond = (
-                ""
-                if effect.kind == "pair"
-                else window(effect, self.output, self.formats.get(effect.name, plain))[2]
-            )
+            ax.set_ylim(low - margin, high + margin)
+            beyond = window(effect, self.output, self.formats.get(effect.name, plain))[2]
             ax.set_xlabel(f"{effect.name}\n({beyond})" if beyond else effect.name)
         for ax in axes[len(self.effects) :]:
             ax.set_axis_off()
@@ -362,122 +359,6 @@ class ImportanceDisplay:
         return self
 
 
-class ExplanationDisplay:
-    """One prediction as a sum: from the baseline, what each feature adds.
-
-    Parameters
-    ----------
-    explanation : Explanation
-    row : int, default 0
-    output : int, default 0
-    values : sequence, optional
-        The features' values as text, one an effect.
-    unit : str, default "prediction"
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib axes and figure
-        After :meth:`plot`.
-    """
-
-    def __init__(
-        self,
-        explanation: Explanation,
-        row: int = 0,
-        output: int = 0,
-        values: Any = None,
-        unit: str = "prediction",
-    ) -> None:
-        if not 0 <= row < len(explanation):
-            raise ValueError(f"row must be from 0 to {len(explanation) - 1}, got {row}")
-        self.explanation, self.row, self.output, self.unit = explanation, row, output, unit
-        self.labels = list(explanation.names)
-        if values is not None:
-            self.labels = [f"{name} = {value}" for name, value in zip(self.labels, values)]
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, *, row: int = 0, output: Any = 0, ax: Any = None
-    ) -> ExplanationDisplay:
-        """Explain one row of X.
-
-        Parameters
-        ----------
-        estimator : AdditiveReLURegressor or AdditiveReLUClassifier
-        X : array or table of shape (n_samples, n_features)
-        row : int, default 0
-        output : int or str, default 0
-            Of several outputs, by number or class.
-        ax : matplotlib axes, optional
-
-        Returns
-        -------
-        ExplanationDisplay
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        ValueError
-            For a row that X does not have, and other outputs.
-        """
-        check_is_fitted(estimator, "effects_")
-        explanation, count = estimator.explain(X), estimator.network_.n_outputs
-        chosen = _chosen_output(count, output, _output_names(estimator, count))
-        if not 0 <= row < len(explanation):
-            raise ValueError(f"row must be from 0 to {len(explanation) - 1}, got {row}")
-        (values,) = cells_of(X[row : row + 1], estimator.effects_)
-        unit = _unit(estimator, chosen).removeprefix("adds to the ")
-        return cls(explanation, row, chosen, values, unit).plot(ax)
-
-    def plot(self, ax: Any = None, *, max_effects: int = 12) -> ExplanationDisplay:
-        """Draw one bar an effect, the largest first, from the baseline to the prediction.
-
-        Parameters
-        ----------
-        ax : matplotlib axes, optional
-        max_effects : int, default 12
-            The rest are one bar.
-
-        Returns
-        -------
-        ExplanationDisplay
-            Itself.
-        """
-        added = self.explanation.contributions[self.row, :, self.output]
-        order = np.argsort(-np.abs(added), kind="stable")
-        labels = [self.labels[k] for k in order[:max_effects]]
-        steps = added[order[:max_effects]]
-        if len(order) > max_effects:
-            labels.append(f"{len(order) - max_effects} others")
-            steps = np.append(steps, added[order[max_effects:]].sum())
-        base = float(self.explanation.baseline[self.output])
-        ends = base + np.cumsum(steps)
-        ax = axes_for(ax, "ExplanationDisplay", figsize=(7, 1.6 + 0.32 * len(labels)))
-        places = np.arange(len(labels))
-        ax.barh(
-            places, steps, left=ends - steps, height=0.62,
-            color=np.where(steps >= 0, RAISES, LOWERS),
-        )  # fmt: skip
-        for k, step in enumerate(steps):
-            at = max(ends[k], ends[k] - step)
-            ax.annotate(
-                f"{step:+.3g}", (at, k), textcoords="offset points", xytext=(4, 0), va="center",
-                fontsize="small", bbox={"boxstyle": "round,pad=.1", "fc": "white", "ec": "none"},
-            )  # fmt: skip
-        outcome = float(ends[-1]) if len(ends) else base
-        ax.axvline(base, color="0.6", lw=0.8, ls=":", zorder=0)
-        ax.axvline(outcome, color="black", lw=1, zorder=0)
-        ax.set_yticks(places, labels)
-        ax.invert_yaxis()
-        ax.use_sticky_edges = False  # bars end at the sum, not at the frame
-        ax.margins(x=0.14)
-        ax.set_xlabel(self.unit)
-        ax.set_title(f"baseline {base:.4g}, this one {outcome:.4g}", fontsize="medium")
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
-
-
 def unused(estimator: Any) -> list[str]:
     """Names of the features that add nothing.
 
@@ -491,35 +372,3 @@ def unused(estimator: Any) -> list[str]:
     """
     used = {j for effect in estimator.effects_ for j in effect.features}
     return [f.name for j, f in enumerate(estimator.features_) if j not in used]
-
-
-def cells_of(X: Any, effects: list[Effect], formats: Formats | None = None) -> list[list[str]]:
-    """The features' values as texts, for each row one an effect.
-
-    Parameters
-    ----------
-    X : array, sparse matrix or table of shape (n_samples, n_features)
-    effects : list of Effect
-    formats : mapping of str to callable, optional
-        How numbers of a feature are written, by its name.
-
-    Returns
-    -------
-    list of list of str
-    """
-    writes = [[(j, (formats or {}).get(name)) for j, name in zip(e.features, e.names)]
-              for e in effects]  # fmt: skip
-    if sp.issparse(X):
-        X = X.toarray()
-    cells = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X, dtype=object)
-    return [[" and ".join(_shown(row[j], write) for j, write in e) for e in writes]
-            for row in cells]  # fmt: skip
-
-
-def _shown(value: Any, write: Callable[[float], str] | None = None) -> str:
-    """A cell of a table as text."""
-    if isinstance(value, (float, np.floating)):
-        if np.isnan(value):
-            return "missing"
-        return plain(float(value), 6) if write is None else write(float(value))
-    return "missing" if value is None else str(value)

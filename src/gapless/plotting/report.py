@@ -15,8 +15,9 @@ from ..readable.effects import Effect
 from ..readable.price import HEADS, PriceOfReading, interval
 from .axes import plain
 from .effect_svg import drawing, heights, importance_bars
+from .explanation import cells_of, shown
 from .page import fact_table, listed, number_table, page
-from .readable import Formats, _output_names, _shown, _unit, cells_of, unused, window
+from .readable import Formats, output_names, unit_of, unused, window
 
 # Effects drawn, the most important ones; bars of importances; rows that can be explained.
 DRAWN, BARS, ROWS = 24, 20, 500
@@ -72,7 +73,7 @@ def readable_page(
     """
     check_is_fitted(estimator, "effects_")
     effects, what = estimator.effects_, html.escape(title or "the target")
-    names = _output_names(estimator, estimator.network_.n_outputs)
+    names = output_names(estimator)
     body = [
         f"<h1>A model of {what} that can be read</h1>",
         f'<p class="verdict">{_verdict(estimator, what)}</p>',
@@ -102,7 +103,7 @@ def _verdict(estimator: Any, what: str) -> str:
 def _what(estimator: Any) -> str:
     """What importances measure."""
     several = estimator.network_.n_outputs > 1
-    unit = "adds to the outputs, summed over them" if several else _unit(estimator, 0)
+    unit = "adds to the outputs, summed over them" if several else unit_of(estimator, 0)
     return html.escape(unit)
 
 
@@ -131,7 +132,7 @@ def _drawings(estimator: Any, names: list[str], formats: Formats) -> str:
             f"{drawing(e, output, low, high, formats.get(e.name))}</figure>"
             for e in effects
         )
-        unit = html.escape(_unit(estimator, output))
+        unit = html.escape(unit_of(estimator, output))
         if len(names) > 1:
             unit = f"{unit} ({html.escape(name)})" if name not in unit else unit
         groups.append(f'<p class="quiet">What each {unit}.</p>\n<div class="cards">\n{cards}</div>')
@@ -157,16 +158,16 @@ def _rows(estimator: Any, X: Any, y: Any, names: list[str], formats: Formats | N
     explained = estimator.explain(X)
     values = cells_of(X, estimator.effects_, formats)
     classes = getattr(estimator, "classes_", None)
-    answers = [_shown(v) for v in np.asarray(estimator.predict(X)).reshape(len(values), -1)[:, 0]]
+    answers = [shown(v) for v in np.asarray(estimator.predict(X)).reshape(len(values), -1)[:, 0]]
     data = {
         "names": explained.names,
         "outputs": names,
-        "units": [_unit(estimator, c).removeprefix("adds to the ") for c in range(len(names))],
+        "units": [unit_of(estimator, c).removeprefix("adds to the ") for c in range(len(names))],
         "baseline": _rounded(explained.baseline),
         "added": _rounded(explained.contributions),
         "values": values,
         "answers": answers,
-        "truth": None if y is None else [_shown(v) for v in np.asarray(y, object)[:ROWS].ravel()],
+        "truth": None if y is None else [shown(v) for v in np.asarray(y, object)[:ROWS].ravel()],
         "odds": estimator.loss == "logistic" and classes is not None and len(classes) == 2,
         "classes": None if classes is None else [str(c) for c in classes],
     }
@@ -200,7 +201,7 @@ def _reading(estimator: Any) -> list[str]:
         "Features that go together share what they explain.",
         "The proof is about the objective on the training data; it says nothing of new data.",
     ]
-    unit = _unit(estimator, 0)
+    unit = unit_of(estimator, 0)
     if "log odds" in unit:
         told = "Log odds of 0 are a probability of 50%, 1 is 73%, 2 is 88%, 3 is 95%; below zero "
         sentences.insert(1, f"{told}they are as far below 50%.")

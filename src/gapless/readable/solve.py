@@ -187,7 +187,7 @@ def solve_readable(
     interactions: Any,
     tol: float,
     watch: Watch,
-    init: Network | None = None,
+    init: Network | None,
     monotone: Mapping[int, int] | None = None,
     proof: str | os.PathLike[str] | None = None,
     price: float = 1.0,

@@ -35,7 +35,7 @@ def solve_weights(
     c: Array,
     accuracy: float,
     stop: Callable[[], bool],
-    signs: Array | None = None,
+    signs: Array | None,
 ) -> tuple[Array, Array]:
     """Output weights (m, n_outputs) and bias (n_outputs,) of the best network over ``neurons``.
 
@@ -51,7 +51,7 @@ def solve_weights(
         Relative to the objective.
     stop : callable
         Asked before each step.
-    signs : array of shape (m,), optional
+    signs : array of shape (m,) or None
         As of :func:`gapless.training.master.solve_master`.
     """
     square = problem.loss.constant_curvature

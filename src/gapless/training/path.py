@@ -360,11 +360,11 @@ def largest_weight_decay(problem: Problem, n_starts: int, random_state: int, wat
 
 def weight_decay_grid(
     problem: Problem,
-    weight_decays: Sequence[float] | Array | None = None,
-    n_values: int = 30,
-    ratio: float = 1e-3,
-    random_state: int = 0,
-    watch: Watch | None = None,
+    weight_decays: Sequence[float] | Array | None,
+    n_values: int,
+    ratio: float,
+    random_state: int,
+    watch: Watch | None,
 ) -> Array:
     """The values given, falling; else a geometric grid down from :func:`weight_decay_max`.
 
@@ -374,12 +374,12 @@ def weight_decay_grid(
     Parameters
     ----------
     problem : Problem
-    weight_decays : sequence of float, optional
-    n_values : int, default 30
-    ratio : float, default 1e-3
+    weight_decays : sequence of float or None
+    n_values : int
+    ratio : float
         Of the last value to the first, below 1.
-    random_state : int, default 0
-    watch : Watch, optional
+    random_state : int
+    watch : Watch or None
         Of the search for the first value.
 
     Returns

@@ -66,14 +66,14 @@ def progress(
 
 @contextmanager
 def counter(
-    title: str, enabled: bool | None = None, watch: Watch | None = None
+    title: str, enabled: bool | None, watch: Watch | None = None
 ) -> Iterator[Callable[[int, int], None] | None]:
     """A bar for work in parts, or lines: call it with (done, total).
 
     Parameters
     ----------
     title : str
-    enabled : bool, optional
+    enabled : bool or None
     watch : Watch, optional
         As in :func:`progress`.
 

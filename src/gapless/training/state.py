@@ -235,7 +235,10 @@ class State:
         Plain where there are none, or where softening lost.  What is better on the way is kept, so
         that an interrupt finds it, and told to the callback if ``telling``.
         """
-        before, value, due = self.network, self.network.objective(self.smooth), self.watch.due
+        due = self.watch.due
+        if due():  # one look at the network may take a second
+            return
+        before, value = self.network, self.network.objective(self.smooth)
 
         def seen(network: Network) -> bool:
             self.adopt(network)
@@ -245,8 +248,7 @@ class State:
             if not due():
                 found = descend(self.smooth, self.network, due, width, True, seen)
                 self.adopt(self.merged(found))
-        lost = not self.network.objective(self.smooth) < value
-        if lost and not due():
+        if not due() and not self.network.objective(self.smooth) < value:
             self.adopt(self.merged(descend(self.smooth, before, due)))
 
     def descend_by_batches(self) -> None:

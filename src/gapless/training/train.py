@@ -28,7 +28,7 @@ from .plan import FIRST_WIDTHS, ORACLES, Plan
 from .random_network import MOST, random_network
 from .state import LOOKS, Progress, State
 
-# Numbers in X from which BLAS may use all its threads.
+# Numbers in X from which BLAS may use all its threads, and from which nothing begins that is late.
 THREADED = 200_000
 # Gap of the network of a tenth of the rows: about what the sample itself is off by.
 COARSE_TOL = 1e-2
@@ -254,7 +254,8 @@ def begin(state: State, plan: Plan, max_iter: int) -> None:
     max_iter : int
         Rounds of the start on a part of the rows.
     """
-    if state.best.n_neurons > 0:
+    late = state.watch.due() and state.core.design.size > THREADED
+    if state.best.n_neurons > 0 or late:
         return
     if plan.start == "rows":
         begin_with_rows(state, max_iter)
