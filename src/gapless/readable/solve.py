@@ -261,9 +261,8 @@ class Fit:
         self.core = table.core.variant(table.core.loss, beta)
         self.problem = table.problem.variant(table.problem.loss, weight_decay)
         self.smoothing = SMOOTHING
-        if start is None:
-            start = Neurons.none(), np.zeros((0, self.core.n_outputs)), null_model(self.core)
-        self.best = start
+        none = np.zeros((0, self.core.n_outputs))
+        self.best: Weighted = start or (Neurons.none(), none, null_model(self.core))
         self.neurons, self.a, self.c = self.best
         self.F = self.neurons.outputs(table.X, self.a, self.c)
         self.value = objective(self.core, self.F, self.a)
