@@ -296,25 +296,27 @@ class Problem:
         The value is concave in s, and at s = 0 it is the mean of the losses' infima, so the
         answer is never worse than the trivial bound.
         """
-        if not limit > 0:
-            return 0.0, self.dual_value(0.0 * Lam)
-        if self.loss.constant_curvature:
+
+        def at(s: float) -> tuple[float, float]:
+            return self.dual_value(s * Lam), s
+
+        tried = [at(0.0)]
+        if limit > 0 and self.loss.constant_curvature:
             denominator = float(np.sum(Lam * Lam / self.sample_weight[:, None]))
             s = float(np.sum(Lam * self.Y)) / denominator if denominator > 0 else 0.0
-            candidates = [min(max(s, 0.0), limit)]
-        else:
+            tried.append(at(min(max(s, 0.0), limit)))
+        elif limit > 0:
             # the dual domain ends somewhere in [0, limit]: start from its end
-            top = limit if np.isfinite(limit) else 1.0
-            if not np.isfinite(self.dual_value(top * Lam)):
-                top = min(top, 1.0)
-            candidates = [top, min(1.0, top)]
+            top = at(limit if np.isfinite(limit) else 1.0)
+            tried.append(top)
+            if top[1] > 1.0:
+                tried.append(at(1.0))
+                top = top if np.isfinite(top[0]) else tried[-1]
             # where it rises up to the end, as near an optimum, there is nothing to look for
-            if not self.dual_value(top * Lam) > self.dual_value(top * (1 - NEAR) * Lam):
-                found = minimize_scalar(
-                    lambda s: -self.dual_value(s * Lam), bounds=(0.0, top), method="bounded"
-                )
-                candidates.append(float(found.x))
-        value, s = max((self.dual_value(s * Lam), s) for s in (0.0, *candidates))
+            if not top[0] > at(top[1] * (1 - NEAR))[0]:
+                found = minimize_scalar(lambda s: -at(s)[0], bounds=(0.0, top[1]), method="bounded")
+                tried.append(at(float(found.x)))
+        value, s = max(tried)
         return s, value
 
 

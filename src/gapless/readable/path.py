@@ -260,7 +260,10 @@ class _Fold:
             if watch.due() and solution.status.unfinished:
                 return
             self.start, self.network = fit.best, solution.network
-            F = solution.network.predict(problem.X[rows])
+            # as estimators do: beyond the numbers of training what the nearest of them does
+            known = table.problem.X[:, : problem.n_features]
+            held_out = np.clip(problem.X[rows], known.min(axis=0), known.max(axis=0))
+            F = solution.network.predict(held_out)
             yield float(w @ problem.loss.value(F, problem.Y[rows]) / w.sum()), solution.network
         if not self.held:
             self.table = None

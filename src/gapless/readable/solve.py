@@ -236,6 +236,11 @@ def _of_some_rows(problem: Problem, how: tuple[Any, ...], many: int, watch: Watc
 Weighted: TypeAlias = tuple[Neurons, Array, Array]
 
 
+def _nothing(core: Problem) -> Weighted:
+    """No neurons, and the best constant."""
+    return Neurons.none(), np.zeros((0, core.n_outputs)), null_model(core)
+
+
 class Fit:
     """One weight decay on a table; the neurons at hand, their weights and what is proven.
 
@@ -261,10 +266,7 @@ class Fit:
         self.core = table.core.variant(table.core.loss, beta)
         self.problem = table.problem.variant(table.problem.loss, weight_decay)
         self.smoothing = SMOOTHING
-        nothing: Weighted = (
-            Neurons.none(), np.zeros((0, self.core.n_outputs)), null_model(self.core),
-        )  # fmt: skip
-        self.best: Weighted = nothing if start is None else start
+        self.best = start or _nothing(self.core)
         self.neurons, self.a, self.c = self.best
         self.F = self.neurons.outputs(table.X, self.a, self.c)
         self.value = objective(self.core, self.F, self.a)

@@ -16,6 +16,7 @@ import numpy as np
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..training.master import curvature, normal_problem, solve_master
+from .lasso import lasso
 from .neurons import Neurons
 
 # Activations up to this many numbers (32 MiB) are kept where a quadratic model is a poor one.
@@ -52,7 +53,7 @@ def solve_weights(
     stop : callable
         Asked before each step.
     signs : array of shape (m,) or None
-        As of :func:`gapless.training.master.solve_master`.
+        As of :func:`gapless.readable.lasso.lasso`.
     """
     square = problem.loss.constant_curvature
     small = len(X) * (len(neurons) + 1) <= DENSE
@@ -126,11 +127,15 @@ def _model_minimum(
         near = np.minimum(near, LIGHT * problem.weight_decay / largest)
     centred[np.diag_indices_from(centred)] += near
     related = related + near[:, None] * a
-    # flat samples have far responses: what no neuron explains of them would hide the rest
-    square = problem.loss.constant_curvature
-    power = power + float(np.sum(near[:, None] * a * a)) if square else 0.0
-    small, R = normal_problem(centred, related, power, problem.weight_decay)
-    new_a, _ = solve_master(small, R, a, np.zeros_like(centre), accuracy, stop, signs)
+    if problem.n_outputs == 1:
+        beta, tol = problem.weight_decay, accuracy**0.5
+        new_a = lasso(centred, related[:, 0], beta, a[:, 0], tol, stop, signs)[:, None]
+    else:
+        # flat samples have far responses: what no neuron explains of them would hide the rest
+        square = problem.loss.constant_curvature
+        power = power + float(np.sum(near[:, None] * a * a)) if square else 0.0
+        small, R = normal_problem(centred, related, power, problem.weight_decay)
+        new_a, _ = solve_master(small, R, a, np.zeros_like(centre), accuracy, stop)
     return new_a, centre - mean @ new_a
 
 
