@@ -170,7 +170,7 @@ class Header:
         if given["certificate"]:
             _check(given["certificate"], _CERTIFICATE, "certificate")
         if training:
-            new = {"class_weight": None, "absent": {}, "down": []}
+            new: dict[str, Any] = {"class_weight": None, "absent": {}, "down": []}
             _check(new | training, _TRAINING, "training")
         if (header.classes is None) != (header.task == "regression"):
             raise InputError(f"damaged: its task, {header.task}, does not go with its classes")
