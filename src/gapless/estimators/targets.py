@@ -47,14 +47,16 @@ def validated(estimator: Any, *data: Any, **how: Any) -> Any:
     except OverflowError as error:
         raise ValueError("X or y has numbers beyond 1e308; rescale them") from error
     except (ValueError, TypeError) as error:
-        if _converting(error) and (words := no_numbers(data[0])):
+        if _converting(error, data[0]) and (words := no_numbers(data[0])):
             raise ValueError(words) from error
         raise
 
 
-def _converting(error: Exception) -> bool:
-    """Whether cells could not be made numbers, not whether there are too few of them."""
-    signs = ("could not convert", "contains NaN", "float() argument", "with a sequence")
+def _converting(error: Exception, X: Any) -> bool:
+    """Whether cells could not be made numbers, not whether there are too few of them; of objects in
+    arrays scikit-learn is asked to tell itself."""
+    signs = ["could not convert", "contains NaN", "with a sequence"]
+    signs += ["float() argument"] * hasattr(X, "columns")
     return any(sign in str(error) for sign in signs)
 
 
