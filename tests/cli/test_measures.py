@@ -1,12 +1,12 @@
-"""Scores and linear models are those of scikit-learn, for which the command does not wait."""
+"""Scores are those of scikit-learn, for which the command does not wait."""
 
 import numpy as np
 import pytest
-from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor, RidgeCV
+from sklearn.linear_model import GammaRegressor, LogisticRegression, PoissonRegressor
 from sklearn.metrics import log_loss as their_log_loss
 from sklearn.metrics import roc_auc_score
 
-from gapless.cli.linear import RIDGES, linear_outputs
+from gapless.cli.linear import linear_outputs
 from gapless.cli.measures import area, explained, log_loss
 from gapless.cli.scores import probabilities
 
@@ -18,9 +18,9 @@ AMOUNTS = np.exp(X[:, 0]) * RNG.gamma(3, 1 / 3, 60)
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_of_classes(n_classes):
     y = np.r_[np.arange(n_classes), RNG.integers(n_classes, size=60 - n_classes)]
-    theirs = LogisticRegression(tol=1e-8, max_iter=2000).fit(X, y).predict_proba(THERE)
+    theirs = LogisticRegression(max_iter=2000).fit(X, y).predict_proba(THERE)
     P = probabilities(linear_outputs("logistic", n_classes, X, y, THERE))
-    np.testing.assert_allclose(P, theirs, atol=5e-3)
+    np.testing.assert_allclose(P, theirs)
     rounded = np.round(P, 1)  # ties, and classes said to be impossible
     for Q in (P, rounded / rounded.sum(axis=1, keepdims=True)):
         scores = Q[:, 1] if n_classes == 2 else Q
@@ -29,19 +29,9 @@ def test_of_classes(n_classes):
     assert area(np.zeros(60, dtype=int), P) is None
 
 
-def test_of_numbers():
-    y = X[:, 0] + RNG.standard_normal(60)
-    theirs = RidgeCV(RIDGES).fit(X, y).predict(THERE)
-    np.testing.assert_allclose(linear_outputs("squared", 0, X, y, THERE)[:, 0], theirs)
-
-
-@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize(
     ("loss", "kind"), [("poisson", PoissonRegressor), ("gamma", GammaRegressor)]
 )
-def test_of_counts_and_amounts(loss, kind, unit):
-    linear = kind(alpha=1e-3, tol=1e-8, max_iter=1000).fit(X, AMOUNTS)
-    theirs = linear.predict(THERE)
-    said = linear_outputs(loss, 0, X, unit * AMOUNTS, THERE)[:, 0] / unit
-    np.testing.assert_allclose(said, theirs, rtol=5e-3)
+def test_of_counts_and_amounts(loss, kind):
+    linear = kind(alpha=1e-3, max_iter=1000).fit(X, AMOUNTS)
     assert explained(loss, AMOUNTS, linear.predict(X)) == pytest.approx(linear.score(X, AMOUNTS))

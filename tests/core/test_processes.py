@@ -68,15 +68,3 @@ def test_folds_beside_each_other_are_those_one_after_the_other(monkeypatch):
     one, two = (choose_weight_decay(problem, n_values=4, n_jobs=n, forks=n > 1) for n in (1, 2))
     np.testing.assert_allclose(one.losses, two.losses)
     assert one.best == two.best
-
-
-def test_what_there_is_to_do_meanwhile_is_done_once_here(monkeypatch):
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((60, 2))
-    problem, done = Problem(X, np.abs(X[:, 0])), []
-    alone = choose_weight_decay(problem, n_values=4)
-    beside = choose_weight_decay(
-        problem, n_values=4, forks=True, meanwhile=lambda: done.append(os.getpid())
-    )
-    assert done == [os.getpid()]
-    np.testing.assert_allclose(alone.losses, beside.losses)

@@ -17,7 +17,7 @@ from ..core.problem import Problem
 from ..core.processes import can_fork
 from ..core.result import Solution, Status, about
 from ..core.watch import Watch
-from ..gauge.direction import load_loops
+from ..gauge.direction import begin_compiling
 from ..training.choosing import chosen
 from ..training.cross_validation import FOLDS, Choice
 from ..training.neurons import widened
@@ -110,6 +110,9 @@ def run_fit(args: argparse.Namespace) -> Answer:
     if args.prove_time is not None:
         not_negative("--prove-time", args.prove_time)
     positive("tol", args.tol)  # solve says it too, but after the cross-validation
+    if args.prove_time is None and args.time_limit is None:
+        begin_compiling(job.problem(1.0))  # as solve does, beside the choice
+
     linear = linear_beside(job)
 
     # 1. the weight decay, and the columns
@@ -148,13 +151,10 @@ def run_fit(args: argparse.Namespace) -> Answer:
 
 def _choice(job: Job, watch: Watch, args: argparse.Namespace) -> tuple[Choice, Watch]:
     """A weight decay, and columns, by cross-validation; and the watch of training with them."""
-    problem, limited = job.problem(1.0), args.time_limit is not None
-    proves = not limited and args.prove_time is None
     return chosen(
-        problem, watch, limited=limited, unasked=QUICK, least=LEAST,
+        job.problem(1.0), watch, limited=args.time_limit is not None, unasked=QUICK, least=LEAST,
         shown=args.progress, select=args.select == "auto", max_neurons=args.max_neurons,
         random_state=args.seed, n_jobs=min(os.cpu_count() or 1, FOLDS), forks=can_fork(),
-        meanwhile=partial(load_loops, problem) if proves else None,
     )  # fmt: skip
 
 

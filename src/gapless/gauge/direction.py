@@ -396,25 +396,10 @@ def begin_compiling(problem: Problem) -> list[subprocess.Popen[bytes]]:
     Some six seconds of two other processes, once on a machine; none where there is nothing to do.
     """
     loops = _loops(COMPILING)
-    # boxes last: for the core samples are sorted and decomposed
-    if loops is None or loops.is_compiled() or not _has_boxes(problem):
+    # the core last: its samples are sorted and decomposed
+    if loops is None or loops.is_compiled() or not Directional().fits(Reduction(problem).core):
         return []
     return _compilers()
-
-
-def load_loops(problem: Problem) -> None:
-    """Begin to compile what bounds boxes, or load it, which takes a third of a second."""
-    loops = _loops(COMPILING)
-    if loops is None or not _has_boxes(problem):
-        return
-    if loops.is_compiled():
-        compile_loops()
-    else:
-        _compilers()
-
-
-def _has_boxes(problem: Problem) -> bool:
-    return Directional().fits(Reduction(problem).core)
 
 
 @cache  # begun once, also where nothing can be kept

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from ..core.checks import Array, choose
 from ..core.network import Network
 from ..core.problem import Problem
-from ..core.processes import beside, forked
+from ..core.processes import forked
 from ..core.result import Status
 from ..core.threads import blas_threads
 from ..core.watch import Watch
@@ -97,7 +97,6 @@ def choose_weight_decay(
     time_limit: float | None = None,
     n_jobs: int | None = None,
     forks: bool = False,
-    meanwhile: Callable[[], object] | None = None,
     random_state: int = 0,
     callback: Callable[[int, int], object] | None = None,
     select: bool = False,
@@ -132,10 +131,7 @@ def choose_weight_decay(
     n_jobs : int, optional
         Folds at once, as in joblib, once the first alone has shown that they take seconds.
     forks : bool, default False
-        Whether those processes are forked from this one (:func:`gapless.core.processes.forked`),
-        the first fold's too.
-    meanwhile : callable, optional
-        What this process does once while the first fold has a process of its own, else before it.
+        Whether those processes are forked from this one (:func:`gapless.core.processes.forked`).
     callback : callable, optional
         Called with (folds done, folds in all).
     select : bool, default False
@@ -168,8 +164,7 @@ def choose_weight_decay(
         "max_iter": ROUNDS,
     }  # fmt: skip
     count = len(parts) * (1 if few is None else 2)
-    counted = _Count(callback, count)
-    walker = _Walker(problem, parts, rule, n_jobs, forks, options, counted, meanwhile)
+    walker = _Walker(problem, parts, rule, n_jobs, forks, options, _Count(callback, count))
 
     def walk(watch: Watch, few: FewColumns | None = None) -> Choice:
         table = problem if few is None else on_columns(problem, few.everywhere)
@@ -198,7 +193,7 @@ class _Count:
             self.callback(self.done, self.total)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Walker:
     """What is the same for all walks along a grid."""
 
@@ -209,7 +204,6 @@ class _Walker:
     forks: bool
     options: dict[str, Any]
     report: Callable[[], None]
-    meanwhile: Callable[[], object] | None
 
     def walk(self, grid: Array, watch: Watch, few: FewColumns | None) -> Choice:
         """The choice from the grid, each fold on its own few columns or on all."""
@@ -222,7 +216,7 @@ class _Walker:
             for rows, columns in zip(self.parts, sets)
         )
         begun = watch.seconds
-        results = [self.first(partial(first, seconds=ALONE * watch.left))]
+        results = [first(seconds=ALONE * watch.left)]
         self.report()
         n_jobs, rounds = self.team(watch.seconds - begun, len(others), watch.left)
         if rounds:
@@ -238,14 +232,6 @@ class _Walker:
         if start is not None and columns is not None:
             start = replace(start, hidden_weights=start.hidden_weights[columns])
         return replace(choice, start=start, columns=columns)
-
-    def first(self, fold: Callable[[], Fold]) -> Fold:
-        """What the first fold finds, beside what there is to do meanwhile."""
-        answer = beside(fold) if self.forks and self.meanwhile is not None else fold
-        if self.meanwhile is not None:
-            self.meanwhile()
-            self.meanwhile = None
-        return answer()
 
     def team(self, took: float, count: int, left: float) -> tuple[int, int]:
         """Processes for ``count`` folds after one that ``took`` so many seconds, and the rounds
