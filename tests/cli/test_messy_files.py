@@ -96,6 +96,7 @@ def zipped(**files):
     return content.getvalue()
 
 
+GRID = "+-------+-----+--------+\n"
 DAYS = pandas.date_range("2021-03-01", periods=N, freq="17D")
 FILES = {
     # letters
@@ -378,6 +379,31 @@ FILES = {
     "a first cell with nothing above": Messy(
         add("year", ["", "2001", *[""] * 18, "2002", *[""] * 19]), "37 empty cells of year filled",
         args=["--fill-down", "year"], columns=None),
+    # numbers so large or small, and marks, that programs write
+    "numbers of rows beyond floats": Messy(
+        add("customer", 10**17 + np.arange(N)), "customer (40, as '100000000000000000')"),
+    "accounts beyond floats": Messy(
+        add("account", 10**17 + np.arange(N) // 10), "so large are rounded: account",
+        columns=["account", "size", "age"]),
+    "thousands or fractions": Messy(
+        text(HEAD, [[f"{v:,.0f}".replace(",", ".") for v in (1000 * s, 1000 * a, p)]
+                    for s, a, p in zip(SIZE, AGE, PRICE)], ";"),
+        "if they are thousands, say --decimal ,: size ("),
+    **{f"cells cut by {mark!r}": Messy(text(HEAD, BODY, mark)) for mark in "^~\x01\x1f"},
+    "what they may be off": Messy(put_in(0, [f"{v} \u00b1 0.5" for v in SIZE]), "read as numbers"),
+    "Fortran": Messy(put_in(0, [f"{v / 10:.4f}D+01" for v in SIZE]), "read as numbers"),
+    "millions of money": Messy(put_in(2, [f"{v:.1f} Mio. \u20ac" for v in PRICE]),
+                               "read as numbers"),
+    "a grid of a data base": Messy(
+        f"{GRID}| size | age | price |\n{GRID}"
+        + "".join(f"| {' | '.join(row)} |\n" for row in BODY) + f"{GRID}40 rows in set\n",
+        "1 line below the table left out"),
+    "a table of Markdown": Messy("| size | age | price |\n|--:|--:|--:|\n" + "".join(
+        f"| {' | '.join(row)} |\n" for row in BODY), name="t.txt"),
+    "records of a log": Messy("".join(f"size={s},age={a},price={p}\n" for s, a, p in BODY),
+                              "do you mean", True),
+    "an archive cut short": Messy(gzip.compress(PLAIN.encode())[:-40], "ended before", True,
+                                  name="t.csv.gz"),
     "a column that is not there, filled down": Messy(PLAIN, "do you mean 'age'?", True,
                                                      args=["--fill-down", "Age"]),
     **{f"dates as {day}": Messy(add("on", days, mark=";"), f"on ({form}: day", columns=None)
@@ -798,3 +824,22 @@ def test_a_curve_through_what_is_there(holes):
     assert (code, err) == (0, "")
     assert "rows without 'size' left out ('')" in out
     assert "rows without 'price' left out ('NA')" in out
+
+
+@pytest.mark.parametrize("readable", [[], ["--readable"]])
+def test_what_is_filled_down_need_not_be_said_again(readable, tmp_path, monkeypatch):
+    """Not to predict, certify and report either: the model file has it."""
+    monkeypatch.chdir(tmp_path)
+    year = np.where(np.arange(N) < N // 2, "low", "high")
+    table = pandas.DataFrame({"year": year, "size": SIZE, "price": PRICE * (1 + (year == "high"))})
+    table.to_csv("whole.csv", index=False)
+    table.assign(year=table["year"].mask(table["year"] == table["year"].shift())).to_csv(
+        "t.csv", index=False
+    )
+    fit = ["fit", "t.csv", "--target", "price", "--fill-down", "year", "--weight-decay", 0.1]
+    assert run(*fit, *readable, "--out", "m.st").code == 0
+    assert run("predict", "m.st", "t.csv").stdout == run("predict", "m.st", "whole.csv").stdout
+    if readable:
+        assert run("report", "m.st", "t.csv", "--html", "p.html", "--price-time", 0).code == 0
+    else:
+        assert run("certify", "m.st", "t.csv", "--time-limit", 0).code == 0

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..core.checks import Array, optional_import
+from ..core.checks import Array, counted, optional_import
 from .dates import date_format
 from .numbers import GLANCE, MAX_CODES, MISSING_NUMBER, Written, is_number
 
@@ -106,6 +106,28 @@ def blank(cells: Any, absent: Absent) -> tuple[Any, dict[str, list[str]]]:
     if isinstance(cells, dict):
         return cells | {name: column.to_numpy() for name, column in changed.items()}, found
     return cells.assign(**changed), found
+
+
+def filled_down(cells: Any, names: Iterable[str]) -> tuple[Any, list[str]]:
+    """The columns of a file with the empty cells of some as the last above that is not, and what is
+    said of each.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame or dict of array
+        Not changed.
+    names : iterable of str
+    """
+    pandas = optional_import("pandas", "pandas", "reading tables")
+    said, table = [], pandas.DataFrame(cells)
+    for name in names:
+        column = table[name]
+        empty = column.isna() | (column.astype(str).str.strip() == "")
+        above = column.mask(empty).ffill()
+        filled = empty & above.notna()  # above the first there is nothing
+        table = table.assign(**{name: column.mask(filled, above)})
+        said.append(f"{counted(int(filled.sum()), 'empty cell')} of {name} filled from above")
+    return table, said
 
 
 def is_absent(given: Any) -> bool:

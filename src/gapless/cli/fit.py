@@ -216,6 +216,7 @@ def _header(job: Job, problem: Problem, solution: Solution, args: argparse.Names
         "test_size": args.test_size, "seed": args.seed, "n_rows": len(job.X),
         "digest": data_digest(problem.X, problem.Y),
         "class_weight": "balanced" if job.balanced else None, "absent": job.absent,
+        "down": job.down,
     }  # fmt: skip
     return Header(
         job.task, job.target, job.classes, job.encoder.columns,

@@ -70,6 +70,8 @@ class Job:
         Columns that do not help.
     absent : dict of list of str
         Texts that mean missing, by column.
+    down : list of str
+        Columns whose empty cells mean as above.
     """
 
     target: str
@@ -87,6 +89,7 @@ class Job:
     balanced: bool = False
     n_left_out: int = 0
     absent: dict[str, list[str]] = field(default_factory=dict)
+    down: list[str] = field(default_factory=list)
 
     @property
     def task(self) -> str:
@@ -227,7 +230,7 @@ def read_job(args: argparse.Namespace) -> Job:
     return Job(
         target, encoder, classes, X, Y, labels, loss, args.bias, train, test, units,
         (*notes, f"{task}: {why}", *_rare(classes, labels, balanced)), balanced,
-        absent=table.absent,
+        absent=table.absent, down=table.down,
     )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from .absent import is_absent
 from .columns import LARGE
 from .features import column_of
 from .preparing import Encoder
+from .tables import Table
 
 FORMAT = "gapless-network-1"
 LOSSES = ("squared", "huber", "logistic", "softmax", "hinge", *LOG_LINK)
@@ -98,6 +99,7 @@ _TRAINING: dict[str, _Kind] = {
     "digest": _TEXT,
     "class_weight": ("null or balanced", lambda v: v in (None, "balanced")),
     "absent": ("texts by the names of columns", is_absent),
+    "down": ("names of columns", _are(_is_text)),
 }
 
 
@@ -141,10 +143,10 @@ class Header:
     certificate: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def absent(self) -> dict[str, list[str]]:
-        """The texts that mean missing in the table of the training, by column."""
-        return dict(self.training.get("absent", {}))
+    def as_trained(self, table: Table) -> Table:
+        """The table, with missing what was in that of the training, and filled down as that was."""
+        absent, down = (self.training.get(key, ()) for key in ("absent", "down"))
+        return table.lacking(dict(absent)).filled(down)
 
     @property
     def n_numbers(self) -> int:
@@ -168,7 +170,8 @@ class Header:
         if given["certificate"]:
             _check(given["certificate"], _CERTIFICATE, "certificate")
         if training:
-            _check({"class_weight": None, "absent": {}} | training, _TRAINING, "training")  # new
+            new: dict[str, Any] = {"class_weight": None, "absent": {}, "down": []}
+            _check(new | training, _TRAINING, "training")
         if (header.classes is None) != (header.task == "regression"):
             raise InputError(f"damaged: its task, {header.task}, does not go with its classes")
         if training and not header.n_numbers == len(training["mean"]) == len(training["scale"]):

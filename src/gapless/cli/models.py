@@ -45,7 +45,7 @@ def run_predict(args: argparse.Namespace) -> Answer:
         columns = predict_readable(args.model, table)
     else:
         network, header = load(args.model)
-        columns = predict(network, header, table.lacking(header.absent))
+        columns = predict(network, header, header.as_trained(table))
     facts = {name: column.tolist() for name, column in columns.items()}
     if args.out:
         write(args.out, csv_text(_rows(facts)).encode())

@@ -39,13 +39,18 @@ CODE = re.compile(
 )
 UNIT = re.compile(r"(?<=[\d.,\s])(?:[^\W\d_]|[°²³/]){1,10}\.?$")
 # A number with nothing around it but a minus.
-BARE = re.compile(r"-?\d(?:.*\d)?").fullmatch
+BARE = re.compile(r"-?\d(?:[^D\u00b1]*\d)?").fullmatch
 # Thousands and millions, as in 20k beside 1.5M.
 SCALE = re.compile(r"(?<=[\d.,])\s?(k|K|M|Mio\.?|B|bn)$")
 SCALES = {"k": 1e3, "m": 1e6, "b": 1e9}
 # A minus behind all that is below zero in a column, as SAP writes it: behind two digits or a
 # fraction, for 2- may be a mark; a dash for none, as in 5.- and, of money, alone.
 BEHIND, DASH = re.compile(r"(?:[.,]\d+|\d\d)-$"), re.compile(r"(?<=\d)[.,][-\u2013\u2014]{1,2}$")
+# How far a measured number may be off, and an exponent as Fortran writes it.
+ABOUT, FORTRAN = (
+    re.compile(r"(?<=[\d.,])\s*\u00b1.*$"),
+    re.compile(r"(?<=\d)D(?=[+-]\d\d)"),
+)
 # A minus as typesetters write it, and texts as spreadsheets keep them from being numbers.
 MINUS, FORMULA = re.compile(r"^[\u2212\u2013](?=[\d.,])"), re.compile(r'^="(.*)"$')
 # Whole numbers in groups of three, in India of two after the first, and the rest, by the decimal
@@ -71,6 +76,8 @@ MEASURES = {"hours": hours, "degrees": degrees}
 GLANCE = 20
 # Whole numbers of at most so many values may name things.
 MAX_CODES = 20
+# Beyond it floats leave whole numbers out.
+EXACT = 2.0**53
 # Of the texts of a column that are numbers the share of limits, beyond which it is one of groups.
 LIMITS = 0.25
 
@@ -111,6 +118,16 @@ def plain_numbers(cells: Array) -> Array | None:
     return np.array([numbers[cell] for cell in cells])
 
 
+def rounds_together(numbers: Array, cells: Array) -> bool:
+    """Whether whole numbers differ in the cells (n_rows,) of a column, but are the same floats."""
+    with np.errstate(invalid="ignore"):
+        large = np.abs(numbers) > EXACT
+    if not np.any(large):
+        return False
+    whole = {text for cell in cells[large] if (text := str(cell).strip()).lstrip("-").isdigit()}
+    return len(whole) > len(set(map(float, whole)))
+
+
 @dataclass(frozen=True)
 class Written:
     """The different texts of a column that may be numbers in another writing.
@@ -144,15 +161,17 @@ class Written:
                 bare[cell] = text
                 signs.add("")
                 continue
-            text = MINUS.sub("-", FORMULA.sub(r"\1", text))
+            text = FORTRAN.sub("e", ABOUT.sub("", MINUS.sub("-", FORMULA.sub(r"\1", text))))
             if text.lower() in MISSING_NUMBER:
                 continue
             if text[:1] in BEYOND and (limit := LIMIT.match(text)):
                 limits.append(cell)
                 text = text[limit.end() :]
             minus, text = _less(text, behind)
-            if scale := SCALE.search(text):
-                text, scales[cell] = text[: scale.start()], SCALES[scale[1][0].lower()]
+            amount = text.rstrip(SIGNS).rstrip()  # 20 Mio. €
+            if scale := SCALE.search(amount):
+                text = amount[: scale.start()] + text[len(amount) :].strip()
+                scales[cell] = SCALES[scale[1][0].lower()]
             if sign := _sign(text):
                 text = text.removeprefix(sign).removesuffix(sign).strip()
                 text = "0" if text == "-" else text
@@ -246,9 +265,14 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
     table: dict[str, Array] = {}
     written: dict[str, Written] = {}
     measured: dict[str, list[str]] = {unit: [] for unit in MEASURES}
+    names: list[str] = []
     for name in frame.columns:
         cells = frame[name].to_numpy(object)
         plain = plain_numbers(cells)
+        if plain is not None and rounds_together(plain, cells):
+            table[name] = cells
+            names.append(name)
+            continue
         table[name] = cells if plain is None else plain
         if plain is not None:
             continue
@@ -267,7 +291,7 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
             if next(grouped, False) and all(grouped):
                 found = Written.of(dict.fromkeys(frame[name]))
                 written |= {name: found} if found else {}
-    examples, beyond = [], []
+    examples, beyond, either = [], [], []
     for name, found in written.items():
         cells = frame[name].to_numpy(object)
         values = found.meant.get(told)
@@ -281,10 +305,14 @@ def recognise(frame: Any, decimal: str | None, mark: str) -> tuple[dict[str, Arr
                 beyond.append(f"{example[:-1]}; {rows})")
             else:
                 examples.append(_example(name, values))
+    if decimal is None and told == "." and mark != ",":
+        either = _thousands(written, frame, table)
     said = {
         **{f"read as {unit}": found for unit, found in measured.items()},
         "read as numbers": examples,
         "read as the limit that they lie beyond": beyond,
+        "kept as texts, as whole numbers so large are rounded": names,
+        "read as fractions; if they are thousands, say --decimal ,": either,
     }  # fmt: skip
     return table, [f"{words}: {', '.join(names)}" for words, names in said.items() if names]
 
@@ -318,6 +346,21 @@ def _decimal(written: dict[str, Written], frame: Any, table: dict[str, Array], m
             "--decimal . or --decimal ,"
         )
     return "," if sure == {","} else "."
+
+
+def _thousands(written: dict[str, Written], frame: Any, table: dict[str, Array]) -> list[str]:
+    """Of each column of numbers with points one, where all of the table may part thousands."""
+    examples: list[str] = []
+    if any("," not in found.meant for found in written.values()):
+        return examples
+    for name in (name for name, column in table.items() if column.dtype.kind == "f"):
+        grouped = _grouped(frame[name])
+        if (first := next(grouped, None)) is None:
+            continue
+        if not (first and all(grouped)):
+            return []
+        examples.append(f"{name} ({next(cell.strip() for cell in frame[name] if '.' in cell)})")
+    return examples
 
 
 def _grouped(cells: Iterable[str]) -> Iterator[bool]:

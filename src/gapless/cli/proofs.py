@@ -58,7 +58,7 @@ def prepare(header: Header, table: Table) -> tuple[Array, Array, Units]:
         raise InputError("the model file does not say how it was trained")
     if header.target not in table:
         raise InputError(f"the data have no target column {header.target!r}")
-    table = rows_with(table.lacking(header.absent), header.target)[0]
+    table = rows_with(header.as_trained(table), header.target)[0]
     if header.classes is not None:
         table = without_lone(table, header.target)
     y = table[header.target]

@@ -63,6 +63,7 @@ class _Samples:
     test: Array
     notes: list[str]
     absent: dict[str, list[str]]
+    down: list[str]
 
 
 def run_readable(args: argparse.Namespace) -> Answer:
@@ -91,6 +92,7 @@ def run_readable(args: argparse.Namespace) -> Answer:
         notes: dict[str, Any] = {"target": data.target, "task": data.task, "columns": columns}
         split = {
             "absent": data.absent,
+            "down": data.down,
             "test_size": args.test_size,
             "seed": args.seed,
             "n_rows": len(data.y),
@@ -143,7 +145,9 @@ def _read(args: argparse.Namespace) -> _Samples:
     check_targets(target, y, train, loss)
     notes = [*table.notes, *[without] * bool(without), *learned, f"{task}: {why}"]
     X = frame(table, kinds)
-    return _Samples(target, task, loss, kinds, X, y, labels, train, test, notes, table.absent)
+    return _Samples(
+        target, task, loss, kinds, X, y, labels, train, test, notes, table.absent, table.down
+    )
 
 
 def _fitted(data: _Samples, args: argparse.Namespace, weight_decay: Any) -> Any:
@@ -323,11 +327,13 @@ def model_kinds(model: Any) -> dict[str, Kind]:
 
 
 def as_trained(table: Table, model: Any) -> Table:
-    """The table, with the texts missing that meant missing in that of the training."""
-    absent = model.notes_.get("absent", {})
+    """The table, with missing what was in that of the training, and filled down as that was."""
+    absent, down = model.notes_.get("absent", {}), model.notes_.get("down", [])
     if not is_absent(absent):
         raise InputError("damaged: the model file does not say which texts mean missing")
-    return table.lacking(absent)
+    if not (isinstance(down, list) and all(isinstance(name, str) for name in down)):
+        raise InputError("damaged: the model file does not say which columns are filled down")
+    return table.lacking(absent).filled(down)
 
 
 def _kind(given: Any) -> Kind:

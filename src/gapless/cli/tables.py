@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.checks import Array, InputError, choose, counted, listed, optional_import
-from .absent import Absent, asked, blank, words_among
+from .absent import Absent, asked, blank, filled_down, words_among
 from .columns import missing
 from .kinds import LOOKED_AT, Read, Reading, files_of, read_file, read_untold
 from .layout import Arranged
@@ -63,6 +63,7 @@ class Table(dict[str, Array]):
         self.twins = set(twins)
         self.understood = understood
         self.absent: dict[str, list[str]] = {}
+        self.down: list[str] = []
 
     def lacking(self, absent: Absent, why: str = "") -> Table:
         """The table with these texts missing, by column; those that were there are said behind
@@ -70,16 +71,30 @@ class Table(dict[str, Array]):
         cells, found = blank(self.cells, absent)
         if not found:
             return self
-        columns, said = (self.understood or _typed)(cells)
-        if why:
-            shown = [f"{name} ({', '.join(map(repr, words))})" for name, words in found.items()]
-            said = [*said, f"{why}: {listed(shown)}"]
-        notes = [*self.notes, *(note for note in said if note not in self.notes)]
-        table = Table(columns, cells, notes, self.twins, self.understood)
+        shown = [f"{name} ({', '.join(map(repr, words))})" for name, words in found.items()]
+        table = self._of(cells, [f"{why}: {listed(shown)}"] if why else [])
         table.absent = {
             name: sorted({*self.absent.get(name, ()), *found.get(name, ())})
             for name in {**self.absent, **found}
         }
+        return table
+
+    def filled(self, down: Iterable[str]) -> Table:
+        """The table with the empty cells of these columns, kept as ``down``, as the last above that
+        is not."""
+        down = [name for name in down if name in self and name not in self.down]
+        if not down:
+            return self
+        table = self._of(*filled_down(self.cells, down))
+        table.down = [*self.down, *down]
+        return table
+
+    def _of(self, cells: Any, said: list[str]) -> Table:
+        """The table of other cells, of which this is said beside what they show."""
+        columns, seen = (self.understood or _typed)(cells)
+        notes = [*self.notes, *(note for note in [*seen, *said] if note not in self.notes)]
+        table = Table(columns, cells, notes, self.twins, self.understood)
+        table.absent, table.down = self.absent, self.down
         return table
 
     def where(self, rows: Array) -> Table:
@@ -88,7 +103,7 @@ class Table(dict[str, Array]):
             return self
         cells = {name: np.asarray(self.cells[name], object)[rows] for name in self}
         kept = Table({k: v[rows] for k, v in self.items()}, cells, self.notes, self.twins)
-        kept.absent = self.absent
+        kept.absent, kept.down = self.absent, self.down
         return kept
 
 
@@ -252,11 +267,11 @@ def _table(parts: list[Read], how: Reading) -> Table:
     if not isinstance(part, Arranged):
         table = _of_matrix(part)
         return table.lacking(asked(how.na, table), ASKED)
-    notes = list(part.notes)
-    cells = _filled_down(part.cells, how.down, notes)
+    check_names({name: part.cells[name].to_numpy(object) for name in part.cells}, how.down)
+    notes, cells = list(part.notes), part.cells
     if not part.mark:
         table = Table(_typed(cells)[0], cells, notes, part.twins)
-        return table.lacking(asked(how.na, table), ASKED)
+        return table.lacking(asked(how.na, table), ASKED).filled(how.down)
     understood = partial(recognise, decimal=how.decimal, mark=part.mark)
     columns, said = understood(cells)
     if totals := total_rows(columns):
@@ -266,21 +281,8 @@ def _table(parts: list[Read], how: Reading) -> Table:
         columns, said = understood(cells)
     table = Table(columns, cells, [*notes, *said], part.twins, understood)
     table = table.lacking(asked(how.na, table), ASKED)
-    return table.lacking(words_among(table), "words among numbers or dates, taken as missing")
-
-
-def _filled_down(cells: Any, names: Sequence[str], notes: list[str]) -> Any:
-    """The cells, those that are empty in these columns as the last above that is not."""
-    if names:
-        check_names({name: cells[name].to_numpy(object) for name in cells}, names)
-    for name in names:
-        column = cells[name]
-        empty = column.isna() | (column.astype(str).str.strip() == "")
-        above = column.mask(empty).ffill()
-        filled = empty & above.notna()  # above the first there is nothing
-        cells = cells.assign(**{name: column.mask(filled, above)})
-        notes.append(f"{counted(int(filled.sum()), 'empty cell')} of {name} filled from above")
-    return cells
+    table = table.lacking(words_among(table), "words among numbers or dates, taken as missing")
+    return table.filled(how.down)
 
 
 def _typed(cells: Any) -> tuple[dict[str, Array], list[str]]:

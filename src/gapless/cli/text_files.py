@@ -26,6 +26,8 @@ MARKS = {
     b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32",
     b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16",
 }  # fmt: skip
+# Of cells: as people write them, and as data bases do where all others are in texts.
+CUTS = ",;\t|^~\x01\x1f"
 # Western European, as old spreadsheets write it; bytes that it does not know are no text.
 GUESSED = "cp1252"
 
@@ -152,7 +154,7 @@ def _delimiter(lines: list[str]) -> str:
     """Of the marks that cut the first line as most of the others, the one that cuts most alike;
     nothing where none cuts."""
     best: tuple[bool, float, int, str] = (False, 0.0, 0, ",")
-    for mark in ",;\t|":
+    for mark in CUTS:
         best = max(best, _alike(lines, mark))
     if not best[0]:  # spaces are in texts too
         agrees, share, *_ = spaces = _alike(lines, " ")

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..core.checks import Array, InputError, counted, optional_import
 from .layout import Arranged, arrange, distinct
+from .numbers import rounds_together
 
 # How workbooks begin, of this century and of the last.
 BOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -123,13 +124,17 @@ def _from_arrow(read: Callable[[Any], Any], stream: BinaryIO, otherwise: str) ->
 def typed_values(column: Any) -> Array:
     """float64 with NaN, or an object array of texts with "" for what is missing."""
     if column.dtype.kind in "iufb":
-        return column.to_numpy(float, na_value=np.nan)
+        numbers: Array = column.to_numpy(float, na_value=np.nan)
+        if not rounds_together(numbers, column):
+            return numbers
     cells = column.to_numpy(object)
     if column.dtype.kind == "m":
         cells = np.array([np.nan if lacks(cell) else cell.total_seconds() / 3600 for cell in cells])
     there = [cell for cell in cells if not lacks(cell)]
     if all(isinstance(cell, (bool, int, float)) or hasattr(cell, "as_tuple") for cell in there):
-        return np.array([np.nan if lacks(cell) else float(cell) for cell in cells])
+        numbers = np.array([np.nan if lacks(cell) else float(cell) for cell in cells])
+        if not rounds_together(numbers, cells):
+            return numbers
     return np.array(["" if lacks(cell) else str(cell) for cell in cells], dtype=object)
 
 

@@ -123,6 +123,8 @@ def to_floats(name: str, values: Any) -> Array:
         ) from error
     except OverflowError as error:  # whole numbers beyond the floats
         raise ValueError(f"{name} has numbers beyond 1e308; rescale them") from error
+    except ValueError as error:
+        raise ValueError(f"{name} must be numbers: {error}") from error
 
 
 def to_2d(name: str, values: Any) -> Array:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.checks import Array, shown
+from ..core.checks import Array, listed, shown
 
 # What a level that was not there in training is coded as: it has no column.
 UNKNOWN = -1.0
@@ -100,17 +100,12 @@ def coded(X: Any, labels: dict[int, list[Any]] | None) -> tuple[Any, dict[int, l
     Raises
     ------
     ValueError
-        For columns of dates or times.
+        For columns of dates, times or lists.
     """
-    if not (hasattr(X, "columns") and hasattr(X, "dtypes") and hasattr(X, "shape")):
+    if not _is_table(X):
         return X, {}
+    refuse_times(X)
     kinds = list(X.dtypes)
-    for name, kind in zip(X.columns, kinds):
-        if _is_time(kind):
-            raise ValueError(
-                f"the column {str(name)!r} has dates or times, and a model takes numbers: give "
-                "days since a first one, or the month"
-            )
     if labels is None:
         labels = {
             j: _levels(X[name], kinds[j])
@@ -130,6 +125,68 @@ def coded(X: Any, labels: dict[int, list[Any]] | None) -> tuple[Any, dict[int, l
     return X, labels
 
 
+def _is_table(X: Any) -> bool:
+    return hasattr(X, "shape") and hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def refuse_times(X: Any) -> None:
+    """Raise ValueError for dates and times, of which scikit-learn would make numbers in their own
+    units, and for a table of polars that is still to be collected."""
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise ValueError("X is still to be collected: give X.collect()")
+    kinds = zip(X.columns, X.dtypes) if _is_table(X) else [("", getattr(X, "dtype", None))]
+    for name, kind in kinds:
+        if kind is not None and _is_time(kind):
+            which = f"the column {str(name)!r}" if name != "" else "X or y"
+            raise ValueError(
+                f"{which} has dates or times, and a model takes numbers: give days since a first "
+                "one, or the month"
+            )
+
+
+def no_numbers(X: Any) -> str:
+    """What to do with features that a network cannot take; nothing where all are numbers."""
+    texts, holes, example = [], [], ""
+    for name, cells in _columns(X):
+        odd = [v for v in cells if not _is_float(v)]
+        if odd:
+            texts.append(name)
+            example = example or shown(odd[0])
+        elif any(map(_lacks, cells)):
+            holes.append(name)
+    other = "or give a pandas or polars table to AdditiveReLURegressor or AdditiveReLUClassifier"
+    if texts:
+        return (
+            f"{listed(texts)} must be numbers, not {example}: make numbers of texts "
+            f"(sklearn.preprocessing.OneHotEncoder), {other}, which take them"
+        )
+    if holes:
+        return (
+            f"missing values (NaN) in {listed(holes)}: fill them in (sklearn.impute.SimpleImputer),"
+            f" {other}, which take them"
+        )
+    return ""
+
+
+def _columns(X: Any) -> list[tuple[str, list[Any]]]:
+    """Names and cells."""
+    if _is_table(X):
+        return [(repr(str(name)), X[name].to_list()) for name in X.columns]
+    if getattr(getattr(X, "dtype", None), "kind", "O") not in "OUS":
+        return []  # numbers
+    cells = np.asarray(X, object)
+    if cells.ndim != 2:
+        return []
+    return [(f"column {j}", column.tolist()) for j, column in enumerate(cells.T)]
+
+
+def _is_float(value: Any) -> bool:
+    try:
+        return _lacks(value) or float(value) is not None
+    except (ValueError, TypeError):
+        return False
+
+
 def _is_time(kind: Any) -> bool:
     if hasattr(kind, "is_temporal"):  # polars
         return bool(kind.is_temporal())
@@ -139,12 +196,17 @@ def _is_time(kind: Any) -> bool:
 def _is_number(kind: Any) -> bool:
     if hasattr(kind, "is_numeric"):  # polars
         return bool(kind.is_numeric())
-    return getattr(kind, "kind", "O") in "iuf"  # pandas' own kinds of numbers have it too
+    return getattr(kind, "kind", "O") in "iufc"  # pandas' own kinds of numbers have it too
 
 
 def _levels(column: Any, kind: Any) -> list[Any]:
     """Labels that occur, in the order of the category or sorted."""
-    there = {v for v in column.to_list() if not _lacks(v)}
+    try:
+        there = {v for v in column.to_list() if not _lacks(v)}
+    except TypeError as error:
+        raise ValueError(
+            f"the column {str(column.name)!r} has lists or records: make a column of each part"
+        ) from error
     categories = getattr(kind, "categories", None)
     if categories is not None and not callable(categories):
         ordered = [v for v in list(categories) if v in there]

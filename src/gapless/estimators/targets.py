@@ -16,10 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from ..core.checks import Array, to_floats
+from .table_columns import no_numbers, refuse_times
 
 
 def validated(estimator: Any, *data: Any, **how: Any) -> Any:
-    """scikit-learn's ``validate_data``, with a sentence for whole numbers beyond the floats.
+    """scikit-learn's ``validate_data``, with a sentence for what is no number.
 
     Parameters
     ----------
@@ -37,12 +38,26 @@ def validated(estimator: Any, *data: Any, **how: Any) -> Any:
     Raises
     ------
     ValueError
-        For what scikit-learn refuses, and numbers beyond 1e308.
+        For what scikit-learn refuses, dates, texts and numbers beyond 1e308.
     """
+    for given in data:
+        refuse_times(given)
     try:
         return validate_data(estimator, *data, **how)
     except OverflowError as error:
         raise ValueError("X or y has numbers beyond 1e308; rescale them") from error
+    except (ValueError, TypeError) as error:
+        if _converting(error, data[0]) and (words := no_numbers(data[0])):
+            raise ValueError(words) from error
+        raise
+
+
+def _converting(error: Exception, X: Any) -> bool:
+    """Whether cells could not be made numbers, not whether there are too few of them; of objects in
+    arrays scikit-learn is asked to tell itself."""
+    signs = ["could not convert", "contains NaN", "with a sequence"]
+    signs += ["float() argument"] * hasattr(X, "columns")
+    return any(sign in str(error) for sign in signs)
 
 
 class Regression(RegressorMixin):
