@@ -4,6 +4,10 @@ At one price for all, dozens of planes fit noise where a few lines would do.  So
 at their best weight decay; then the price of pairs falls from where the first of them pays, and
 last the weight decay falls at the best price.  Each network starts from the one before, which is
 near, and those of many pairs, which take long, are reached only where fewer were better.
+
+Of more than :data:`ROWS` rows folds train pairs on so many, drawn by chance, and on the lines that
+these are compared with; what is held out stays as it is.  What chance adds to a gauge falls with
+the root of the rows, so a weight decay is as much larger there as the root of the rows is smaller.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from ..core.network import Network
 from ..core.problem import Problem
 from ..core.threads import blas_threads
 from ..core.watch import Watch
-from .solve import SMOOTHING, Fit, Weighted
+from .solve import SMOOTHING, Fit, Weighted, some_rows
 from .table import Table
 
 # The grid of weight decays, as shares of the least that leaves only a constant: every second value
@@ -38,6 +42,8 @@ ENDURANCE = 3
 # Share of what a constant loses that a value below the grid or with pairs has to gain to count as
 # better, or to lose for the walk to end at once.
 LITTLE = 5e-4
+# Rows of a fold that pairs are trained on.
+ROWS = 4000
 # Numbers of X in all folds up to which all their tables are held at once, and values that a table
 # which is not stays for.
 HELD, AT_ONCE = 1 << 24, 3
@@ -115,11 +121,13 @@ class Walk:
         #: of each fold at the best value so far
         self.networks: list[Network | None] = [None] * len(folds)
         self.n_lines, self.cut_short = 0, False
+        #: the first value that the folds have seen as they are now
+        self.since = 0
 
     @property
     def best(self) -> int:
         """The number of the value of least mean loss among those that every fold has."""
-        return self._least(0, len(self.values))
+        return self._least(self.since, len(self.values))
 
     def _least(self, first: int, last: int) -> int:
         """The best of some values; the middle one where nothing is known."""
@@ -132,7 +140,7 @@ class Walk:
 
         That is by more than the standard error of the gain over the folds.
         """
-        line = self._least(0, self.n_lines)
+        line = self._least(self.since, self.n_lines)
         if len(self.values) == self.n_lines:
             return line
         pair = self._least(self.n_lines, len(self.values))
@@ -159,11 +167,22 @@ class Walk:
     def pairs(self) -> None:
         """From the best lines: falling prices of pairs, then falling weight decays."""
         weight_decay, _ = self.values[self.best]
+        for fold in self.folds:
+            fold.thin()
+        if self._larger > 1:
+            self.since = len(self.values)
+            self.along([(weight_decay, np.inf)], PATIENCE)
+            self.n_lines = len(self.values)
         self.along([(weight_decay, price) for price in self._prices(weight_decay)], PATIENCE_PRICES)
         if self.best >= self.n_lines:
             weight_decay, price = self.values[self.best]
             further = weight_decay * LEAST ** (np.arange(1, VALUES) / (VALUES - 1))
             self.along([(value, price) for value in further.tolist()], PATIENCE_SMALL)
+
+    @property
+    def _larger(self) -> float:
+        """The factor of weight decays in the folds, at least."""
+        return min((fold.larger for fold in self.folds), default=1.0)
 
     def _prices(self, weight_decay: float) -> list[float]:
         """Falling, from just below the one at which the first pair pays, down to 1."""
@@ -175,7 +194,7 @@ class Walk:
             table = Table(problem, self.how[0])
             fit = Fit(table, weight_decay, RANKING, table.neurons_of(lines))
             gauge = table.largest(fit.smooth.dual_point(fit.F), self.watch.due)
-            pays = gauge / fit.core.weight_decay
+            pays = gauge / (fit.core.weight_decay * self._larger)
         count = int(np.ceil(np.log(max(pays, 1.0)) / np.log(STEP)))
         return np.geomspace(max(pays / STEP, 1.0), 1.0, min(max(count, 1), PRICES)).tolist()
 
@@ -212,7 +231,7 @@ class Walk:
         little = LITTLE * float(mean[0]) if self.n_lines else 0.0
         best, last = np.inf, begun - 1
         for k, lost in enumerate(mean.tolist()):
-            if lost < best - little:
+            if k >= self.since and lost < best - little:
                 best, last = lost, max(k, last)
         lost_more = self.n_lines > 0 and done > begun and mean[-1] > best + little
         return done - 1 - last + int(lost_more)
@@ -239,9 +258,19 @@ class _Fold:
     ) -> None:
         self.problem, (self.interactions, self.monotone), self.held = problem, how, held
         self.fit, self.test = parts
-        self.price = np.nan
+        self.price, self.larger = np.nan, 1.0
         self.table: Table | None = None
         self.begin(None)
+
+    def thin(self) -> None:
+        """Train on :data:`ROWS` rows from now on, where there are more."""
+        rows, w = self.fit
+        if len(rows) <= ROWS:
+            return
+        some = some_rows(self.problem.of_samples(rows, w), ROWS)
+        self.fit = rows[some], w[some]
+        self.larger = float(np.sqrt(len(rows) / len(some)))
+        self.price, self.held = np.nan, True
 
     def begin(self, network: Network | None) -> None:
         """From this network."""
@@ -255,7 +284,7 @@ class _Fold:
             if watch.due():
                 return
             table = self._at(price)
-            fit = Fit(table, weight_decay, RANKING, self.start)
+            fit = Fit(table, weight_decay * self.larger, RANKING, self.start)
             solution = fit.run(watch)
             if watch.due() and solution.status.unfinished:
                 return

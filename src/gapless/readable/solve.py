@@ -51,6 +51,8 @@ SMOOTHING, SHARPER = 0.3, 0.4
 # a wide one is still small: neurons of two features are many and alike, and at a weight decay far
 # below the loss those at hand would look above it, and be moved, for no reason.
 MASTER, WIDE, WIDE_PAIRS = 0.03, 0.1, 3e-3
+# More exact where a round gained little: that it is at most this share of the gain.
+GAINED = 0.1
 # More rows than this start from the network of a tenth: for neurons of one and of two features.
 MANY_ROWS, MANY_ROWS_PAIRS = 50_000, 4000
 COARSE_TOL = 1e-2
@@ -214,17 +216,21 @@ def solve_readable(
     return solution
 
 
+def some_rows(problem: Problem, count: int) -> Array:
+    """So many rows by chance, by number; a class too rare for them keeps one."""
+    rows = np.sort(np.random.default_rng(0).choice(problem.n_samples, count, False))
+    if problem.loss.targets == "onehot":
+        rows = np.union1d(rows, [int(np.argmax(column)) for column in problem.Y.T])
+    return rows
+
+
 def _of_some_rows(problem: Problem, how: tuple[Any, ...], many: int, watch: Watch) -> Network:
     """The network of a tenth of the rows, found from that of a tenth of these, and so on.
 
     ``how`` is what tables are made with beside a problem.
     """
-    rng = np.random.default_rng(0)
-    rows = np.sort(rng.choice(problem.n_samples, max(many // 4, problem.n_samples // 10), False))
-    if problem.loss.targets == "onehot":  # a class too rare for the sample keeps one row
-        rows = np.union1d(rows, [int(np.argmax(column)) for column in problem.Y.T])
-    X, Y, weights = problem.X[rows], problem.Y[rows], problem.sample_weight[rows]
-    part = Problem(X, Y, problem.loss, problem.weight_decay, problem.bias, weights)
+    rows = some_rows(problem, max(many // 4, problem.n_samples // 10))
+    part = problem.of_samples(rows)
     table = Table(part, *how)
     start = None
     if len(rows) > many:
@@ -353,6 +359,9 @@ class Fit:
         wide = WIDE_PAIRS if len(self.table.pairs) else WIDE
         gap = max(self.tol, min(self.certificate.relative_gap, wide))
         accuracy = (MASTER * gap) ** 2
+        if len(self.past) > 1:
+            gained = (self.past[-2] - self.past[-1]) / abs(self.value)
+            accuracy = min(accuracy, max(GAINED * gained, (MASTER * self.tol) ** 2))
         accuracy *= self.smoothing if self.core.loss.sharp else 1.0
         X = self.table.X
         signs = self.table.signs(neurons)
