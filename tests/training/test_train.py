@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_diabetes
 from sklearn.preprocessing import scale
 
-from gapless import Network, Problem, Status, train
+from gapless import Network, Problem, Status, certify, train
 from gapless.core.candidates import best_of_patterns
 from gapless.gauge.direction import Directional
 from gapless.gauge.search import FIRST_STARTS, Oracle
@@ -304,6 +304,15 @@ def test_a_neuron_that_searches_missed_is_found_by_boxes(time_limit, monkeypatch
     found = train(problem, time_limit=time_limit)
     assert found.status is Status.OPTIMAL
     assert found.certificate.objective == pytest.approx(whole.certificate.objective, rel=2e-3)
+
+
+def test_a_network_that_may_not_grow_is_proven_all_the_same(rng):
+    X = rng.standard_normal((60, 4))
+    y = np.abs(X[:, 0]) - np.abs(X[:, 1])
+    solution = train(Problem(X, y, weight_decay=0.05), max_neurons=1, time_limit=5)
+    assert solution.status is Status.NEURON_LIMIT
+    later = certify(solution.network, X, y, weight_decay=0.05, time_limit=5)
+    assert solution.certificate.lower_bound >= later.lower_bound * (1 - 1e-2)
 
 
 def test_what_more_time_would_prove_is_foreseen():

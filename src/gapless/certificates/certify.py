@@ -160,7 +160,7 @@ def prove(
     Yields
     ------
     Dual
-        Each proves more than those before it.
+        Each proves more than those before it, or has a better neuron of ``Lam``.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def prove(
         first = timely_bound(core, Lam, max(watch.left, LEAST_PROOF), cheap)
     else:
         first = METHODS[method].bound(core, Lam)
-    best, check = core.proven_bound(Lam, first.upper), 0.0
+    best, check, known = core.proven_bound(Lam, first.upper), 0.0, first.lower
     yield Lam, first
     runs: dict[Relaxation, Iterator[Dual]] = {}
     for number, turn in enumerate([] if first.tight else turns):
@@ -191,6 +191,9 @@ def prove(
                 if (value := core.proven_bound(point, bound.upper)) > best:
                     best, check = value, bound.boxes.seconds if bound.boxes else 0.0
                     yield point, bound
+                elif point is Lam and bound.lower > known:
+                    yield point, bound
+                known = max(known, bound.lower)
                 if part.due():
                     break
 

@@ -144,6 +144,8 @@ class Directional(Relaxation):
                 return
             if better is not None:  # nearer to G than was known, or above
                 best, G = space.neuron(core, Lam, better), (1 + above) * known
+                if proven < np.inf and not self.record:  # a tree takes longer
+                    yield Lam, search.proven(proven, best)
                 if not closed:
                     continue
                 known = float(best.value[0])

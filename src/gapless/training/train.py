@@ -431,21 +431,24 @@ def proven(
     """
     if watch.left <= state.kept or state.certificate.relative_gap <= state.tol:
         return status
-    while (missed := missed_neuron(state, watch, least)) is not None:
+    gained = True
+    while (missed := missed_neuron(state, watch, least, gained)) is not None:
+        before = state.value
         state.watch = watch.shorter(state.watch.callback, share=1 - KEPT)
         state.solve_master(missed)
         status = judged(state, plan, rounds(state, plan, Effort(plan, 0.0), max_iter))
         if status in (Status.STOPPED, Status.NUMERICAL_ERROR):
             return status
+        gained = state.value < before
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
     return Status.of_gap(state.certificate.relative_gap, state.tol) or status
 
 
-def missed_neuron(state: State, watch: Watch, least: Watch) -> Candidates | None:
-    """Prove until it is enough, or until a neuron that training missed counts: the gap that it
-    leaves is more than the time to begin anew is worth."""
+def missed_neuron(state: State, watch: Watch, least: Watch, wanted: bool) -> Candidates | None:
+    """Prove until it is enough or, if one is ``wanted``, until a neuron that training missed
+    counts: the gap that it leaves is more than the time to begin anew is worth."""
     last, begun = state.kept / LOOKS, watch.seconds  # at the network that is returned
     a_round = float(np.diff(state.history.seconds[-2:]).sum())
     core, Lam = state.core, state.dual_point()
@@ -458,7 +461,8 @@ def missed_neuron(state: State, watch: Watch, least: Watch) -> Candidates | None
         gap = state.certificate.relative_gap
         if asked or gap <= state.tol or (gap <= MEANT and least.due()):
             break
-        if bound.neurons is not None and bound.lower > core.weight_decay and point is Lam:
+        missed = wanted and bound.neurons is not None and point is Lam
+        if missed and bound.lower > core.weight_decay:
             left = (state.value - core.proven_bound(Lam, bound.lower)) / abs(state.value)
             if left * watch.left > min(gap, WIDE) * (watch.seconds - begun + a_round):
                 return bound.neurons
