@@ -433,8 +433,9 @@ def proven(
         return status
     gained = True
     while (missed := missed_neuron(state, watch, least, gained)) is not None:
-        before = state.value
-        state.watch = watch.shorter(state.watch.callback, share=1 - KEPT)
+        before, begun = state.value, state.watch.started
+        state.watch = watch.part(state.watch.callback, share=1 - KEPT)
+        state.watch.started = begun
         state.solve_master(missed)
         status = judged(state, plan, rounds(state, plan, Effort(plan, 0.0), max_iter))
         if status in (Status.STOPPED, Status.NUMERICAL_ERROR):
