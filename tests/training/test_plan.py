@@ -101,6 +101,7 @@ def test_in_a_hurry_one_search_is_enough():
     found_nothing = state(gap=5e-4)
     assert effort(hurry=3.0).reached(found_nothing) is None
     assert effort(hurry=1.0).reached(found_nothing) is Status.HEURISTIC
+    assert found_nothing.finest == 1e-3  # of one search
     assert effort(hurry=1.0).reached(state()) is None
 
 

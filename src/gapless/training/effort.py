@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..certificates.certify import ONE_SEARCH
 from ..core.result import Status
 from ..gauge.search import FIRST_STARTS
 from .plan import Plan
@@ -54,14 +55,17 @@ class Effort:
     def reached(self, state: State) -> Status | None:
         """Whether the proven gap, or the estimated one search after search, meets the tolerance.
 
-        Sets ``quiet``, and the smoothing of the state.
+        Sets ``quiet``, and the smoothing of the state, or how finely it states an estimate.
         """
         if state.gap is None:
             return None
         if state.certificate.relative_gap <= state.tol:
             return Status.OPTIMAL
         self.quiet = self.quiet + 1 if state.gap <= state.tol * state.size else 0
-        if self.quiet >= (1 if state.watch.seconds > self.hurry else QUIET_SEARCHES):
+        if self.quiet >= QUIET_SEARCHES:
+            return Status.HEURISTIC
+        if self.quiet and state.watch.seconds > self.hurry:
+            state.finest = ONE_SEARCH
             return Status.HEURISTIC
         # the next master is harder; this round's dual point belonged to the last one
         cost = 0.5 * state.smoothing * state.core.n_outputs  # at most, of the objective

@@ -99,6 +99,8 @@ class State:
         What would narrow the proven gap.
     outlook : (seconds, lower) or None
         About how many more it takes to prove this bound.
+    finest : float
+        Relative gap that the estimated one is stated no finer than.
     kept : float
         Seconds that looking at so many samples takes; the first bound of them takes as long.
     """
@@ -123,7 +125,7 @@ class State:
         self.gap: float | None = None
         self.advice = ""
         self.outlook: tuple[float, float] | None = None
-        self.kept = 0.0
+        self.kept = self.finest = 0.0
         empty = constant_network(core, np.zeros(core.n_outputs))
         self.network = self.best = empty if init is None else reduction.apply(init)
         self.value = self.best.objective(core)
@@ -315,7 +317,7 @@ class State:
         past = self.history.objective
         gained = past[int(LATELY * (len(past) - 1))] - objective if past else 0.0
         gap = STATED * gained / abs(objective) if objective else 0.0
-        final = stated(final, max(gap, FINEST * self.tol))
+        final = stated(final, max(gap, FINEST * self.tol, self.finest))
         self.history.record(self.watch.seconds, final, network.n_neurons)
         return Solution(network, final, status, self.history, advice=self.advice)
 

@@ -199,7 +199,7 @@ def solve(
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
             begin(state, plan, max_iter)
-            again = training is not watch and few_dimensions(state.core)
+            again = proof_time in (None, "usual") and watch.limited and few_dimensions(state.core)
             effort = Effort(plan, LOOKED * (watch.seconds + watch.left) if again else np.inf)
             status = judged(state, plan, rounds(state, plan, effort, max_iter))
             if status not in (Status.STOPPED, Status.NUMERICAL_ERROR):
@@ -437,10 +437,10 @@ def proven(
         state.watch = watch.part(state.watch.callback, share=1 - KEPT)
         state.watch.started = begun
         state.solve_master(missed)
-        status = judged(state, plan, rounds(state, plan, Effort(plan, 0.0), max_iter))
-        if status in (Status.STOPPED, Status.NUMERICAL_ERROR):
-            return status
-        gained = state.value < before
+        again = judged(state, plan, rounds(state, plan, Effort(plan, 0.0), max_iter))
+        if again in (Status.STOPPED, Status.NUMERICAL_ERROR):
+            return again
+        status, gained = status if again.unfinished else again, state.value < before
     early = status.unfinished or status is Status.NEURON_LIMIT
     if early and state.certificate.relative_gap > state.tol:
         return status
