@@ -194,8 +194,8 @@ def solve(
             compilers = begin_compiling(problem)
         if (proof_time != 0 or settle) and boxes_of(reduction.core).fits(reduction.core):
             begin_loading()
-        if proof_time is None and watch.limited and boxes_of(reduction.core).fits(reduction.core):
-            training = watch.shorter(watch.callback, share=1 - KEPT)
+            if proof_time is None and watch.limited:
+                training = watch.shorter(watch.callback, share=1 - KEPT)
         state = State(reduction, plan, training, rng, tol, max_neurons, init)
         try:
             begin(state, plan, max_iter)
