@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -486,7 +487,7 @@ def test_the_record_does_not_hang_on_the_threads(ratios, rng):
     cone, _ = cone_of(rng, 40, 4, "normal", free=False)
     best, trees = best_of(rng, cone, 4), []
     with ThreadPoolExecutor(3) as pool:
-        for team in (Team(3, pool.map), Team(3, map)):
+        for team in (Team(3, lambda *task: pool.submit(*task).result), Team(3, partial)):
             tiling = Tiling(cone.normed, record=True)
             for ratio in ratios:
                 assert tiling.lower(cone, ratio * best, bound_boxes, never, team).closed

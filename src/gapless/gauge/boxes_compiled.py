@@ -128,43 +128,57 @@ def _rows(order, U, W, mean, u, r, w, s, which):  # type: ignore[no-untyped-def]
     return count
 
 
+@njit(cache=True, nogil=True, fastmath=LOOSE, error_model="numpy")
+def _add(sums, block):  # type: ignore[no-untyped-def]
+    for i in range(len(sums)):
+        sums[i] += block[i]
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _collect(side, above, scale, off, least, order, U, W, mean, C, slope, packed, widths):  # type: ignore[no-untyped-def]
     """Add the samples of one side, and ``off`` times their sizes; the fewer dot products the more
     boxes of the same widths are next to each other in the ``order``."""
     p, X, turned, sizes, squares, pairs = side
     n, D = U.shape
-    lanes, small = np.empty((4, BOXES, p.shape[1]), p.dtype), np.empty((5, BOXES, D), p.dtype)
-    forms, sums = np.empty((BOXES, packed.shape[1]), p.dtype), np.empty((2, BOXES), p.dtype)
+    lanes, small = np.empty((4, BOXES, p.shape[1]), p.dtype), np.empty((4, BOXES, D), p.dtype)
+    block = np.empty(BOXES * (2 + D + packed.shape[1]), p.dtype)
+    total = np.empty(len(block))
     which, weight = np.empty(BOXES, np.int64), scale if above else -BELOW * scale
     for first in range(0, n, BOXES):
         some = order[first : first + BOXES]
         m = len(some)
-        u, r, linear, form = small[0, :m], small[1, :m], small[2, :m], forms[:m]
-        count = _rows(some, U, W, mean, u, r, small[3], small[4], which)
-        w, s, t, shift = small[3, :count], small[4, :count], lanes[0, :m], lanes[1, :m]
+        u, r = small[0, :m], small[1, :m]
+        count = _rows(some, U, W, mean, u, r, small[2], small[3], which)
+        w, s, t, shift = small[2, :count], small[3, :count], lanes[0, :m], lanes[1, :m]
         T, spread = lanes[2, :count], lanes[3, :count]
-        for block in range(len(p)):
-            np.dot(u, turned[block], t)
-            np.dot(r, turned[block], shift)
-            np.dot(w, sizes[block], T)
-            np.dot(s, squares[block], spread)
+        # what is summed lies in one piece: constants, sizes, slopes, forms
+        at = np.array([0, m, 2 * m, (2 + D) * m, (2 + D + packed.shape[1]) * m])
+        constants, most = block[: at[1]], block[at[1] : at[2]]
+        linear = block[at[2] : at[3]].reshape((m, D))
+        form = block[at[3] : at[4]].reshape((m, packed.shape[1]))
+        total[:] = 0
+        for b in range(len(p)):
+            np.dot(u, turned[b], t)
+            np.dot(r, turned[b], shift)
+            np.dot(w, sizes[b], T)
+            np.dot(s, squares[b], spread)
             if above:
-                _above(p[block], t, T, spread, shift, which, sums[0], sums[1], least)
+                _above(p[b], t, T, spread, shift, which, constants, most, least)
             else:
-                _below(p[block], t, T, spread, shift, which, sums[0], sums[1])
-            np.dot(t, X[block], linear)
-            np.dot(shift, pairs[block], form)
-            for i in range(m):
-                box = some[i]
-                C[box] += scale * (sums[0, i] + off * sums[1, i])
-                at = 0
-                for k in range(D):
-                    slope[box, k] += scale * linear[i, k]
-                    widths[box, k] += weight * form[i, at]
-                    at += D - k
-                for k in range(packed.shape[1]):
-                    packed[box, k] += scale * form[i, k]
+                _below(p[b], t, T, spread, shift, which, constants, most)
+            np.dot(t, X[b], linear)
+            np.dot(shift, pairs[b], form)
+            _add(total[: at[4]], block)
+        slopes, squared = total[at[2] : at[3]].reshape((m, D)), total[at[3] : at[4]]
+        for i in range(m):
+            box, at_k = some[i], i * packed.shape[1]
+            C[box] += scale * (total[i] + off * total[m + i])
+            for k in range(packed.shape[1]):
+                packed[box, k] += scale * squared[at_k + k]
+            for k in range(D):
+                slope[box, k] += scale * slopes[i, k]
+                widths[box, k] += weight * squared[at_k]
+                at_k += D - k
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

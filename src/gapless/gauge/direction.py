@@ -158,10 +158,7 @@ class Directional(Relaxation):
                 before = size
             outlook = pace * size * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
             boxes = search.foretold(known * (1 + above * NEARER**STEPS), growth**STEPS)
-            steps = STEPS[boxes * pace <= watch.left]
-            if len(steps) == 0:
-                return
-            step = float(steps[-1])
+            step = float(np.max(STEPS[boxes * pace <= watch.left], initial=STEPS[0]))
             above *= NEARER**step
 
     def promise(self, core: Problem, Lam: Array, G: float, known: float, seconds: float) -> bool:
@@ -368,7 +365,7 @@ class _Search:
         bounder(side, 1.0, *(x[:2] for x in batch))
         with _team() as team, blas_threads(1):
             started = time.perf_counter()
-            list(team.map(lambda _: bounder(side, 1.0, *batch), range(team.count)))
+            team.map(lambda _: bounder(side, 1.0, *batch), range(team.count))
             return (time.perf_counter() - started) / (team.count * size)
 
     def proven(self, G: float, best: Candidates | None) -> GaugeBound:
@@ -381,7 +378,7 @@ class _Search:
         bound = GaugeBound(value, upper, best, f"boxes of directions{near}")
         if not self._record:
             return bound
-        batch = batch_size(self._cone((1.0,)), Team(cores(), map))
+        batch = batch_size(self._cone((1.0,)))
         tree = np.concatenate([self._tilings[v].tree(batch) for v in ((1.0,), (-1.0,))])
         return replace(bound, boxes=space.proof(G, tree, batch, self._check * len(tree)))
 
@@ -446,4 +443,4 @@ def _loops(seconds: float) -> Any:
 def _team() -> Iterator[Team]:
     """All cores."""
     with ThreadPoolExecutor(count := cores()) as pool:
-        yield Team(count, pool.map)
+        yield Team(count, lambda task, *args: pool.submit(task, *args).result)

@@ -9,6 +9,7 @@ exactly.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from ..core.rounding import EPS
 from ..core.threads import blas_threads
 from .boxes import Bounder, Cone, Found
 
-# Boxes at a time, at most, and numbers: what a step of half a second takes.
+# Boxes of a step, at most, and numbers: what half a second takes.
 BATCH, NUMBERS = 4096, 1 << 26
 # Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
 NARROWEST = 2.0**-40
@@ -49,13 +50,23 @@ NOTHING: Best = (-np.inf, None)
 
 @dataclass(frozen=True)
 class Team:
-    """Threads among which boxes are shared: how many, and their ``map``."""
+    """Threads among which boxes are shared.
+
+    Attributes
+    ----------
+    count : int
+    begin : callable
+        Begins ``task(*args)`` on one of them and returns what waits for its result.
+    """
 
     count: int
-    map: Callable[..., Iterable[Any]]
+    begin: Callable[..., Callable[[], Any]]
+
+    def map(self, task: Callable[..., Any], args: Iterable[Any]) -> list[Any]:
+        return [wait() for wait in [self.begin(task, arg) for arg in args]]
 
 
-ALONE = Team(1, map)
+ALONE = Team(1, partial)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +120,10 @@ class Tiling:
     def _begin(self) -> None:
         U, W, mean, open_ = _whole(self._normed)
         self.size, level = 0, np.where(open_, np.inf, -np.inf)
-        self._G, self._parts = np.inf, [self._new(U, W, mean, level)]
+        edge = np.full(len(U), UNKNOWN, dtype=np.uint8)
+        self._G, self._parts = np.inf, [_packed((U, W, mean, level, edge, self._names(len(U))))]
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
         self._forgotten = -np.inf  # the largest level of boxes that were not kept
-
-    def _new(self, *boxes: Array) -> Boxes:
-        """New boxes, named, a row each: by numbers for :meth:`tree`, else by nothing."""
-        count = len(boxes[0])
-        self.size += count
-        numbers = np.arange(self.size - count, self.size)
-        names = numbers if self._record else np.empty((count, 0))
-        return _packed((*boxes, np.full(count, UNKNOWN, dtype=np.uint8), names))
 
     @property
     def forgetful(self) -> bool:
@@ -129,8 +133,7 @@ class Tiling:
     @property
     def levels(self) -> Array:
         """Of each box, the larger of its two, and of all that were not kept."""
-        kept = (part[3].max(axis=1) for part in self._parts)
-        return np.concatenate([[self._forgotten], *kept])
+        return np.concatenate([[self._forgotten], *map(_top, self._parts)])
 
     def lower(
         self,
@@ -168,27 +171,37 @@ class Tiling:
             self._begin()
         if G != self._G:  # what is known of edges is known at another
             self._G, self._parts = G, [_unknown(part) for part in self._parts]
-        batch, bounded = batch_size(data, team), 0
+        batch, bounded = batch_size(data), 0
         best: Best = (min(known, G), None)
         step = partial(_step, data, G, goal, bounder)
         try:
             stack = self._above(goal, batch)
             room = self._room - sum(x.nbytes for part in self._parts for x in part)
+            ahead: deque[tuple[Boxes, Callable[[], _Step]]] = deque()  # begun, one more than threads
+            ended = False
             with blas_threads(1):  # each of the team has one
-                while stack and not stop():
-                    boxes = _take(stack, batch)
-                    bounded += int(np.sum(boxes[4] == UNKNOWN))
-                    steps = list(team.map(step, _shares(boxes, team)))
-                    best = max([best, *(s.best for s in steps)], key=lambda found: found[0])
-                    if best[0] > G or any(s.narrow for s in steps):
-                        stack.append(boxes)
+                while True:
+                    while stack and len(ahead) <= team.count and not (ended := ended or stop()):
+                        boxes = _take(stack, _share(stack, batch, team))
+                        ahead.append((boxes, team.begin(step, boxes)))
+                    if not ahead:
                         break
-                    stack += self._halved(steps)
-                    for part in (s.closed for s in steps if len(s.closed[0])):
-                        if (room := room - sum(x.nbytes for x in part)) > 0:
-                            self._parts.append(part)
+                    boxes, wait = ahead.popleft()
+                    found = wait()
+                    bounded += int(np.sum(boxes[4] == UNKNOWN))
+                    best = max(best, found.best, key=lambda one: one[0])
+                    if found.narrow or best[0] > G:
+                        stack.append(boxes)
+                        ended = True
+                        continue
+                    if len(found.cut):
+                        stack.append(self._halved(found))
+                    if len(found.closed[0]):
+                        if (room := room - sum(x.nbytes for x in found.closed)) > 0:
+                            self._parts.append(found.closed)
                         else:
-                            self._forgotten = max(self._forgotten, float(part[3].max()))
+                            level = float(found.closed[3].max())
+                            self._forgotten = max(self._forgotten, level)
             self._parts += map(_ordered, stack)
         except BaseException:
             self._forgotten = np.inf  # those in the air are lost
@@ -245,28 +258,29 @@ class Tiling:
         starts = reversed(range(0, len(order), batch))
         return [tuple(x[i : i + batch] for x in boxes) for i in starts]
 
-    def _halved(self, steps: list[_Step]) -> list[Boxes]:
-        """The halves of all of them, lows first, named in this order."""
-        cut, edge = (np.concatenate(x) for x in zip(*((s.cut, s.edge) for s in steps)))
-        if not len(cut):
-            return []
+    def _halved(self, step: _Step) -> Boxes:
+        """The halves of what was cut, named: lows first, by numbers for :meth:`tree`."""
         if self._record:
-            self._cuts.append((cut, edge))
-        lows, highs = zip(*(s.halves for s in steps))
-        return [self._new(*(np.concatenate(x) for x in zip(*lows, *highs)))]
+            self._cuts.append((step.cut, step.edge))
+        return (*step.halves, self._names(len(step.halves[0])))
+
+    def _names(self, count: int) -> Array:
+        """Of new boxes, a row each: numbers for :meth:`tree`, else nothing."""
+        self.size += count
+        return np.arange(self.size - count, self.size) if self._record else np.empty((count, 0))
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
     """What came of boxes: the best direction looked at; whether one is too narrow to halve;
-    those closed, packed; names of those cut, their edges from 1, and their halves."""
+    those closed; names of those cut, their edges from 1, and their halves, lows first."""
 
     best: Best
     narrow: bool
     closed: Boxes
     cut: Array
     edge: Array
-    halves: tuple[Boxes, Boxes]
+    halves: Boxes
 
 
 def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> _Step:
@@ -287,13 +301,14 @@ def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> 
         best = _best(data, found)
     open_ = (level > goal).any(axis=1)
     at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
+    cut = halves(U[at], W[at], mean[at], level[at], edge[at], np.full_like(edge[at], UNKNOWN))
     return _Step(
         best,
         bool(np.any(W[at, edge[at]] < NARROWEST)),  # halves would no longer be exact
         _ordered(_packed((U[done], W[done], mean[done], level[done], edge[done], names[done]))),
         names[at],
         edge[at] + np.uint8(1),
-        halves(U[at], W[at], mean[at], level[at], edge[at]),
+        _packed(tuple(map(np.concatenate, zip(*cut)))),
     )
 
 
@@ -329,10 +344,16 @@ def _unpacked(boxes: Boxes) -> Boxes:
     return times * unit, np.where(power == NONE, 0.0, unit), guess / GUESSES, level, *others
 
 
-def batch_size(data: Cone, team: Team = ALONE) -> int:
-    """Boxes at a time."""
-    each = np.clip(NUMBERS // len(data.normed) // max(data.n_samples, 1), 64, BATCH)
-    return team.count * int(each)
+def batch_size(data: Cone) -> int:
+    """Boxes of a step."""
+    return int(np.clip(NUMBERS // len(data.normed) // max(data.n_samples, 1), 64, BATCH))
+
+
+def _share(stack: list[Boxes], most: int, team: Team) -> int:
+    """How many boxes one of the team takes: of few all have some."""
+    if len(stack) > team.count:
+        return most
+    return min(most, -(-sum(len(boxes[0]) for boxes in stack) // team.count))
 
 
 def _shares(boxes: Boxes, team: Team) -> list[Boxes]:
