@@ -18,7 +18,7 @@ from gapless.gauge.choose import gauge_bound
 from gapless.gauge.direction import Directional, begin_compiling
 from gapless.gauge.rotated import outputs_of
 from gapless.gauge.search import Oracle
-from gapless.gauge.tree import Team, Tiling, halves, predict_boxes, roots
+from gapless.gauge.tree import Team, Tiling, predict_boxes, roots
 
 KINDS = ("normal", "integer", "one-hot", "repeated", "parallel", "scales")
 
@@ -45,9 +45,9 @@ def boxes(rng, normed, count, depth):
     U, W = U[at], W[at]
     for _ in range(depth):
         edge = np.argmax(W * rng.uniform(0.5, 1, W.shape), axis=1)
-        both = halves(U, W, U, np.ones((count, 2), bool), edge)
-        U = np.where(rng.integers(2, size=count)[:, None] == 0, both[0][0], both[1][0])
-        W = both[0][1]
+        W = W * np.where(np.arange(len(normed)) == edge[:, None], 0.5, 1.0)
+        side = rng.choice([-1.0, 1.0], size=count)
+        U[np.arange(count), edge] += side * W[np.arange(count), edge]
     return U, W, rng.uniform(-1, 1, U.shape)
 
 

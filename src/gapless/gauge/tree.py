@@ -24,8 +24,9 @@ from .boxes import Bounder, Cone, Found
 
 # Boxes of a step, at most, and numbers: what half a second takes.
 BATCH, NUMBERS = 4096, 1 << 26
-# Edges below this are not halved: the sums of dyadic numbers would no longer be exact.
-NARROWEST = 2.0**-40
+# Edges narrower than two to the power of less this are not halved: sums of dyadic numbers would no
+# longer be exact.
+NARROWEST = 40
 # Boxes of a level that a prediction looks at, at most, and those that no search bounds.
 SAMPLED, NEVER = 512, 1e12
 # Vertices of a batch whose values are looked at.
@@ -34,13 +35,17 @@ LOOKED_AT = 16
 RECORDED = 1 << 24
 # Bytes of boxes that are kept for a nearer G: eighty million or so, ten minutes of two cores.
 KEPT = 1 << 32
-# Guesses are kept in so many steps, edges as powers of two: this for those of no length.
-GUESSES, NONE = 127.0, 127
+# Guesses are kept in so many steps; edges as powers of two, NONE where they have no length, with
+# their half-widths, and what centres are multiples of.
+GUESSES, NONE = 127, 127
+WIDTHS = np.append(2.0 ** -np.arange(NONE), 0.0)
+UNITS = np.append(WIDTHS[:NONE], 1.0)
 # Of boxes that have not been bounded at this G, in place of the edge to halve.
 UNKNOWN = 255
 
-#: Centres, half-widths, means, levels of both signs or whether they are open, and what else is
-#: known of boxes: in a tiling which edge to halve and their names.
+#: Centres as multiples of half-widths, in as few bytes as hold them, half-widths as powers of two,
+#: guesses, levels of both signs or whether they are open, and what else is known of boxes: in a
+#: tiling which edge to halve and their names.
 Boxes: TypeAlias = tuple[Array, ...]
 #: ``h(u) / ||u||`` of a direction u, and that.
 Best: TypeAlias = tuple[float, Array | None]
@@ -118,10 +123,10 @@ class Tiling:
         self._begin()
 
     def _begin(self) -> None:
-        U, W, mean, open_ = _whole(self._normed)
-        self.size, level = 0, np.where(open_, np.inf, -np.inf)
-        edge = np.full(len(U), UNKNOWN, dtype=np.uint8)
-        self._G, self._parts = np.inf, [_packed((U, W, mean, level, edge, self._names(len(U))))]
+        self.size, whole = 0, _whole(self._normed)
+        level = np.full((len(whole[0]), 2), np.inf)
+        edge = np.full(len(level), UNKNOWN, dtype=np.uint8)
+        self._G, self._parts = np.inf, [(*whole, level, edge, self._names(len(level)))]
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
         self._forgotten = -np.inf  # the largest level of boxes that were not kept
 
@@ -284,32 +289,31 @@ class _Step:
 
 
 def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> _Step:
-    U, W, mean, *known, names = _unpacked(boxes)
-    level, edge = (x.copy() for x in known)
+    times, power, *known, names = boxes
+    guess, level, edge = (x.copy() for x in known)
     new, best = np.flatnonzero(edge == UNKNOWN), NOTHING
     asked = level[new] > G
     if len(new):
-        found = bounder(data, G, U[new], W[new], mean[new], asked)
+        U, W, mean = _unpacked(times[new], power[new], guess[new])
+        found = bounder(data, G, U, W, mean, asked)
         # over the longest of the box or the shortest; what is no number proves nothing
-        size = np.abs(U[new]) * data.normed
-        longest = np.linalg.norm(size + W[new] * data.normed, axis=1)[:, None]
-        shortest = np.linalg.norm(np.maximum(size - W[new], 0.0), axis=1)[:, None]
+        size = np.abs(U) * data.normed
+        longest = np.linalg.norm(size + W * data.normed, axis=1)[:, None]
+        shortest = np.linalg.norm(np.maximum(size - W, 0.0), axis=1)[:, None]
         shortest *= 1 - len(data.normed) * EPS
         proven = G + found.bound / np.where(found.bound <= 0, longest, shortest)
         level[new] = np.where(asked, np.fmin(level[new], proven), level[new])
-        mean[new], edge[new] = found.mean, found.edge
+        guess[new], edge[new] = np.rint(GUESSES * found.mean), found.edge
         best = _best(data, found)
-    open_ = (level > goal).any(axis=1)
-    at, done = np.flatnonzero(open_), np.flatnonzero(~open_)
-    cut = halves(U[at], W[at], mean[at], level[at], edge[at], np.full_like(edge[at], UNKNOWN))
-    return _Step(
-        best,
-        bool(np.any(W[at, edge[at]] < NARROWEST)),  # halves would no longer be exact
-        _ordered(_packed((U[done], W[done], mean[done], level[done], edge[done], names[done]))),
-        names[at],
-        edge[at] + np.uint8(1),
-        _packed(tuple(map(np.concatenate, zip(*cut)))),
-    )
+    boxes = times, power, guess, level, edge, names
+    open_ = _top(boxes) > goal
+    closed = _ordered(tuple(x[~open_] for x in boxes))
+    times, power, guess, level, edge, names = (x[open_] for x in boxes)
+    halves = _halves(times, power, guess, edge)
+    narrow = bool(np.any(power[np.arange(len(edge)), edge] > NARROWEST))
+    unknown = np.full(2 * len(edge), UNKNOWN, dtype=np.uint8)
+    halved = *halves, np.concatenate([level, level]), unknown
+    return _Step(best, narrow, closed, names, edge + np.uint8(1), halved)
 
 
 def _top(boxes: Boxes) -> Array:
@@ -327,21 +331,24 @@ def _unknown(boxes: Boxes) -> Boxes:
     return *known, np.full_like(edge, UNKNOWN), names
 
 
-def _packed(boxes: Boxes) -> Boxes:
-    """Boxes in a fifth of the memory: edges as powers of two, centres as multiples of them, in as
-    few bytes as hold them, rough guesses."""
-    U, W, mean, *others = boxes
-    power = np.where(W > 0, 1 - np.frexp(W)[1], NONE).astype(np.int8)
-    times = U / np.where(W > 0, W, 1.0)
-    most = np.abs(times).max(initial=0.0)
-    short = next((kind for kind in (np.int8, np.int16) if most <= np.iinfo(kind).max), float)
-    return times.astype(short), power, np.rint(GUESSES * mean).astype(np.int8), *others
+def _unpacked(times: Array, power: Array, guess: Array) -> tuple[Array, Array, Array]:
+    """Centres, half-widths and guesses."""
+    return times * UNITS[power], WIDTHS[power], guess / GUESSES
 
 
-def _unpacked(boxes: Boxes) -> Boxes:
-    times, power, guess, level, *others = boxes
-    unit = np.ldexp(1.0, -np.where(power == NONE, 0, power).astype(np.int32))
-    return times * unit, np.where(power == NONE, 0.0, unit), guess / GUESSES, level, *others
+def _halves(times: Array, power: Array, guess: Array, edge: Array) -> tuple[Array, Array, Array]:
+    """Both halves of boxes, cut at ``edge``: all lows, then all highs."""
+    low, high = np.arange(len(edge)), np.arange(len(edge), 2 * len(edge))
+    middle, seen = 2 * times[low, edge].astype(np.int64), guess[low, edge].astype(np.int16)
+    largest = int(np.abs(middle).max(initial=0)) + 1
+    kind = np.promote_types(times.dtype, np.min_scalar_type(-largest - 1))
+    times, power, guess = (np.concatenate([x, x]) for x in (times.astype(kind), power, guess))
+    times[low, edge], times[high, edge] = middle - 1, middle + 1
+    power[low, edge] = power[high, edge] = np.minimum(power[low, edge], NONE - 1) + 1
+    # the guess stays where it is, or as near as the half comes
+    guess[low, edge] = np.minimum(2 * seen + GUESSES, GUESSES)
+    guess[high, edge] = np.maximum(2 * seen - GUESSES, -GUESSES)
+    return times, power, guess
 
 
 def batch_size(data: Cone) -> int:
@@ -372,10 +379,10 @@ def _best(data: Cone, found: Found) -> Best:
     return float(values[first]), corners[first]
 
 
-def _whole(normed: Array) -> Boxes:
-    """All directions, and both signs."""
-    U, W = roots(normed)
-    return U, W, np.zeros_like(U), np.ones((len(U), 2), dtype=bool)
+def _whole(normed: Array) -> tuple[Array, Array, Array]:
+    """All directions, with the guess at the centre."""
+    U, W = (x.astype(np.int8) for x in roots(normed))
+    return U, np.where(W > 0, np.int8(0), np.int8(NONE)), np.zeros_like(U)
 
 
 def roots(normed: Array) -> tuple[Array, Array]:
@@ -383,22 +390,6 @@ def roots(normed: Array) -> tuple[Array, Array]:
     D = len(normed)
     faces = np.flatnonzero(normed)
     return np.eye(D)[faces], 1.0 - np.eye(D)[faces]
-
-
-def halves(
-    U: Array, W: Array, mean: Array, open_: Array, edge: Array, *others: Array
-) -> tuple[Boxes, Boxes]:
-    """Both halves of boxes, cut at ``edge``, with what else is known of them."""
-    at, W = np.arange(len(U)), W.copy()
-    W[at, edge] /= 2
-    low, high = U.copy(), U.copy()
-    low[at, edge] -= W[at, edge]
-    high[at, edge] += W[at, edge]
-    # the guess stays where it is, or as near as the half comes
-    left, right = mean.copy(), mean.copy()
-    left[at, edge] = np.minimum(2 * mean[at, edge] + 1, 1.0)
-    right[at, edge] = np.maximum(2 * mean[at, edge] - 1, -1.0)
-    return (low, W, left, open_, *others), (high, W, right, open_, *others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -435,8 +426,9 @@ def predict_boxes(
     ``enough``.
     """
     rng = np.random.default_rng(0)
-    boxes, total, looked_at = _whole(data.normed), 0.0, 0
-    weight = np.ones(len(boxes[0]))
+    whole, total, looked_at = _whole(data.normed), 0.0, 0
+    weight = np.ones(len(whole[0]))
+    boxes: Boxes = *whole, np.ones((len(weight), 2), dtype=bool)
     level = partial(_level, data, G, bounder)
     with blas_threads(1):
         while (n := len(weight)) and total <= enough and not stop():
@@ -446,8 +438,7 @@ def predict_boxes(
             value, direction = max(better, key=lambda found: found[0])
             if value > G:
                 return Prediction(total, direction, looked_at)
-            both = (half for pair in halved for half in pair)
-            *opened, weight, excess = (np.concatenate(x) for x in zip(*both))
+            *opened, weight, excess = (np.concatenate(x) for x in zip(*halved))
             boxes = tuple(opened)
             if len(weight) > sample:
                 # the more it is above, the more boxes it has in it
@@ -459,19 +450,18 @@ def predict_boxes(
     return Prediction(total, None, looked_at)
 
 
-def _level(
-    data: Cone, G: float, bounder: Bounder, boxes: Boxes
-) -> tuple[Best, tuple[Boxes, Boxes]]:
+def _level(data: Cone, G: float, bounder: Bounder, boxes: Boxes) -> tuple[Best, Boxes]:
     """The best direction looked at; halves of the boxes that are open, with their weights
     and how far their bound is above."""
-    U, W, mean, open_, weight = boxes
-    found = bounder(data, G, U, W, mean, open_)
+    times, power, guess, open_, weight = boxes
+    found = bounder(data, G, *_unpacked(times, power, guess), open_)
     still = ~(found.bound <= 0)  # what is no number proves nothing
     at = np.flatnonzero(still.any(axis=1))
     excess = found.bound[at].max(axis=1)
-    more = weight[at], np.where(excess < np.inf, excess, 1.0)
-    open_halves = halves(U[at], W[at], found.mean[at], still[at], found.edge[at], *more)
-    return _best(data, found), open_halves
+    more = still[at], weight[at], np.where(excess < np.inf, excess, 1.0)
+    guess = np.rint(GUESSES * found.mean[at]).astype(np.int8)
+    halves = _halves(times[at], power[at], guess, found.edge[at])
+    return _best(data, found), (*halves, *(np.concatenate([x, x]) for x in more))
 
 
 def _take(stack: list[Boxes], most: int) -> Boxes:
