@@ -10,7 +10,7 @@ exactly.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -126,7 +126,8 @@ class Tiling:
         self.size, whole = 0, _whole(self._normed)
         level = np.full((len(whole[0]), 2), np.inf)
         edge = np.full(len(level), UNKNOWN, dtype=np.uint8)
-        self._G, self._parts = np.inf, [(*whole, level, edge, self._names(len(level)))]
+        self._G, boxes = np.inf, (*whole, level, edge, self._names(len(level)))
+        self._parts: list[Boxes] = [boxes]
         self._cuts: list[tuple[Array, Array]] = []  # boxes halved, and their edges from 1
         self._forgotten = -np.inf  # the largest level of boxes that were not kept
 
@@ -182,22 +183,14 @@ class Tiling:
         try:
             stack = self._above(goal, batch)
             room = self._room - sum(x.nbytes for part in self._parts for x in part)
-            ahead: deque[tuple[Boxes, Callable[[], _Step]]] = deque()  # begun, one more than threads
-            ended = False
+            left: list[Boxes] = []  # where it ends early
             with blas_threads(1):  # each of the team has one
-                while True:
-                    while stack and len(ahead) <= team.count and not (ended := ended or stop()):
-                        boxes = _take(stack, _share(stack, batch, team))
-                        ahead.append((boxes, team.begin(step, boxes)))
-                    if not ahead:
-                        break
-                    boxes, wait = ahead.popleft()
-                    found = wait()
+                for boxes, found in _steps(stack, batch, step, stop, team):
                     bounded += int(np.sum(boxes[4] == UNKNOWN))
                     best = max(best, found.best, key=lambda one: one[0])
-                    if found.narrow or best[0] > G:
-                        stack.append(boxes)
-                        ended = True
+                    if left or found.narrow or best[0] > G:
+                        left += [boxes, *stack]
+                        stack.clear()
                         continue
                     if len(found.cut):
                         stack.append(self._halved(found))
@@ -207,11 +200,12 @@ class Tiling:
                         else:
                             level = float(found.closed[3].max())
                             self._forgotten = max(self._forgotten, level)
-            self._parts += map(_ordered, stack)
+            left += stack
+            self._parts += map(_ordered, left)
         except BaseException:
             self._forgotten = np.inf  # those in the air are lost
             raise
-        return Outcome(not stack, best[1], best[0], bounded)
+        return Outcome(not left, best[1], best[0], bounded)
 
     def tree(self, batch: int) -> Array:
         """For each box, 0, or the edge it was halved at, counted from 1.
@@ -286,6 +280,26 @@ class _Step:
     cut: Array
     edge: Array
     halves: Boxes
+
+
+def _steps(
+    stack: list[Boxes],
+    batch: int,
+    step: Callable[[Boxes], _Step],
+    stop: Callable[[], bool],
+    team: Team,
+) -> Iterator[tuple[Boxes, _Step]]:
+    """What comes of the boxes on a stack that grows meanwhile, in the order of their beginning."""
+    begun: deque[tuple[Boxes, Callable[[], _Step]]] = deque()
+    while True:
+        # one more than there are threads, so that none waits for what is made of the last
+        while stack and len(begun) <= team.count and not stop():
+            boxes = _take(stack, _share(stack, batch, team))
+            begun.append((boxes, team.begin(step, boxes)))
+        if not begun:
+            return
+        boxes, wait = begun.popleft()
+        yield boxes, wait()
 
 
 def _step(data: Cone, G: float, goal: float, bounder: Bounder, boxes: Boxes) -> _Step:
