@@ -26,6 +26,7 @@ import numpy as np  # noqa: E402
 from gapless import Problem, train, weight_decay_max  # noqa: E402
 from gapless.certificates.certify import prove  # noqa: E402
 from gapless.core.reduction import Reduction  # noqa: E402
+from gapless.core.watch import Watch  # noqa: E402
 
 from .problems import load  # noqa: E402
 
@@ -76,7 +77,7 @@ def measure(name, problem, seconds, tol):
     objective = solution.certificate.objective
     Lam = core.dual_point(reduction.apply(solution.network).predict(core.X))
     gaps, reached = {}, {}
-    for point, bound in prove(core, Lam, time_limit=seconds):
+    for point, bound in prove(core, Lam, watch=Watch(seconds)):
         gap = 1 - core.proven_bound(point, bound.upper) * reduction.value / objective
         now = time.process_time() - start
         gaps[bound.proof.split(",")[0]] = gap

@@ -14,6 +14,7 @@ import gapless as gl
 from gapless import HypothesisError, Network, Optimality, Problem, Status
 from gapless.core.losses import Huber, Loss, Squared, check_loss, get_loss
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge.choose import METHODS, RELAXATIONS, gauge_bound
 from problems import ALL_LOSSES, BIAS_RULES, targets
 
@@ -53,7 +54,7 @@ def test_bounds_of_one_output_refuse_several(name, rng):
         METHODS[name].bound(core, core.Y)
     if name in RELAXATIONS:
         with pytest.raises(ValueError, match="one output"):
-            next(RELAXATIONS[name].maximise(core, core.Y, 1.0))
+            next(RELAXATIONS[name].maximise(core, core.Y, Watch(1.0)))
 
 
 @pytest.mark.parametrize("name", ["whitened", "spike-free"])

@@ -17,6 +17,7 @@ from gapless.certificates import verify_boxes
 from gapless.certificates.certify import prove
 from gapless.core.losses import LOSSES
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge import direction
 from gapless.gauge.boxes import Cone, bound_boxes
 from gapless.gauge.choose import planned
@@ -57,7 +58,7 @@ def written(problem, path, near=1.1):
     reduction = Reduction(problem)
     network = train(problem, tol=1e-2, max_iter=10).network
     Lam = reduction.core.dual_point(reduction.apply(network).predict(reduction.core.design))
-    for point, bound in prove(reduction.core, Lam, "directions", 30.0, files=True):  # noqa: B007
+    for point, bound in prove(reduction.core, Lam, "directions", Watch(30.0), files=True):  # noqa: B007
         if bound.upper <= near * bound.lower:
             break
     assert bound.boxes is not None

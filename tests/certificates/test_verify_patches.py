@@ -13,6 +13,7 @@ from gapless import Patches, Problem, train, verify, write_proof
 from gapless.certificates import verify_patches
 from gapless.certificates.certify import prove
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 
 HERE = Path(verify_patches.__file__).parent
 RNG = np.random.default_rng(0)
@@ -48,7 +49,7 @@ def proofs(tmp_path_factory):
         network, reduction = train(problem, tol=1e-2, max_iter=3).network, Reduction(problem)
         core = reduction.core
         Lam = core.dual_point(reduction.apply(network).predict(core.design))
-        for point, bound in prove(core, Lam, METHODS.get(kind, "auto"), 30.0, files=True):  # noqa: B007
+        for point, bound in prove(core, Lam, METHODS.get(kind, "auto"), Watch(30.0), files=True):  # noqa: B007
             if kind not in METHODS or bound.boxes or bound.multipliers:
                 break
         claim = write_proof(path, problem, point, bound)

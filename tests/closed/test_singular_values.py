@@ -15,6 +15,7 @@ from gapless import (
     whiten,
 )
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge.choose import RELAXATIONS, gauge_bound
 from problems import BIAS_RULES
 
@@ -22,7 +23,7 @@ from problems import BIAS_RULES
 def bound_of(problem):
     reduction = Reduction(problem)
     core = reduction.core
-    Lam, bound = next(RELAXATIONS["singular values"].maximise(core, core.Y, 10.0))
+    Lam, bound = next(RELAXATIONS["singular values"].maximise(core, core.Y, Watch(10.0)))
     return core, core.proven_bound(Lam, bound.upper), reduction
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from gapless import Problem
+from gapless.core.watch import Watch
 from gapless.gauge.cancelling import cancelled, neighbours
 from gapless.gauge.direction import Directional
 
@@ -53,7 +54,7 @@ def test_boxes_of_fewer_samples_prove_what_all_samples_have(rng):
     core = Problem(X, lam[:, None], weight_decay=1e-3, bias="none")
     U = rng.standard_normal((200_000, 3))
     best = max(np.abs(np.maximum(U @ X.T, 0) @ lam) / np.linalg.norm(U, axis=1))
-    for *_, bound in Directional().maximise(core, lam[:, None], 5.0):
+    for *_, bound in Directional().maximise(core, lam[:, None], Watch(5.0)):
         assert bound.upper >= best
         if bound.upper <= 1.01 * bound.lower:
             break

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gapless import Network, Problem, certify, train
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge import boxes_compiled
 from gapless.gauge.boxes import Cone, bound_boxes, box_maximum, norm_below
 from gapless.gauge.caps import caps
@@ -173,7 +174,7 @@ def core_and_point(**terms):
 def test_agrees_with_enumeration(bias, d):
     core, Lam = core_and_point(bias=bias, d=d)
     exact = gauge_bound(core, Lam, "low-rank")
-    *_, (_, last) = Directional().maximise(core, Lam, 20.0)
+    *_, (_, last) = Directional().maximise(core, Lam, Watch(20.0))
     assert exact.lower * (1 - 1e-9) <= last.upper <= 1.001 * exact.upper
     assert last.lower == pytest.approx(exact.lower, rel=1e-9)
 
@@ -185,7 +186,7 @@ def test_closes_in_from_above_and_names_the_best_neuron(bias):
         Lam, np.zeros((core.n_features, 0)), 2000
     )
     uppers = []
-    for _, bound in Directional().maximise(core, Lam, 20.0):
+    for _, bound in Directional().maximise(core, Lam, Watch(20.0)):
         assert bound.upper >= found.value.max() * (1 - 1e-12)
         uppers.append(bound.upper)
         u, b = bound.neurons.U[:, 0], bound.neurons.b[0]
@@ -218,7 +219,7 @@ def test_several_outputs_agree_with_enumeration(bias, d, C, rng):
     core = Reduction(Problem(X, rng.standard_normal((40, C)), "squared", 0.05, bias)).core
     Lam = core.dual_point(rng.standard_normal(core.Y.shape))
     exact = gauge_bound(core, Lam, "low-rank")
-    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, 20.0)]
+    uppers = [bound.upper for _, bound in Directional().maximise(core, Lam, Watch(20.0))]
     assert min(uppers) >= exact.lower * (1 - 1e-9)
     assert uppers[-1] <= (1.005 if C == 2 else 1.05) * exact.upper
 
@@ -233,7 +234,7 @@ def test_classes_are_bounded_in_the_outputs_that_their_dual_point_has(bias, rng)
         Lam, np.zeros((core.n_features, 0)), 2000
     )
     assert outputs_of(Lam).shape == (3, 2)  # they sum to zero
-    for _, bound in Directional().maximise(core, Lam, 20.0):
+    for _, bound in Directional().maximise(core, Lam, Watch(20.0)):
         assert bound.upper >= found.value.max() * (1 - 1e-12)
     assert bound.upper <= 1.1 * found.value.max()
 

@@ -23,6 +23,7 @@ from gapless import (
 from gapless.certificates.certify import prove
 from gapless.core.losses import LOSSES
 from gapless.core.reduction import Reduction
+from gapless.core.watch import Watch
 from gapless.gauge.base import GaugeBound
 from gapless.gauge.cells import Cell, Geometry
 from gapless.gauge.choose import METHODS, planned
@@ -129,7 +130,7 @@ def test_bounds_stay_below_every_network(loss, bias):
     core = reduction.core
     Lam = core.dual_point(reduction.apply(best.network).predict(core.X))
     values, known = [], 0.0
-    for point, bound in prove(core, Lam, time_limit=10.0):
+    for point, bound in prove(core, Lam, watch=Watch(10.0)):
         limit = core.weight_decay / bound.upper
         values.append(reduction.raised(core.best_scale(point, limit)[1]))
         assert values[-1] <= objective * (1 + 1e-9)
@@ -184,7 +185,7 @@ def test_the_lifting_beats_the_quadratic_bound_and_cells_beat_both():
 
     def climb(method, goal):
         value = 0.0
-        for point, bound in method.maximise(core, Lam, 30.0):
+        for point, bound in method.maximise(core, Lam, Watch(30.0)):
             value = core.best_scale(point, core.weight_decay / bound.upper)[1]
             if value > goal:
                 break
@@ -318,7 +319,7 @@ def test_turns_are_bounded_and_resumed(shape, order, rng, monkeypatch):
     monkeypatch.setattr(DoublyNonnegative, "maximise", forever)
     monkeypatch.setattr(Directional, "maximise", forever)
     monkeypatch.setattr(time, "perf_counter", look)
-    proofs = list(prove(core, Lam, time_limit=10.0))
+    proofs = list(prove(core, Lam, watch=Watch(10.0)))
     assert len(proofs) == 1
     assert seen == [name for name in order if name in seen]
     assert now[0] <= 11
@@ -407,7 +408,7 @@ def test_a_failed_eigendecomposition_ends_a_relaxation_only(rng, monkeypatch):
     assert DoublyNonnegative().bound(core, Lam).upper == np.inf
     norm = METHODS["norm"].bound(core, Lam).upper
     for method in ("quadratic", "doubly nonnegative"):
-        assert [bound.upper for _, bound in prove(core, Lam, method, 1.0)] == [norm]
+        assert [bound.upper for _, bound in prove(core, Lam, method, Watch(1.0))] == [norm]
 
 
 @pytest.mark.parametrize("gauge", [np.inf, np.nan, -1.0])

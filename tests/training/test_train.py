@@ -204,6 +204,18 @@ def test_limits_callback_and_interrupt():
     assert broken.certificate.objective < 0.5
 
 
+def test_a_callback_stops_a_proof_between_two_bounds():
+    seen = []
+
+    def nothing_new(info):
+        seen.append(info.certificate)
+        return info.certificate.relative_gap < 0.7 and seen[-1] == seen[-2]
+
+    stopped = train(diabetes(442, weight_decay=0.01), time_limit=20, callback=nothing_new)
+    assert seen[-1] == seen[-2]
+    assert stopped.certificate.lower_bound == seen[-1].lower_bound
+
+
 @pytest.mark.parametrize(
     "options", [{"tol": 0}, {"time_limit": -1}, {"max_neurons": 0}, {"max_iter": 1.5}]
 )

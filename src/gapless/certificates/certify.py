@@ -135,12 +135,16 @@ def with_bound(old: Certificate, core: Problem, Lam: Array, bound: GaugeBound) -
 
 
 def prove(
-    core: Problem, Lam: Array, method: str = "auto", time_limit: float = 0.0, files: bool = False
+    core: Problem,
+    Lam: Array,
+    method: str = "auto",
+    watch: Watch | None = None,
+    files: bool = False,
 ) -> Iterator[Dual]:
     """Dual points with proven bounds of their gauges, better and better, cheap before costly.
 
     First ``Lam`` itself by the sharpest cheap bound; unless that is exact, and while
-    ``time_limit`` seconds last, the relaxations, which also move the dual point, by turns
+    ``watch`` allows it, the relaxations, which also move the dual point, by turns
     (:func:`gapless.gauge.choose.planned`).  A method named is used alone, a relaxation after the
     norm bound, so that there is an answer at once.
 
@@ -152,8 +156,8 @@ def prove(
         The dual point to begin with.
     method : str, default "auto"
         "auto" or one of :data:`gapless.gauge.choose.METHODS`.
-    time_limit : float, default 0
-        Seconds; the first bound takes up to :data:`LEAST_PROOF` in any case.
+    watch : Watch, optional
+        When to end, at once by default; the first bound takes up to :data:`LEAST_PROOF` anyway.
     files : bool, default False
         With all that proof files need.
 
@@ -167,7 +171,7 @@ def prove(
     ValueError
         When the method named is unknown or does not apply, as the first is asked for.
     """
-    watch = Watch(time_limit)
+    watch = watch or Watch(0.0)
     turns = planned(core, watch.left, method, files)
     if method == "auto" or turns:
         cheap = "auto" if method == "auto" else "norm"
@@ -180,11 +184,10 @@ def prove(
     for number, turn in enumerate([] if first.tight else turns):
         if watch.left <= check:  # boxes in a proof file are checked within the limit
             return
-        part, run = Watch(min(turn.seconds, watch.left)), runs.get(turn.method)
+        part, run = watch.within(turn.seconds), runs.get(turn.method)
         if run is None:
             again = any(later.method is turn.method for later in turns[number + 1 :])
-            left = watch.left if again else part.left
-            run = turn.method.maximise(core, Lam, left - check)
+            run = turn.method.maximise(core, Lam, (watch if again else part).part(kept=check))
             runs[turn.method] = run
         with suppress(ArithmeticError, ValueError):  # numbers too far apart: what is proven stands
             for point, bound in run:
@@ -253,7 +256,7 @@ def evidence(
     stop = Watch(max(LEAST_SEARCH, share * watch.left)).due
     found = oracle.search(own, state.hidden_weights, n_starts, stop=stop)
     hits = float(found.value.max(initial=0.0))
-    proofs = prove(core, own, method, watch.left, files)
+    proofs = prove(core, own, method, watch, files)
     return reduction, ((Lam, b, hits if Lam is own else b.upper) for Lam, b in proofs)
 
 

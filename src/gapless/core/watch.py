@@ -10,6 +10,8 @@ from typing import Any
 from .checks import positive
 from .result import Status
 
+# Seconds between two questions whether somebody wants the end.
+OFTEN = 0.5
 # Seconds of a fit that has no limit, and for each number in X: a million rows of fifty features
 # have four minutes, twice what they take.
 PATIENCE, EACH = 15.0, 5e-6
@@ -27,15 +29,21 @@ class Watch:
         From now on; without a limit by default, over already if they are not positive.
     callback : callable, optional
         Called by :meth:`ended`; a true answer ends the solve.
+    asked : callable, optional
+        Called by :meth:`due` every now and then; a true answer ends the solve, too.
     """
 
     def __init__(
-        self, seconds: float = math.inf, callback: Callable[[Any], object] | None = None
+        self,
+        seconds: float = math.inf,
+        callback: Callable[[Any], object] | None = None,
+        asked: Callable[[], object] | None = None,
     ) -> None:
         # counts from the same moment in all processes, so that parallel folds may share it
         self.started = time.perf_counter()
         self.deadline = self.started + seconds
-        self.callback = callback
+        self.callback, self.asked = callback, asked
+        self.asks_next = self.started + OFTEN
         self.stopped = False
 
     @classmethod
@@ -73,6 +81,9 @@ class Watch:
 
     def due(self) -> bool:
         """Whether it is time to end."""
+        if self.asked is not None and not self.stopped and time.perf_counter() >= self.asks_next:
+            self.stopped = bool(self.asked())
+            self.asks_next = time.perf_counter() + OFTEN
         return self.stopped or self.left <= 0
 
     def ended(self, info: Callable[[], object]) -> Status | None:
@@ -95,7 +106,11 @@ class Watch:
         kept: float = 0.0,
     ) -> Watch:
         """The watch of a part of this solve: a share of the time left but for seconds ``kept``."""
-        return Watch(share * (self.left - kept), callback)
+        return Watch(share * (self.left - kept), callback, self.asked and self.due)
+
+    def within(self, seconds: float) -> Watch:
+        """As :meth:`part`, of so many seconds at most."""
+        return Watch(min(seconds, self.left), asked=self.asked and self.due)
 
     def shorter(
         self, callback: Callable[[Any], object] | None, share: float = 1.0, kept: float = 0.0

@@ -248,7 +248,7 @@ def bounded_gauge(rows: Array, lam: Array) -> GaugeBound:
     bound = gauge_bound(core, Lam)
     boxes = RELAXATIONS["directions"]
     if not is_exact(core) and boxes.applies(core):
-        for _, nearer in boxes.maximise(core, Lam, SECONDS):
+        for _, nearer in boxes.maximise(core, Lam, Watch(SECONDS)):
             bound = min(bound, nearer, key=lambda b: b.upper)
     merged = float(np.abs(lam) @ row_norms(rows)) * (len(rows) + 8) * EPS
     upper = float(bound.upper * scale) * (1 + 4 * EPS) + merged

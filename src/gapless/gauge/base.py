@@ -28,6 +28,7 @@ from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.reduction import power_of_two
+from ..core.watch import Watch
 from .proof_boxes import BoxProof
 from .proof_cells import CheckedSamples, ProofCell
 
@@ -213,7 +214,7 @@ class Relaxation(GaugeMethod):
         return self
 
     @abstractmethod
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
         """Dual points with their bounds, better and better on the whole.
 
         Parameters
@@ -221,8 +222,8 @@ class Relaxation(GaugeMethod):
         core : Problem
         Lam : array of shape (n_samples, n_outputs)
             Where to start; a relaxation may begin elsewhere.
-        time_limit : float
-            Seconds, from the first point asked for.
+        watch : Watch
+            When it has to end.
 
         Yields
         ------

@@ -118,14 +118,13 @@ class Directional(Relaxation):
 
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         bound = GaugeBound(0.0, np.inf, None, self.name)
-        for _, bound in self.maximise(core, Lam, SECONDS):
+        for _, bound in self.maximise(core, Lam, Watch(SECONDS)):
             if bound.upper <= NEAR * bound.lower:
                 break
         return bound
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
         self.require(core)
-        watch = Watch(time_limit)
         space = Rotated.of(core, Lam)
         if space.spread == 0:  # constant data, or no dual point
             yield Lam, GaugeBound(0.0, space.beside, None, self.name)
@@ -170,7 +169,7 @@ class Directional(Relaxation):
         )
 
     def decide(
-        self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
+        self, core: Problem, Lam: Array, G: float, known: float, watch: Watch
     ) -> GaugeBound | None:
         """Whether the gauge is at most G.
 
@@ -181,8 +180,8 @@ class Directional(Relaxation):
         G : float
         known : float
             What it is at least.
-        time_limit : float
-            Seconds.
+        watch : Watch
+            When it has to end.
 
         Returns
         -------
@@ -191,7 +190,6 @@ class Directional(Relaxation):
             ``known``, ``lower``; None where neither is predicted in half the time, or G is no more
             than ``known``.
         """
-        watch = Watch(time_limit)
         space = Rotated.of(core, Lam)
         if space.spread == 0:
             return GaugeBound(0.0, space.beside, None, self.name)

@@ -95,15 +95,14 @@ class DoublyNonnegative(Relaxation):
                 best = GaugeBound(0.0, upper, None, self.name, multipliers=proof.divided(share))
         return best
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
-        """Dual points that prove more and more, until ``time_limit`` or a standstill.
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
+        """Dual points that prove more and more, until ``watch`` ends it or a standstill.
 
         The best so far after each check, so that its caller may go elsewhere meanwhile.
 
         ``Lam`` is not needed: the program begins with no neurons.
         """
         self.require(core)
-        watch = Watch(time_limit)
         run = Alternation(core, OfTraining(core))
         best, quiet, count, most = -np.inf, 0, len(run.cells), FIRST
         dual: Dual = Lam, GaugeBound(0.0, np.inf, None, self.name)

@@ -42,6 +42,7 @@ from ..core.candidates import Candidates
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.rounding import EPS, TINY
+from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .lifted import liftable
 from .low_rank import MAX_FEATURES, by_enumeration
@@ -91,7 +92,7 @@ class Faces(Relaxation):
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         return by_enumeration(core, Lam, _largest, "faces")
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
         yield Lam, self.bound(core, Lam)
 
 

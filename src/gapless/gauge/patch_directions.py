@@ -11,6 +11,7 @@ import numpy as np
 from ..core.checks import Array
 from ..core.problem import Problem
 from ..core.rounding import EPS
+from ..core.watch import Watch
 from .base import Dual, GaugeBound, Relaxation
 from .direction import Directional
 from .lifted import liftable, lifted
@@ -54,17 +55,17 @@ class PatchDirections(Relaxation):
         return self.rows.promise(stacked(core), lifted(core, Lam), G, known, seconds)
 
     def decide(
-        self, core: Problem, Lam: Array, G: float, known: float, time_limit: float
+        self, core: Problem, Lam: Array, G: float, known: float, watch: Watch
     ) -> GaugeBound | None:
         """As :meth:`Directional.decide`."""
         rows = lifted(core, Lam)
-        bound = self.rows.decide(stacked(core), rows, G, known, time_limit)
+        bound = self.rows.decide(stacked(core), rows, G, known, watch)
         return None if bound is None else _charged(core, Lam, bound)
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
         self.require(core)
         rows = lifted(core, Lam)
-        for _, bound in self.rows.maximise(stacked(core), rows, time_limit):
+        for _, bound in self.rows.maximise(stacked(core), rows, watch):
             yield Lam, _charged(core, Lam, bound)
 
 

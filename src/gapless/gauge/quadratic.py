@@ -161,17 +161,16 @@ class Quadratic(Relaxation):
         upper = proof.upper(core, Lam)
         return GaugeBound(0.0, upper, None, "quadratic bound", multipliers=proof)
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
-        """Dual points of rising proven value, started from ``Lam``; ends at the limit.
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
+        """Dual points of rising proven value, started from ``Lam``; ends with ``watch``.
 
         The scaled point ``s lam``, ``s = (1 + (g_+^p + g_-^p) / beta^p)^{-1/p}``, is feasible
         and in the loss's dual domain; L-BFGS climbs its dual value over (lam, multipliers).
         """
         self.require(core)
         if core.free:  # the climb would leave the points that sum to zero
-            yield Lam, self._until(core, Lam, Watch(time_limit))
+            yield Lam, self._until(core, Lam, watch)
             return
-        watch = Watch(time_limit)
         climb = _JointClimb(core, Lam)
         for eps, power in JOINT_SMOOTHINGS:
             climb.run(eps, power, watch)

@@ -43,9 +43,8 @@ class SingularValues(Relaxation):
     def _bound(self, core: Problem, Lam: Array) -> GaugeBound:
         return Norm().bound(core, Lam)
 
-    def maximise(self, core: Problem, Lam: Array, time_limit: float) -> Iterator[Dual]:
+    def maximise(self, core: Problem, Lam: Array, watch: Watch) -> Iterator[Dual]:
         self.require(core)
-        watch = Watch(time_limit)
         point = thresholded(core, core.weight_decay / (_norm(core) + TINY), watch)[1]
         yield point, self.bound(core, point)
 

@@ -354,7 +354,7 @@ def settled(state: State, plan: Plan, status: Status, max_iter: int, watch: Watc
         G = enough(core, Lam, known, state.value - ROOM * state.tol * abs(state.value))
         if known >= G:
             break
-        bound = boxes.decide(core, Lam, G, known, MOST_TIME * watch.left)
+        bound = boxes.decide(core, Lam, G, known, asking(state, watch.part(share=MOST_TIME)))
         if bound is None or (bound.neurons is not None and bound.lower <= core.weight_decay):
             break
         if bound.neurons is None:
@@ -374,6 +374,11 @@ def enough(core: Problem, Lam: Array, least: float, lower: float) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if core.proven_bound(Lam, middle) >= lower else (low, middle)
     return low
+
+
+def asking(state: State, watch: Watch) -> Watch:
+    """``watch``, which asks the callback of training between two bounds, too."""
+    return Watch(watch.left, asked=lambda: state.tell() is Status.STOPPED)
 
 
 def usual(
@@ -453,7 +458,7 @@ def missed_neuron(state: State, watch: Watch, least: Watch, wanted: bool) -> Can
     last, begun = state.kept / LOOKS, watch.seconds  # at the network that is returned
     a_round = float(np.diff(state.history.seconds[-2:]).sum())
     core, Lam = state.core, state.dual_point()
-    for point, bound in prove(core, Lam, time_limit=watch.left - last):
+    for point, bound in prove(core, Lam, watch=asking(state, watch.part(kept=last))):
         state.prove(point, bound)
         if bound.outlook is not None:
             seconds, upper = bound.outlook
