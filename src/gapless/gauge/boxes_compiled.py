@@ -267,7 +267,7 @@ def _factorise(q, g, mu, still, A, h, positive, dual):  # type: ignore[no-untype
 def _improve(g, A, mu, still, V, column, x):  # type: ignore[no-untyped-def]
     """As :func:`gapless.gauge.boxes._improved`, from the factor A, which is overwritten."""
     D = len(g)
-    # the inverse of the factor, then V
+    # the inverse of the factor, then V: of what is symmetric the lower half
     for c in range(D):
         for i in range(LANES):
             V[c, c, i] = 1 / A[c, c, i]
@@ -280,42 +280,38 @@ def _improve(g, A, mu, still, V, column, x):  # type: ignore[no-untyped-def]
             for i in range(LANES):
                 V[r, c, i] /= A[r, r, i]
     for r in range(D):
-        for c in range(r, D):
+        for c in range(r + 1):
             for i in range(LANES):
                 A[r, c, i] = 0.0
-            for k in range(c, D):
+            for k in range(r, D):
                 for i in range(LANES):
                     A[r, c, i] += V[k, r, i] * V[k, c, i]
-    for r in range(D):
-        for c in range(r, D):
-            for i in range(LANES):
-                V[r, c, i] = A[r, c, i]
-                V[c, r, i] = A[r, c, i]
     for r in range(D):
         for i in range(LANES):
             x[r, i] = 0.0
         for c in range(D):
             for i in range(LANES):
-                x[r, i] += 0.5 * V[r, c, i] * g[c, i]
-    for _ in range(ROUNDS):
+                x[r, i] += 0.5 * A[max(r, c), min(r, c), i] * g[c, i]
+    shrink, at = column[D], column[D + 1]
+    for sweep in range(ROUNDS):
         for k in range(D):
-            shrink, at = column[D], column[D + 1]
             for i in range(LANES):
-                step = (abs(x[k, i]) - 1) / V[k, k, i]
+                step = (abs(x[k, i]) - 1) / A[k, k, i]
                 step = step if step > -0.9 * mu[k, i] else -0.9 * mu[k, i]
                 step = step if still[k, i] == 0 else 0.0
-                shrink[i] = step / (1 + step * V[k, k, i])
+                shrink[i] = step / (1 + step * A[k, k, i])
                 mu[k, i] += step
                 at[i] = shrink[i] * x[k, i]
             for r in range(D):
                 for i in range(LANES):
-                    column[r, i] = V[k, r, i]
-            for r in range(D):
+                    column[r, i] = A[max(r, k), min(r, k), i]
                 for i in range(LANES):
                     x[r, i] -= at[i] * column[r, i]
-                for c in range(D):
+            # the last sweep looks at rows below k alone
+            for r in range(0 if sweep < ROUNDS - 1 else k + 1, D):
+                for c in range(r + 1):
                     for i in range(LANES):
-                        V[r, c, i] -= shrink[i] * column[r, i] * column[c, i]
+                        A[r, c, i] -= shrink[i] * column[r, i] * column[c, i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -328,10 +324,11 @@ def _gather(boxes, rows, to):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _gather_forms(boxes, Q, at, to):  # type: ignore[no-untyped-def]
+    """Their lower halves."""
     for i in range(LANES):
         form = Q[at[boxes[i]]]
         for k in range(len(to)):
-            for j in range(len(to)):
+            for j in range(k + 1):
                 to[k, j, i] = form[k, j]
 
 
@@ -369,7 +366,7 @@ def _vertices(left, g, Q, at, C, z, least, value):  # type: ignore[no-untyped-de
                     pull[i] = 0.5 * slope[k, i] - q[k, k, i] * v[k, i]
                 for j in range(D):
                     for i in range(LANES):
-                        pull[i] += q[k, j, i] * v[j, i]
+                        pull[i] += q[max(k, j), min(k, j), i] * v[j, i]
                 for i in range(LANES):
                     v[k, i] = -1.0 if pull[i] < 0 else 1.0
         for i in range(LANES):
@@ -379,7 +376,7 @@ def _vertices(left, g, Q, at, C, z, least, value):  # type: ignore[no-untyped-de
                 pull[i] = 0.0
             for j in range(D):
                 for i in range(LANES):
-                    pull[i] += q[k, j, i] * v[j, i]
+                    pull[i] += q[max(k, j), min(k, j), i] * v[j, i]
             for i in range(LANES):
                 total[i] += v[k, i] * (slope[k, i] + pull[i])
                 best = v[k, i] * (pull[i] + 0.5 * slope[k, i])
