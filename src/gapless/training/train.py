@@ -49,7 +49,7 @@ WAIT, MEANT = 5.0, 0.03
 # Share of a time limit for both that boxes of directions, where they apply, have for the proof.
 KEPT = 0.4
 # Share of it after which one search that finds nothing is enough, as boxes look again.
-LOOKED = 0.1
+LOOKED = 0.05
 
 #: seconds for proofs: None for what a watch has left, "usual" as :func:`usual` finds them
 ProofTime: TypeAlias = float | Literal["usual"] | None
