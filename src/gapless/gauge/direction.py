@@ -52,6 +52,8 @@ FIRST, NEAREST, NEARER = 8.0, 1e-4, 0.3
 GROWTH, FALLING = (1.1, 32.0), 0.72
 # Share of all boxes that a step has to bound for its pace and growth to say anything.
 LEARNT = 0.1
+# Boxes whose time says how long larger steps take: fewer leave threads waiting for each other.
+MANY = 10_000
 # Parts of a step.
 STEPS = np.arange(1, 65) / 64
 # How far a goal within a step is from the next: logarithms of what G is above the best neuron.
@@ -152,7 +154,7 @@ class Directional(Relaxation):
                     return
             # how far there is time for: boxes grow by factors that fall
             if search.bounded >= LEARNT * (size := search.size):
-                pace = max(watch.seconds - begun, SIDE) / search.bounded
+                pace = min(max(watch.seconds - begun, SIDE) / search.bounded, search.pace)
                 growth = float(np.clip((size / before) ** (FALLING / step), *GROWTH))
                 before = size
             outlook = pace * size * (growth ** (np.log(2) / np.log(1 / NEARER)) - 1)
@@ -215,6 +217,8 @@ class _Search:
     ----------
     bounded : int
         Boxes of the last :meth:`lower`.
+    pace : float
+        Seconds a box of its quickest goal, among those of :data:`MANY` boxes.
     """
 
     def __init__(self, space: Rotated, watch: Watch, record: bool = False) -> None:
@@ -223,7 +227,7 @@ class _Search:
         self._cone = lru_cache(maxsize=2)(space.cone)
         self._fewer = lru_cache(maxsize=2)(space.fewer)
         self._tilings: dict[tuple[float, ...], Tiling] = {}
-        self._record, self._largest, self.bounded = record, 0.0, 0
+        self._record, self._largest, self.bounded, self.pace = record, 0.0, 0, np.inf
         # seconds that the checker of proof files takes for a box
         self._check = (CHECKED + EACH * space.n_samples * len(space.normed)) * record
 
@@ -243,9 +247,10 @@ class _Search:
         self._tilings = {
             v: old.get(v) or Tiling(normed, self._record, KEPT / len(sides)) for v, _ in sides
         }
-        self.bounded = 0
+        self.bounded, self.pace = 0, np.inf
         closed, better, known = bool(sides), None, G / ratio * (1 + BETTER)
         for goal in self._goals(G, ratio):
+            begun, before = self.watch.seconds, self.bounded
             with _team() as team:
                 for v, cosine in sides:
                     bounder = self._bounder(v, cosine * G, G / ratio)
@@ -256,6 +261,8 @@ class _Search:
                         better, known = outcome.direction, outcome.value
                     if not closed:
                         break
+            if (boxes := self.bounded - before) >= MANY:
+                self.pace = min(self.pace, (self.watch.seconds - begun) / boxes)
             yield closed, better
             if not closed or self.forgetful:
                 return
