@@ -213,7 +213,7 @@ def test_a_callback_stops_a_proof_between_two_bounds():
 
     stopped = train(diabetes(442, weight_decay=0.01), time_limit=20, callback=nothing_new)
     assert seen[-1] == seen[-2]
-    assert stopped.certificate.lower_bound == seen[-1].lower_bound
+    assert stopped.certificate.lower_bound >= seen[-1].lower_bound
 
 
 @pytest.mark.parametrize(
