@@ -205,14 +205,16 @@ def test_limits_callback_and_interrupt():
 
 
 def test_a_callback_stops_a_proof_between_two_bounds():
-    seen = []
+    seen, asked = [], []
 
     def nothing_new(info):
         seen.append(info.certificate)
-        return info.certificate.relative_gap < 0.7 and seen[-1] == seen[-2]
+        asked.append(info.certificate.relative_gap < 0.7 and seen[-1] == seen[-2])
+        return asked[-1]
 
     stopped = train(diabetes(442, weight_decay=0.01), time_limit=20, callback=nothing_new)
-    assert seen[-1] == seen[-2]
+    assert True in asked
+    assert len(asked) - asked.index(True) <= 2  # told once more, of the last bound
     assert stopped.certificate.lower_bound >= seen[-1].lower_bound
 
 
