@@ -218,8 +218,8 @@ def test_cross_validation_and_the_last_fit_share_one_limit(clock):
 def test_training_leaves_its_time_to_the_proof(clock, monkeypatch):
     begun = []
 
-    def prove(*_, time_limit):
-        begun.append((clock[0] - start, time_limit))
+    def prove(*_, watch):
+        begun.append((clock[0] - start, watch.left))
         yield from ()
 
     monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", prove)
@@ -252,8 +252,8 @@ def test_a_proof_takes_as_long_as_training(clock, monkeypatch):
 def test_a_proof_is_short_where_boxes_promise_nothing_and_long_where_much(monkeypatch):
     given, seconds = problem(weight_decay=0.1, n=60), []
 
-    def prove(*_, time_limit):
-        seconds.append(time_limit)
+    def prove(*_, watch):
+        seconds.append(watch.left)
         yield from ()
 
     monkeypatch.setattr(sys.modules["gapless.training.train"], "prove", prove)

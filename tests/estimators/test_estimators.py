@@ -180,7 +180,7 @@ def proofs(monkeypatch):
     real = module.prove
 
     def prove(*args, **options):
-        begun.append(options["time_limit"])
+        begun.append(options["watch"].left)
         return real(*args, **options)
 
     monkeypatch.setattr(module, "prove", prove)
