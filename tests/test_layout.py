@@ -33,8 +33,9 @@ BELOW = {
 BELOW["cli"] = set(BELOW)
 FILES = sorted(file for file in SOURCE.rglob("*.py") if file.name != "__init__.py")
 HEAVY = {"torch", "matplotlib", "cvxpy", "pandas", "polars", "onnx", "pyarrow", "dask"}
-#: compiled loops, which only a long proof loads
-COMPILED = {"gauge.boxes_compiled", "readable.planes_compiled"}
+#: compiled loops, which only a long proof loads, or neurons of two features
+READABLE = {f"readable.{name}_compiled" for name in ("planes", "climb", "descent")}
+COMPILED = {"gauge.boxes_compiled", *READABLE}
 
 
 def module(file):

@@ -18,6 +18,7 @@ X[:, 3] = RNG.integers(0, 3, 60)  # ties
 X = np.vstack([X, X[:5]])  # equal samples
 f = np.sin(2 * X[:, 0]) + np.abs(X[:, 1]) + X[:, 3]
 y = f + 0.1 * RNG.standard_normal(65)
+together = y + X[:, 0] * X[:, 1]  # some pair is worth its price
 signs, classes = np.where(f > 1, 1.0, -1.0), np.eye(3)[np.digitize(f, [0.5, 1.5])]
 CASES = {
     "squared": (X, y, "squared", {}),
@@ -29,7 +30,7 @@ CASES = {
     "wide": (RNG.standard_normal((65, 100)), y, "huber", {"monotone": {0: 1}}),
     "pairs": (X, y, "squared", {"interactions": "pairs"}),
     "two pairs": (X, signs, "logistic", {"interactions": [(0, 1), (3, 2)]}),
-    "dear pairs": (X, y, "squared", {"interactions": "pairs", "price": 1.1}),
+    "dear pairs": (X, together, "squared", {"interactions": "pairs", "price": 1.1}),
     "pairs of classes": (X, classes, "softmax", {"interactions": "pairs", "tol": 1e-2}),
     "no bias": (X, y, "huber", {"bias": "none"}),
     "penalised": (X, classes, "softmax", {"bias": "penalized"}),

@@ -3,7 +3,7 @@
 The master moves output weights with the directions fixed, and a sweep adds directions with the
 others fixed; near an optimum both crawl, for a neuron a little beside its place is replaced by two
 that lie on either side.  L-BFGS on ``data fit + weight_decay / 2 (||W||^2 + ||a||^2)`` moves all at
-once, with kinks softened as in :mod:`gapless.training.descent`.  It proves nothing.
+once, with kinks softened (:mod:`gapless.readable.descent_compiled`).  It proves nothing.
 """
 
 from __future__ import annotations
@@ -84,21 +84,26 @@ def descend_neurons(
 class _Softened:
     """The objective with softened kinks, in all weights ``theta = (W, b, V, c)`` at once.
 
-    A score z counts as ``(z + sqrt(z^2 + soft^2)) / 2``, soft of each neuron ``width`` times the
-    root mean square of its scores at the start, where neurons have norm ``root``.
+    How soft each is is ``2 width`` times the root mean square of its scores at the start, where
+    neurons have norm ``root``.
     """
 
     def __init__(
         self, problem: Problem, X: Array, neurons: Neurons, root: Array, width: float
     ) -> None:
-        self.problem, self.m = problem, len(neurons)
-        pair = (neurons.weights[:, 1] != 0).astype(float)
-        self.first = X[:, neurons.features[:, 0]]
-        self.second = X[:, neurons.features[:, 1]] * pair
-        W, b = neurons.weights * root[:, None], neurons.bias * root
-        scores = self._scores(W, b)
-        mean_square = problem.sample_weight @ (scores * scores)
-        self.soft = width * np.sqrt(mean_square) + np.finfo(float).tiny
+        from .descent_compiled import add_gradient, add_outputs
+
+        self.add_outputs, self.add_gradient = add_outputs, add_gradient
+        self.problem, self.m, self.features = problem, len(neurons), neurons.features
+        self.columns = np.ascontiguousarray(X.T)
+        #: weights of second features that are none stay zero
+        self.moves = np.column_stack([np.ones(self.m), neurons.weights[:, 1] != 0])
+        Z = X[:, neurons.features[:, 0]] * neurons.weights[:, 0]
+        Z += X[:, neurons.features[:, 1]] * neurons.weights[:, 1]
+        Z += neurons.bias
+        Z *= Z
+        scores = np.sqrt(problem.sample_weight @ Z) * root
+        self.soft = 2 * width * scores + np.sqrt(np.finfo(float).tiny)
 
     def unpack(self, theta: Array) -> tuple[Array, Array, Array, Array]:
         """W (m, 2), b (m,), V (m, n_outputs), c (n_outputs,)."""
@@ -106,31 +111,19 @@ class _Softened:
         parts = np.split(theta, [2 * m, 3 * m, 3 * m + m * C])
         return parts[0].reshape(m, 2), parts[1], parts[2].reshape(m, C), parts[3]
 
-    def _scores(self, W: Array, b: Array) -> Array:
-        Z = self.first * W[:, 0]
-        Z += self.second * W[:, 1]
-        Z += b
-        return Z
-
     def value(self, theta: Array) -> tuple[float, Array]:
         """The objective and its gradient."""
         W, b, V, c = self.unpack(theta)
         w, Y, loss = self.problem.sample_weight, self.problem.Y, self.problem.loss
         beta = self.problem.weight_decay
-        Z = self._scores(W, b)
-        root = np.sqrt(Z * Z + self.soft * self.soft)
-        Z += root
-        Z *= 0.5
-        gate = np.divide(Z, root, out=root)
-        F = Z @ V + c
-        G = w[:, None] * loss.gradient(F, Y)
-        fit = float(w @ loss.value(F, Y))
-        gate *= G @ V.T
-        slopes = np.column_stack([
-            np.einsum("ij,ij->j", gate, self.first), np.einsum("ij,ij->j", gate, self.second)
-        ])  # fmt: skip
-        gradient = np.concatenate([
-            (slopes + beta * W).ravel(), gate.sum(axis=0), (Z.T @ G + beta * V).ravel(),
-            G.sum(axis=0),
-        ])  # fmt: skip
+        neurons = (self.columns, self.features, W, b, self.soft, V)
+        F = np.tile(c[:, None], len(w))
+        self.add_outputs(*neurons, F)
+        G = w[:, None] * loss.gradient(F.T, Y)
+        fit = float(w @ loss.value(F.T, Y))
+        gradient = beta * np.concatenate([theta[: -len(c)], np.zeros(len(c))])
+        dW, db, dV, dc = self.unpack(gradient)
+        db[:], dc[:] = 0.0, G.sum(axis=0)
+        self.add_gradient(*neurons, np.ascontiguousarray(G.T), dW, db, dV)
+        dW *= self.moves
         return fit + beta / 2 * float(np.sum(W * W) + np.sum(V * V)), gradient

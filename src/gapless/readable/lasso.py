@@ -19,6 +19,8 @@ from ..core.checks import Array
 STEPS, ENTER, SHARE = 200, 4, 4
 # Added to the diagonal relative to itself: equal neurons have no system of their own.
 RIDGE = 1e-13
+# What a diagonal is at least for that, as a share of the mean.
+FLAT = 1e-8
 
 
 def lasso(
@@ -79,9 +81,11 @@ def _step(G: Array, q: Array, beta: float, a: Array, S: Array, s: Array) -> bool
     if not len(S):
         return True
     at, ridge, failed = a[S], RIDGE, 1
+    # of a neuron that no sample has the diagonal is zero, or rounding
+    size = np.maximum(np.diag(G), FLAT * np.mean(np.diag(G)))
     while failed and ridge < 1:
         K = G.copy()
-        K.flat[:: len(S) + 1] *= 1 + ridge
+        K.flat[:: len(S) + 1] += ridge * size
         factor, failed = scipy.linalg.lapack.dpotrf(K, clean=False, overwrite_a=True)
         ridge *= 100
     if failed:

@@ -38,9 +38,9 @@ from .weights import objective, solve_weights
 ROUNDS, PATIENCE, LITTLE = 300, 8, 1e-3
 # Share of the tolerance that a gauge may lie above the weight decay in a proof.
 ROOM = 0.3
-# How far above the weight decay neurons of two features are looked for at first, and the factor
-# each time there are none.
-SLACK, FINER = 0.3, 0.15
+# How far above the weight decay neurons of two features are looked for at first, of a network from
+# elsewhere that is near, and the factor each time there are none.
+SLACK, NEAR, FINER = 0.3, 0.02, 0.15
 # Softening of kinks in the descent, as shares of that slack, in turn: new neurons have far to go,
 # and where it is wide old ones stay beside their kinks.
 WIDTHS = (0.3, 0.045, 0.007)
@@ -279,7 +279,7 @@ class Fit:
         least = self.core.loss.infimum
         self.certificate = Certificate(self.value, least, least, "the infimum of the loss")
         self.dual: Dual | None = None  # that proves the bound
-        self.history, self.slack = History(), SLACK
+        self.history, self.slack = History(), SLACK if start is None else NEAR
         self.first, self.past = self.value, [self.value]
 
     @property

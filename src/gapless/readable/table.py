@@ -15,14 +15,16 @@ from ..core.reduction import Reduction, power_of_two
 from ..core.watch import never
 from ..gauge.base import GaugeBound
 from ..gauge.low_rank import LowRank
-from ..gauge.search import Oracle
 from .columns import SortedColumns
 from .monotone import MonotoneColumns
 from .neurons import Neurons, feature_pairs, monotone_signs
 from .planes import Sweep
 
-# Neurons of two features that a sweep hands to exact kink steps, those of one pair, and the steps.
+# Neurons of two features that climb after a sweep, those of one pair, and how often they shift and
+# turn.
 CLIMBING, OF_ONE_PAIR, CLIMBS = 100, 3, 2
+# Samples of neurons that climb between two questions to the clock.
+AT_ONCE = 1 << 20
 # Of samples and dual point about one, what sums are off by whose squares are too small for float64.
 FLUSHED = 1e-150
 # Numbers of a sparse matrix (1 GiB) up to which its columns are sorted densely.
@@ -112,6 +114,8 @@ class Table:
         self.core = self.reduction.core
         self.d = problem.n_features
         self.X = self.core.X[:, : self.d]
+        if len(self.pairs):  # columns one after the other
+            self.X = np.asfortranarray(self.X)
         #: the constant column of the penalised bias in the core's units
         self.one = float(self.core.X[0, self.d]) if problem.bias == "penalized" else 0.0
         if self.core.free:
@@ -251,19 +255,21 @@ class Table:
         self, Lam: Array, neurons: Neurons, limit: float, stop: Callable[[], bool]
     ) -> tuple[Neurons, Array]:
         """Neurons of two features moved to local maxima, those that are then above ``limit``."""
-        pair = np.sort(neurons.features, axis=1) @ [self.d, 1]
-        moved, worth, rng = [Neurons.none()], [np.zeros(0)], np.random.default_rng(0)
-        for one in np.unique(pair):
+        from .climb_compiled import climb
+
+        rising = neurons.features[:, 0] < neurons.features[:, 1]
+        pairs = np.sort(neurons.features, axis=1)
+        turns = np.where(rising[:, None], neurons.weights, neurons.weights[:, ::-1])
+        bias, values = neurons.bias.copy(), np.zeros(len(neurons))
+        Lam = np.ascontiguousarray(Lam)
+        step = max(1, AT_ONCE // len(Lam))
+        for at in range(0, len(neurons), step):
             if stop():
                 break
-            own = neurons.take(np.flatnonzero(pair == one))
-            S = np.array(divmod(int(one), self.d))
-            U = np.where(own.features[:, :1] == S[0], own.weights, own.weights[:, ::-1])
-            climbed = Oracle(self.X[:, S], True, rng).improve(Lam, U.T, own.bias, CLIMBS, stop)
-            climbed = climbed.take(climbed.value > limit)
-            moved.append(Neurons(np.tile(S, (len(climbed), 1)), climbed.U.T, climbed.b))
-            worth.append(climbed.value)
-        joined, values = Neurons.joined(moved), np.concatenate(worth)
+            some = slice(at, at + step)
+            climb(self.X.T, Lam, pairs[some], turns[some], bias[some], CLIMBS, values[some])
+        above = np.flatnonzero(values > limit)
+        joined, values = Neurons(pairs[above], turns[above], bias[above]), values[above]
         rows = np.column_stack(
             [joined.features, np.round(joined.weights, 6), np.round(joined.bias, 6)]
         )
