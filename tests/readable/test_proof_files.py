@@ -18,7 +18,7 @@ X[:, 3] = RNG.integers(0, 3, 60)  # ties
 X = np.vstack([X, X[:5]])  # equal samples
 f = np.sin(2 * X[:, 0]) + np.abs(X[:, 1]) + X[:, 3]
 y = f + 0.1 * RNG.standard_normal(65)
-together = y + X[:, 0] * X[:, 1]  # some pair is worth its price
+together = y + 2 * np.abs(X[:, 0] + X[:, 1])  # a pair that is worth its price
 signs, classes = np.where(f > 1, 1.0, -1.0), np.eye(3)[np.digitize(f, [0.5, 1.5])]
 CASES = {
     "squared": (X, y, "squared", {}),
