@@ -5,9 +5,10 @@ at their best weight decay; then the price of pairs falls from where the first o
 last the weight decay falls at the best price.  Each network starts from the one before, which is
 near, and those of many pairs, which take long, are reached only where fewer were better.
 
-Of more than :data:`ROWS` rows folds train pairs on so many, drawn by chance, and on the lines that
-these are compared with; what is held out stays as it is.  What chance adds to a gauge falls with
-the root of the rows, so a weight decay is as much larger there as the root of the rows is smaller.
+Of more than :data:`ROWS_LINES` rows folds train lines on so many, drawn by chance, and of more than
+:data:`ROWS` pairs, and the lines that these are compared with; what is held out stays as it is.
+What chance adds to a gauge falls with the root of the rows, so a weight decay is as much larger
+there as the root of the rows is smaller.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ ENDURANCE = 3
 # Share of what a constant loses that a value below the grid or with pairs has to gain to count as
 # better, or to lose for the walk to end at once.
 LITTLE = 5e-4
-# Rows of a fold that pairs are trained on.
-ROWS = 4000
+# Rows of a fold that lines and pairs are trained on.
+ROWS_LINES, ROWS = 50_000, 4000
 # Numbers of X in all folds up to which all their tables are held at once, and values that a table
 # which is not stays for.
 HELD, AT_ONCE = 1 << 24, 3
@@ -114,8 +115,8 @@ class Walk:
     ) -> None:
         self.problem, self.watch, self.callback = problem, watch, callback
         self.how = interactions, monotone
-        self.held = problem.n_samples * problem.n_features * len(folds) <= HELD
-        self.folds = [_Fold(problem, self.how, parts, self.held) for parts in folds]
+        held = problem.n_samples * problem.n_features * len(folds) <= HELD
+        self.folds = [_Fold(problem, self.how, parts, held) for parts in folds]
         self.values: list[Value] = []
         self.losses = np.zeros((len(folds), 0))
         #: of each fold at the best value so far
@@ -149,6 +150,8 @@ class Walk:
 
     def lines(self) -> None:
         """Falling weight decays of neurons of one feature, coarse and then fine."""
+        for fold in self.folds:
+            fold.thin(ROWS_LINES)
         top = flat_weight_decay(Table(self.problem, 0, self.how[1]))
         steps = top * LEAST ** (np.arange(2 * VALUES) / (VALUES - 1))
         values = [(value, np.inf) for value in steps.tolist()]
@@ -168,7 +171,7 @@ class Walk:
         """From the best lines: falling prices of pairs, then falling weight decays."""
         weight_decay, _ = self.values[self.best]
         for fold in self.folds:
-            fold.thin()
+            fold.thin(ROWS)
         if self._larger > 1:
             self.since = len(self.values)
             self.along([(weight_decay, np.inf)], PATIENCE)
@@ -200,7 +203,7 @@ class Walk:
 
     def along(self, values: Sequence[Value], patience: int) -> None:
         """These from the best networks so far, until ``patience`` of them bring nothing better."""
-        begun, step = len(self.values), 1 if self.held else AT_ONCE
+        begun, step = len(self.values), 1 if all(f.held for f in self.folds) else AT_ONCE
         for fold, network in zip(self.folds, self.networks):
             fold.begin(network)
         with blas_threads(1):
@@ -262,14 +265,14 @@ class _Fold:
         self.table: Table | None = None
         self.begin(None)
 
-    def thin(self) -> None:
-        """Train on :data:`ROWS` rows from now on, where there are more."""
+    def thin(self, count: int) -> None:
+        """Train on so many rows from now on, where there are more."""
         rows, w = self.fit
-        if len(rows) <= ROWS:
+        if len(rows) <= count:
             return
-        some = some_rows(self.problem.of_samples(rows, w), ROWS)
+        some = some_rows(self.problem.of_samples(rows, w), count)
         self.fit = rows[some], w[some]
-        self.larger = float(np.sqrt(len(rows) / len(some)))
+        self.larger *= float(np.sqrt(len(rows) / len(some)))
         self.price, self.held = np.nan, True
 
     def begin(self, network: Network | None) -> None:
