@@ -34,8 +34,9 @@ from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import validated
 from .units import moments
 
-# Without a limit all may take as long as so many fits; with pairs; share of it for the choice.
-FITS, FITS_PAIRS, CHOOSING = 2.0, 8.0, 0.6
+# Without a limit all may take as long as so many fits, and the share of it for the choice: of lines,
+# and of pairs, where the choice trains on few rows.
+LINES, PAIRS = (2.0, 0.6), (12.0, 0.4)
 
 
 @dataclass(eq=False, repr=False)
@@ -127,7 +128,7 @@ class ReadableFit(Reading, Fitted):
     def _fit(self, X: Array, targets: Array, sample_weight: Any) -> None:
         """Train on the numbers (n, n_outputs), or the numbers of classes (n,)."""
         Y, loss = self._goal(targets)
-        fits = FITS if isinstance(self.interactions, (int, np.integer)) else FITS_PAIRS
+        fits, _ = self._patience
         watch = Watch.patient(self.time_limit, X.shape[0] * X.shape[1], fits)
         weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = weights > 0
@@ -154,6 +155,11 @@ class ReadableFit(Reading, Fitted):
         columns = columns if samples.X is X else self._encode(X)
         self._describe(X, columns, weights / weights.sum())
         self._keep(solution)
+
+    @property
+    def _patience(self) -> tuple[float, float]:
+        """In fits, and the share of it for the choice of a weight decay."""
+        return LINES if isinstance(self.interactions, (int, np.integer)) else PAIRS
 
     @property
     def _logarithms(self) -> bool:
@@ -187,7 +193,7 @@ class ReadableFit(Reading, Fitted):
         if not isinstance(self.weight_decay, str):
             return (positive("weight_decay", self.weight_decay), 1.0), None
         choose("weight_decay", self.weight_decay, ("auto",))
-        rows, part = folds(), watch.part(share=CHOOSING)
+        rows, part = folds(), watch.part(share=self._patience[1])
         with counter("choosing weight_decay", enabled=bool(self.verbose)) as report:
             walk = Walk(problem, pairs, rows, part, report, signs)
             walk.lines()

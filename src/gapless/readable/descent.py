@@ -98,11 +98,11 @@ class _Softened:
         self.columns = np.ascontiguousarray(X.T)
         #: weights of second features that are none stay zero
         self.moves = np.column_stack([np.ones(self.m), neurons.weights[:, 1] != 0])
-        Z = X[:, neurons.features[:, 0]] * neurons.weights[:, 0]
-        Z += X[:, neurons.features[:, 1]] * neurons.weights[:, 1]
-        Z += neurons.bias
-        Z *= Z
-        scores = np.sqrt(problem.sample_weight @ Z) * root
+        mean, second = problem.sample_weight @ X, (X.T * problem.sample_weight) @ X
+        u, (i, j), b = neurons.weights.T, neurons.features.T, neurons.bias
+        squares = u[0] ** 2 * second[i, i] + u[1] ** 2 * second[j, j] + b**2
+        squares += 2 * (u[0] * u[1] * second[i, j] + b * (u[0] * mean[i] + u[1] * mean[j]))
+        scores = np.sqrt(np.maximum(squares, 0.0)) * root
         self.soft = 2 * width * scores + np.sqrt(np.finfo(float).tiny)
 
     def unpack(self, theta: Array) -> tuple[Array, Array, Array, Array]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.arrays import BLOCK
 from ..core.checks import Array, shown
 from ..core.network import Network
 
 # Weights of unit directions below this are rounding, and would name a feature that is not used.
 UNUSED = 1e-12
+# Activations at hand at once: 2 MiB, which caches hold.
+BLOCK = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)

@@ -235,7 +235,8 @@ def _of_some_rows(problem: Problem, how: tuple[Any, ...], many: int, watch: Watc
     start = None
     if len(rows) > many:
         start = table.neurons_of(_of_some_rows(part, how, many, watch))
-    return Fit(table, problem.weight_decay, COARSE_TOL, start).run(watch).network
+    larger = np.sqrt(problem.n_samples / len(rows))  # as chance makes gauges (see path.py)
+    return Fit(table, problem.weight_decay * larger, COARSE_TOL, start).run(watch).network
 
 
 #: neurons, output weights (m, n_outputs), output bias (n_outputs,)
