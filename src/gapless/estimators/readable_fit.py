@@ -34,8 +34,8 @@ from .table_columns import FeatureColumns, coded, feature_numbers
 from .targets import validated
 from .units import moments
 
-# Without a limit all may take as long as so many fits, and the share of it for the choice: of lines,
-# and of pairs, where the choice trains on few rows.
+# Without a limit all may take as long as so many fits, of which a share goes into the choice: of
+# lines, and of pairs, where the choice trains on few rows.
 LINES, PAIRS = (2.0, 0.6), (12.0, 0.4)
 
 
