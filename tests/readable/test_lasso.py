@@ -52,3 +52,13 @@ def test_the_objective_never_increases():
         once = lasso(G, q, beta, start, 1e-6, lambda steps=steps: next(steps))
         assert value(once) <= value(start)
         assert value(lasso(G, q, beta, once, 1e-6, never)) <= value(once)
+
+
+def test_what_no_sample_has_gets_no_weight():
+    """Its row of the moments is zero, or rounding of either sign."""
+    G, q = moments(0, 8, False)
+    a = lasso(G, q, 0.01, np.zeros(8), 1e-9, never)
+    for rounding in (0.0, 1e-17, -1e-17):
+        wide = np.pad(G, (0, 2)) + rounding * np.eye(10)
+        found = lasso(wide, np.pad(q, (0, 2)), 0.01, np.append(a + 0.1, [0.3, -0.3]), 1e-9, never)
+        np.testing.assert_allclose(found, np.append(a, [0, 0]), atol=1e-9)

@@ -35,14 +35,15 @@ def climb(columns, Lam, pairs, turns, bias, rounds, values):  # type: ignore[no-
         first, second = columns[pairs[j, 0]], columns[pairs[j, 1]]
         u, v, b = turns[j, 0], turns[j, 1], bias[j]
         worth = _scores(first, second, u, v, b, Lam, s, q, T[0])
-        pivot, still = _nearest(s), 0
-        for move in range(2 * rounds):
-            if move % 2 == 0:
-                low, high = s.min(), s.max()
-                tau, _ = _best(s, q, 0.0, False, EVENTS * (high - low) / n, Lam, at, which, T)
-                to_u, to_v, to_b = u, v, b + tau
-            else:
-                tau, event = _best(s, q, q[pivot], True, EVENTS / n, Lam, at, which, T)
+        pivot, still = -1, 0
+        for move in range(3 * rounds):
+            if move % 3 == 0:
+                reach = EVENTS * (s.max() - s.min()) / n
+                to_u, to_v, to_b = u, v, b + _best(s, q, 0.0, False, reach, Lam, at, which, T)
+                pivot = -1
+            else:  # of a line through two samples first round one, then round the other
+                pivot = _nearest(s, pivot)
+                tau = _best(s, q, q[pivot], True, EVENTS / n, Lam, at, which, T)
                 size = np.sqrt(1 + tau * tau)
                 to_u, to_v = (u - tau * v) / size, (v + tau * u) / size
                 to_b = (b - tau * q[pivot]) / size
@@ -51,12 +52,10 @@ def climb(columns, Lam, pairs, turns, bias, rounds, values):  # type: ignore[no-
             new = _scores(first, second, to_u, to_v, to_b, Lam, s, q, T[0])
             if new > worth * (1 + LEAST_GAIN):
                 u, v, b, worth, still = to_u, to_v, to_b, new, 0
-            else:
-                _scores(first, second, u, v, b, Lam, s, q, T[0])
-                still += 1
-            # a line through two samples turns round the one that it has just come to
-            pivot = event if move % 2 and still == 0 and event >= 0 else _nearest(s)
-            if still == 2:
+                continue
+            _scores(first, second, u, v, b, Lam, s, q, T[0])
+            still += 1
+            if still == 3:
                 break
         turns[j, 0], turns[j, 1], bias[j], values[j] = u, v, b, worth
 
@@ -74,17 +73,18 @@ def _scores(first, second, u, v, b, Lam, s, q, T):  # type: ignore[no-untyped-de
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _nearest(s):  # type: ignore[no-untyped-def]
-    best, least = 0, np.inf
+def _nearest(s, but):  # type: ignore[no-untyped-def]
+    """The sample of the least score, another one than ``but`` if there are two."""
+    best, least = max(but, 0), np.inf
     for i in range(len(s)):
-        if abs(s[i]) < least:
+        if abs(s[i]) < least and i != but:
             best, least = i, abs(s[i])
     return best
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _best(s, q, pivot, turning, reach, Lam, at, which, T):  # type: ignore[no-untyped-def]
-    """The best tau within ``reach`` of zero, and the sample whose score is zero there, or -1."""
+    """The best tau within ``reach`` of zero."""
     outputs, count = Lam.shape[1], 0
     T[:] = 0.0
     for i in range(len(s)):
@@ -97,7 +97,7 @@ def _best(s, q, pivot, turning, reach, Lam, at, which, T):  # type: ignore[no-un
             at[count], which[count] = -s[i] / r, i
             count += 1
     order = np.argsort(at[:count])
-    best, most, event, last = 0.0, -1.0, -1, -reach
+    best, most, last = 0.0, -1.0, -reach
     for k in range(count + 1):
         tau = at[order[k]] if k < count else reach
         if turning:
@@ -105,19 +105,19 @@ def _best(s, q, pivot, turning, reach, Lam, at, which, T):  # type: ignore[no-un
             if last < between < tau:
                 value = _square(T, between, turning)
                 if value > most:
-                    best, most, event = between, value, -1
+                    best, most = between, value
         value = _square(T, tau, turning)
         if k < count:
             i = which[order[k]]
             if value > most:
-                best, most, event = tau, value, i
+                best, most = tau, value
             r = q[i] - pivot if turning else 1.0
             sign = 1.0 if r > 0 else -1.0
             for c in range(outputs):
                 T[0, c] += sign * Lam[i, c] * s[i]
                 T[1, c] += sign * Lam[i, c] * r
             last = tau
-    return best, event
+    return best
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
