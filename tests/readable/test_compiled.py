@@ -45,7 +45,7 @@ def test_a_climb_ends_where_no_shift_and_no_turn_is_better(n, outputs):
             size = np.sqrt(1 + taus**2)
             to = np.column_stack([(u - taus * v) / size, (v + taus * u) / size])
             most.append(gauge(X, Lam, to, (b - taus * pivot) / size).max())
-        assert sorted(most)[: 2][-1] <= value + 1e-9 * scale
+        assert sorted(most)[:2][-1] <= value + 1e-9 * scale
 
 
 def test_neurons_climb_in_the_plane_of_their_own_features():
