@@ -36,7 +36,7 @@ from .units import moments
 
 # Without a limit all may take as long as so many fits, of which a share goes into the choice: of
 # lines, and of pairs, where the choice trains on few rows.
-LINES, PAIRS = (2.0, 0.6), (12.0, 0.4)
+LINES, PAIRS = (2.0, 0.6), (16.0, 0.3)
 
 
 @dataclass(eq=False, repr=False)
