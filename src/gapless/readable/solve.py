@@ -230,13 +230,14 @@ def _of_some_rows(problem: Problem, how: tuple[Any, ...], many: int, watch: Watc
     ``how`` is what tables are made with beside a problem.
     """
     rows = some_rows(problem, max(many // 4, problem.n_samples // 10))
-    part = problem.of_samples(rows)
+    part, start = problem.of_samples(rows), None
     table = Table(part, *how)
-    start = None
+    if len(table.pairs):  # they fit chance: larger by as much as it makes gauges (see path.py)
+        larger = np.sqrt(problem.n_samples / len(rows))
+        part = part.variant(part.loss, problem.weight_decay * larger)
     if len(rows) > many:
         start = table.neurons_of(_of_some_rows(part, how, many, watch))
-    larger = np.sqrt(problem.n_samples / len(rows))  # as chance makes gauges (see path.py)
-    return Fit(table, problem.weight_decay * larger, COARSE_TOL, start).run(watch).network
+    return Fit(table, part.weight_decay, COARSE_TOL, start).run(watch).network
 
 
 #: neurons, output weights (m, n_outputs), output bias (n_outputs,)
