@@ -15,9 +15,9 @@ BLOCK = 1 << 22
 ORDINARY = 1e140
 
 
-def row_blocks(n_rows: int, width: int) -> Iterator[slice]:
-    """Slices of the rows such that ``rows * width <= BLOCK``."""
-    step = max(1, BLOCK // max(1, width))
+def row_blocks(n_rows: int, width: int, most: int | None = None) -> Iterator[slice]:
+    """Slices of the rows such that ``rows * width <= most``, :data:`BLOCK` by default."""
+    step = max(1, (most or BLOCK) // max(1, width))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 

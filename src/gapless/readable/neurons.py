@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..core.arrays import row_blocks
 from ..core.checks import Array, shown
 from ..core.network import Network
 
@@ -92,10 +93,9 @@ class Neurons:
         """Of all with output weights ``a``, and c, block by block of rows: (n, n_outputs)."""
         return np.concatenate([self.activations(X[rows]) @ a + c for rows in self.blocks(len(X))])
 
-    def blocks(self, n: int) -> list[slice]:
+    def blocks(self, n: int) -> Iterator[slice]:
         """Rows whose activations are at hand at once."""
-        step = max(1, BLOCK // (len(self) + 1))
-        return [slice(at, at + step) for at in range(0, n, step)]
+        return row_blocks(n, len(self) + 1, BLOCK)
 
     def network(self, n_features: int, a: Array, c: Array) -> Network:
         """The network of these hidden neurons and output weights (m, n_outputs)."""
