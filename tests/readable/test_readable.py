@@ -277,9 +277,8 @@ def test_folds_of_a_large_table_are_held_one_at_a_time(monkeypatch):
     assert peaks[1] < peaks[0] - 8  # of 14 arrays in five tables
 
 
-@pytest.mark.parametrize("of_lines", [750, 500])
 @pytest.mark.parametrize("loss", ["squared", "softmax"])
-def test_folds_of_many_rows_train_on_some_of_them(monkeypatch, loss, of_lines):
+def test_folds_of_many_rows_train_pairs_on_some_of_them(monkeypatch, loss):
     rng = np.random.default_rng(0)
     n, rows = 1000, 200
     X = rng.standard_normal((n, 3))
@@ -289,17 +288,15 @@ def test_folds_of_many_rows_train_on_some_of_them(monkeypatch, loss, of_lines):
     splits = KFold(4, shuffle=True, random_state=0).split(X)
     folds = [tuple((part, np.ones(len(part))) for part in both) for both in splits]
     monkeypatch.setattr(path, "ROWS", rows)
-    monkeypatch.setattr(path, "ROWS_LINES", of_lines)
     walk = path.Walk(problem, "pairs", folds, Watch.of(None))
     walk.lines()
     line, lines = walk.values[walk.best], walk.n_lines
-    assert all(of_lines <= len(fold.fit[0]) <= of_lines + 3 for fold in walk.folds)
+    assert all(len(fold.fit[0]) == 0.75 * n for fold in walk.folds)
     walk.pairs()
     # the line once more, on as many rows as pairs have, and what they are compared with
     assert walk.n_lines == lines + 1
     assert walk.values[lines] == line
-    lost = walk.losses.mean(axis=0)
-    assert lost[lines] > lost[walk.values.index(line)]
+    assert np.all(walk.losses[:, lines] > walk.losses[:, walk.values.index(line)])
     assert walk.choice(named=False) > lines
     for fold, (fit, test) in zip(walk.folds, folds):
         assert rows <= len(fold.fit[0]) <= rows + 3
@@ -307,6 +304,24 @@ def test_folds_of_many_rows_train_on_some_of_them(monkeypatch, loss, of_lines):
         assert fold.test is test
         assert fold.larger == pytest.approx((len(fit[0]) / len(fold.fit[0])) ** 0.5)
         assert np.all(problem.Y[fold.fit[0]].any(axis=0))
+
+
+def test_folds_of_more_rows_train_lines_on_some_and_pairs_on_fewer(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1000, 2))
+    problem = Problem(X, np.abs(X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(1000))
+    splits = KFold(4, shuffle=True, random_state=0).split(X)
+    folds = [tuple((part, np.ones(len(part))) for part in both) for both in splits]
+    monkeypatch.setattr(path, "ROWS_LINES", 500)
+    monkeypatch.setattr(path, "ROWS", 200)
+    walk = path.Walk(problem, "pairs", folds, Watch.of(None))
+    for train, rows in ((walk.lines, 500), (walk.pairs, 200)):
+        train()
+        for fold, (fit, test) in zip(walk.folds, folds):
+            assert len(fold.fit[0]) == rows
+            assert np.all(np.isin(fold.fit[0], fit[0]))
+            assert fold.test is test
+            assert fold.larger == pytest.approx((750 / rows) ** 0.5)
 
 
 def test_weights_are_as_exact_as_rounds_gain(monkeypatch):

@@ -106,17 +106,17 @@ def _best(s, q, pivot, turning, reach, Lam, at, which, T):  # type: ignore[no-un
                 value = _square(T, between, turning)
                 if value > most:
                     best, most = between, value
-        value = _square(T, tau, turning)
-        if k < count:
-            i = which[order[k]]
-            if value > most:
-                best, most = tau, value
-            r = q[i] - pivot if turning else 1.0
-            sign = 1.0 if r > 0 else -1.0
-            for c in range(outputs):
-                T[0, c] += sign * Lam[i, c] * s[i]
-                T[1, c] += sign * Lam[i, c] * r
-            last = tau
+        if k == count:
+            break
+        i, value = which[order[k]], _square(T, tau, turning)
+        if value > most:
+            best, most = tau, value
+        r = q[i] - pivot if turning else 1.0
+        sign = 1.0 if r > 0 else -1.0
+        for c in range(outputs):
+            T[0, c] += sign * Lam[i, c] * s[i]
+            T[1, c] += sign * Lam[i, c] * r
+        last = tau
     return best
 
 

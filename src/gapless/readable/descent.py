@@ -94,12 +94,15 @@ class _Softened:
         from .descent_compiled import add_gradient, add_outputs
 
         self.add_outputs, self.add_gradient = add_outputs, add_gradient
-        self.problem, self.m, self.features = problem, len(neurons), neurons.features
-        self.columns = np.ascontiguousarray(X.T)
+        self.problem, self.m = problem, len(neurons)
+        used, at = np.unique(neurons.features, return_inverse=True)
+        self.features = at.reshape(-1, 2)
+        self.columns = np.ascontiguousarray(X[:, used].T)
         #: weights of second features that are none stay zero
         self.moves = np.column_stack([np.ones(self.m), neurons.weights[:, 1] != 0])
-        mean, second = problem.sample_weight @ X, (X.T * problem.sample_weight) @ X
-        u, (i, j), b = neurons.weights.T, neurons.features.T, neurons.bias
+        mean = self.columns @ problem.sample_weight
+        second = (self.columns * problem.sample_weight) @ self.columns.T
+        u, (i, j), b = neurons.weights.T, self.features.T, neurons.bias
         squares = u[0] ** 2 * second[i, i] + u[1] ** 2 * second[j, j] + b**2
         squares += 2 * (u[0] * u[1] * second[i, j] + b * (u[0] * mean[i] + u[1] * mean[j]))
         scores = np.sqrt(np.maximum(squares, 0.0)) * root
